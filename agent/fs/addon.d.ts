@@ -1,0 +1,5 @@
+/** Bundled only: tools/build.ts resolves this name to koffi's addon, as bytes. Unbundled the import fails, as expected. */
+declare module "soneca:koffi-linux-x64" {
+  const bytes: Uint8Array;
+  export default bytes;
+}

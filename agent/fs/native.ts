@@ -1,0 +1,232 @@
+/**
+ * The Linux calls that Node 22 lacks, by FFI into libc: times to the nanosecond, xattrs, holes, fifos and devices,
+ * syncfs. koffi comes from node_modules, or from inside the bundle (written to a file for a moment, loaded, removed).
+ * Where it does not load, `native` is null and `degraded` says in words what is not kept.
+ */
+import { execFile, spawnSync } from "node:child_process";
+import { randomBytes } from "node:crypto";
+import { closeSync, lutimesSync, openSync, unlinkSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { getSystemErrorName, promisify } from "node:util";
+import type { Hole } from "../../core/snapshot/tree.ts";
+import { fsPath } from "./paths.ts";
+
+interface CFunction {
+  (...args: unknown[]): number | bigint;
+  async(fd: number, done: (error: Error | null, result: number) => void): void;
+}
+interface Koffi {
+  load(path: string): { func(signature: string): CFunction };
+  errno(): number;
+}
+
+const execFileAsync = promisify(execFile);
+
+const atFdCwd = -100;
+const atSymlinkNoFollow = 0x100;
+const seekData = 3;
+const seekHole = 4;
+const enxio = 6;
+const enodata = 61;
+const erange = 34;
+const enotsup = 95;
+
+export class NativeError extends Error {
+  override name = "NativeError";
+  /** As in Node's own system errors: `ENOENT` and the call's name. */
+  readonly code: string;
+  readonly syscall: string;
+
+  constructor(call: string, errno: number) {
+    const code = errno > 0 ? getSystemErrorName(-errno) : "EUNKNOWN";
+    super(`${code}: ${call} failed`);
+    this.code = code;
+    this.syscall = call;
+  }
+}
+
+async function loadKoffi(): Promise<Koffi | null> {
+  if (process.env.SONECA_NO_FFI === "1") return null;
+  try {
+    const { default: bytes } = await import("soneca:koffi-linux-x64");
+    return process.platform === "linux" && process.arch === "x64" ? loadAddon(bytes) : null;
+  } catch {
+    // Not bundled, or the bundle has no addon: node_modules is next.
+  }
+  try {
+    return createRequire(import.meta.url)("koffi") as Koffi;
+  } catch {
+    return null;
+  }
+}
+
+/** A folder may forbid execution (noexec), so more than one is tried. */
+function loadAddon(bytes: Uint8Array): Koffi | null {
+  for (const folder of [tmpdir(), "/dev/shm", process.env.SONECA_HOME, "/var/tmp", process.cwd()]) {
+    if (!folder) continue;
+    const file = join(folder, `.soneca-ffi-${randomBytes(8).toString("hex")}.node`);
+    try {
+      writeFileSync(file, bytes, { mode: 0o700, flag: "wx" });
+      const module = { exports: {} };
+      process.dlopen(module, file);
+      return module.exports as Koffi;
+    } catch {
+    } finally {
+      try {
+        unlinkSync(file);
+      } catch {}
+    }
+  }
+  return null;
+}
+
+const cString = (text: string) => Buffer.from(`${text}\0`, "latin1");
+
+function bindNative(koffi: Koffi) {
+  const libc = koffi.load("libc.so.6");
+  const utimensat = libc.func("int utimensat(int fd, const uint8_t *path, const uint8_t *times, int flags)");
+  const llistxattr = libc.func("int64_t llistxattr(const uint8_t *path, _Out_ uint8_t *list, size_t size)");
+  const lgetxattr = libc.func("int64_t lgetxattr(const uint8_t *path, const uint8_t *name, _Out_ uint8_t *value, size_t size)");
+  const lsetxattr = libc.func("int lsetxattr(const uint8_t *path, const uint8_t *name, const uint8_t *value, size_t size, int flags)");
+  const lremovexattr = libc.func("int lremovexattr(const uint8_t *path, const uint8_t *name)");
+  const lseek = libc.func("int64_t lseek(int fd, int64_t offset, int whence)");
+  const mknod = libc.func("int mknod(const uint8_t *path, uint32_t mode, uint64_t dev)");
+  const syncfs = libc.func("int syncfs(int fd)");
+  const times = Buffer.alloc(32);
+  const list = Buffer.alloc(65_536);
+  const value = Buffer.alloc(65_536);
+
+  const check = (call: string, result: number | bigint) => {
+    if (result < 0) throw new NativeError(call, koffi.errno());
+    return Number(result);
+  };
+
+  return {
+    setTimes(path: string, mtimeNs: bigint): void {
+      const billion = 1_000_000_000n;
+      const nanoseconds = ((mtimeNs % billion) + billion) % billion;
+      const seconds = (mtimeNs - nanoseconds) / billion;
+      for (const at of [0, 16]) {
+        times.writeBigInt64LE(seconds, at);
+        times.writeBigInt64LE(nanoseconds, at + 8);
+      }
+      check("utimensat", utimensat(atFdCwd, cString(path), times, atSymlinkNoFollow));
+    },
+    /** Names, unsorted. Empty where the file system has none. */
+    listXattrs(path: string): string[] {
+      const bytes = Number(llistxattr(cString(path), list, list.length));
+      if (bytes < 0) {
+        if (koffi.errno() === enotsup) return [];
+        throw new NativeError("llistxattr", koffi.errno());
+      }
+      if (bytes === 0) return [];
+      return list.toString("latin1", 0, bytes - 1).split("\0");
+    },
+    /** Null when it went away. */
+    getXattr(path: string, name: string): Uint8Array | null {
+      const bytes = Number(lgetxattr(cString(path), cString(name), value, value.length));
+      if (bytes >= 0) return Uint8Array.prototype.slice.call(value, 0, bytes);
+      if (koffi.errno() === enodata) return null;
+      throw new NativeError("lgetxattr", koffi.errno() || erange);
+    },
+    setXattr(path: string, name: string, bytes: Uint8Array): void {
+      // A pointer is wanted even for zero bytes.
+      const buffer = bytes.length > 0 ? bytes : new Uint8Array(1);
+      check("lsetxattr", lsetxattr(cString(path), cString(name), buffer, bytes.length, 0));
+    },
+    removeXattr(path: string, name: string): void {
+      check("lremovexattr", lremovexattr(cString(path), cString(name)));
+    },
+    /** The holes of an open file, cut at `size`, at most `max` of them. Leaves the file's position anywhere. */
+    findHoles(fd: number, size: number, max: number): Hole[] {
+      const holes: Hole[] = [];
+      for (let at = 0; at < size && holes.length < max; ) {
+        const hole = Number(lseek(fd, at, seekHole));
+        if (hole < 0 || hole >= size) break;
+        let data = Number(lseek(fd, hole, seekData));
+        if (data < 0) {
+          if (koffi.errno() !== enxio) break;
+          data = size;
+        }
+        holes.push({ offset: hole, length: Math.min(data, size) - hole });
+        at = data;
+      }
+      return holes.filter((hole) => hole.length > 0);
+    },
+    /** `mode` with its type bits. */
+    makeNode(path: string, mode: number, rdev: number): void {
+      check("mknod", mknod(cString(path), mode, rdev));
+    },
+    /** On another thread: it can take minutes. */
+    async syncFileSystem(path: string): Promise<void> {
+      const fd = openSync(fsPath(path), "r");
+      try {
+        await new Promise<void>((resolve, reject) => {
+          syncfs.async(fd, (error, result) => (error || result < 0 ? reject(new NativeError("syncfs", 5)) : resolve()));
+        });
+      } finally {
+        closeSync(fd);
+      }
+    },
+  };
+}
+
+export type Native = ReturnType<typeof bindNative>;
+
+function tryBind(koffi: Koffi | null): Native | null {
+  if (!koffi || process.platform !== "linux") return null;
+  try {
+    return bindNative(koffi);
+  } catch {
+    return null;
+  }
+}
+
+export const native: Native | null = tryBind(await loadKoffi());
+
+/** What this process cannot record or restore exactly. */
+export const degraded: string[] = native
+  ? []
+  : ["extended attributes are not kept", "holes in sparse files are found only as zeros", "times are set one process per entry"];
+
+/** Sets mtime to the nanosecond, on a symlink itself. atime becomes the same. */
+export function setTimes(path: string, mtimeNs: bigint): void {
+  if (native) return native.setTimes(path, mtimeNs);
+  const nanoseconds = ((mtimeNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
+  const seconds = (mtimeNs - nanoseconds) / 1_000_000_000n;
+  // touch reads @-5.5 as five seconds and a half before 1970.
+  const stamp = seconds < 0n && nanoseconds > 0n ? null : `@${seconds}.${String(nanoseconds).padStart(9, "0")}`;
+  const done = stamp && spawnSync("touch", ["-h", "-d", stamp, "--", fsPath(path) as string]).status === 0;
+  if (!done) lutimesSync(fsPath(path), Number(mtimeNs) / 1e9, Number(mtimeNs) / 1e9);
+}
+
+export function makeNode(path: string, mode: number, rdev: number): void {
+  if (native) return native.makeNode(path, mode, rdev);
+  const kind = { 0o010000: "p", 0o020000: "c", 0o060000: "b" }[mode & 0o170000] ?? "p";
+  const numbers = kind === "p" ? [] : [String(majorOf(rdev)), String(minorOf(rdev))];
+  const { status } = spawnSync("mknod", ["--", fsPath(path) as string, kind, ...numbers]);
+  if (status !== 0) throw new NativeError("mknod", status ?? -1);
+}
+
+/** Writes everything of the file system that holds `path` to its disk. False when that could not be done. */
+export async function syncFileSystem(path: string): Promise<boolean> {
+  try {
+    if (native) await native.syncFileSystem(path);
+    else await execFileAsync("sync", ["-f", "--", fsPath(path) as string]);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function majorOf(rdev: number): number {
+  const dev = BigInt(rdev);
+  return Number(((dev >> 8n) & 0xfffn) | ((dev >> 32n) & ~0xfffn));
+}
+
+function minorOf(rdev: number): number {
+  const dev = BigInt(rdev);
+  return Number((dev & 0xffn) | ((dev >> 12n) & ~0xffn));
+}

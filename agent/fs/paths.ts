@@ -1,0 +1,21 @@
+/** Paths inside the engine are byte strings (one char, one byte). Node wants UTF-8 text or bytes. */
+
+/** A path that Node's fs takes for exactly these bytes. */
+export function fsPath(bytes: string): string | Buffer {
+  return isAscii(bytes) ? bytes : Buffer.from(bytes, "latin1");
+}
+
+/** From text that came from outside (a command line, a configuration). */
+export function bytesOfText(text: string): string {
+  return isAscii(text) ? text : Buffer.from(text, "utf8").toString("latin1");
+}
+
+/** For messages: bytes that are not UTF-8 appear as U+FFFD. */
+export function textOfBytes(bytes: string): string {
+  return isAscii(bytes) ? bytes : Buffer.from(bytes, "latin1").toString("utf8");
+}
+
+function isAscii(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return false;
+  return true;
+}

@@ -1,0 +1,80 @@
+/** The command line of the agent. */
+import { parseArgs } from "node:util";
+import { runSnapshotCommand } from "./commands-snapshot.ts";
+import { runDoctor } from "./doctor.ts";
+import { createEngine } from "./engine.ts";
+import { native } from "./fs/native.ts";
+import { agentVersion } from "./identity.ts";
+import { exitCode, runAgent } from "./run.ts";
+
+const snapshotCommands = ["snapshot", "restore", "verify", "list"];
+
+const help = `soneca-agent ${agentVersion}
+
+  soneca-agent run [--log FILE]     report to the control plane, and do what it asks for
+  soneca-agent snapshot|restore|verify|list ...
+                                    work with snapshots by hand; \`soneca-agent snapshot --help\` says more
+  soneca-agent doctor [--json]      look at everything the agent needs
+  soneca-agent --version | --help
+
+Environment of \`run\` and \`doctor\`:
+  SONECA_URL        the control plane
+  SONECA_TOKEN      the agent's token; a renewed one is kept in SONECA_HOME/token
+  SONECA_INSTANCE   } taken from the token when missing
+  SONECA_EPOCH      }
+  SONECA_WORKSPACE  what is kept (DATA_DIRECTORY, then /workspace)
+  SONECA_HOME       the agent's own files (/var/lib/soneca, then ~/.soneca-agent), outside the workspace
+
+Exit codes of \`run\`: 0 asked to end, 2 wrong usage, 6 runs already, 7 replaced by a newer machine.
+`;
+
+async function main(argv: string[]): Promise<number> {
+  const [command, ...rest] = argv;
+  if (command === "--help" || command === "-h" || command === "help") return print(help);
+  if (command === "--version" || command === "-V") return print(`${agentVersion}\n`);
+  if (command === undefined) return refuse("no command was given");
+  if (snapshotCommands.includes(command)) return runSnapshotCommand(argv);
+  switch (command) {
+    case "run": {
+      const { values } = parseArgs({
+        args: rest,
+        options: { log: { type: "string" }, help: { type: "boolean", short: "h" } },
+      });
+      if (values.help) return print(help);
+      return runAgent({ env: process.env, logFile: values.log ?? null, createEngine });
+    }
+    case "doctor": {
+      const { values } = parseArgs({
+        args: rest,
+        options: { json: { type: "boolean" }, help: { type: "boolean", short: "h" } },
+      });
+      if (values.help) return print(help);
+      return runDoctor({ env: process.env, hasNative: native !== null, json: values.json === true });
+    }
+    default:
+      return refuse(`there is no command "${command}"`);
+  }
+}
+
+function print(text: string): number {
+  process.stdout.write(text);
+  return 0;
+}
+
+function refuse(message: string): number {
+  process.stderr.write(`soneca-agent: ${message}\nTry: soneca-agent --help\n`);
+  return exitCode.usage;
+}
+
+function isUsageError(error: unknown): error is Error {
+  return error instanceof Error && String((error as { code?: unknown }).code).startsWith("ERR_PARSE_ARGS");
+}
+
+main(process.argv.slice(2)).then(
+  (code) => process.exit(code),
+  (error) => {
+    if (isUsageError(error)) process.exit(refuse(error.message));
+    process.stderr.write(`soneca-agent: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.exit(1);
+  },
+);

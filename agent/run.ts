@@ -1,0 +1,85 @@
+/** `soneca-agent run`: the parts put together, from the lock to the last farewell. */
+import { agentExit } from "../core/protocol/bootstrap.ts";
+import { agentVersion, type Env, readSettings, type Settings, type Tokens, takeLock } from "./identity.ts";
+import { createLink } from "./link.ts";
+import { createLogger } from "./log.ts";
+import { createMonitor } from "./monitor.ts";
+import { createSealer } from "./seal.ts";
+import { createWork, type Engine } from "./work.ts";
+
+export const exitCode = { ...agentExit, usage: 2 } as const;
+
+export interface RunOptions {
+  env: Env;
+  logFile: string | null;
+  /** Binds the snapshot engine to this machine. */
+  createEngine: (settings: Settings, tokens: Tokens) => Engine;
+}
+
+export async function runAgent({ env, logFile, createEngine }: RunOptions): Promise<number> {
+  const outcome = readSettings(env);
+  if (!outcome.ok) {
+    process.stderr.write(`soneca-agent: ${outcome.message}\n`);
+    return exitCode.usage;
+  }
+  const { settings, tokens } = outcome;
+  const { home, workspace, instance, epoch } = settings;
+  const lock = await takeLock(home);
+  if (!lock.ok) {
+    process.stderr.write(`soneca-agent: an agent with this home (${home}) runs already, as process ${lock.pid}.\n`);
+    return exitCode.alreadyRuns;
+  }
+  // Files of the workspace are found by path, so the agent itself never stands in it.
+  process.chdir("/");
+  const log = createLogger({ file: logFile });
+  log.hide(tokens.current());
+  if (env.CONTAINER_API_KEY) log.hide(env.CONTAINER_API_KEY);
+  log.info("agent_started", {
+    version: agentVersion,
+    pid: process.pid,
+    instance,
+    epoch,
+    workspace,
+    home,
+    url: settings.url,
+  });
+
+  const sealer = createSealer({ root: workspace, home, log, env });
+  const monitor = createMonitor({ env, gpuCount: settings.gpuCount });
+  const engine = createEngine(settings, tokens);
+  const work = createWork({ engine, sealer, epoch, home, log, onChange: () => link.beatNow() });
+  const link = createLink({ url: settings.url, instance, workspace, tokens, monitor, work, log });
+
+  const onSignal = (signal: NodeJS.Signals) => {
+    log.info("agent_asked_to_end", { signal });
+    void end();
+  };
+  let ending: Promise<void> | null = null;
+  const end = () => {
+    ending ??= (async () => {
+      // Told first, let go second: the worker must not believe in a seal that is no more.
+      work.quiet();
+      await link.stop(true);
+      await work.stop("the agent ends", true);
+    })();
+    return ending;
+  };
+  for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, onSignal);
+  process.on("SIGHUP", () => {});
+  process.on("uncaughtException", (error) => {
+    log.error("agent_broke", { error, stack: error.stack?.slice(0, 4000) });
+    // The list of stopped processes stays: the agent that the loop starts next decides about it.
+    lock.release();
+    process.exit(1);
+  });
+
+  work.start();
+  monitor.start();
+  const reason = await link.run();
+  await ending;
+  monitor.stop();
+  await work.stop("the agent ends", true);
+  log.info("agent_ended", { reason });
+  lock.release();
+  return reason === "fenced" ? exitCode.fenced : exitCode.done;
+}

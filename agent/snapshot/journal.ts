@@ -1,0 +1,143 @@
+/**
+ * Which parts this machine put into the store and what they hold, so that a run after a kill, and every later snapshot,
+ * sends nothing twice. Append-only, on disk before a part counts as done. Only parts that the store still lists count;
+ * parts that it lists and the journal does not know are read from their own tables. Lost or damaged: that costs time.
+ *
+ * file = { u32 payloadBytes | first 8 bytes of sha256(payload) | payload = an indexed part, as in a segment }*
+ */
+import { closeSync, fdatasync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { promisify } from "node:util";
+import { ByteReader, ByteWriter, equalBytes } from "../../core/snapshot/bytes.ts";
+import { decodeFooter, decodeTable, footerBytes, headerBytes } from "../../core/snapshot/part.ts";
+import { decodeIndexedPart, encodeIndexedPart, type IndexedPart } from "../../core/snapshot/segment.ts";
+import { instancePrefix, parseObjectKey, type SnapshotStore } from "../../core/snapshot/store.ts";
+import { FormatError } from "../../core/snapshot/error.ts";
+import { ChunkIndex } from "./chunk-index.ts";
+import { forEachInFlight } from "./in-flight.ts";
+import { nodePrimitives } from "./primitives.ts";
+
+const syncData = promisify(fdatasync);
+const headBytes = 12;
+/** One range read brings footer and table of all but the largest tables. */
+const tailBytes = 128 * 1024;
+
+export class Journal {
+  readonly #fd: number;
+
+  private constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  /** The journal and the parts that it knows of. Cuts off a damaged end. */
+  static open(file: string): { journal: Journal; parts: IndexedPart[] } {
+    const fd = openSync(file, "a+", 0o600);
+    const { parts, goodBytes } = readParts(readFileSync(file));
+    ftruncateSync(fd, goodBytes);
+    return { journal: new Journal(fd), parts };
+  }
+
+  /** Resolves when it is on the disk. */
+  async append(part: IndexedPart): Promise<void> {
+    writeRecord(this.#fd, part);
+    await syncData(this.#fd);
+  }
+
+  /** Parts that the store is known to have anyway: a crash that loses these records costs a reading of tables. */
+  appendAll(parts: IndexedPart[]): void {
+    for (const part of parts) writeRecord(this.#fd, part);
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+}
+
+function writeRecord(fd: number, part: IndexedPart): void {
+  const payload = new ByteWriter(4096);
+  encodeIndexedPart(payload, part);
+  const writer = new ByteWriter(payload.length + headBytes);
+  writer.u32(payload.length);
+  writer.bytes(nodePrimitives.sha256(payload.view()).subarray(0, 8));
+  writer.bytes(payload.view());
+  // One call, so that no other append comes between its bytes.
+  writeSync(fd, writer.view());
+}
+
+function readParts(bytes: Uint8Array): { parts: IndexedPart[]; goodBytes: number } {
+  const parts: IndexedPart[] = [];
+  let goodBytes = 0;
+  try {
+    const reader = new ByteReader(bytes, "journal");
+    while (reader.left > 0) {
+      const length = reader.u32();
+      const check = reader.take(8);
+      const payload = reader.take(length);
+      if (!equalBytes(nodePrimitives.sha256(payload).subarray(0, 8), check)) break;
+      const inner = new ByteReader(payload, "journal");
+      parts.push(decodeIndexedPart(inner));
+      inner.end();
+      goodBytes = reader.at;
+    }
+  } catch {
+    // The end of a killed run; everything before it is good.
+  }
+  return { parts, goodBytes };
+}
+
+/** Sizes of this instance's parts in the store, by key. */
+export async function listParts(store: SnapshotStore, id: string, signal?: AbortSignal): Promise<Map<string, number>> {
+  const sizes = new Map<string, number>();
+  for await (const object of store.list(`${instancePrefix(id)}parts/`, { signal })) {
+    const name = parseObjectKey(object.key);
+    if (name?.kind === "part" && name.instance === id) sizes.set(name.sha256, object.bytes);
+  }
+  return sizes;
+}
+
+export interface KnownInput {
+  store: SnapshotStore;
+  id: string;
+  journal: Journal;
+  journalled: IndexedPart[];
+  concurrency: number;
+  signal?: AbortSignal | undefined;
+}
+
+/** Every part that is safely in the store, with what it holds. */
+export async function loadKnownParts(input: KnownInput): Promise<ChunkIndex> {
+  const { store, id, journal, journalled, concurrency, signal } = input;
+  const sizes = await listParts(store, id, signal);
+  const index = new ChunkIndex();
+  for (const part of journalled) {
+    if (sizes.get(part.key) !== part.bytes) continue;
+    index.add(part);
+    sizes.delete(part.key);
+  }
+  await forEachInFlight([...sizes], concurrency, async ([key, bytes]) => {
+    const part = await readPartTable(store, id, key, bytes, signal);
+    if (!part) return;
+    index.add(part);
+    await journal.append(part);
+  });
+  return index;
+}
+
+/** Null for an object that is not a part that this version reads: it is left alone. */
+async function readPartTable(store: SnapshotStore, id: string, key: string, bytes: number, signal?: AbortSignal): Promise<IndexedPart | null> {
+  if (bytes < headerBytes + footerBytes) return null;
+  const objectKey = `${instancePrefix(id)}parts/${key}`;
+  const from = Math.max(0, bytes - tailBytes);
+  try {
+    const tail = await store.get(objectKey, { offset: from, length: bytes - from }, { signal });
+    const footer = decodeFooter(tail.subarray(tail.length - footerBytes), bytes);
+    const stored =
+      footer.tableOffset >= from
+        ? tail.subarray(footer.tableOffset - from, footer.tableOffset - from + footer.tableBytes)
+        : await store.get(objectKey, { offset: footer.tableOffset, length: footer.tableBytes }, { signal });
+    const { frames } = await decodeTable(stored, footer, nodePrimitives);
+    return { key, bytes, frames };
+  } catch (error) {
+    if (error instanceof FormatError) return null;
+    throw error;
+  }
+}

@@ -1,0 +1,214 @@
+/** Writes what describes the data: the tree's chunks, its root, and the index segments; and reads them back. */
+import { ByteWriter, fromHex, latin1FromBytes } from "../../core/snapshot/bytes.ts";
+import { findCut, treeChunker } from "../../core/snapshot/chunker.ts";
+import { damaged } from "../../core/snapshot/error.ts";
+import { limits } from "../../core/snapshot/limits.ts";
+import { type Manifest, parseManifest } from "../../core/snapshot/manifest.ts";
+import { decodePart, openFrame, PartBuilder } from "../../core/snapshot/part.ts";
+import { decodeSegment, encodeSegment, type IndexedPart } from "../../core/snapshot/segment.ts";
+import { manifestObjectKey, partObjectKey, StoreError, type SnapshotStore } from "../../core/snapshot/store.ts";
+import { decodeTree, decodeTreeRoot, encodeTreeRoot, type Entry, type TreeChunk } from "../../core/snapshot/tree.ts";
+import { encodeFrame } from "../../core/snapshot/codec.ts";
+import { ChunkIndex } from "./chunk-index.ts";
+import { forEachInFlight } from "./in-flight.ts";
+import { chunkIdOf, nodePrimitives, sha256Hex } from "./primitives.ts";
+import type { Packer } from "./packer.ts";
+import type { Scanned } from "./scan.ts";
+import { Stop } from "./stop.ts";
+
+/** Adds the tree of these entries to `packer`. Returns the ids of its chunks, the root's last. */
+export async function packTree(entries: Scanned[], packer: Packer): Promise<string[]> {
+  const cutter = new TreeCutter(packer);
+  for (const entry of entries) await cutter.add(entry);
+  const chunks = await cutter.finish();
+  const root = encodeTreeRoot({ entries: entries.length, chunks });
+  if (root.length > limits.chunkBytes) throw new Stop("workspace_too_large", "The tree's root does not fit into one chunk.", false);
+  const rootId = chunkIdOf(root);
+  if (!packer.has(rootId)) await packer.add(rootId, root);
+  return [...chunks.map((chunk) => chunk.id), rootId];
+}
+
+class TreeCutter {
+  readonly #packer: Packer;
+  readonly #pending = new ByteWriter(2 * treeChunker.max);
+  readonly #starts: { at: number; path: string }[] = [];
+  readonly #chunks: TreeChunk[] = [];
+  /** Stream offset of the first pending byte. */
+  #base = 0;
+
+  constructor(packer: Packer) {
+    this.#packer = packer;
+  }
+
+  async add(entry: Scanned): Promise<void> {
+    this.#starts.push({ at: this.#base + this.#pending.length, path: entry.path });
+    this.#pending.bytes(entry.record);
+    this.#pending.bytes(entry.holes);
+    if (this.#pending.length >= 4 * treeChunker.max) await this.#cut(false);
+  }
+
+  async finish(): Promise<TreeChunk[]> {
+    await this.#cut(true);
+    return this.#chunks;
+  }
+
+  async #cut(isLast: boolean): Promise<void> {
+    const bytes = this.#pending.finish();
+    let at = 0;
+    for (;;) {
+      const length = at < bytes.length ? findCut(bytes, at, bytes.length, isLast, treeChunker) : 0;
+      if (length === 0) break;
+      await this.#emit(bytes.subarray(at, at + length), this.#base + at);
+      at += length;
+    }
+    this.#base += at;
+    this.#pending.clear();
+    this.#pending.bytes(bytes.subarray(at));
+  }
+
+  async #emit(bytes: Uint8Array, offset: number): Promise<void> {
+    const end = offset + bytes.length;
+    const first = this.#starts[0] && this.#starts[0].at < end ? this.#starts[0] : null;
+    const id = chunkIdOf(bytes);
+    this.#chunks.push({ id, plainBytes: bytes.length, skip: first ? first.at - offset : bytes.length, firstPath: first?.path ?? "" });
+    const inNext = this.#starts.findIndex((start) => start.at >= end);
+    this.#starts.splice(0, inNext < 0 ? this.#starts.length : inNext);
+    if (!this.#packer.has(id)) await this.#packer.add(id, bytes);
+  }
+}
+
+const segmentTargetBytes = 24 * 1024 * 1024;
+
+/** The segment parts for these parts: few, each with as many parts as its size allows. */
+export async function buildSegmentParts(parts: IndexedPart[]): Promise<{ part: IndexedPart; bytes: Uint8Array }[]> {
+  const groups: IndexedPart[][] = [[]];
+  let size = 0;
+  for (const part of parts) {
+    const guess = part.frames.reduce((sum, frame) => sum + 12 + frame.chunks.length * 36, 48);
+    if (size > 0 && size + guess > segmentTargetBytes) {
+      groups.push([]);
+      size = 0;
+    }
+    groups.at(-1)!.push(part);
+    size += guess;
+  }
+  return Promise.all(groups.map(buildSegmentPart));
+}
+
+async function buildSegmentPart(parts: IndexedPart[]): Promise<{ part: IndexedPart; bytes: Uint8Array }> {
+  const segment = encodeSegment(parts);
+  const builder = new PartBuilder("meta");
+  for (let at = 0; at < segment.length; at += limits.framePackBytes) {
+    const piece = segment.subarray(at, at + limits.framePackBytes);
+    builder.add(await encodeFrame(piece, nodePrimitives, 3), piece.length, [{ id: chunkIdOf(piece), plainBytes: piece.length }]);
+  }
+  const { bytes, table } = await builder.finish(nodePrimitives);
+  return { bytes, part: { key: sha256Hex(bytes), bytes: bytes.length, frames: table.frames } };
+}
+
+export interface LoadedSnapshot {
+  manifest: Manifest;
+  manifestSha256: string;
+  index: ChunkIndex;
+}
+
+/** Manifest and segments, checked against each other. */
+export async function loadSnapshot(store: SnapshotStore, id: string, seq: number, epoch: number, signal?: AbortSignal): Promise<LoadedSnapshot> {
+  const bytes = await store.get(manifestObjectKey(id, seq, epoch), undefined, { signal });
+  const parsed = bytes.length > limits.manifestBytes ? null : parseManifest(Buffer.from(bytes).toString("utf8"));
+  if (!parsed) throw new Stop("manifest_invalid", "The manifest is too large.", false);
+  if (!parsed.ok) throw new Stop(parsed.code, `${parsed.message}.`, false);
+  const { manifest } = parsed;
+  if (manifest.instance !== id || manifest.seq !== seq || manifest.epoch !== epoch) {
+    throw new Stop("manifest_invalid", "The manifest is of another snapshot than its name says.", false);
+  }
+  if (manifest.encryption !== null) throw new Stop("snapshot_format_unknown", "The snapshot is encrypted; this agent cannot read it.", false);
+  const index = new ChunkIndex();
+  const sizes = new Map(manifest.parts.map((part) => [part.key, part.bytes]));
+  for (const key of manifest.segments) {
+    for (const part of await loadSegment(store, id, key, sizes.get(key) ?? -1, signal)) {
+      // A part that the manifest does not list is no part of this snapshot.
+      if (sizes.get(part.key) === part.bytes) index.add(part);
+    }
+  }
+  return { manifest, manifestSha256: sha256Hex(bytes), index };
+}
+
+async function loadSegment(store: SnapshotStore, id: string, key: string, size: number, signal?: AbortSignal): Promise<IndexedPart[]> {
+  const bytes = await fetchPart(store, id, key, size, signal);
+  const { kind, table } = await decodePart(bytes, nodePrimitives);
+  if (kind !== "meta") throw damaged("a segment lies in a part for data");
+  const total = table.frames.reduce((sum, frame) => sum + frame.plainBytes, 0);
+  if (total > limits.segmentBytes) throw damaged("a segment is too large");
+  const pieces: Uint8Array[] = [];
+  for (const frame of table.frames) {
+    pieces.push(...(await openFrame(bytes.subarray(frame.offset, frame.offset + frame.storedBytes), frame, nodePrimitives)));
+  }
+  return decodeSegment(Buffer.concat(pieces));
+}
+
+/** A whole part with the SHA-256 of its name. Wrong bytes are asked for once more. Errors: Stop `part_missing`, `part_damaged`. */
+export async function fetchPart(store: SnapshotStore, id: string, key: string, size: number, signal?: AbortSignal): Promise<Uint8Array> {
+  for (let attempt = 1; ; attempt++) {
+    let bytes: Uint8Array;
+    try {
+      bytes = await store.get(partObjectKey(id, key), undefined, { signal });
+    } catch (error) {
+      if (error instanceof StoreError && error.code === "object_not_found") {
+        throw new Stop("part_missing", `The store has lost the part ${key}.`, false);
+      }
+      throw error;
+    }
+    if (bytes.length === size && sha256Hex(bytes) === key) return bytes;
+    if (attempt === 2) throw new Stop("part_damaged", `The part ${key} does not have the bytes of its name.`, false);
+  }
+}
+
+/** All entries, checked: ids by hash, order, paths, and that every chunk lies in a listed part. */
+export async function loadTree(store: SnapshotStore, snapshot: LoadedSnapshot, concurrency: number, signal?: AbortSignal): Promise<Entry[]> {
+  const { index, manifest } = snapshot;
+  const rootId = latin1FromBytes(fromHex(manifest.root.id));
+  const rootBytes = (await fetchChunks(store, snapshot, [rootId], concurrency, signal)).get(rootId)!;
+  const root = decodeTreeRoot(rootBytes);
+  const bytes = await fetchChunks(store, snapshot, root.chunks.map((chunk) => chunk.id), concurrency, signal);
+  const total = root.chunks.reduce((sum, chunk) => sum + chunk.plainBytes, 0);
+  const stream = Buffer.allocUnsafe(total);
+  let at = 0;
+  for (const chunk of root.chunks) {
+    const piece = bytes.get(chunk.id)!;
+    if (piece.length !== chunk.plainBytes) throw damaged("the tree root has a wrong size for a chunk");
+    stream.set(piece, at);
+    at += piece.length;
+  }
+  const entries = decodeTree(stream);
+  if (entries.length !== root.entries) throw damaged("the tree does not have as many entries as its root says");
+  for (const entry of entries) {
+    if (entry.type === "f" && entry.chunks.some((chunk) => !index.has(chunk.id))) throw damaged("a chunk of a file lies in no listed part");
+  }
+  return entries;
+}
+
+async function fetchChunks(store: SnapshotStore, snapshot: LoadedSnapshot, ids: string[], concurrency: number, signal?: AbortSignal): Promise<Map<string, Uint8Array>> {
+  const { index, manifest } = snapshot;
+  const wanted = new Set(ids);
+  const parts = new Set<number>();
+  for (const id of wanted) {
+    const part = index.partOf(id);
+    if (part === undefined) throw damaged("a chunk of the tree lies in no listed part");
+    parts.add(part);
+  }
+  const found = new Map<string, Uint8Array>();
+  await forEachInFlight([...parts], concurrency, async (n) => {
+    const part = index.parts[n]!;
+    const bytes = await fetchPart(store, manifest.instance, part.key, part.bytes, signal);
+    for (const frame of part.frames) {
+      if (!frame.chunks.some((chunk) => wanted.has(chunk.id))) continue;
+      const chunks = await openFrame(bytes.subarray(frame.offset, frame.offset + frame.storedBytes), frame, nodePrimitives);
+      frame.chunks.forEach((chunk, i) => {
+        // Copied: a view would keep the whole frame alive.
+        if (wanted.has(chunk.id)) found.set(chunk.id, chunks[i]!.slice());
+      });
+    }
+  });
+  return found;
+}

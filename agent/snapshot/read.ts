@@ -1,0 +1,208 @@
+/** Reads one entry completely: content as chunks, link target, xattrs, holes. Notices when it moves meanwhile. */
+import { closeSync, constants, fstatSync, openSync, read, readlinkSync, readSync } from "node:fs";
+import { promisify } from "node:util";
+import { fileChunker, findCut } from "../../core/snapshot/chunker.ts";
+import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
+import type { ChunkRef } from "../../core/snapshot/part.ts";
+import type { Entry, Hole, InodeEntry, Xattr } from "../../core/snapshot/tree.ts";
+import type { Folders } from "../fs/folders.ts";
+import { native } from "../fs/native.ts";
+import { fsPath } from "../fs/paths.ts";
+import type { Breather } from "./breather.ts";
+import { chunkIdOf } from "./primitives.ts";
+import { type Found, statEntry, toFound } from "./walk.ts";
+
+/** Takes the chunks that the store does not have yet. `bytes` are valid only until the returned promise resolves. */
+export interface ChunkSink {
+  has(id: string): boolean;
+  add(id: string, bytes: Uint8Array): Promise<void>;
+}
+
+/** `moved`: something changed while it was read; the entry is what was read last. */
+export type ReadResult = { entry: InodeEntry; found: Found; moved: boolean } | null;
+
+const readAsync = promisify(read);
+const scratch = Buffer.allocUnsafe(smallFileBytes);
+const windowBytes = 2 * fileChunker.max;
+const attempts = 3;
+
+/** Null when it is gone. Errors: throws a system error when it cannot be read. */
+export async function readEntry(folders: Folders, first: Found, sink: ChunkSink | null, breather: Breather): Promise<ReadResult> {
+  let found = first;
+  for (let attempt = 1; ; attempt++) {
+    const result = found.type === "f" ? await readFile(folders, found, sink, breather) : readOther(folders, found);
+    if (result && (!result.moved || attempt === attempts)) return result;
+    const again = statEntry(folders, found.path);
+    if (!again) return null;
+    found = again;
+    if (attempt >= attempts && !result) return null;
+  }
+}
+
+function readOther(folders: Folders, found: Found): ReadResult {
+  const { path, mode, uid, gid, mtimeNs, rdev } = found;
+  const common = { path, mode, uid, gid, mtimeNs };
+  const target = found.type === "l" ? readlinkSync(fsPath(folders.at(path)), { encoding: "latin1" }) : "";
+  const xattrs = readXattrs(folders.at(path));
+  const after = statEntry(folders, path);
+  if (!after) return null;
+  const moved = after.key !== found.key;
+  if (found.type === "l") return { entry: { ...common, type: "l", target, xattrs }, found, moved };
+  if (found.type === "c" || found.type === "b") return { entry: { ...common, type: found.type, rdev, xattrs }, found, moved };
+  return { entry: { ...common, type: found.type as "d" | "p" | "s", xattrs }, found, moved };
+}
+
+async function readFile(folders: Folders, found: Found, sink: ChunkSink | null, breather: Breather): Promise<ReadResult> {
+  // NONBLOCK: a fifo that took the file's name meanwhile must not hang the scan.
+  const fd = openSync(fsPath(folders.at(found.path)), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  try {
+    if (fstatSync(fd).isFile() === false) return null;
+    const holes = native && found.isSparse ? native.findHoles(fd, found.size, limits.holes) : [];
+    const chunks =
+      found.size < smallFileBytes
+        ? await readSmall(fd, found.size, sink)
+        : await new BigReader(fd, found.size, holes, sink, breather).run();
+    const xattrs = readXattrs(folders.at(found.path));
+    const after = toFound(found.path, fstatSync(fd, { bigint: true }));
+    const size = chunks.reduce((sum, chunk) => sum + chunk.plainBytes, 0);
+    const moved = after.key !== found.key || size !== found.size;
+    const { path, mode, uid, gid, mtimeNs } = after;
+    const kept = moved ? holes.filter((hole) => hole.offset + hole.length <= size) : holes;
+    return { entry: { path, type: "f", mode, uid, gid, mtimeNs, size, chunks, xattrs, holes: kept }, found: after, moved };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+async function readSmall(fd: number, size: number, sink: ChunkSink | null): Promise<ChunkRef[]> {
+  let filled = 0;
+  while (filled < size) {
+    const got = readSync(fd, scratch, filled, size - filled, filled);
+    if (got === 0) break;
+    filled += got;
+  }
+  if (filled === 0) return [];
+  const bytes = scratch.subarray(0, filled);
+  const id = chunkIdOf(bytes);
+  if (sink && !sink.has(id)) await sink.add(id, bytes);
+  return [{ id, plainBytes: filled }];
+}
+
+/** Cuts a file of any size through a window of two chunks. Inside a hole whole chunks of zeros cost no reading. */
+class BigReader {
+  readonly #fd: number;
+  readonly #size: number;
+  readonly #holes: Hole[];
+  readonly #sink: ChunkSink | null;
+  readonly #breather: Breather;
+  readonly #chunks: ChunkRef[] = [];
+  #window = Buffer.alloc(0);
+  #from = 0;
+  #to = 0;
+  /** The file's offset of `#window[#to]`. */
+  #at = 0;
+
+  constructor(fd: number, size: number, holes: Hole[], sink: ChunkSink | null, breather: Breather) {
+    this.#fd = fd;
+    this.#size = size;
+    this.#holes = holes;
+    this.#sink = sink;
+    this.#breather = breather;
+  }
+
+  async run(): Promise<ChunkRef[]> {
+    for (let ended = false; ; ) {
+      if (this.#breather.due) await this.#breather.rest();
+      if (await this.#takeZeroChunk()) continue;
+      if (this.#to - this.#from < fileChunker.max && !ended) {
+        await this.#fill();
+        ended = this.#at >= this.#size;
+      }
+      if (this.#from === this.#to) return this.#chunks;
+      const length = findCut(this.#window, this.#from, this.#to, ended, fileChunker);
+      const bytes = this.#window.subarray(this.#from, this.#from + length);
+      await this.#emit(chunkIdOf(bytes), bytes);
+      this.#from += length;
+    }
+  }
+
+  async #emit(id: string, bytes: Uint8Array): Promise<void> {
+    this.#chunks.push({ id, plainBytes: bytes.length });
+    if (this.#sink && !this.#sink.has(id)) await this.#sink.add(id, bytes);
+  }
+
+  /** The chunker never cuts zeros before `max` (a test holds it to that), so the answer is known without reading. */
+  async #takeZeroChunk(): Promise<boolean> {
+    const start = this.#at - (this.#to - this.#from);
+    const hole = this.#holes.find((h) => h.offset <= start && start < h.offset + h.length);
+    if (!hole || hole.offset + hole.length - start < fileChunker.max) return false;
+    const zeros = zeroBytes(fileChunker.max);
+    await this.#emit(zeroChunkId(fileChunker.max), zeros);
+    const next = start + fileChunker.max;
+    if (next >= this.#at) {
+      this.#from = this.#to = 0;
+      this.#at = next;
+    } else {
+      this.#from += fileChunker.max;
+    }
+    return true;
+  }
+
+  async #fill(): Promise<void> {
+    if (this.#window.length === 0) this.#window = Buffer.allocUnsafe(Math.min(windowBytes, this.#size));
+    this.#window.copyWithin(0, this.#from, this.#to);
+    this.#to -= this.#from;
+    this.#from = 0;
+    while (this.#to < this.#window.length && this.#at < this.#size) {
+      const want = Math.min(this.#window.length - this.#to, this.#size - this.#at, 4 << 20);
+      const { bytesRead } = await readAsync(this.#fd, this.#window, this.#to, want, this.#at);
+      if (bytesRead === 0) {
+        this.#at = this.#size;
+        return;
+      }
+      this.#to += bytesRead;
+      this.#at += bytesRead;
+    }
+  }
+}
+
+let zeros = Buffer.alloc(0);
+const zeroIds = new Map<number, string>();
+
+export function zeroBytes(length: number): Uint8Array {
+  if (zeros.length < length) zeros = Buffer.alloc(Math.max(length, fileChunker.max));
+  return zeros.subarray(0, length);
+}
+
+export function zeroChunkId(length: number): string {
+  let id = zeroIds.get(length);
+  if (id === undefined) {
+    id = chunkIdOf(zeroBytes(length));
+    if (zeroIds.size > 4096) zeroIds.clear();
+    zeroIds.set(length, id);
+  }
+  return id;
+}
+
+/** Left out: labels that belong to the host (SELinux, IMA, overlayfs), which no other host would accept. */
+export function isKeptXattr(name: string): boolean {
+  if (name.startsWith("user.")) return true;
+  if (name.startsWith("trusted.")) return !name.startsWith("trusted.overlay.");
+  return name === "security.capability" || name === "system.posix_acl_access" || name === "system.posix_acl_default";
+}
+
+export function readXattrs(path: string): Xattr[] {
+  if (!native) return [];
+  const names = native.listXattrs(path).filter(isKeptXattr);
+  if (names.length === 0) return [];
+  const xattrs: Xattr[] = [];
+  for (const name of names.sort((a, b) => (a < b ? -1 : 1))) {
+    const value = native.getXattr(path, name);
+    if (value) xattrs.push([name, value]);
+  }
+  return xattrs;
+}
+
+export function isFile(entry: Entry): entry is Extract<Entry, { type: "f" }> {
+  return entry.type === "f";
+}

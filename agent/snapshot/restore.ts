@@ -1,0 +1,358 @@
+/**
+ * Makes a folder equal to a snapshot.
+ *
+ *   manifest -> segments -> tree (all checked) -> folders -> what is here already, by hash
+ *   -> parts, many in flight: each chunk checked, then written -> links, devices -> attributes of folders, deepest first
+ *   -> sync -> every entry looked at again: the digest of what is really there must be the manifest's
+ *
+ * Run again after a kill, it goes on where it was.
+ */
+import { linkSync, mkdirSync, readlinkSync, symlinkSync } from "node:fs";
+import { ByteWriter } from "../../core/snapshot/bytes.ts";
+import { FormatError } from "../../core/snapshot/error.ts";
+import { encodeHoles, encodeRecord, type Entry, type HardLinkEntry, type InodeEntry, isInDigest } from "../../core/snapshot/tree.ts";
+import { degraded, makeNode, syncFileSystem } from "../fs/native.ts";
+import { bytesOfText, fsPath, textOfBytes } from "../fs/paths.ts";
+import { Breather } from "./breather.ts";
+import { forEachInFlight, Gate } from "./in-flight.ts";
+import { Journal } from "./journal.ts";
+import { type LoadedSnapshot, loadSnapshot, loadTree } from "./meta.ts";
+import { nodePrimitives } from "./primitives.ts";
+import { isFile, readXattrs } from "./read.ts";
+import { applyAttributes } from "./restore-attributes.ts";
+import { type FileJob, FileWriter, type Target } from "./restore-files.ts";
+import { checkSpace, clearExtras, makeFolders, removeInTheWay, tempPathOf } from "./restore-folder.ts";
+import { openPartFrames } from "./restore-parts.ts";
+import { type Ground, openGround, Reporter } from "./setup.ts";
+import { type CacheRow, isRacy, StatCache, statCacheFile } from "./stat-cache.ts";
+import { failureOf, Stop } from "./stop.ts";
+import type { RestoreOptions, RestoreResult, SkippedPath } from "./types.ts";
+import { type Found, statEntry } from "./walk.ts";
+
+const maxNamedPaths = 10;
+const decodesInFlight = 4;
+
+/** An abort is prompt and leaves a folder that the next run goes on with. Errors: throws for bugs only. */
+export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreResult> {
+  let ground: Ground | null = null;
+  try {
+    mkdirSync(fsPath(bytesOfText(options.root)), { recursive: true });
+    ground = openGround(options.root, options.stateDir, options.id, true);
+    return await new Restore(options, ground).run();
+  } catch (error) {
+    return failureOf(error);
+  } finally {
+    ground?.folders.close();
+  }
+}
+
+class Restore {
+  readonly #options: RestoreOptions;
+  readonly #ground: Ground;
+  readonly #reporter: Reporter;
+  readonly #breather: Breather;
+  readonly #startedAt = performance.now();
+  readonly #damagedPaths: string[] = [];
+  readonly #skipped: SkippedPath[] = [];
+
+  constructor(options: RestoreOptions, ground: Ground) {
+    this.#options = options;
+    this.#ground = ground;
+    this.#reporter = new Reporter(options.onProgress);
+    this.#breather = new Breather(options.signal);
+  }
+
+  async run(): Promise<RestoreResult> {
+    const { id, seq, epoch, store, signal, expectedDigest, concurrency = 32, deleteExtras = false } = this.#options;
+    const { folders } = this.#ground;
+    const { progress } = this.#reporter;
+    this.#reporter.phase("tree");
+    const snapshot = await loadSnapshot(store, id, seq, epoch, signal);
+    const { digest } = snapshot.manifest;
+    if (expectedDigest !== undefined && digest !== expectedDigest) {
+      throw new Stop("manifest_digest_differs", "The manifest in the store has another digest than the one that was proved.", false);
+    }
+    const entries = await loadTree(store, snapshot, concurrency, signal);
+    if (digestOf(entries) !== digest) throw new Stop("snapshot_damaged", "The tree does not have the digest of its manifest.", false);
+    const files = entries.filter(isFile);
+    progress.entries = entries.length;
+    progress.files = files.length;
+    progress.plainBytes = files.reduce((sum, file) => sum + file.size, 0);
+
+    this.#reporter.phase("folders");
+    const paths = new Set(entries.map((entry) => entry.path));
+    const isEntry = (path: string) => paths.has(path);
+    const temps = new Set(files.filter((file) => file.chunks.length > 1 || file.size >= 512 * 1024).map((file) => tempPathOf(file.path, isEntry)));
+    const prepared = await makeFolders(folders, entries, this.#breather);
+    const extras = await clearExtras(folders, prepared, isEntry, (path) => temps.has(path), deleteExtras, this.#breather);
+
+    const plan = await this.#plan(entries, snapshot, new FileWriter(folders, isEntry, deleteExtras));
+    await this.#fetch(plan, snapshot, concurrency);
+    if (this.#damagedPaths.length > 0) {
+      const named = this.#damagedPaths.slice(0, maxNamedPaths);
+      throw new Stop("snapshot_damaged", `${this.#damagedPaths.length} files cannot be restored: their bytes in the store are damaged.`, false, named);
+    }
+    this.#reporter.phase("attributes");
+    await this.#makeOthers(entries, deleteExtras);
+    await this.#finishFolders(entries);
+    await syncFileSystem(this.#ground.root);
+
+    this.#reporter.phase("check");
+    await this.#check(entries, digest);
+    this.#rememberParts(snapshot);
+    this.#reporter.phase("done");
+    const { plainBytes, reusedBytes, sentBytes, partsDone } = progress;
+    return {
+      ok: true,
+      digest,
+      stats: {
+        entries: entries.length,
+        files: files.length,
+        plainBytes,
+        reusedBytes,
+        receivedBytes: sentBytes,
+        parts: partsDone,
+        extras,
+        skipped: this.#skipped,
+        wallMs: Math.round(performance.now() - this.#startedAt),
+        degraded,
+      },
+    };
+  }
+
+  /** What must come from which part, for whom. Looks at every file that is here already. */
+  async #plan(entries: Entry[], snapshot: LoadedSnapshot, writer: FileWriter): Promise<Plan> {
+    this.#reporter.phase("compare");
+    const { index } = snapshot;
+    const { progress } = this.#reporter;
+    const plan: Plan = { writer, parts: new Map() };
+    const linked = new Set(entries.filter((entry) => entry.type === "h").map((entry) => entry.target));
+    let neededBytes = 0;
+    let neededEntries = 0;
+    const todo: Extract<Entry, { type: "f" }>[] = [];
+    for (const entry of entries) {
+      if (this.#breather.due) await this.#breather.rest();
+      if (!isFile(entry)) continue;
+      if (await writer.isInPlace(entry, linked.has(entry.path), this.#breather)) {
+        const now = statEntry(this.#ground.folders, entry.path)!;
+        applyAttributes(this.#ground.folders.at(entry.path), entry, now);
+        progress.reusedBytes += entry.size;
+        progress.doneBytes += entry.size;
+        continue;
+      }
+      neededBytes += entry.size - entry.holes.reduce((sum, hole) => sum + hole.length, 0);
+      neededEntries++;
+      todo.push(entry);
+      this.#reporter.step();
+    }
+    checkSpace(this.#ground.root, neededBytes * 0.9 - 64 * 1024 * 1024, neededEntries);
+    for (const entry of todo) {
+      if (this.#breather.due) await this.#breather.rest();
+      const { job, missing } = await writer.begin(entry, this.#breather);
+      let missingBytes = 0;
+      for (const [id, offsets] of missing) {
+        const part = index.partOf(id);
+        if (part === undefined) throw new Stop("snapshot_damaged", "A chunk lies in no listed part.", false);
+        const wanted = plan.parts.get(part) ?? new Map<string, Target[]>();
+        plan.parts.set(part, wanted);
+        const targets = wanted.get(id) ?? [];
+        wanted.set(id, targets);
+        for (const offset of offsets) targets.push({ file: job, offset });
+        missingBytes += offsets.length * (entry.chunks.find((chunk) => chunk.id === id)?.plainBytes ?? 0);
+      }
+      progress.doneBytes += entry.size - missingBytes;
+      if (missingBytes < entry.size) progress.reusedBytes += entry.size - missingBytes;
+      this.#reporter.step();
+    }
+    return plan;
+  }
+
+  async #fetch(plan: Plan, snapshot: LoadedSnapshot, concurrency: number): Promise<void> {
+    this.#reporter.phase("receive");
+    const { store, id, signal } = this.#options;
+    const { progress } = this.#reporter;
+    const decoding = new Gate(decodesInFlight);
+    progress.partsTotal = plan.parts.size;
+    const parts = [...plan.parts];
+    for (const [n] of parts) progress.storedBytes += snapshot.index.parts[n]!.bytes;
+    await forEachInFlight(parts, concurrency, async ([n, wanted]) => {
+      const part = snapshot.index.parts[n]!;
+      try {
+        await openPartFrames({ store, id, part, wanted, decoding, signal }, async (chunk, bytes) => {
+          const targets = wanted.get(chunk);
+          if (!targets) return;
+          for (const target of targets) {
+            if (this.#breather.due) await this.#breather.rest();
+            plan.writer.write(target, bytes);
+            progress.doneBytes += bytes.length;
+          }
+          wanted.delete(chunk);
+          this.#reporter.step();
+        }, (bytes) => {
+          progress.sentBytes += bytes;
+        });
+      } catch (error) {
+        if (!isDamage(error)) throw error;
+        // The rest goes on; these files are named at the end.
+        const broken = new Set<FileJob>([...wanted.values()].flat().map((target) => target.file));
+        for (const job of broken) this.#damagedPaths.push(textOfBytes(job.entry.path));
+      }
+      progress.partsDone++;
+      this.#reporter.step();
+    });
+  }
+
+  async #makeOthers(entries: Entry[], deleteExtras: boolean): Promise<void> {
+    for (const entry of entries) {
+      if (this.#breather.due) await this.#breather.rest();
+      if (entry.type === "h") this.#makeHardLink(entry, deleteExtras);
+      else if (entry.type === "s") this.#skipped.push({ path: textOfBytes(entry.path), reason: "socket" });
+      else if (entry.type !== "f" && entry.type !== "d") this.#makeSpecial(entry, deleteExtras);
+    }
+  }
+
+  #makeHardLink(entry: HardLinkEntry, deleteExtras: boolean): void {
+    const { folders } = this.#ground;
+    const target = statEntry(folders, entry.target);
+    const there = statEntry(folders, entry.path);
+    // A socket cannot be made, so its other names cannot either.
+    if (!target) return void this.#skipped.push({ path: textOfBytes(entry.path), reason: "link to a socket" });
+    if (there && there.inode !== null && there.inode === target.inode) return;
+    removeInTheWay(folders, entry.path, deleteExtras);
+    linkSync(fsPath(folders.at(entry.target)), fsPath(folders.at(entry.path)));
+  }
+
+  #makeSpecial(entry: InodeEntry, deleteExtras: boolean): void {
+    const { folders } = this.#ground;
+    const path = folders.at(entry.path);
+    const there = statEntry(folders, entry.path);
+    if (!there || !this.#isAlready(entry, there)) {
+      removeInTheWay(folders, entry.path, deleteExtras);
+      if (entry.type === "l") symlinkSync(fsPath(entry.target), fsPath(path));
+      else this.#makeNode(entry, path);
+    }
+    const now = statEntry(folders, entry.path);
+    if (now) applyAttributes(folders.at(entry.path), entry, now);
+  }
+
+  #isAlready(entry: InodeEntry, there: Found): boolean {
+    if (there.type !== entry.type || there.inode !== null) return false;
+    if (entry.type === "l") return readlinkSync(fsPath(this.#ground.folders.at(entry.path)), { encoding: "latin1" }) === entry.target;
+    return entry.type === "p" || ((entry.type === "c" || entry.type === "b") && there.rdev === entry.rdev);
+  }
+
+  #makeNode(entry: InodeEntry, path: string): void {
+    const kinds = { p: 0o010000, c: 0o020000, b: 0o060000 } as const;
+    const kind = kinds[entry.type as "p" | "c" | "b"];
+    try {
+      makeNode(path, kind | 0o600, entry.type === "c" || entry.type === "b" ? entry.rdev : 0);
+    } catch (error) {
+      // A container without the right to make devices: the check names the path.
+      this.#skipped.push({ path: textOfBytes(entry.path), reason: (error as NodeJS.ErrnoException).code ?? "mknod" });
+    }
+  }
+
+  async #finishFolders(entries: Entry[]): Promise<void> {
+    for (let i = entries.length - 1; i >= 0; i--) {
+      const entry = entries[i]!;
+      if (entry.type !== "d") continue;
+      if (this.#breather.due) await this.#breather.rest();
+      const now = statEntry(this.#ground.folders, entry.path);
+      if (now) applyAttributes(this.#ground.folders.at(entry.path), entry, now);
+    }
+  }
+
+  /** The digest over real metadata and checked ids. What it saw becomes the stat cache of the next snapshot. */
+  async #check(entries: Entry[], digest: string): Promise<void> {
+    const { folders, root, stateDir } = this.#ground;
+    const hasher = nodePrimitives.newSha256();
+    const expected = new ByteWriter(4096);
+    const actual = new ByteWriter(4096);
+    const rows = new Map<string, CacheRow>();
+    const different: string[] = [];
+    for (const entry of entries) {
+      if (this.#breather.due) await this.#breather.rest();
+      if (!isInDigest(entry.type)) continue;
+      const readAt = Date.now();
+      const found = statEntry(folders, entry.path);
+      const real = found && this.#realEntry(entry, found);
+      expected.clear();
+      encodeRecord(expected, entry);
+      actual.clear();
+      if (real) encodeRecord(actual, real);
+      hasher.update(actual.view());
+      if (Buffer.compare(expected.view(), actual.view()) !== 0) different.push(textOfBytes(entry.path) || ".");
+      else if (found && entry.type !== "h" && !isRacy(found.newestMs, readAt)) rows.set(entry.path, cacheRow(entry, found));
+    }
+    if (different.length > 0 || Buffer.from(hasher.digest()).toString("hex") !== digest) {
+      const named = different.slice(0, maxNamedPaths);
+      throw new Stop("restore_digest_mismatch", `${different.length} entries differ from the snapshot: ${named.join(", ")}.`, false, named);
+    }
+    const cache = new StatCache(statCacheFile(stateDir, this.#options.id, root), root);
+    cache.replace(rows);
+    cache.save();
+  }
+
+  #realEntry(entry: Entry, found: Found): Entry | null {
+    const { folders } = this.#ground;
+    if (entry.type === "h") {
+      const target = statEntry(folders, entry.target);
+      return found.inode !== null && found.inode === target?.inode ? entry : null;
+    }
+    if (found.type !== entry.type) return null;
+    const { path, mode, uid, gid, mtimeNs } = found;
+    // Without FFI the attributes cannot be looked at; `degraded` says so.
+    const xattrs = degraded.length > 0 ? entry.xattrs : readXattrs(folders.at(entry.path));
+    const common = { path, mode, uid, gid, mtimeNs, xattrs };
+    if (entry.type === "f") return found.size === entry.size ? { ...entry, ...common } : null;
+    if (entry.type === "l") return { ...entry, ...common, target: readlinkSync(fsPath(folders.at(path)), { encoding: "latin1" }) };
+    if (entry.type === "c" || entry.type === "b") return { ...entry, ...common, rdev: found.rdev };
+    return { ...entry, ...common };
+  }
+
+  /** So that the first snapshot after a wake knows what the store has. */
+  #rememberParts(snapshot: LoadedSnapshot): void {
+    const { journal, parts } = Journal.open(`${this.#ground.stateDir}/journal-${this.#options.id}`);
+    try {
+      const known = new Set(parts.map((part) => part.key));
+      journal.appendAll(snapshot.index.parts.filter((part) => !known.has(part.key)));
+    } finally {
+      journal.close();
+    }
+  }
+}
+
+interface Plan {
+  writer: FileWriter;
+  /** By the part's ordinal in the index: what each of its chunks is for. */
+  parts: Map<number, Map<string, Target[]>>;
+}
+
+export function digestOf(entries: Entry[]): string {
+  const hasher = nodePrimitives.newSha256();
+  const writer = new ByteWriter(1 << 20);
+  for (const entry of entries) {
+    if (!isInDigest(entry.type)) continue;
+    encodeRecord(writer, entry);
+    if (writer.length > 1 << 19) {
+      hasher.update(writer.view());
+      writer.clear();
+    }
+  }
+  hasher.update(writer.view());
+  return Buffer.from(hasher.digest()).toString("hex");
+}
+
+function cacheRow(entry: InodeEntry, found: Found): CacheRow {
+  const writer = new ByteWriter(1024);
+  encodeRecord(writer, entry);
+  const record = writer.finish();
+  writer.clear();
+  if (entry.type === "f") encodeHoles(writer, entry.holes);
+  return { key: found.key, record, holes: writer.finish() };
+}
+
+function isDamage(error: unknown): boolean {
+  if (error instanceof FormatError) return error.code === "snapshot_damaged";
+  return error instanceof Stop && (error.code === "part_missing" || error.code === "part_damaged");
+}

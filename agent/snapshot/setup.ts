@@ -1,0 +1,78 @@
+/** What every run begins with: the two folders, checked, and the caches in them. */
+import { mkdirSync, realpathSync, statSync } from "node:fs";
+import { isInstanceName } from "../../core/snapshot/store.ts";
+import { Folders } from "../fs/folders.ts";
+import { bytesOfText, fsPath, textOfBytes } from "../fs/paths.ts";
+import { Stop } from "./stop.ts";
+import type { OnProgress, SnapshotProgress } from "./types.ts";
+
+export interface Ground {
+  /** Byte strings, symlinks resolved. */
+  root: string;
+  stateDir: string;
+  folders: Folders;
+}
+
+/** `always`: every path goes through the file descriptor of its folder. Errors: Stop `usage`-like codes. */
+export function openGround(rootText: string, stateText: string, id: string, always: boolean): Ground {
+  if (!isInstanceName(id)) throw new Stop("id_invalid", `${JSON.stringify(id)} is not a name: letters, digits, ".", "_", "-", at most 64.`, false);
+  const root = realFolder(rootText, "root");
+  mkdirSync(stateText, { recursive: true, mode: 0o700 });
+  const stateDir = realFolder(stateText, "state folder");
+  if (stateDir === root || stateDir.startsWith(root === "/" ? "/" : `${root}/`)) {
+    throw new Stop("state_inside_root", `The state folder ${textOfBytes(stateDir)} lies inside ${textOfBytes(root)}; choose one outside.`, false);
+  }
+  return { root, stateDir, folders: new Folders(root === "/" ? "" : root, always) };
+}
+
+function realFolder(text: string, what: string): string {
+  try {
+    const path = realpathSync(fsPath(bytesOfText(text)), { encoding: "latin1" as "utf8" });
+    if (statSync(fsPath(path)).isDirectory()) return path;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+  }
+  throw new Stop("not_a_folder", `The ${what} ${text} is not a folder.`, false);
+}
+
+export function newProgress(): SnapshotProgress {
+  return {
+    phase: "start",
+    entries: 0,
+    files: 0,
+    plainBytes: 0,
+    doneBytes: 0,
+    reusedBytes: 0,
+    storedBytes: 0,
+    sentBytes: 0,
+    partsDone: 0,
+    partsTotal: 0,
+  };
+}
+
+const reportMs = 250;
+
+/** Tells about `progress` at most four times a second; a new phase at once. */
+export class Reporter {
+  readonly progress = newProgress();
+  readonly #onProgress: OnProgress | undefined;
+  #toldAt = -reportMs;
+
+  constructor(onProgress: OnProgress | undefined) {
+    this.#onProgress = onProgress;
+  }
+
+  phase(phase: string): void {
+    this.progress.phase = phase;
+    this.tell();
+  }
+
+  readonly step = (): void => {
+    if (performance.now() - this.#toldAt >= reportMs) this.tell();
+  };
+
+  tell(): void {
+    this.#toldAt = performance.now();
+    this.#onProgress?.({ ...this.progress });
+  }
+}

@@ -1,0 +1,187 @@
+/** A store in a folder: the keys are its paths. An object is written aside, synced, linked into place, and never changed. */
+import { link, mkdir, open, readdir, readFile, rm, stat, unlink } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { dirname, join } from "node:path";
+import {
+  type ByteRange,
+  type CallOptions,
+  parseObjectKey,
+  type SnapshotStore,
+  StoreError,
+  type StoreObject,
+} from "../../core/snapshot/store.ts";
+import { sha256Hex } from "./primitives.ts";
+
+const tempPrefix = ".tmp-";
+
+export function openFolderStore(folder: string): SnapshotStore {
+  const fileOf = (key: string) => {
+    if (!parseObjectKey(key)) throw new StoreError("key_invalid", { key });
+    return join(folder, key);
+  };
+  const made = new Set<string>();
+
+  const store: SnapshotStore = {
+    async put(key, bytes, sha256, options) {
+      const file = fileOf(key);
+      if (sha256Hex(bytes) !== sha256) throw new StoreError("bytes_differ", { key });
+      throwIfCancelled(options);
+      const there = await sameOrOther(file, bytes, sha256);
+      if (there === "same") return "exists";
+      if (there === "other") throw new StoreError("manifest_exists", { key });
+      return asStoreError(key, async () => {
+        const parent = dirname(file);
+        if (!made.has(parent)) {
+          await mkdir(parent, { recursive: true, mode: 0o700 });
+          made.add(parent);
+        }
+        return writeNew(parent, file, bytes, sha256, key);
+      });
+    },
+
+    async get(key, range, options) {
+      const file = fileOf(key);
+      throwIfCancelled(options);
+      return asStoreError(key, () => (range ? readRange(file, key, range) : readFile(file)));
+    },
+
+    async head(key, options) {
+      const file = fileOf(key);
+      throwIfCancelled(options);
+      const name = parseObjectKey(key);
+      try {
+        const { size } = await stat(file);
+        return { key, bytes: size, sha256: name?.kind === "part" ? name.sha256 : null };
+      } catch (error) {
+        if (isNotThere(error)) return null;
+        throw toStoreError(key, error);
+      }
+    },
+
+    async *list(prefix, options) {
+      for await (const key of walkKeys(folder, prefix)) {
+        throwIfCancelled(options);
+        const object = await store.head(key, options);
+        if (object) yield object satisfies StoreObject;
+      }
+    },
+
+    async delete(key, options) {
+      const file = fileOf(key);
+      throwIfCancelled(options);
+      try {
+        await unlink(file);
+        return true;
+      } catch (error) {
+        if (isNotThere(error)) return false;
+        throw toStoreError(key, error);
+      }
+    },
+  };
+  return store;
+}
+
+/** Names of instances that have something in the folder. */
+export async function listInstances(folder: string): Promise<string[]> {
+  const names = await readdir(join(folder, "i")).catch(() => [] as string[]);
+  return names.sort();
+}
+
+async function writeNew(parent: string, file: string, bytes: Uint8Array, sha256: string, key: string): Promise<"created" | "exists"> {
+  const temp = join(parent, `${tempPrefix}${randomBytes(8).toString("hex")}`);
+  try {
+    const handle = await open(temp, "wx", 0o600);
+    try {
+      await handle.writeFile(bytes);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    try {
+      // link, not rename: it never replaces what another writer put there meanwhile.
+      await link(temp, file);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+      if ((await sameOrOther(file, bytes, sha256)) === "same") return "exists";
+      throw new StoreError("manifest_exists", { key });
+    }
+  } finally {
+    await rm(temp, { force: true });
+  }
+  const folder = await open(parent, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+  return "created";
+}
+
+async function sameOrOther(file: string, bytes: Uint8Array, sha256: string): Promise<"absent" | "same" | "other"> {
+  try {
+    const { size } = await stat(file);
+    return size === bytes.length && sha256Hex(await readFile(file)) === sha256 ? "same" : "other";
+  } catch (error) {
+    if (isNotThere(error)) return "absent";
+    throw toStoreError(file, error);
+  }
+}
+
+async function readRange(file: string, key: string, range: ByteRange): Promise<Uint8Array> {
+  const handle = await open(file, "r");
+  try {
+    const { size } = await handle.stat();
+    const from = range.offset < 0 ? Math.max(0, size + range.offset) : range.offset;
+    if (from >= size) throw new StoreError("range_invalid", { key });
+    const to = Math.min(size, from + (range.offset < 0 ? size : (range.length ?? size)));
+    const bytes = Buffer.allocUnsafe(to - from);
+    for (let at = 0; at < bytes.length; ) {
+      const { bytesRead } = await handle.read(bytes, at, bytes.length - at, from + at);
+      if (bytesRead === 0) throw new StoreError("store_failed", { key, detail: "the object is shorter than its size" });
+      at += bytesRead;
+    }
+    return bytes;
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Keys below a prefix that ends with "/", such as "i/x/parts/", "i/x/" or "i/". */
+async function* walkKeys(folder: string, prefix: string): AsyncIterable<string> {
+  const entries = await readdir(join(folder, prefix), { withFileTypes: true }).catch((error) => {
+    if (isNotThere(error)) return [];
+    throw toStoreError(prefix, error);
+  });
+  for (const entry of entries) {
+    const key = `${prefix}${entry.name}`;
+    if (entry.isDirectory()) yield* walkKeys(folder, `${key}/`);
+    else if (parseObjectKey(key)) yield key;
+  }
+}
+
+async function asStoreError<T>(key: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw toStoreError(key, error);
+  }
+}
+
+function toStoreError(key: string, error: unknown): unknown {
+  if (error instanceof StoreError) return error;
+  const code = (error as NodeJS.ErrnoException).code;
+  if (isNotThere(error)) return new StoreError("object_not_found", { key }, { cause: error });
+  if (code === "ENOSPC" || code === "EDQUOT") return new StoreError("store_full", { key }, { cause: error });
+  if (code === "EACCES" || code === "EPERM" || code === "EROFS") return new StoreError("store_refused", { key, detail: code }, { cause: error });
+  if (typeof code === "string" && code.startsWith("E")) return new StoreError("store_failed", { key, detail: code }, { cause: error });
+  return error;
+}
+
+function isNotThere(error: unknown): boolean {
+  const code = (error as NodeJS.ErrnoException).code;
+  return code === "ENOENT" || code === "ENOTDIR";
+}
+
+function throwIfCancelled(options: CallOptions | undefined): void {
+  if (options?.signal?.aborted) throw new StoreError("aborted");
+}

@@ -1,0 +1,309 @@
+/**
+ * Takes a snapshot. Write order: data parts, tree parts, segment parts, manifest (W1-W3 of core/snapshot/FORMAT.md), so
+ * that a kill at any instruction leaves only whole snapshots and parts that the next run finds again.
+ *
+ *   known parts -> rounds { sync, walk, read what changed -> chunks -> frames -> parts -> store } until one is quiet
+ *   -> tree -> segments -> confirm -> manifest
+ */
+import { toHex, latin1ToBytes } from "../../core/snapshot/bytes.ts";
+import { limits } from "../../core/snapshot/limits.ts";
+import { formatManifest, type Manifest, manifestKey, maxSkipped, parseManifest } from "../../core/snapshot/manifest.ts";
+import type { IndexedPart } from "../../core/snapshot/segment.ts";
+import { manifestObjectKey, partObjectKey, StoreError } from "../../core/snapshot/store.ts";
+import { degraded, syncFileSystem } from "../fs/native.ts";
+import { Breather } from "./breather.ts";
+import type { ChunkIndex } from "./chunk-index.ts";
+import { makeExcluder, readExcludes } from "./excludes.ts";
+import { Journal, listParts, loadKnownParts } from "./journal.ts";
+import { buildSegmentParts, packTree } from "./meta.ts";
+import { Packer } from "./packer.ts";
+import { sha256Hex } from "./primitives.ts";
+import { chunkIdsOf, countChanges, type Round, scanRound } from "./scan.ts";
+import { type Ground, openGround, Reporter } from "./setup.ts";
+import { StatCache, statCacheFile } from "./stat-cache.ts";
+import { failureOf, Stop, throwIfAborted } from "./stop.ts";
+import type { ScanDigestOptions, ScanDigestResult, SkippedPath, TakeOptions, TakeResult, TakeSuccess } from "./types.ts";
+
+const maxRounds = 3;
+
+/**
+ * One at a time for each `stateDir`. An abort is prompt and leaves everything that was sent for the next run.
+ * Errors: throws for bugs only.
+ */
+export async function takeSnapshot(options: TakeOptions): Promise<TakeResult> {
+  let run: Take | null = null;
+  try {
+    const ground = openGround(options.root, options.stateDir, options.id, false);
+    run = new Take(options, ground);
+    return await run.take();
+  } catch (error) {
+    return failureOf(error);
+  } finally {
+    run?.close();
+  }
+}
+
+/** The digest of the workspace as it is now: one round that sends nothing and reads only what changed. */
+export async function scanDigest(options: ScanDigestOptions): Promise<ScanDigestResult> {
+  let ground: Ground | null = null;
+  try {
+    ground = openGround(options.root, options.stateDir, options.id, false);
+    const cache = new StatCache(statCacheFile(ground.stateDir, options.id, ground.root), ground.root);
+    await syncFileSystem(ground.root);
+    const round = await scanRound({
+      folders: ground.folders,
+      isExcluded: makeExcluder(readExcludes(ground.root, options.excludes ?? [])),
+      cache,
+      sink: null,
+      breather: new Breather(options.signal),
+      counts: new Reporter(undefined).progress,
+      onStep: () => {},
+    });
+    cache.save();
+    return { ok: true, digest: round.digest, torn: round.torn.length + round.unreadable.length };
+  } catch (error) {
+    return failureOf(error);
+  } finally {
+    ground?.folders.close();
+  }
+}
+
+class Take {
+  readonly #options: TakeOptions;
+  readonly #ground: Ground;
+  readonly #reporter: Reporter;
+  readonly #cache: StatCache;
+  readonly #journal: Journal;
+  readonly #journalled: IndexedPart[];
+  readonly #excludes: string[];
+  readonly #sent = new Set<string>();
+  readonly #startedAt = performance.now();
+  #known!: ChunkIndex;
+  #rounds = 0;
+
+  constructor(options: TakeOptions, ground: Ground) {
+    this.#options = options;
+    this.#ground = ground;
+    this.#reporter = new Reporter(options.onProgress);
+    this.#cache = new StatCache(statCacheFile(ground.stateDir, options.id, ground.root), ground.root);
+    const { journal, parts } = Journal.open(`${ground.stateDir}/journal-${options.id}`);
+    this.#journal = journal;
+    this.#journalled = parts;
+    this.#excludes = readExcludes(ground.root, options.excludes ?? []);
+  }
+
+  get #concurrency(): number {
+    return this.#options.concurrency ?? 32;
+  }
+
+  async take(): Promise<TakeSuccess> {
+    const { id, seq, epoch, store, signal } = this.#options;
+    throwIfAborted(signal);
+    manifestKey(seq, epoch);
+    this.#reporter.phase("known");
+    this.#known = await loadKnownParts({
+      store,
+      id,
+      journal: this.#journal,
+      journalled: this.#journalled,
+      concurrency: this.#concurrency,
+      signal,
+    });
+
+    const data = this.#newPacker("data");
+    const { round, torn } = await this.#scan(data);
+    const tree = this.#newPacker("meta");
+    this.#reporter.phase("tree");
+    const treeIds = await packTree(round.entries, tree);
+    await tree.flush();
+
+    const needed = this.#partsOf(round, treeIds);
+    const segments = await buildSegmentParts(needed);
+    for (const { part, bytes } of segments) await this.#send(part, bytes);
+    const parts = [...needed, ...segments.map(({ part }) => part)];
+    if (parts.length > limits.partsInSnapshot) throw new Stop("workspace_too_large", "The snapshot needs too many parts.", false);
+    await this.#confirm(parts);
+
+    const manifest = this.#manifest(round, torn, treeIds.at(-1)!, parts, segments.map(({ part }) => part.key), data.plainBytes);
+    const manifestSha256 = await this.#putManifest(manifest);
+    this.#reporter.phase("done");
+    return {
+      ok: true,
+      seq,
+      epoch,
+      manifestKey: manifestKey(seq, epoch),
+      manifestSha256,
+      digest: round.digest,
+      stats: {
+        ...manifest.stats,
+        rounds: this.#rounds,
+        reusedBytes: round.plainBytes - Math.min(round.plainBytes, data.plainBytes),
+        parts: parts.length,
+        newParts: this.#sent.size,
+        wallMs: Math.round(performance.now() - this.#startedAt),
+        degraded,
+      },
+    };
+  }
+
+  close(): void {
+    this.#journal.close();
+    this.#ground.folders.close();
+  }
+
+  #newPacker(kind: "data" | "meta"): Packer {
+    const known = this.#known;
+    // Parts grow before a snapshot could need more of them than a manifest lists.
+    const crowd = known.parts.length / limits.partsInSnapshot;
+    const partTargetBytes = limits.partTargetBytes * (crowd > 0.75 ? 3 : crowd > 0.5 ? 2 : 1);
+    return new Packer({
+      kind,
+      isStored: (id) => known.has(id),
+      send: (part, bytes) => this.#send(part, bytes),
+      concurrency: this.#concurrency,
+      partTargetBytes,
+    });
+  }
+
+  async #send(part: IndexedPart, bytes: Uint8Array): Promise<void> {
+    const { store, id, signal } = this.#options;
+    const { progress } = this.#reporter;
+    progress.storedBytes += part.bytes;
+    progress.partsTotal++;
+    await store.put(partObjectKey(id, part.key), bytes, part.key, { signal });
+    try {
+      await this.#journal.append(part);
+    } catch (error) {
+      throw new Stop("state_unwritable", `The state folder cannot be written: ${(error as Error).message}.`, true);
+    }
+    this.#known.add(part);
+    this.#sent.add(part.key);
+    progress.sentBytes += part.bytes;
+    progress.partsDone++;
+    this.#reporter.step();
+  }
+
+  /** Rounds until one is quiet; the writers are let go as soon as the last round has read everything. */
+  async #scan(data: Packer): Promise<{ round: Round; torn: number }> {
+    const { pauseWriters, alreadyQuiet } = this.#options;
+    let before: Round | null = null;
+    let resume: (() => Promise<void>) | null = null;
+    try {
+      for (let n = 1; ; n++) {
+        const isLast = n === maxRounds || alreadyQuiet === true;
+        if (n === maxRounds && pauseWriters) resume = await pauseWriters();
+        const round = await this.#round(n, data);
+        const broken = round.torn.length + round.unreadable.length;
+        const isStill = alreadyQuiet === true || resume !== null || before?.digest === round.digest;
+        if ((isStill && round.torn.length === 0) || isLast) {
+          await resume?.();
+          resume = null;
+          this.#reporter.phase("send");
+          await data.flush();
+          this.#cache.save();
+          if (isStill) return { round, torn: broken };
+          return { round, torn: Math.max(1, broken, before ? countChanges(before, round) : 1) };
+        }
+        before = round;
+      }
+    } catch (error) {
+      // What is on its way is of use to the next run, but not worth waiting for after an abort.
+      if (!this.#options.signal?.aborted) await data.drain().catch(() => {});
+      throw error;
+    } finally {
+      await resume?.();
+    }
+  }
+
+  async #round(n: number, data: Packer): Promise<Round> {
+    this.#rounds = n;
+    this.#reporter.phase("sync");
+    // Cleans pages that are mapped and dirty: their next change touches the times again.
+    await syncFileSystem(this.#ground.root);
+    this.#reporter.phase(n === 1 ? "read" : `read again ${n}`);
+    return scanRound({
+      folders: this.#ground.folders,
+      isExcluded: makeExcluder(this.#excludes),
+      cache: this.#cache,
+      sink: data,
+      breather: new Breather(this.#options.signal),
+      counts: this.#reporter.progress,
+      onStep: this.#reporter.step,
+    });
+  }
+
+  /** Closure: every chunk of the tree and of its files lies in one of these. */
+  #partsOf(round: Round, treeIds: string[]): IndexedPart[] {
+    const numbers = new Set<number>();
+    const need = (id: string) => {
+      const part = this.#known.partOf(id);
+      if (part === undefined) throw new Error("a chunk of the tree lies in no part");
+      numbers.add(part);
+    };
+    for (const entry of round.entries) if (entry.type === "f") chunkIdsOf(entry).forEach(need);
+    treeIds.forEach(need);
+    return [...numbers].sort((a, b) => a - b).map((n) => this.#known.parts[n]!);
+  }
+
+  /** Parts that this run found instead of sending could have been collected meanwhile. */
+  async #confirm(parts: IndexedPart[]): Promise<void> {
+    if (parts.every((part) => this.#sent.has(part.key))) return;
+    this.#reporter.phase("confirm");
+    const sizes = await listParts(this.#options.store, this.#options.id, this.#options.signal);
+    const lost = parts.filter((part) => sizes.get(part.key) !== part.bytes);
+    if (lost.length > 0) throw new Stop("part_missing", `The store has lost ${lost.length} parts; the next run sends them again.`, true);
+  }
+
+  #manifest(round: Round, torn: number, rootId: string, parts: IndexedPart[], segments: string[], newPlainBytes: number): Manifest {
+    const { id, epoch, seq, agentVersion, parentSeq } = this.#options;
+    const skipped: SkippedPath[] = [...round.unreadable, ...round.sockets];
+    return {
+      v: 1,
+      instance: id,
+      epoch,
+      seq,
+      createdAt: Date.now(),
+      agent: agentVersion ?? "soneca-agent",
+      chunker: 1,
+      root: { id: toHex(latin1ToBytes(rootId)) },
+      digest: round.digest,
+      segments,
+      parts: parts.map(({ key, bytes }) => ({ key, bytes })),
+      excludes: this.#excludes,
+      encryption: null,
+      stats: {
+        entries: round.entries.length,
+        files: round.files,
+        plainBytes: round.plainBytes,
+        newPlainBytes,
+        storedBytes: parts.reduce((sum, part) => sum + part.bytes, 0),
+        newStoredBytes: parts.reduce((sum, part) => sum + (this.#sent.has(part.key) ? part.bytes : 0), 0),
+        torn,
+        skipped: skipped.slice(0, maxSkipped),
+      },
+      parent: parentSeq ?? null,
+    };
+  }
+
+  /** A run that was killed after the manifest finds its own manifest: with the same digest it is this snapshot. */
+  async #putManifest(manifest: Manifest): Promise<string> {
+    const { store, id, seq, epoch, signal } = this.#options;
+    throwIfAborted(signal);
+    this.#reporter.phase("manifest");
+    const key = manifestObjectKey(id, seq, epoch);
+    const bytes = Buffer.from(formatManifest(manifest));
+    if (bytes.length > limits.manifestBytes) throw new Stop("workspace_too_large", "The manifest is too large.", false);
+    const sha256 = sha256Hex(bytes);
+    try {
+      await store.put(key, bytes, sha256, { signal });
+      return sha256;
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== "manifest_exists") throw error;
+      const there = await store.get(key, undefined, { signal });
+      const parsed = parseManifest(Buffer.from(there).toString("utf8"));
+      const isSame = parsed.ok && parsed.manifest.digest === manifest.digest && parsed.manifest.stats.torn <= manifest.stats.torn;
+      if (!isSame) throw error;
+      return sha256Hex(there);
+    }
+  }
+}

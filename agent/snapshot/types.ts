@@ -1,0 +1,136 @@
+/** What the rest of the agent sees of the snapshot engine. All paths are absolute; digests and hashes are 64 hex digits. */
+import type { SnapshotStore } from "../../core/snapshot/store.ts";
+
+/** Reported at most four times a second, and once at the end of each phase. */
+export interface SnapshotProgress {
+  phase: string;
+  entries: number;
+  files: number;
+  /** Bytes of all files of the tree that are known so far. */
+  plainBytes: number;
+  /** Bytes of them that are read (snapshot) or in place (restore). */
+  doneBytes: number;
+  /** Bytes that the store (snapshot) or the folder (restore) had already. */
+  reusedBytes: number;
+  /** Bytes after compression that this run made or needs. */
+  storedBytes: number;
+  /** Bytes that crossed the network. */
+  sentBytes: number;
+  partsDone: number;
+  partsTotal: number;
+}
+
+export type OnProgress = (progress: SnapshotProgress) => void;
+
+export interface TakeOptions {
+  root: string;
+  /** Names the instance in the store. */
+  id: string;
+  epoch: number;
+  seq: number;
+  store: SnapshotStore;
+  /** The engine's own folder, outside `root`. Losing or damaging it costs time and nothing else. */
+  stateDir: string;
+  excludes?: string[];
+  /** Parts in flight; 32 by default. */
+  concurrency?: number;
+  parentSeq?: number;
+  /** Written into the manifest. */
+  agentVersion?: string;
+  onProgress?: OnProgress;
+  signal?: AbortSignal;
+  /** Stops every writer for the last round. What it returns lets them go on, and is called whatever happens. */
+  pauseWriters?: () => Promise<() => Promise<void>>;
+  /** The caller has stopped every writer: one round is proof. */
+  alreadyQuiet?: boolean;
+}
+
+export interface SkippedPath {
+  path: string;
+  reason: string;
+}
+
+export interface TakeStats {
+  entries: number;
+  files: number;
+  plainBytes: number;
+  newPlainBytes: number;
+  storedBytes: number;
+  newStoredBytes: number;
+  /** Entries that changed under the reader or could not be read. Above 0 the snapshot is no proof for a destroy. */
+  torn: number;
+  skipped: SkippedPath[];
+  rounds: number;
+  reusedBytes: number;
+  parts: number;
+  newParts: number;
+  wallMs: number;
+  /** What this machine cannot record exactly, in words; empty where the FFI addon is loaded. */
+  degraded: string[];
+}
+
+export interface SnapshotFailure {
+  ok: false;
+  code: string;
+  message: string;
+  retryable: boolean;
+  /** The first ten paths that are concerned, where the failure is about paths. */
+  paths?: string[];
+}
+
+export interface TakeSuccess {
+  ok: true;
+  seq: number;
+  epoch: number;
+  /** `00000007-2`: without the instance's prefix. */
+  manifestKey: string;
+  manifestSha256: string;
+  digest: string;
+  stats: TakeStats;
+}
+
+export type TakeResult = TakeSuccess | SnapshotFailure;
+
+export interface ScanDigestOptions {
+  root: string;
+  id: string;
+  stateDir: string;
+  excludes?: string[];
+  signal?: AbortSignal;
+}
+
+/** `torn`: entries that moved while they were read, or could not be read. Above 0 the digest proves nothing. */
+export type ScanDigestResult = { ok: true; digest: string; torn: number } | SnapshotFailure;
+
+export interface RestoreOptions {
+  id: string;
+  seq: number;
+  /** The epoch in the manifest's name. */
+  epoch: number;
+  /** Refuses a manifest of another digest with `manifest_digest_differs`. */
+  expectedDigest?: string;
+  root: string;
+  store: SnapshotStore;
+  stateDir: string;
+  concurrency?: number;
+  /** Removes what the snapshot does not have. Without it extra files stay and are counted in `stats.extras`. */
+  deleteExtras?: boolean;
+  onProgress?: OnProgress;
+  signal?: AbortSignal;
+}
+
+export interface RestoreStats {
+  entries: number;
+  files: number;
+  plainBytes: number;
+  /** Bytes found in place and checked by hash. */
+  reusedBytes: number;
+  receivedBytes: number;
+  parts: number;
+  extras: number;
+  skipped: SkippedPath[];
+  wallMs: number;
+  degraded: string[];
+}
+
+export type RestoreResult = { ok: true; digest: string; stats: RestoreStats } | SnapshotFailure;

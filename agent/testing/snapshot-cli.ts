@@ -1,0 +1,4 @@
+/** The snapshot commands as a program of their own, to be killed by tests. */
+import { runSnapshotCommand } from "../commands-snapshot.ts";
+
+process.exitCode = await runSnapshotCommand(process.argv.slice(2));

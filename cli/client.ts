@@ -1,0 +1,287 @@
+/**
+ * The control plane's client, typed by the route table: parameters from the path, body and answer from its schemas.
+ *
+ * A call is tried for 30 s. Calls that may run twice (GET, PUT, DELETE, and the asks that join what is under way) are
+ * repeated a bounded number of times after a lost answer, a 429 or a 5xx that says so; the ones that make something
+ * new never are. Errors: Failure.
+ */
+import type { z } from "zod";
+import { type AnswerOf, type BodyOf, type Route, type RouteName, routes } from "../core/protocol/api.ts";
+import { isErrorCode } from "../core/protocol/errors.ts";
+import { Failure } from "./failure.ts";
+import { backoffMs, readRetryAfter, tries } from "./retry.ts";
+
+type ParamNames<Path extends string> = Path extends `${string}:${infer Name}/${infer Rest}`
+  ? Name | ParamNames<`/${Rest}`>
+  : Path extends `${string}:${infer Name}`
+    ? Name
+    : never;
+
+type RouteOf<N extends RouteName> = (typeof routes)[N];
+type ParamsPart<N extends RouteName> = [ParamNames<RouteOf<N>["path"]>] extends [never]
+  ? unknown
+  : { params: Record<ParamNames<RouteOf<N>["path"]>, string> };
+type QueryPart<N extends RouteName> = RouteOf<N> extends { query: z.ZodType<infer Q> } ? { query?: Partial<Q> } : unknown;
+type BodyPart<N extends RouteName> =
+  RouteOf<N> extends { bodyOptional: true }
+    ? { body?: BodyOf<N> }
+    : RouteOf<N> extends { body: z.ZodType }
+      ? { body: BodyOf<N> }
+      : unknown;
+
+export type CallInput<N extends RouteName> = ParamsPart<N> & QueryPart<N> & BodyPart<N>;
+type CallArgs<N extends RouteName> = Record<never, never> extends CallInput<N> ? [CallInput<N>?] : [CallInput<N>];
+
+export interface Client {
+  readonly url: string;
+  call<N extends RouteName>(name: N, ...input: CallArgs<N>): Promise<AnswerOf<N>>;
+}
+
+export interface ClientOptions {
+  url: string;
+  token: string;
+  userAgent?: string;
+  timeoutMs?: number;
+  /** No wait before a repeat is longer than this: a later Retry-After is told, not sat through. */
+  maxWaitMs?: number;
+  fetch?: typeof fetch;
+  sleep?: (ms: number) => Promise<void>;
+  random?: () => number;
+  now?: () => number;
+}
+
+/** What may not run twice, because each run makes something new. */
+const neverRepeated: ReadonlySet<RouteName> = new Set([
+  "createUser",
+  "createToken",
+  "createInstance",
+  "adoptInstance",
+  "agentStatus",
+]);
+
+export function createClient(options: ClientOptions): Client {
+  const settings: Settings = {
+    timeoutMs: 30_000,
+    maxWaitMs: 20_000,
+    userAgent: "soneca-cli",
+    fetch: globalThis.fetch,
+    sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+    random: Math.random,
+    now: Date.now,
+    ...options,
+  };
+  return {
+    url: settings.url,
+    async call<N extends RouteName>(name: N, ...[input]: CallArgs<N>) {
+      const loose = (input ?? {}) as LooseInput;
+      const mayRepeat = !neverRepeated.has(name);
+      for (let attempt = 0; ; attempt++) {
+        try {
+          return (await callOnce(settings, name, loose)) as AnswerOf<N>;
+        } catch (error) {
+          // The first try may have done it and lost its answer.
+          if (attempt > 0 && name === "revokeToken" && isCode(error, "object_not_found")) return null as AnswerOf<N>;
+          const waitMs = mayRepeat && attempt + 1 < tries ? waitBefore(error, attempt, settings) : null;
+          if (waitMs === null) throw mayRepeat ? error : withDoubt(error);
+          await settings.sleep(waitMs);
+        }
+      }
+    },
+  };
+}
+
+type Settings = Required<ClientOptions>;
+
+interface LooseInput {
+  params?: Record<string, string>;
+  query?: Record<string, unknown>;
+  body?: unknown;
+}
+
+async function callOnce(settings: Settings, name: RouteName, input: LooseInput): Promise<unknown> {
+  const route: Route = routes[name];
+  const { response, text } = await exchange(settings, route, input);
+  const requestId = response.headers.get("x-request-id") ?? undefined;
+  if (response.status >= 300) throw failureOf(response, text, settings);
+  if (route.status === 204 && text === "") return null;
+  const parsed = route.answer.safeParse(parseJson(text));
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues
+    .slice(0, 5)
+    .map((issue) => ({ path: issue.path.join("."), message: issue.message }));
+  throw new Failure(
+    "malformed_answer",
+    `${settings.url} answered something that is not in the contract.`,
+    "Check the URL, and that this program and the control plane have the same version.",
+    { status: response.status, request_id: requestId, issues },
+  );
+}
+
+/** The time limit covers the body too. */
+async function exchange(settings: Settings, route: Route, input: LooseInput) {
+  const signal = AbortSignal.timeout(settings.timeoutMs);
+  try {
+    const response = await settings.fetch(addressOf(settings.url, route, input), {
+      method: route.method,
+      headers: {
+        authorization: `Bearer ${settings.token}`,
+        accept: "application/json",
+        "user-agent": settings.userAgent,
+        ...(input.body !== undefined && { "content-type": "application/json" }),
+      },
+      ...(input.body !== undefined && { body: JSON.stringify(input.body) }),
+      // A token never follows a redirect.
+      redirect: "manual",
+      signal,
+    });
+    return { response, text: await response.text() };
+  } catch (cause) {
+    if (signal.aborted) {
+      const words = `${settings.url} did not answer within ${settings.timeoutMs / 1000} s.`;
+      throw new Failure("timeout", words, "Try again in a moment.", { retryable: true, cause });
+    }
+    throw new Failure(
+      "unreachable",
+      `${settings.url} cannot be reached${reasonOf(cause)}.`,
+      "Check the URL and the network. The local cloud starts with `npm start`.",
+      { retryable: true, cause },
+    );
+  }
+}
+
+function addressOf(url: string, route: Route, input: LooseInput): URL {
+  const path = route.path.replace(/:(\w+)/g, (_, name: string) => {
+    const value = input.params?.[name];
+    if (!value) throw new Error(`parameter ${name} of ${route.path} is missing`);
+    // "." and ".." would climb out of the path.
+    return encodeURIComponent(value).replace(/^\.{1,2}$/, (dots) => dots.replaceAll(".", "%252E"));
+  });
+  const address = new URL(url.replace(/\/+$/, "") + path);
+  for (const [name, value] of Object.entries(input.query ?? {})) {
+    if (value !== undefined) address.searchParams.set(name, String(value));
+  }
+  return address;
+}
+
+function failureOf(response: Response, text: string, { url, now }: Settings): Failure {
+  const { status } = response;
+  const request_id = response.headers.get("x-request-id") ?? undefined;
+  const retryAfterMs = readRetryAfter(response.headers.get("retry-after"), now());
+  const error = errorIn(parseJson(text));
+  if (error) {
+    return new Failure(error.code, error.message, error.hint, { request_id, ...error.rest, status, retryAfterMs });
+  }
+  if (status < 400) {
+    const target = response.headers.get("location") ?? "elsewhere";
+    return new Failure(
+      "malformed_answer",
+      `${url} redirects to ${target}.`,
+      "Give the address that it redirects to; the token was not sent there.",
+      { status, request_id },
+    );
+  }
+  if (status >= 500) {
+    const words = `${url} answered with status ${status} and no reason.`;
+    return new Failure("unreachable", words, "Try again in a moment.", {
+      status,
+      request_id,
+      retryAfterMs,
+      retryable: true,
+    });
+  }
+  return new Failure(
+    "malformed_answer",
+    `${url} answered with status ${status}, not in the words of a Soneca control plane.`,
+    "Check the URL.",
+    { status, request_id, exitCode: 1 },
+  );
+}
+
+/** An error of the contract; one with a newer code is taken at its own words. */
+function errorIn(json: unknown) {
+  const error = (json as { error?: Record<string, unknown> } | null)?.error;
+  if (typeof error?.code !== "string" || typeof error.message !== "string") return null;
+  const hint = typeof error.hint === "string" ? error.hint : "";
+  const own = cliHints[error.code];
+  return {
+    code: error.code,
+    message: error.message,
+    hint: isErrorCode(error.code) && own ? own : hint,
+    rest: {
+      ...(error.retryable === true && { retryable: true }),
+      ...(typeof error.request_id === "string" && { request_id: error.request_id }),
+      ...(isIssues(error.issues) && { issues: error.issues }),
+      ...(isRecord(error.context) && { context: error.context }),
+    },
+  };
+}
+
+/** Where the words of the API speak to a program, what a person at a terminal does instead. */
+const cliHints: Record<string, string> = {
+  unauthenticated: "Set SONECA_TOKEN or --token to a user token (snu_...).",
+  token_expired: "Make a new token in the dashboard, or ask for one, and set SONECA_TOKEN.",
+  instance_not_found: "List yours with `soneca ls`.",
+  action_not_allowed: "See what it can do now with `soneca instance show ID`.",
+  object_not_found: "List what there is and check the name.",
+};
+
+function waitBefore(error: unknown, attempt: number, { maxWaitMs, random }: Settings): number | null {
+  if (!(error instanceof Failure) || !error.details.retryable) return null;
+  const { status, retryAfterMs } = error.details;
+  const isPassing = status === undefined || status === 429 || status >= 500;
+  if (!isPassing) return null;
+  const waitMs = backoffMs(attempt, retryAfterMs, random);
+  return waitMs > maxWaitMs ? null : waitMs;
+}
+
+/** A call that makes something new may have done so though its answer was lost: say it, since it is not repeated. */
+function withDoubt(error: unknown): unknown {
+  if (!(error instanceof Failure)) return error;
+  const wasAnswered = !["timeout", "unreachable", "malformed_answer"].includes(error.code);
+  if (wasAnswered || isNeverSent(error)) return error;
+  const hint = "It may have been carried out all the same. Look with `soneca ls` before you ask again.";
+  return new Failure(error.code, error.message, hint, error.details);
+}
+
+function isNeverSent(error: Failure): boolean {
+  return ["ECONNREFUSED", "ENOTFOUND", "EAI_AGAIN", "ENETUNREACH", "EHOSTUNREACH"].includes(networkCode(error.cause));
+}
+
+function isCode(error: unknown, code: string): boolean {
+  return error instanceof Failure && error.code === code;
+}
+
+function reasonOf(cause: unknown): string {
+  const words: Record<string, string> = {
+    ECONNREFUSED: "nothing listens there",
+    ENOTFOUND: "there is no such host",
+    EAI_AGAIN: "the name could not be looked up",
+    ECONNRESET: "the connection was cut",
+    UND_ERR_SOCKET: "the connection was cut",
+  };
+  const code = networkCode(cause);
+  return code ? `: ${words[code] ?? code}` : "";
+}
+
+function networkCode(error: unknown): string {
+  const own = (error as { code?: unknown } | null)?.code;
+  if (typeof own === "string") return own;
+  const cause = (error as { cause?: unknown } | null)?.cause;
+  return cause ? networkCode(cause) : "";
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isIssues(value: unknown): value is { path: string; message: string }[] {
+  return Array.isArray(value) && value.every((one) => typeof one?.path === "string" && typeof one.message === "string");
+}

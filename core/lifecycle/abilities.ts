@@ -1,0 +1,91 @@
+/** Status -> word, and what may be asked of an instance. One table: the API enforces it, the clients show it. */
+import type { State, Timings } from "./types.ts";
+
+/** The plan's words, and three of our own for what the plan leaves open. */
+export type StatusWord =
+  | "running"
+  | "idle"
+  | "hibernating"
+  | "hibernated"
+  | "waking"
+  | "deleted"
+  | "unreachable"
+  | "failed";
+
+export const statusWords = [
+  "running",
+  "idle",
+  "hibernating",
+  "hibernated",
+  "waking",
+  "deleted",
+  "unreachable",
+  "failed",
+] as const satisfies readonly StatusWord[];
+
+export type Action = "wake" | "hibernate" | "configure" | "discard";
+
+export function statusWord(state: State): StatusWord {
+  const phase = state.now;
+  switch (phase.status) {
+    case "running":
+      return phase.idleSince === null ? "running" : "idle";
+    case "snapshotting":
+    case "destroying":
+      return "hibernating";
+    case "provisioning":
+    case "restoring":
+      return "waking";
+    default:
+      return phase.status;
+  }
+}
+
+/** I9: no state is without at least one action. */
+export function actionsFor(state: State): Action[] {
+  const phase = state.now;
+  switch (phase.status) {
+    case "running":
+      return ["hibernate", "configure", "discard"];
+    case "snapshotting":
+      return ["wake", "configure", "discard"];
+    case "destroying":
+      return ["wake", "configure"];
+    case "hibernated":
+    case "deleted":
+      return ["wake", "configure"];
+    case "provisioning":
+      // An adopted machine that waits for its agent cannot be put to sleep yet: there is nobody to take the snapshot.
+      return phase.machine.holdsWork ? ["configure", "discard"] : ["hibernate", "configure", "discard"];
+    case "restoring":
+      return ["hibernate", "configure"];
+    case "unreachable":
+      return ["wake", "configure", "discard"];
+    case "failed":
+      return ["wake", "configure", "discard"];
+  }
+}
+
+export type WakeVerdict =
+  /** Awake already. */
+  | { kind: "awake" }
+  /** Joins the wake that is under way, or calls a sleep off. */
+  | { kind: "join" }
+  | { kind: "start" }
+  /** At most one new wake per minute and instance. */
+  | { kind: "limited"; retryAfterMs: number };
+
+export function judgeWake(state: State, now: number, timings: Timings): WakeVerdict {
+  switch (state.now.status) {
+    case "running":
+      return { kind: "awake" };
+    case "hibernated":
+    case "deleted":
+    case "failed": {
+      const waitMs = state.lastWakeAt === null ? 0 : state.lastWakeAt + timings.wakeEveryMs - now;
+      return waitMs > 0 ? { kind: "limited", retryAfterMs: waitMs } : { kind: "start" };
+    }
+    default:
+      return { kind: "join" };
+  }
+}

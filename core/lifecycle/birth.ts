@@ -1,0 +1,76 @@
+/** How an instance comes into being: by renting a machine, or by adopting one that is rented already. */
+import { type AutoHibernation, defaultAutoHibernation } from "../protocol/config.ts";
+import { type InstanceId, machineLabel, type UserId } from "../protocol/ids.ts";
+import { log } from "./machines.ts";
+import { rentNext } from "./starting.ts";
+import type { Actor, Context, MachineSpec, Outcome, RentedFacts, State } from "./types.ts";
+
+export interface Birth {
+  instance: InstanceId;
+  owner: UserId;
+  name: string;
+  spec: MachineSpec;
+  config?: AutoHibernation;
+}
+
+export function createInstance(birth: Birth, ctx: Context): Outcome {
+  const actor: Actor = { kind: "user", id: birth.owner };
+  const wake = { actor, gpuType: birth.spec.gpuType, region: birth.spec.region, askedAt: ctx.now };
+  const state: State = { ...blank(birth, ctx), lastWakeAt: ctx.now };
+  const rented = rentNext(state, { wake, back: null, attempt: 1, since: ctx.now }, ctx);
+  return { state: rented.state, effects: [log("created", actor, { name: birth.name }), ...rented.effects] };
+}
+
+/** The machine holds somebody's work from the first moment: it is never given up without a proof or a discard. */
+export function adoptInstance(birth: Birth, facts: RentedFacts, rentedAt: number, ctx: Context): Outcome {
+  const actor: Actor = { kind: "user", id: birth.owner };
+  const epoch = 1;
+  return {
+    state: {
+      ...blank(birth, ctx),
+      epoch,
+      now: {
+        status: "provisioning",
+        machine: {
+          epoch,
+          label: machineLabel(birth.instance, epoch),
+          facts,
+          adopted: true,
+          holdsWork: true,
+          // Paid before, but not through us: our account of it begins with the adoption.
+          rentedAt: Math.max(rentedAt, ctx.now),
+        },
+        since: ctx.now,
+        wake: { actor, gpuType: facts.gpuType, region: facts.region, askedAt: ctx.now },
+        back: null,
+        step: "booting",
+        attempt: 1,
+        attemptSince: ctx.now,
+        checks: 0,
+        lookAt: ctx.now + ctx.timings.lookEveryMs,
+      },
+    },
+    effects: [log("adopted", actor, { name: birth.name, provider_id: facts.providerId })],
+  };
+}
+
+function blank(birth: Birth, ctx: Context): State {
+  return {
+    v: 1,
+    instance: birth.instance,
+    owner: birth.owner,
+    name: birth.name,
+    config: birth.config ?? defaultAutoHibernation,
+    spec: birth.spec,
+    createdAt: ctx.now,
+    epoch: 0,
+    seq: 0,
+    snapshot: null,
+    retiring: [],
+    lost: [],
+    avoid: [],
+    lastWakeAt: null,
+    trouble: null,
+    now: { status: "deleted", since: ctx.now },
+  };
+}

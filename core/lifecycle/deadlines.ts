@@ -1,0 +1,56 @@
+/** When the instance must look at itself again: a function of the state. One physical alarm serves the earliest. */
+import type { State, Timings } from "./types.ts";
+
+/** How long a heartbeat may be on its way; the agent gives up on it after that. */
+export const reportTravelMs = 5_000;
+/** How long a destroy may take from the question `mayEnd` until the provider has acted on it or never will. */
+export const endCallMs = 10_000;
+
+/** Named deadlines, epoch ms. Empty only for states that wait for somebody: `deleted` and `failed` without machines. */
+export function deadlines(state: State, timings: Timings): Record<string, number> {
+  const due: Record<string, number> = {};
+  for (const one of state.retiring) due[`end.${one.machine.epoch}`] = one.nextTryAt;
+  const phase = state.now;
+  switch (phase.status) {
+    case "running":
+      due.silence = phase.lastBeatAt + silenceMs(state, timings);
+      break;
+    case "snapshotting":
+      due.progress = phase.progressAt + timings.progressLimitMs;
+      due.silence = phase.lastBeatAt + silenceMs(state, timings);
+      if (phase.proveAt !== null) due.prove = phase.proveAt;
+      break;
+    case "hibernated":
+      due.delete = phase.verifyAt ?? phase.deleteAt;
+      break;
+    case "provisioning":
+      due.boot = phase.attemptSince + timings.bootLimitMs;
+      if (phase.lookAt !== null) due.look = phase.lookAt;
+      break;
+    case "restoring":
+      due.progress = phase.progressAt + timings.progressLimitMs;
+      break;
+    case "unreachable":
+      due.look = phase.lookAt;
+      break;
+    case "destroying":
+      if (phase.proof && state.retiring.some((one) => one.machine.epoch === phase.epoch && one.acceptedAt === null)) {
+        due.seal = phase.sealedUntil + endCallMs;
+      }
+      break;
+    case "deleted":
+    case "failed":
+      break;
+  }
+  return due;
+}
+
+export function nextDeadline(state: State, timings: Timings): number | null {
+  const times = Object.values(deadlines(state, timings));
+  return times.length > 0 ? Math.min(...times) : null;
+}
+
+/** How long without a beat is silence, for this instance's interval. */
+export function silenceMs(state: State, timings: Timings): number {
+  return Math.max(state.config.check_interval_seconds * 1000 * timings.silenceBeats, timings.silenceMinMs);
+}

@@ -1,0 +1,18 @@
+/** The shape of the transition table's cells. */
+import type { Context, EventType, LifecycleEvent, Outcome, Phase, State, Status } from "./types.ts";
+
+export type PhaseOf<S extends Status> = Extract<Phase, { status: S }>;
+export type EventOf<E extends EventType> = Extract<LifecycleEvent, { type: E }>;
+
+export type Handler<S extends Status, E extends EventType> = (
+  state: State,
+  phase: PhaseOf<S>,
+  event: EventOf<E>,
+  ctx: Context,
+) => Outcome;
+
+/** One row of the table: total by its type. */
+export type Row<S extends Status> = { [E in EventType]: Handler<S, E> };
+
+/** The event means nothing here and changes nothing. */
+export const ignore = (state: State): Outcome => ({ state, effects: [] });

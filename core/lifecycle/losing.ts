@@ -1,0 +1,92 @@
+/** Machines that end without a sleep: lost by the provider, or given up by their owner. */
+import { chargeEffects, enter, log, minutesMs, out, providerActor, retire, takeIn, then } from "./machines.ts";
+import { startWake } from "./starting.ts";
+import type { Actor, Context, Machine, Outcome, RentedFacts, State, WakeRequest } from "./types.ts";
+
+/** The provider says that a machine in use is gone. What was not in a snapshot is lost, and is said to be. */
+export function loseMachine(
+  state: State,
+  machine: Machine,
+  goneAt: number,
+  wake: WakeRequest | null,
+  ctx: Context,
+): Outcome {
+  const recovery = state.snapshot;
+  const lost = log("machine_lost", providerActor, {
+    epoch: machine.epoch,
+    ended_at: goneAt,
+    recovery_point_seq: recovery?.ref.seq ?? null,
+    recovery_point_at: recovery?.provedAt ?? null,
+  });
+  const charges = chargeEffects(machine, goneAt);
+  const message = recovery
+    ? `The provider no longer has the machine. Snapshot ${recovery.ref.seq} is the newest that is kept.`
+    : "The provider no longer has the machine, and no snapshot of it was ever made.";
+  const troubled = { ...rememberLost(state, machine), trouble: { code: "machine_lost", message, at: ctx.now } };
+  if (!recovery) {
+    return enter(
+      troubled,
+      {
+        status: "failed",
+        machine: null,
+        since: ctx.now,
+        code: "machine_lost",
+        message,
+        kept: "Nothing: no snapshot was made.",
+      },
+      lost,
+      ...charges,
+    );
+  }
+  const deleteAt = ctx.now + minutesMs(state.config.delete_after_pause_minutes);
+  const asleep = enter(
+    troubled,
+    { status: "hibernated", since: ctx.now, deleteAt, verifyAt: null, verifyTries: 0 },
+    lost,
+    ...charges,
+  );
+  return wake ? then(asleep, (next) => startWake(next, wake, ctx)) : asleep;
+}
+
+/** A provider may be wrong: a machine with work on it that turns up again is taken back, never destroyed as a stray. */
+export function rememberLost(state: State, machine: Machine): State {
+  return { ...state, lost: [...state.lost.filter((one) => one.epoch !== machine.epoch), machine].slice(-20) };
+}
+
+/** A lost machine is there after all. Taken back when the instance has no other; until then it is kept and told of. */
+export function takeBack(state: State, lost: Machine, facts: RentedFacts, ctx: Context): Outcome {
+  const machine = takeIn(lost, facts);
+  const said = log("orphan_found", providerActor, {
+    epoch: lost.epoch,
+    provider_id: facts.providerId,
+    holds_work: true,
+  });
+  const message = "A machine that the provider had called gone is there after all. It is kept and goes on costing.";
+  const told = { ...state, trouble: { code: "machine_returned", message, at: ctx.now } };
+  const hasOther = "machine" in state.now ? state.now.machine !== null : state.now.status === "destroying";
+  if (hasOther) return out(told, said);
+  return enter(
+    { ...told, lost: state.lost.filter((one) => one !== lost) },
+    { status: "unreachable", machine, since: ctx.now, lastBeatAt: ctx.now, lookAt: ctx.now, wake: null },
+    said,
+  );
+}
+
+/** Destroys without a proof because the user said so (I1). */
+export function discardMachine(state: State, machine: Machine, actor: Actor, ctx: Context): Outcome {
+  const leaving = enter(
+    state,
+    {
+      status: "destroying",
+      epoch: machine.epoch,
+      since: ctx.now,
+      cause: { kind: "asked", actor },
+      proof: null,
+      sealId: null,
+      sealedUntil: ctx.now,
+      wakeAfter: null,
+    },
+    log("discarded", actor, { snapshot_kept: state.snapshot?.ref.seq ?? null }),
+  );
+  return then(leaving, (next) => retire(next, machine, { kind: "discard", actor }, ctx));
+}

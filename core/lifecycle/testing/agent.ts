@@ -1,0 +1,151 @@
+/**
+ * An agent and its workspace. The content is one number that grows with every write, so that two contents are equal only
+ * when nothing was written in between; its digest is that number in hex.
+ */
+import type { Command, Result, Seal, SnapshotRef } from "../../protocol/wire.ts";
+
+export interface FakeAgent {
+  epoch: number;
+  content: number;
+  /** True once the instance said "running" to this machine: from then on there is work on it. */
+  inUse: boolean;
+  busy: boolean;
+  quietSince: number | null;
+  /** Seal and results survive a restart of the agent: it keeps both on disk. */
+  seal: { commandId: string; snapshot: SnapshotRef | null; until: number } | null;
+  results: Result[];
+  done: string[];
+  job: { commandId: string; endsAt: number; run: (now: number) => void } | null;
+  silentUntil: number;
+}
+
+/** Manifests that were written, by `epoch.seq`; a manifest is written once (put if absent). */
+export interface FakeStore {
+  manifests: Map<string, { ref: SnapshotRef; content: number }>;
+  proved: Set<string>;
+  failsUntil: number;
+  damaged: boolean;
+}
+
+export const jobMs = { snapshot: 4_000, seal: 1_000, sealedSnapshot: 3_000, restore: 4_000 };
+
+export function newAgent(epoch: number): FakeAgent {
+  return {
+    epoch,
+    content: 0,
+    inUse: false,
+    busy: false,
+    quietSince: null,
+    seal: null,
+    results: [],
+    done: [],
+    job: null,
+    silentUntil: 0,
+  };
+}
+
+export function digestOf(content: number): string {
+  return content.toString(16).padStart(64, "0");
+}
+
+export function refKey(ref: SnapshotRef): string {
+  return `${ref.epoch}.${ref.seq}.${ref.digest}`;
+}
+
+/** Time passes on the machine: a job ends, a seal that nobody renewed ends by itself. */
+export function runAgent(agent: FakeAgent, now: number): void {
+  if (agent.job && now >= agent.job.endsAt) {
+    const { job } = agent;
+    agent.job = null;
+    job.run(now);
+  }
+  if (agent.seal && now >= agent.seal.until) agent.seal = null;
+}
+
+/** Null when the workspace may not change at this moment. */
+export function write(agent: FakeAgent, nextContent: () => number): void {
+  if (agent.inUse && !agent.seal) agent.content = nextContent();
+}
+
+export function restartAgent(agent: FakeAgent, now: number): void {
+  agent.job = null;
+  agent.quietSince = null;
+  agent.silentUntil = now + 3_000;
+}
+
+export function sealReport(agent: FakeAgent, now: number): Seal | null {
+  const { seal } = agent;
+  if (!seal?.snapshot || agent.job) return null;
+  const holdsForMs = Math.max(0, seal.until - now);
+  return { commandId: seal.commandId, snapshot: seal.snapshot, stats: null, stoppedProcesses: 1, holdsForMs };
+}
+
+/** Takes in the answer to a beat. Level-triggered: what is not in it is off. */
+export function obey(agent: FakeAgent, status: string, commands: Command[], kept: string[], store: FakeStore, now: number) {
+  agent.results = agent.results.filter((one) => !kept.includes(one.commandId));
+  if (agent.job && !commands.some((one) => one.id === agent.job?.commandId)) agent.job = null;
+  if (agent.seal && !commands.some((one) => one.id === agent.seal?.commandId)) agent.seal = null;
+  if (status === "running") agent.inUse = true;
+  for (const command of commands) {
+    if (command.kind === "seal") holdSeal(agent, command, store, now);
+    else if (!agent.job && !agent.done.includes(command.id)) startJob(agent, command, store, now);
+  }
+}
+
+function startJob(agent: FakeAgent, command: Exclude<Command, { kind: "seal" }>, store: FakeStore, now: number): void {
+  const commandId = command.id;
+  const finish = (result: Result) => {
+    agent.done.push(commandId);
+    agent.results.push(result);
+  };
+  if (command.kind === "snapshot") {
+    const run = () => {
+      const snapshot = takeSnapshot(agent, command.seq, store);
+      finish(snapshot ? { commandId, outcome: "snapshot_taken", snapshot, stats: noStats } : exists(commandId));
+    };
+    agent.job = { commandId, endsAt: now + jobMs.snapshot, run };
+    return;
+  }
+  const run = () => {
+    const found = [...store.manifests.values()].find((one) => refKey(one.ref) === refKey(command.snapshot));
+    if (!found || store.damaged) {
+      return finish({ commandId, outcome: "failed", code: "damaged", message: "part missing", retryable: false });
+    }
+    agent.content = found.content;
+    finish({ commandId, outcome: "restored", digest: digestOf(agent.content) });
+  };
+  agent.job = { commandId, endsAt: now + jobMs.restore, run };
+}
+
+function holdSeal(agent: FakeAgent, command: Extract<Command, { kind: "seal" }>, store: FakeStore, now: number): void {
+  const commandId = command.id;
+  if (agent.seal?.commandId === commandId) {
+    agent.seal.until = now + command.holdMs;
+    if (agent.seal.snapshot || agent.job) return;
+  } else {
+    agent.seal = { commandId, snapshot: null, until: now + command.holdMs };
+  }
+  const isSame = digestOf(agent.content) === command.proved.digest;
+  const run = () => {
+    if (!agent.seal) return;
+    const snapshot = isSame ? command.proved : takeSnapshot(agent, command.seq, store);
+    if (snapshot) agent.seal.snapshot = snapshot;
+    else agent.results.push(exists(commandId));
+  };
+  agent.job = { commandId, endsAt: now + (isSame ? jobMs.seal : jobMs.sealedSnapshot), run };
+}
+
+function takeSnapshot(agent: FakeAgent, seq: number, store: FakeStore): SnapshotRef | null {
+  const ref = { seq, epoch: agent.epoch, digest: digestOf(agent.content) };
+  const key = `${agent.epoch}.${seq}`;
+  const known = store.manifests.get(key);
+  if (known) return known.ref.digest === ref.digest ? ref : null;
+  store.manifests.set(key, { ref, content: agent.content });
+  return ref;
+}
+
+function exists(commandId: string): Result {
+  return { commandId, outcome: "failed", code: "manifest_exists", message: "another one is there", retryable: true };
+}
+
+const noStats = { entries: 1, files: 1, plainBytes: 1, storedBytes: 1, newStoredBytes: 1 };

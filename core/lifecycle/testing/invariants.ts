@@ -1,0 +1,104 @@
+/** The invariants as pure functions: null when they hold, else one sentence that says what is wrong. */
+import { actionsFor, statusWord } from "../abilities.ts";
+import { deadlines } from "../deadlines.ts";
+import { currentMachine, sameSnapshot } from "../machines.ts";
+import type { Effect, LifecycleEvent, Machine, State, Timings } from "../types.ts";
+import { digestOf, type FakeStore, refKey } from "./agent.ts";
+import { type FakeMachine, isListed } from "./provider.ts";
+
+/** Holds in every state that `transition` makes. */
+export function brokenState(state: State, timings: Timings): string | null {
+  const phase = state.now;
+  const current = currentMachine(state);
+  const epochs = [...state.retiring.map((one) => one.machine.epoch), ...(current ? [current.epoch] : [])];
+  if (new Set(epochs).size !== epochs.length) return "I3: one machine stands in the state twice";
+  if (epochs.some((epoch) => epoch > state.epoch)) return "I3: a machine is newer than the newest epoch";
+  const passing = ["running", "snapshotting", "destroying", "hibernated", "provisioning", "restoring", "unreachable"];
+  const due = Object.values(deadlines(state, timings));
+  if (passing.includes(phase.status) && due.length === 0) return `I2: ${phase.status} has no deadline`;
+  if (!due.every(Number.isFinite)) return `I2: a deadline of ${phase.status} is no time`;
+  if (phase.status === "destroying" && !state.retiring.some((one) => one.machine.epoch === phase.epoch)) {
+    return "I5: destroying, and no machine is on its way out";
+  }
+  for (const { machine, basis } of state.retiring) {
+    if (machine.holdsWork && basis.kind === "neverHeldWork") return "I1: a machine with work ends without a proof";
+    if (basis.kind === "proof" && basis.snapshot.epoch !== machine.epoch) return "I1: the proof is of another epoch";
+  }
+  if (phase.status === "destroying" && phase.proof && !sameSnapshot(phase.proof, state.snapshot?.ref)) {
+    return "I1: destroying on a proof that is not the snapshot that is kept";
+  }
+  if (phase.status === "hibernated" && !state.snapshot) return "hibernated without a snapshot";
+  if (phase.status === "failed" && phase.kept === "") return "I9: failed does not say what is kept";
+  if (actionsFor(state).length === 0 || !statusWord(state)) return "I9: nothing can be done";
+  const isAsked = phase.status === "provisioning" && phase.step !== "booting";
+  if (current && !current.facts && !isAsked) return `a machine is in use that no provider told of (${phase.status})`;
+  return null;
+}
+
+/** Holds between a state and the next: machines leave only by the provider's word (I5), work only by proof (I1). */
+export function brokenStep(before: State, event: LifecycleEvent, after: State, effects: Effect[]): string | null {
+  const still = new Set(machinesOf(after).map((one) => one.epoch));
+  for (const machine of machinesOf(before)) {
+    if (still.has(machine.epoch)) continue;
+    const isGone = event.type === "gone" && event.epoch === machine.epoch;
+    const neverWas = !machine.facts && (event.type === "notFound" || event.type === "rentFailed");
+    if (!isGone && !neverWas) return `I5: machine ${machine.epoch} left the state on "${event.type}"`;
+  }
+  if (after.epoch < before.epoch || after.seq < before.seq) return "I3: a counter went back";
+  const charged = effects.filter((one) => one.kind === "charge");
+  if (charged.some((one) => one.toAt < one.fromAt)) return "I7: an interval ends before it begins";
+  const rents = effects.filter((one) => one.kind === "rent");
+  if (rents.length > 1) return "I11: two machines are asked for at once";
+  for (const effect of effects) {
+    if (effect.kind !== "end") continue;
+    const one = after.retiring.find((retiring) => retiring.machine.epoch === effect.epoch);
+    if (!one || one.basis.kind !== effect.basis.kind) return "I1: an end is asked for that the state does not want";
+  }
+  return null;
+}
+
+/** A machine is destroyed at this moment: what was on it must be kept, or never was, or was given up (I1). */
+export function brokenDestroy(machine: FakeMachine, basis: string, store: FakeStore, discarded: Set<number>): string | null {
+  const { agent } = machine;
+  if (discarded.has(machine.epoch)) return null;
+  if (!agent.inUse) return null;
+  if (basis === "neverHeldWork") return `I1: machine ${machine.epoch} held work and was destroyed as if it never had`;
+  const kept = [...store.manifests.values()].some(
+    ({ ref, content }) =>
+      ref.epoch === machine.epoch && content === agent.content && store.proved.has(refKey(ref)) &&
+      ref.digest === digestOf(agent.content),
+  );
+  return kept ? null : `I1: machine ${machine.epoch} was destroyed with content ${agent.content}, which no proof covers`;
+}
+
+/** After everything has come to rest: nothing is paid that no state knows, nothing hangs. */
+export function brokenRest(state: State, machines: FakeMachine[], charges: Effect[], now: number): string | null {
+  const known = new Set([...machinesOf(state), ...state.lost].map((one) => one.epoch));
+  for (const machine of machines) {
+    if (isListed(machine, now) && !known.has(machine.epoch)) return `I5: machine ${machine.epoch} is paid and unknown`;
+  }
+  const paid = machines.filter((one) => isListed(one, now) && !state.lost.some((lost) => lost.epoch === one.epoch));
+  if (paid.length > 1) return `I11: ${paid.length} machines are paid at rest`;
+  if (state.retiring.length > 0) return `I5: machine ${state.retiring[0]?.machine.epoch} is still on its way out`;
+  if (["snapshotting", "destroying", "provisioning", "restoring"].includes(state.now.status)) {
+    return `I2: still ${state.now.status} after a long rest`;
+  }
+  for (const machine of machines) {
+    if (machine.endedAt === null || now < machine.endedAt) continue;
+    const bill = charges.find((one) => one.kind === "charge" && one.epoch === machine.epoch && one.toAt >= machine.endedAt!);
+    if (!bill && machine.endedAt > machine.createdAt) return `I7: machine ${machine.epoch} ended and was never charged`;
+  }
+  return null;
+}
+
+export function machinesOf(state: State): Machine[] {
+  const current = currentMachine(state);
+  return [...state.retiring.map((one) => one.machine), ...(current ? [current] : [])];
+}
+
+export function deepFreeze<T>(value: T): T {
+  if (typeof value !== "object" || value === null || Object.isFrozen(value)) return value;
+  Object.freeze(value);
+  for (const one of Object.values(value)) deepFreeze(one);
+  return value;
+}

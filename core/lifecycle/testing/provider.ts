@@ -1,0 +1,145 @@
+/** A provider that rents machines, loses answers, lags, refuses and bills. Its own bill is the truth of the tests. */
+import type { RentedFacts } from "../types.ts";
+import { type FakeAgent, newAgent } from "./agent.ts";
+
+export interface FakeMachine {
+  providerId: number;
+  epoch: number;
+  label: string;
+  createdAt: number;
+  /** From then on a list by label shows it. */
+  listedAt: number;
+  /** When its agent begins to speak; null for a machine that never comes up. */
+  bootAt: number | null;
+  /** Nothing runs on it any more from here on, though it may still be listed and paid. */
+  stoppedAt: number | null;
+  /** The end of its bill. */
+  endedAt: number | null;
+  cause: "destroyed" | "vanished" | null;
+  agent: FakeAgent;
+}
+
+/** What goes wrong, set by a test or by the fuzz. Counters are used up one by one; times hold until then. */
+export interface ProviderTrouble {
+  rentFails: number;
+  rentLost: number;
+  rentsNeverBoot: number;
+  listLagMs: number;
+  failsUntil: number;
+  destroyFails: number;
+  /** The destroy takes effect and its answer is lost. */
+  destroyLost: number;
+  destroyLagMs: number;
+  /** One false "gone" about a machine that is there. */
+  saysGone: number;
+}
+
+export class FakeProvider {
+  readonly machines: FakeMachine[] = [];
+  readonly trouble: ProviderTrouble = calm();
+  /** A destroy that took effect; the invariants look at what was on the machine at that moment. */
+  onDestroy: (machine: FakeMachine, now: number) => void = () => {};
+  #nextId = 101;
+  bootMs = 20_000;
+
+  calm(): void {
+    Object.assign(this.trouble, calm());
+  }
+
+  create(epoch: number, label: string, now: number): FakeMachine {
+    const neverBoots = takeOne(this.trouble, "rentsNeverBoot");
+    const machine: FakeMachine = {
+      providerId: this.#nextId++,
+      epoch,
+      label,
+      createdAt: now,
+      listedAt: now + this.trouble.listLagMs,
+      bootAt: neverBoots ? null : now + this.bootMs,
+      stoppedAt: null,
+      endedAt: null,
+      cause: null,
+      agent: newAgent(epoch),
+    };
+    this.machines.push(machine);
+    return machine;
+  }
+
+  byId(providerId: number): FakeMachine | undefined {
+    return this.machines.find((one) => one.providerId === providerId);
+  }
+
+  byLabel(label: string, now: number): FakeMachine | undefined {
+    return this.machines.find((one) => one.label === label && one.listedAt <= now && isListed(one, now));
+  }
+
+  listed(now: number): FakeMachine[] {
+    return this.machines.filter((one) => one.listedAt <= now && isListed(one, now));
+  }
+
+  answers(now: number): boolean {
+    return now >= this.trouble.failsUntil;
+  }
+
+  /** What is paid at this moment. */
+  paid(now: number): FakeMachine[] {
+    return this.machines.filter((one) => isListed(one, now));
+  }
+
+  destroy(machine: FakeMachine, now: number): "accepted" | "refused" | "lost" {
+    if (machine.stoppedAt !== null) return "accepted";
+    if (takeOne(this.trouble, "destroyFails")) return "refused";
+    this.onDestroy(machine, now);
+    machine.stoppedAt = now;
+    machine.endedAt = now + this.trouble.destroyLagMs;
+    machine.cause = "destroyed";
+    return takeOne(this.trouble, "destroyLost") ? "lost" : "accepted";
+  }
+
+  vanish(machine: FakeMachine, now: number): void {
+    if (machine.stoppedAt !== null) return;
+    machine.stoppedAt = now;
+    machine.endedAt = now;
+    machine.cause = "vanished";
+  }
+}
+
+export function factsOf(machine: FakeMachine): RentedFacts {
+  return {
+    providerId: machine.providerId,
+    machineId: 7000 + machine.providerId,
+    gpuType: "RTX 4090",
+    gpuCount: 1,
+    region: "BR",
+    microUsdPerHour: 400_000,
+    sshHost: "ssh.example.com",
+    sshPort: 22,
+  };
+}
+
+export function isListed(machine: FakeMachine, now: number): boolean {
+  return machine.endedAt === null || now < machine.endedAt;
+}
+
+export function isAlive(machine: FakeMachine): boolean {
+  return machine.stoppedAt === null;
+}
+
+export function takeOne<K extends string>(counters: Record<K, number>, name: K): boolean {
+  if (counters[name] <= 0) return false;
+  counters[name] -= 1;
+  return true;
+}
+
+function calm(): ProviderTrouble {
+  return {
+    rentFails: 0,
+    rentLost: 0,
+    rentsNeverBoot: 0,
+    listLagMs: 0,
+    failsUntil: 0,
+    destroyFails: 0,
+    destroyLost: 0,
+    destroyLagMs: 0,
+    saysGone: 0,
+  };
+}

@@ -1,0 +1,189 @@
+/**
+ * transition(state, event, ctx) -> { state, effects }: total and pure (I6). SPEC.md has the diagram and the table in
+ * words; here stand the fences that hold in every state, then the table.
+ */
+import { deleted, hibernated } from "./asleep.ts";
+import type { Row } from "./handler.ts";
+import { takeBack } from "./losing.ts";
+import {
+  chargeEffects,
+  currentMachine,
+  endEffect,
+  log,
+  newMachine,
+  nextEndDelayMs,
+  out,
+  providerActor,
+  retire,
+  takeIn,
+  then,
+} from "./machines.ts";
+import { destroying, running, snapshotting } from "./sleeping.ts";
+import { failed, unreachable } from "./trouble.ts";
+import type { Context, Effect, EventType, LifecycleEvent, Outcome, Retiring, State, Status } from "./types.ts";
+import { provisioning, restoring } from "./waking.ts";
+
+const table: { [S in Status]: Row<S> } = {
+  running,
+  snapshotting,
+  destroying,
+  hibernated,
+  deleted,
+  provisioning,
+  restoring,
+  unreachable,
+  failed,
+};
+
+export function transition(state: State, event: LifecycleEvent, ctx: Context): Outcome {
+  switch (event.type) {
+    case "beat":
+      return event.epoch === speakingEpoch(state) ? dispatch(state, event, ctx) : out(state);
+    case "tick":
+      return then(endDue(state, ctx), (next) => dispatch(next, event, ctx));
+    case "configure":
+      return then(
+        out({ ...state, config: event.config }, log("config_changed", event.actor, { enabled: event.config.enabled })),
+        (next) => dispatch(next, event, ctx),
+      );
+    case "rented":
+    case "rentFailed":
+    case "rentUnknown":
+    case "notFound":
+    case "seen":
+    case "gone":
+    case "endTried":
+    case "lookFailed":
+      return aboutMachine(state, event, ctx);
+    case "wake":
+    case "hibernate":
+    case "discard":
+    case "proved":
+    case "proofFailed":
+      return dispatch(state, event, ctx);
+  }
+}
+
+/** The epoch whose agent may speak. A retiring machine speaks only while `destroying` still needs its seal. */
+function speakingEpoch(state: State): number | null {
+  if (state.now.status === "destroying") return state.now.epoch;
+  return currentMachine(state)?.epoch ?? null;
+}
+
+function dispatch(state: State, event: LifecycleEvent, ctx: Context): Outcome {
+  const row = table[state.now.status] as Record<
+    EventType,
+    (state: State, phase: State["now"], event: LifecycleEvent, ctx: Context) => Outcome
+  >;
+  return row[event.type](state, state.now, event, ctx);
+}
+
+type MachineEvent = Extract<
+  LifecycleEvent,
+  { type: "rented" | "rentFailed" | "rentUnknown" | "notFound" | "seen" | "gone" | "endTried" | "lookFailed" }
+>;
+
+/** I3: what is said of a machine concerns that machine alone: the present one, one on its way out, or a stray. */
+function aboutMachine(state: State, event: MachineEvent, ctx: Context): Outcome {
+  const retiring = state.retiring.find((one) => one.machine.epoch === event.epoch);
+  if (retiring) return aboutRetiring(state, retiring, event, ctx);
+  if (event.epoch === currentMachine(state)?.epoch) return dispatch(state, event, ctx);
+  if (event.type !== "rented" && event.type !== "seen") return out(state);
+  const lost = state.lost.find((one) => one.epoch === event.epoch);
+  return lost ? takeBack(state, lost, event.facts, ctx) : takeStray(state, event, ctx);
+}
+
+function aboutRetiring(state: State, retiring: Retiring, event: MachineEvent, ctx: Context): Outcome {
+  const update = (change: Partial<Retiring>): State => ({
+    ...state,
+    retiring: state.retiring.map((one) => (one === retiring ? { ...one, ...change } : one)),
+  });
+  switch (event.type) {
+    case "gone": {
+      const rest = { ...state, retiring: state.retiring.filter((one) => one !== retiring) };
+      const effects = [
+        log("machine_gone", providerActor, { epoch: event.epoch, ended_at: event.at }),
+        ...chargeEffects(retiring.machine, event.at),
+      ];
+      return then(out(rest, ...effects), (next) =>
+        next.now.status === "destroying" && next.now.epoch === event.epoch ? dispatch(next, event, ctx) : out(next),
+      );
+    }
+    case "notFound":
+      // A rental that never answered: looked for long enough, it does not exist.
+      if (
+        retiring.machine.facts ||
+        ctx.now - retiring.since < ctx.timings.labelChecks * ctx.timings.labelCheckEveryMs
+      ) {
+        return out(state);
+      }
+      return out({ ...state, retiring: state.retiring.filter((one) => one !== retiring) });
+    case "rented":
+    case "seen": {
+      const known = takeIn(retiring.machine, event.facts);
+      const next = update({ machine: known });
+      return retiring.machine.facts ? out(next) : out(next, endEffect(known, retiring.basis));
+    }
+    case "endTried": {
+      const tries = retiring.tries + 1;
+      const nextTryAt = ctx.now + nextEndDelayMs(tries, ctx);
+      if (!event.accepted) {
+        const effects =
+          tries === 1 || tries % 10 === 0
+            ? [log("destroy_failed", providerActor, { epoch: event.epoch, message: event.message, tries })]
+            : [];
+        return out(update({ tries, nextTryAt }), ...effects);
+      }
+      const isFirst = retiring.acceptedAt === null;
+      return out(
+        // The first confirmation is asked for soon: most machines are gone at once.
+        update({
+          tries,
+          acceptedAt: retiring.acceptedAt ?? ctx.now,
+          nextTryAt: isFirst ? ctx.now + ctx.timings.endEveryMs : nextTryAt,
+        }),
+        ...(isFirst ? [log("destroy_accepted", providerActor, { epoch: event.epoch })] : []),
+      );
+    }
+    case "lookFailed":
+      return out(update({ tries: retiring.tries + 1, nextTryAt: ctx.now + nextEndDelayMs(retiring.tries + 1, ctx) }));
+    case "rentFailed":
+    case "rentUnknown":
+      return out(state);
+  }
+}
+
+/** A machine with our label that this state knows nothing of: a rental whose answer was lost and was given up. */
+function takeStray(state: State, event: Extract<MachineEvent, { type: "rented" | "seen" }>, ctx: Context): Outcome {
+  const epoch = Math.max(state.epoch, event.epoch);
+  const machine = takeIn(newMachine(state, event.epoch, ctx.now), event.facts);
+  const said = out(
+    { ...state, epoch },
+    log("orphan_found", providerActor, { epoch: event.epoch, provider_id: event.facts.providerId }),
+  );
+  return then(said, (next) => retire(next, machine, { kind: "neverHeldWork" }, ctx));
+}
+
+/** Asks again for the end of every machine whose time has come. It never gives up (I5). */
+function endDue(state: State, ctx: Context): Outcome {
+  const effects: Effect[] = [];
+  const retiring = state.retiring.map((one) => {
+    if (ctx.now < one.nextTryAt) return one;
+    const next = { ...one, nextTryAt: ctx.now + nextEndDelayMs(one.tries, ctx) };
+    if (mayEnd(state, one, ctx.now)) effects.push(endEffect(one.machine, one.basis));
+    return next;
+  });
+  return { state: { ...state, retiring }, effects };
+}
+
+/**
+ * Whether a destroy may be sent at this moment. The handler of an `end` effect asks again right before the call,
+ * because time may have passed since the effect was written: a seal that may have ended is no seal.
+ */
+export function mayEnd(state: State, retiring: Retiring, now: number): boolean {
+  if (retiring.basis.kind !== "proof" || retiring.acceptedAt !== null) return true;
+  const phase = state.now;
+  if (phase.status !== "destroying" || phase.epoch !== retiring.machine.epoch) return false;
+  // Before `since` the clock was set back and says nothing about how long the seal has held.
+  return now >= phase.since && now < phase.sealedUntil;
+}

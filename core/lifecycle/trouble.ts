@@ -1,0 +1,95 @@
+/**
+ * Silence and failure.
+ *
+ *   running --no beat for long--> unreachable --beat--> running
+ *                                      +--provider: gone--> hibernated (newest snapshot) or failed (none)
+ *   failed --wake--> provisioning (no machine) | --beat--> running (its machine spoke at last) | --discard--> destroying
+ */
+import { ignore, type Row } from "./handler.ts";
+import { discardMachine, loseMachine } from "./losing.ts";
+import { agentActor, enter, log, lookEffect, out, takeIn, wakeful } from "./machines.ts";
+import { startWake } from "./starting.ts";
+
+export const unreachable: Row<"unreachable"> = {
+  beat: (state, phase, _event, ctx) =>
+    enter(
+      state,
+      wakeful(phase.machine, ctx.now, ctx),
+      log("reachable", agentActor, { silent_ms: ctx.now - phase.lastBeatAt }),
+    ),
+  tick(state, phase, _event, ctx) {
+    if (ctx.now < phase.lookAt) return out(state);
+    // The provider is asked first; nothing is judged idle or lost from silence alone.
+    return enter(state, { ...phase, lookAt: ctx.now + ctx.timings.lookEveryMs * 3 }, lookEffect(phase.machine));
+  },
+  gone: (state, phase, event, ctx) => loseMachine(state, phase.machine, event.at, phase.wake, ctx),
+  seen: (state, phase, event) => enter(state, { ...phase, machine: takeIn(phase.machine, event.facts) }),
+  // Kept until it is clear what there is to wake: a beat answers it, a lost machine starts it (I4).
+  wake: (state, phase, event) =>
+    phase.wake
+      ? out(state, log("wake_joined", event.wake.actor))
+      : enter(state, { ...phase, wake: event.wake }, log("wake_requested", event.wake.actor)),
+  hibernate: ignore,
+  discard: (state, phase, event, ctx) => discardMachine(state, phase.machine, event.actor, ctx),
+  configure: ignore,
+  // The agent may speak before the provider's answer to the rental is in.
+  rented: (state, phase, event) => enter(state, { ...phase, machine: takeIn(phase.machine, event.facts) }),
+  rentFailed: ignore,
+  rentUnknown: (state, phase) => out(state, lookEffect(phase.machine)),
+  notFound: ignore,
+  endTried: ignore,
+  lookFailed: ignore,
+  proved: ignore,
+  proofFailed: ignore,
+};
+
+export const failed: Row<"failed"> = {
+  beat(state, phase, _event, ctx) {
+    if (!phase.machine) return out(state);
+    return enter({ ...state, trouble: null }, wakeful(phase.machine, ctx.now, ctx), log("reachable", agentActor));
+  },
+  wake(state, phase, event, ctx) {
+    if (!phase.machine) return startWake(state, event.wake, ctx);
+    // There is a machine; waking means waiting for its agent again.
+    return enter(
+      state,
+      {
+        status: "provisioning",
+        machine: phase.machine,
+        since: ctx.now,
+        wake: event.wake,
+        back: null,
+        step: "booting",
+        attempt: 1,
+        attemptSince: ctx.now,
+        checks: 0,
+        lookAt: ctx.now,
+      },
+      log("wake_requested", event.wake.actor),
+    );
+  },
+  discard(state, phase, event, ctx) {
+    if (phase.machine) return discardMachine(state, phase.machine, event.actor, ctx);
+    return enter(
+      state,
+      { status: "deleted", since: ctx.now },
+      log("discarded", event.actor),
+      log("deleted", event.actor),
+    );
+  },
+  gone: (state, phase, event, ctx) =>
+    phase.machine ? loseMachine(state, phase.machine, event.at, null, ctx) : out(state),
+  seen: (state, phase, event) =>
+    phase.machine ? enter(state, { ...phase, machine: takeIn(phase.machine, event.facts) }) : out(state),
+  tick: ignore,
+  hibernate: ignore,
+  configure: ignore,
+  rented: ignore,
+  rentFailed: ignore,
+  rentUnknown: ignore,
+  notFound: ignore,
+  endTried: ignore,
+  lookFailed: ignore,
+  proved: ignore,
+  proofFailed: ignore,
+};

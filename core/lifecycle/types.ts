@@ -1,0 +1,383 @@
+/** The words of the lifecycle: what an instance is, what can happen to it, what it asks of the world. See SPEC.md. */
+import type { AutoHibernation } from "../protocol/config.ts";
+import type { InstanceId, UserId } from "../protocol/ids.ts";
+import type { Result, Seal, SnapshotRef, SnapshotStats } from "../protocol/wire.ts";
+
+/** What to rent. */
+export interface MachineSpec {
+  gpuType: string | null;
+  gpuCount: number;
+  region: string | null;
+  diskGb: number;
+  image: string;
+  maxMicroUsdPerHour: number | null;
+}
+
+/** What the provider told of a machine it rents to us. */
+export interface RentedFacts {
+  providerId: number;
+  machineId: number | null;
+  gpuType: string | null;
+  gpuCount: number | null;
+  region: string | null;
+  /** Micro-dollars per hour, disk included; null is "unknown" and is never guessed. */
+  microUsdPerHour: number | null;
+  sshHost: string | null;
+  sshPort: number | null;
+}
+
+export interface Machine {
+  epoch: number;
+  label: string;
+  /** Null while the rental was asked for and its outcome is not known. */
+  facts: RentedFacts | null;
+  adopted: boolean;
+  /** True once a workspace lives on it that exists nowhere else. Such a machine ends only by proof or by discard (I1). */
+  holdsWork: boolean;
+  /** When the rental was asked for: no bill of it can begin earlier. */
+  rentedAt: number;
+}
+
+/** A snapshot that was proved complete in the store. */
+export interface ProvedSnapshot {
+  ref: SnapshotRef;
+  stats: SnapshotStats | null;
+  provedAt: number;
+}
+
+/** Why a machine may be destroyed (I1). */
+export type Basis =
+  /** The workspace was sealed with exactly this digest and the snapshot of it is proved. */
+  | { kind: "proof"; snapshot: SnapshotRef }
+  /** Nothing of the user was ever on it: a boot or a restore that did not end well. */
+  | { kind: "neverHeldWork" }
+  /** The user said so, having been told what is lost. */
+  | { kind: "discard"; actor: Actor };
+
+/** A machine on its way out. It stays here, and on the bill, until the provider says that it is gone (I5). */
+export interface Retiring {
+  machine: Machine;
+  basis: Basis;
+  since: number;
+  /** When a destroy was accepted by the provider; null while none was. */
+  acceptedAt: number | null;
+  tries: number;
+  nextTryAt: number;
+}
+
+export type Actor =
+  | { kind: "user"; id: UserId }
+  | { kind: "rule" }
+  | { kind: "schedule" }
+  | { kind: "agent" }
+  | { kind: "provider" }
+  | { kind: "reconcile" }
+  | { kind: "system" };
+
+export interface WakeRequest {
+  actor: Actor;
+  gpuType: string | null;
+  region: string | null;
+  askedAt: number;
+}
+
+/** Where a wake that ends without a machine goes back to; null for an instance that never ran. */
+export type Back =
+  | { status: "hibernated"; since: number; deleteAt: number }
+  | { status: "deleted"; since: number }
+  | null;
+
+export type SleepCause = { kind: "idle"; idleSince: number } | { kind: "asked"; actor: Actor };
+
+export type Phase =
+  | {
+      status: "running";
+      machine: Machine;
+      since: number;
+      /** Since when every signal is quiet; null while anything is busy or unknown. */
+      idleSince: number | null;
+      lastBeatAt: number;
+      /** No sleep by the idle rule before this: grace after a wake, pause after a failed sleep. */
+      restlessUntil: number;
+      /** A wake that no beat has answered yet: should the machine prove to be gone, it still holds (I4). */
+      wake: WakeRequest | null;
+    }
+  | {
+      status: "snapshotting";
+      machine: Machine;
+      since: number;
+      cause: SleepCause;
+      step: "taking" | "proving" | "sealing";
+      /** Sequence number of the snapshot that is wanted now. */
+      seq: number;
+      /** What the agent took and the store must prove. */
+      candidate: { ref: SnapshotRef; stats: SnapshotStats | null } | null;
+      /** The newest proof of this sleep; it is what the seal is asked to equal. */
+      proved: SnapshotRef | null;
+      /** Set from the first seal command on: its id stays the same until the sleep ends. */
+      sealId: string | null;
+      proveAt: number | null;
+      progressAt: number;
+      lastBeatAt: number;
+    }
+  | {
+      status: "destroying";
+      epoch: number;
+      since: number;
+      cause: SleepCause;
+      proof: SnapshotRef | null;
+      sealId: string | null;
+      /** A first destroy is sent before this moment or not at all; the agent holds its seal for some seconds longer. */
+      sealedUntil: number;
+      wakeAfter: WakeRequest | null;
+    }
+  | { status: "hibernated"; since: number; deleteAt: number; verifyAt: number | null; verifyTries: number }
+  | { status: "deleted"; since: number }
+  | {
+      status: "provisioning";
+      machine: Machine;
+      since: number;
+      wake: WakeRequest;
+      back: Back;
+      /** renting: asked · checking: the answer was lost, looking for the label · booting: rented, waiting for the agent. */
+      step: "renting" | "checking" | "booting";
+      attempt: number;
+      attemptSince: number;
+      checks: number;
+      lookAt: number | null;
+    }
+  | {
+      status: "restoring";
+      machine: Machine;
+      since: number;
+      wake: WakeRequest;
+      back: Back;
+      attempt: number;
+      /** Counts the restores of this machine; part of the command's id. */
+      tries: number;
+      progressAt: number;
+      lastBeatAt: number;
+    }
+  | {
+      status: "unreachable";
+      machine: Machine;
+      since: number;
+      lastBeatAt: number;
+      lookAt: number;
+      wake: WakeRequest | null;
+    }
+  | {
+      status: "failed";
+      machine: Machine | null;
+      since: number;
+      code: FailureCode;
+      message: string;
+      /** What is safe, in words for people (I9). */
+      kept: string;
+    };
+
+export type Status = Phase["status"];
+export const statuses = [
+  "running",
+  "snapshotting",
+  "destroying",
+  "hibernated",
+  "deleted",
+  "provisioning",
+  "restoring",
+  "unreachable",
+  "failed",
+] as const satisfies readonly Status[];
+
+export type FailureCode = "wake_failed" | "machine_lost" | "snapshot_damaged" | "agent_never_reported";
+
+/** The last thing that went wrong, kept until the next success of its kind. */
+export interface Trouble {
+  code: string;
+  message: string;
+  at: number;
+}
+
+export interface State {
+  v: 1;
+  instance: InstanceId;
+  owner: UserId;
+  name: string;
+  config: AutoHibernation;
+  spec: MachineSpec;
+  createdAt: number;
+  /** Epoch of the newest machine ever asked for (I3). */
+  epoch: number;
+  /** Highest sequence number ever given to a snapshot. */
+  seq: number;
+  snapshot: ProvedSnapshot | null;
+  retiring: Retiring[];
+  /** Machines with work on them that the provider said are gone. Should one turn up again, it is no stray (I1). */
+  lost: Machine[];
+  /** Hosts that failed lately and until when they are avoided. */
+  avoid: { machineId: number; until: number }[];
+  lastWakeAt: number | null;
+  trouble: Trouble | null;
+  now: Phase;
+}
+
+/** What the signals of the agent say at a beat; see idle.ts. */
+export type Verdict =
+  | { kind: "busy"; blockers: Blocker[] }
+  /** Quiet since `since`; `ripe` when the whole window is covered by samples. */
+  | { kind: "quiet"; since: number; ripe: boolean };
+
+export interface Blocker {
+  signal: "gpu";
+  code: "gpu_busy" | "gpu_unknown" | "sensor_failed" | "no_samples" | "samples_stale";
+  /** Percent, where there is a number. */
+  value: number | null;
+  threshold: number | null;
+  detail: string | null;
+}
+
+export type LifecycleEvent =
+  | {
+      type: "beat";
+      epoch: number;
+      verdict: Verdict;
+      results: Result[];
+      seal: Seal | null;
+      /** Whether the work of the present command moved since the last beat. */
+      progressed: boolean;
+    }
+  | { type: "tick" }
+  | { type: "wake"; wake: WakeRequest }
+  | { type: "hibernate"; actor: Actor }
+  | { type: "discard"; actor: Actor }
+  | { type: "configure"; actor: Actor; config: AutoHibernation }
+  | { type: "rented"; epoch: number; facts: RentedFacts }
+  | { type: "rentFailed"; epoch: number; code: string; message: string; tryNext: boolean; machineId: number | null }
+  /** The call may have had its effect; or, from `looked`, the label was not found by a list that succeeded. */
+  | { type: "rentUnknown"; epoch: number }
+  | { type: "notFound"; epoch: number }
+  | {
+      type: "seen";
+      epoch: number;
+      facts: RentedFacts;
+      phase: "loading" | "running" | "stopped" | "queued" | "lost";
+      fatal: "host" | "image" | null;
+      message: string | null;
+    }
+  /** The provider itself said that it does not know the machine. */
+  | { type: "gone"; epoch: number; at: number }
+  | { type: "endTried"; epoch: number; accepted: boolean; message: string | null }
+  /** The provider could not be asked: says nothing about any machine. */
+  | { type: "lookFailed"; epoch: number; message: string }
+  | { type: "proved"; ref: SnapshotRef }
+  | { type: "proofFailed"; ref: SnapshotRef; retryable: boolean; message: string };
+
+export type EventType = LifecycleEvent["type"];
+
+export type Effect =
+  | { kind: "rent"; epoch: number; label: string; spec: MachineSpec; avoid: number[] }
+  /** Ask the provider about one machine: seen, gone, notFound or lookFailed. */
+  | { kind: "look"; epoch: number; label: string; providerId: number | null }
+  /** Destroy, or confirm that a destroy took effect: gone, endTried or lookFailed. */
+  | { kind: "end"; epoch: number; label: string; providerId: number | null; basis: Basis }
+  /** Check manifest and every part in the store: proved or proofFailed. */
+  | { kind: "prove"; ref: SnapshotRef }
+  /** A closed interval of paid time. */
+  | { kind: "charge"; epoch: number; fromAt: number; toAt: number; microUsdPerHour: number | null }
+  /** One line of the event log. */
+  | { kind: "log"; type: LogType; actor: Actor; params: Record<string, string | number | boolean | null> };
+
+/** Event types; the first four are the plan's own words. */
+export type LogType =
+  | "idle_detected"
+  | "hibernated"
+  | "woke_up"
+  | "deleted"
+  | "created"
+  | "adopted"
+  | "active_again"
+  | "hibernate_requested"
+  | "hibernate_cancelled"
+  | "snapshot_started"
+  | "snapshot_taken"
+  | "snapshot_proved"
+  | "snapshot_failed"
+  | "sealed"
+  | "seal_expired"
+  | "destroy_accepted"
+  | "destroy_failed"
+  | "machine_gone"
+  | "machine_lost"
+  | "machine_rented"
+  | "machine_up"
+  | "machine_abandoned"
+  | "wake_requested"
+  | "wake_joined"
+  | "wake_cancelled"
+  | "wake_failed"
+  | "restore_started"
+  | "restore_failed"
+  | "restored"
+  | "unreachable"
+  | "reachable"
+  | "snapshot_verified"
+  | "snapshot_damaged"
+  | "discarded"
+  | "failed"
+  | "config_changed"
+  | "orphan_found";
+
+/** Waiting times; every passing state's deadline comes from here (I2). */
+export interface Timings {
+  bootLimitMs: number;
+  /** No beat for this many check intervals, and at least silenceMinMs, is silence. */
+  silenceBeats: number;
+  silenceMinMs: number;
+  lookEveryMs: number;
+  /** A snapshot or a restore that does not move for this long has failed. */
+  progressLimitMs: number;
+  proveEveryMs: number;
+  sealHoldMs: number;
+  endEveryMs: number;
+  endMaxEveryMs: number;
+  /** After a failed or cancelled sleep, how long the idle rule rests. */
+  restAfterFailureMs: number;
+  verifyEveryMs: number;
+  avoidHostMs: number;
+  wakeEveryMs: number;
+  maxAttempts: number;
+  maxRestores: number;
+  /** How long a machine whose rental got no answer is looked for under its label. */
+  labelChecks: number;
+  labelCheckEveryMs: number;
+}
+
+export const defaultTimings: Timings = {
+  bootLimitMs: 15 * 60_000,
+  silenceBeats: 8,
+  silenceMinMs: 30_000,
+  lookEveryMs: 10_000,
+  progressLimitMs: 10 * 60_000,
+  proveEveryMs: 5_000,
+  sealHoldMs: 120_000,
+  endEveryMs: 3_000,
+  endMaxEveryMs: 60_000,
+  restAfterFailureMs: 5 * 60_000,
+  verifyEveryMs: 60_000,
+  avoidHostMs: 6 * 3_600_000,
+  wakeEveryMs: 60_000,
+  maxAttempts: 5,
+  maxRestores: 3,
+  labelChecks: 4,
+  labelCheckEveryMs: 5_000,
+};
+
+export interface Context {
+  now: number;
+  timings: Timings;
+}
+
+export interface Outcome {
+  state: State;
+  effects: Effect[];
+}

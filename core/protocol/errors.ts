@@ -1,0 +1,172 @@
+/**
+ * Every error that leaves the product: its HTTP status, whether a repeat can help, its words and what to do. Status,
+ * retryability and words derive from the code, so callers match on the code alone.
+ */
+
+interface ErrorRow {
+  status: number;
+  retryable: boolean;
+  message: string;
+  /** What the reader can do about it. */
+  hint: string;
+}
+
+const row = (status: number, retryable: boolean, message: string, hint: string): ErrorRow => ({
+  status,
+  retryable,
+  message,
+  hint,
+});
+
+export const errorTable = {
+  bad_json: row(400, false, "The body is not valid JSON.", "Send a JSON object with Content-Type: application/json."),
+  invalid_input: row(400, false, "The request does not fit the contract.", "Correct the fields named in `issues`."),
+  length_required: row(
+    411,
+    false,
+    "Content-Length is missing.",
+    "Send the exact length of the body; chunked bodies are refused.",
+  ),
+  payload_too_large: row(413, false, "The body is too large.", "Stay under the size named in `context.limit_bytes`."),
+  route_not_found: row(404, false, "There is nothing at this address.", "See /api/openapi.json for the routes."),
+  method_not_allowed: row(405, false, "This address does not take that method.", "See the Allow header."),
+
+  unauthenticated: row(401, false, "No valid token came with the request.", "Send Authorization: Bearer snu_..."),
+  token_expired: row(401, false, "The token has expired.", "Ask for a new token."),
+  forbidden: row(403, false, "This token may not do that.", "Use a token of the right kind and owner."),
+  epoch_fenced: row(
+    403,
+    false,
+    "This machine has been replaced by a newer one.",
+    "Stop this agent: its successor owns the workspace now.",
+  ),
+
+  instance_not_found: row(404, false, "There is no such instance.", "List yours with GET /api/instances."),
+  action_not_allowed: row(
+    409,
+    false,
+    "The instance cannot do that in its present state.",
+    "See `actions` of the instance for what it can do now.",
+  ),
+  wake_rate_limited: row(
+    429,
+    true,
+    "A wake of this instance was started less than a minute ago.",
+    "Wait for the time in Retry-After.",
+  ),
+  too_many_requests: row(429, true, "Too many requests.", "Wait for the time in Retry-After."),
+  machine_not_found: row(
+    404,
+    false,
+    "The provider's account has no such machine.",
+    "Check the number with `vastai show instances`.",
+  ),
+  machine_already_adopted: row(
+    409,
+    false,
+    "That machine already belongs to an instance.",
+    "Use the instance named in `context.instance_id`, or another machine.",
+  ),
+  confirm_mismatch: row(
+    400,
+    false,
+    "The confirmation does not name this instance.",
+    "Send `confirm` with the instance's id.",
+  ),
+
+  object_not_found: row(404, false, "There is no such object.", "List the store to see what it holds."),
+  part_hash_mismatch: row(
+    422,
+    true,
+    "The bytes that arrived do not have the SHA-256 of their name.",
+    "Send the part again.",
+  ),
+  manifest_exists: row(
+    409,
+    false,
+    "Another manifest already has this sequence number.",
+    "Take a snapshot with the next number.",
+  ),
+  manifest_invalid: row(422, false, "The manifest does not fit the format.", "See core/snapshot/FORMAT.md."),
+  storage_unavailable: row(503, true, "The object store did not answer.", "Send the request again after Retry-After."),
+
+  provider_auth: row(502, false, "The provider refused the key of this deployment.", "Set a valid VAST_API_KEY."),
+  provider_no_credit: row(
+    402,
+    false,
+    "The provider's account has no credit.",
+    "Add credit to the account, then try again.",
+  ),
+  provider_rate_limited: row(503, true, "The provider asks for fewer requests.", "Wait for the time in Retry-After."),
+  provider_refused: row(502, false, "The provider refused the request.", "Read `context.provider_message`."),
+  provider_unavailable: row(503, true, "The provider did not answer.", "Try again in a moment; nothing was changed."),
+  no_offer: row(
+    409,
+    true,
+    "No offer fits GPU, region, disk and price.",
+    "Widen the GPU, the region or the price, or try again later.",
+  ),
+
+  internal: row(500, true, "Something broke on our side.", "Try again; if it stays, report the request id."),
+} as const satisfies Record<string, ErrorRow>;
+
+export type ErrorCode = keyof typeof errorTable;
+
+export interface ErrorBody {
+  error: {
+    code: ErrorCode;
+    message: string;
+    hint: string;
+    retryable: boolean;
+    request_id?: string;
+    /** Names of fields and what is wrong with each. */
+    issues?: { path: string; message: string }[];
+    context?: Record<string, unknown>;
+  };
+}
+
+export type ErrorContext = Record<string, unknown> & {
+  issues?: { path: string; message: string }[];
+  retryAfterMs?: number;
+};
+
+/** The one error that ports and routes throw for an expected failure. */
+export class AppError extends Error {
+  override name = "AppError";
+  readonly code: ErrorCode;
+  readonly context: ErrorContext;
+
+  constructor(code: ErrorCode, context: ErrorContext = {}, options?: { cause?: unknown }) {
+    super(errorTable[code].message, options);
+    this.code = code;
+    this.context = context;
+  }
+
+  get status(): number {
+    return errorTable[this.code].status;
+  }
+
+  get retryable(): boolean {
+    return errorTable[this.code].retryable;
+  }
+
+  toBody(requestId?: string): ErrorBody {
+    const { issues, retryAfterMs: _, ...context } = this.context;
+    const { message, hint, retryable } = errorTable[this.code];
+    return {
+      error: {
+        code: this.code,
+        message,
+        hint,
+        retryable,
+        ...(requestId ? { request_id: requestId } : {}),
+        ...(issues ? { issues } : {}),
+        ...(Object.keys(context).length > 0 ? { context } : {}),
+      },
+    };
+  }
+}
+
+export function isErrorCode(text: unknown): text is ErrorCode {
+  return typeof text === "string" && Object.hasOwn(errorTable, text);
+}

@@ -1,0 +1,179 @@
+/**
+ * What the agent and the worker say to each other: one heartbeat and its answer.
+ *
+ * The exchange is level-triggered. Every answer carries all commands that hold *now*; a command that is no longer in
+ * the answer is off, and the agent stops what it did for it. Every heartbeat carries everything that the worker has not
+ * yet confirmed. So a lost, doubled or late message, a restarted agent and an evicted object all heal with the next beat.
+ *
+ * Times are epoch milliseconds of the *agent's* clock; `sentAt` lets the worker place them on its own.
+ */
+import { z } from "zod";
+
+const count = z.number().int().min(0);
+const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+const percent = z.number().min(0).max(100);
+
+/** One GPU over one interval. A null is "not known" and never counts as idle. */
+export const gpuReadingSchema = z.object({
+  index: count.max(1023),
+  name: z.string().max(120).nullable(),
+  /** Highest, mean (percent) and the share (0..1) of samples at or above the threshold. */
+  max: percent.nullable(),
+  mean: percent.nullable(),
+  busyShare: z.number().min(0).max(1).nullable(),
+  memoryUsedMb: z.number().min(0).nullable(),
+  memoryTotalMb: z.number().min(0).nullable(),
+});
+export type GpuReading = z.infer<typeof gpuReadingSchema>;
+
+/** What was sampled between two beats. */
+export const intervalSchema = z.object({
+  /** Grows by one within one `bootId`. */
+  n: count,
+  fromAt: z.number(),
+  toAt: z.number(),
+  /** How many samples the interval should hold and how many it does. */
+  expected: count,
+  taken: count,
+  gpus: z.array(gpuReadingSchema).max(64),
+  /** Why the sensor failed, in its own words; null when it did not. A failed sensor counts as busy. */
+  sensorError: z.string().max(500).nullable(),
+});
+export type Interval = z.infer<typeof intervalSchema>;
+
+export const progressSchema = z.object({
+  phase: z.string().max(40),
+  entries: count,
+  files: count,
+  plainBytes: count,
+  doneBytes: count,
+  reusedBytes: count,
+  storedBytes: count,
+  sentBytes: count,
+  partsDone: count,
+  partsTotal: count,
+});
+export type Progress = z.infer<typeof progressSchema>;
+
+/** Names one snapshot exactly: where its manifest lies and what the tree's digest is. */
+export const snapshotRefSchema = z.object({
+  seq: count.min(1),
+  epoch: count.min(1),
+  digest: sha256Hex,
+});
+export type SnapshotRef = z.infer<typeof snapshotRefSchema>;
+
+export const snapshotStatsSchema = z.object({
+  entries: count,
+  files: count,
+  plainBytes: count,
+  storedBytes: count,
+  newStoredBytes: count,
+});
+export type SnapshotStats = z.infer<typeof snapshotStatsSchema>;
+
+/** The commands, all idempotent. `id` is the same for as long as the same thing is wanted. */
+export type Command =
+  /** Take a snapshot with this sequence number until a quiet round, write the manifest. */
+  | { id: string; kind: "snapshot"; seq: number }
+  /**
+   * Stop every process that could write, scan once more. If the digest is still `proved`, report the seal with it;
+   * otherwise take snapshot `seq` while sealed and report that. Keep the seal while this command is in the answers; end
+   * it when the command is gone or no answer came for `holdMs`.
+   */
+  | { id: string; kind: "seal"; proved: SnapshotRef; seq: number; holdMs: number }
+  /** Make the workspace equal to this snapshot. */
+  | { id: string; kind: "restore"; snapshot: SnapshotRef };
+
+export const resultSchema = z.discriminatedUnion("outcome", [
+  z.object({
+    commandId: z.string().max(80),
+    outcome: z.literal("snapshot_taken"),
+    snapshot: snapshotRefSchema,
+    stats: snapshotStatsSchema,
+  }),
+  z.object({
+    commandId: z.string().max(80),
+    outcome: z.literal("restored"),
+    digest: sha256Hex,
+    stats: snapshotStatsSchema.partial().optional(),
+  }),
+  z.object({
+    commandId: z.string().max(80),
+    outcome: z.literal("failed"),
+    code: z.string().max(80),
+    message: z.string().max(1000),
+    retryable: z.boolean(),
+  }),
+]);
+export type Result = z.infer<typeof resultSchema>;
+
+/** The seal as it stands at `sentAt`. `snapshot` is what the sealed workspace equals. */
+export const sealSchema = z.object({
+  commandId: z.string().max(80),
+  snapshot: snapshotRefSchema,
+  stats: snapshotStatsSchema.nullable(),
+  stoppedProcesses: count,
+  /** For how long after `sentAt` the agent keeps the seal even if it never hears from the worker again. */
+  holdsForMs: count,
+});
+export type Seal = z.infer<typeof sealSchema>;
+
+/**
+ * `POST /api/agent/status`. The first four fields are the plan's own; a report with those alone is valid: it says what
+ * one reading said at that moment.
+ */
+export const statusReportSchema = z.object({
+  instance_id: z.string(),
+  /** Highest utilisation over all GPUs in the newest interval, percent; null or absent when it is not known. */
+  gpu_util: percent.nullable().optional(),
+  /** ISO 8601, or epoch milliseconds or seconds. */
+  timestamp: z.union([z.string().max(64), z.number()]).optional(),
+  /** The agent's own word for what it saw, for people: "active", "idle" or "unknown". */
+  status: z.string().max(20).optional(),
+
+  sentAt: z.number().optional(),
+  agent: z
+    .object({
+      version: z.string().max(40),
+      bootId: z.string().max(64),
+      startedAt: z.number(),
+      workspace: z.string().max(4096),
+    })
+    .optional(),
+  intervals: z.array(intervalSchema).max(256).optional(),
+  progress: progressSchema
+    .extend({ commandId: z.string().max(80) })
+    .nullable()
+    .optional(),
+  results: z.array(resultSchema).max(16).optional(),
+  seal: sealSchema.nullable().optional(),
+});
+export type StatusReport = z.infer<typeof statusReportSchema>;
+
+export interface StatusAnswer {
+  ok: true;
+  /** The instance's state, for the agent's log. */
+  status: string;
+  nextBeatMs: number;
+  gpuUsageThreshold: number;
+  commands: Command[];
+  /** Intervals of this boot up to this one are kept by the worker and need not be sent again; -1 for none. */
+  intervalsKept: number;
+  /** Results that arrived; the agent forgets them. */
+  resultsKept: string[];
+  /** A fresh token in place of one that nears its end. */
+  token?: string;
+}
+
+/** The environment that a rented machine's agent starts with. */
+export const agentEnv = {
+  url: "SONECA_URL",
+  token: "SONECA_TOKEN",
+  instance: "SONECA_INSTANCE",
+  epoch: "SONECA_EPOCH",
+  /** The workspace; vast.ai's own DATA_DIRECTORY is the fallback, then /workspace. */
+  workspace: "SONECA_WORKSPACE",
+  /** Where the agent keeps its own files, never inside the workspace. */
+  home: "SONECA_HOME",
+} as const;

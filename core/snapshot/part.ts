@@ -1,0 +1,250 @@
+/**
+ * Parts: the unit of transfer. part = header | frame* | table | footer. Chunk ids are byte strings of 32 chars (one
+ * char, one byte) everywhere in memory: they are keys of maps.
+ */
+import { ByteReader, ByteWriter, equalBytes, latin1FromBytes } from "./bytes.ts";
+import { decodeFrame, decodeZstd } from "./codec.ts";
+import { damaged, FormatError, unknownFormat } from "./error.ts";
+import { limits } from "./limits.ts";
+import type { Primitives } from "./primitives.ts";
+
+export const headerBytes = 24;
+export const footerBytes = 52;
+const headerMagic = 0x31504e53; // "SNP1"
+const footerMagic = 0x534e5031; // "1PNS"
+const tableLevel = 3;
+
+export type PartKind = "data" | "meta";
+
+export interface ChunkRef {
+  /** SHA-256 of the plain bytes as a byte string. */
+  id: string;
+  plainBytes: number;
+}
+
+export interface FrameInfo {
+  /** From the part's first byte. */
+  offset: number;
+  storedBytes: number;
+  plainBytes: number;
+  chunks: ChunkRef[];
+}
+
+export interface PartTable {
+  frames: FrameInfo[];
+  chunks: number;
+}
+
+/** Collects encoded frames; `finish` joins them. */
+export class PartBuilder {
+  readonly #kind: PartKind;
+  readonly #frames: { bytes: Uint8Array; plainBytes: number; chunks: ChunkRef[] }[] = [];
+  chunks = 0;
+  storedBytes = headerBytes + footerBytes;
+  plainBytes = 0;
+
+  constructor(kind: PartKind) {
+    this.#kind = kind;
+  }
+
+  get frames(): number {
+    return this.#frames.length;
+  }
+
+  fits(frameBytes: number, chunks: number): boolean {
+    const tableGuess = (this.chunks + chunks) * 40 + (this.frames + 1) * 16;
+    return (
+      this.storedBytes + frameBytes + tableGuess <= limits.partBytes &&
+      this.chunks + chunks <= limits.partChunks &&
+      this.frames < limits.partFrames
+    );
+  }
+
+  add(bytes: Uint8Array, plainBytes: number, chunks: ChunkRef[]): void {
+    this.#frames.push({ bytes, plainBytes, chunks });
+    this.chunks += chunks.length;
+    this.storedBytes += bytes.length;
+    this.plainBytes += plainBytes;
+  }
+
+  async finish(primitives: Primitives): Promise<{ bytes: Uint8Array; table: PartTable }> {
+    const frames: FrameInfo[] = [];
+    let offset = headerBytes;
+    for (const { bytes, plainBytes, chunks } of this.#frames) {
+      frames.push({ offset, storedBytes: bytes.length, plainBytes, chunks });
+      offset += bytes.length;
+    }
+    const plainTable = encodeTable(frames);
+    const table = await primitives.zstdCompress(plainTable, tableLevel);
+    const part = new Uint8Array(offset + table.length + footerBytes);
+    const head = new ByteWriter(headerBytes);
+    head.u32(headerMagic);
+    head.u8(1);
+    head.u8(this.#kind === "meta" ? 1 : 0);
+    head.u16(0);
+    head.bytes(new Uint8Array(16));
+    part.set(head.view(), 0);
+    this.#frames.forEach((frame, i) => {
+      part.set(frame.bytes, frames[i]!.offset);
+    });
+    part.set(table, offset);
+    const foot = new ByteWriter(footerBytes);
+    foot.u32(offset);
+    foot.u32(table.length);
+    foot.u32(frames.length);
+    foot.u32(this.chunks);
+    foot.bytes(primitives.sha256(table));
+    foot.u32(footerMagic);
+    part.set(foot.view(), offset + table.length);
+    return { bytes: part, table: { frames, chunks: this.chunks } };
+  }
+}
+
+export interface PartFooter {
+  tableOffset: number;
+  tableBytes: number;
+  frames: number;
+  chunks: number;
+  tableSha256: Uint8Array;
+}
+
+/** `bytes`: the last 52 bytes of a part of `partBytes` bytes. */
+export function decodeFooter(bytes: Uint8Array, partBytes: number): PartFooter {
+  if (bytes.length !== footerBytes) throw damaged("the footer is not 52 bytes long");
+  if (partBytes > limits.partBytes) throw damaged(`a part of ${partBytes} bytes is too large`);
+  const reader = new ByteReader(bytes, "footer");
+  const tableOffset = reader.u32();
+  const tableBytes = reader.u32();
+  const frames = reader.u32();
+  const chunks = reader.u32();
+  const tableSha256 = reader.take(32).slice();
+  if (reader.u32() !== footerMagic) throw damaged("the part does not end with its footer");
+  if (tableOffset < headerBytes || tableOffset + tableBytes + footerBytes !== partBytes) {
+    throw damaged("the footer's sizes do not add up to the part");
+  }
+  if (frames < 1 || frames > limits.partFrames || chunks < frames || chunks > limits.partChunks) {
+    throw damaged("the footer's counts are out of bounds");
+  }
+  return { tableOffset, tableBytes, frames, chunks, tableSha256 };
+}
+
+/** `bytes`: the stored table, `footer.tableBytes` from `footer.tableOffset`. */
+export async function decodeTable(bytes: Uint8Array, footer: PartFooter, primitives: Primitives): Promise<PartTable> {
+  if (bytes.length !== footer.tableBytes || !equalBytes(primitives.sha256(bytes), footer.tableSha256)) {
+    throw damaged("the table does not have the SHA-256 in its footer");
+  }
+  const plainBytes = zstdContentSize(bytes);
+  if (plainBytes > Math.min(limits.tableBytes, 8 + footer.frames * 24 + footer.chunks * 40)) throw damaged("the table is too large");
+  const reader = new ByteReader(await decodeZstd(bytes, plainBytes, primitives, "table"), "table");
+  const frames = decodeFrames(reader, "part");
+  reader.end();
+  const last = frames.at(-1)!;
+  const chunks = frames.reduce((sum, frame) => sum + frame.chunks.length, 0);
+  if (frames.length !== footer.frames || chunks !== footer.chunks) throw damaged("the table and the footer count differently");
+  if (last.offset + last.storedBytes !== footer.tableOffset) throw damaged("the frames do not end where the table begins");
+  return { frames, chunks };
+}
+
+/** The header's check. `bytes`: at least the part's first 24 bytes. */
+export function decodeHeader(bytes: Uint8Array): PartKind {
+  const reader = new ByteReader(bytes, "header");
+  if (reader.u32() !== headerMagic) throw damaged("this is not a part");
+  const version = reader.u8();
+  const kind = reader.u8();
+  const flags = reader.u16();
+  if (version !== 1) throw unknownFormat(`a part has version ${version}`);
+  if (kind > 1) throw unknownFormat(`a part has kind ${kind}`);
+  if (flags !== 0) throw unknownFormat(`a part has the flags ${flags}`);
+  if (!equalBytes(reader.take(16), new Uint8Array(16))) throw damaged("a part without encryption has a salt");
+  return kind === 1 ? "meta" : "data";
+}
+
+/** A whole part: every byte but those of the frames' bodies is checked. */
+export async function decodePart(bytes: Uint8Array, primitives: Primitives): Promise<{ kind: PartKind; table: PartTable }> {
+  if (bytes.length < headerBytes + footerBytes) throw damaged("the part is too short");
+  const kind = decodeHeader(bytes);
+  const footer = decodeFooter(bytes.subarray(bytes.length - footerBytes), bytes.length);
+  const table = bytes.subarray(footer.tableOffset, footer.tableOffset + footer.tableBytes);
+  return { kind, table: await decodeTable(table, footer, primitives) };
+}
+
+/** The chunks of one frame, each checked against its id. `bytes`: exactly the frame. */
+export async function openFrame(bytes: Uint8Array, frame: FrameInfo, primitives: Primitives): Promise<Uint8Array[]> {
+  if (bytes.length !== frame.storedBytes) throw damaged("a frame has the wrong length");
+  const plain = await decodeFrame(bytes, frame.plainBytes, primitives);
+  const chunks: Uint8Array[] = [];
+  let at = 0;
+  for (const { id, plainBytes } of frame.chunks) {
+    const chunk = plain.subarray(at, at + plainBytes);
+    if (latin1FromBytes(primitives.sha256(chunk)) !== id) throw damaged("a chunk does not have the SHA-256 of its id");
+    chunks.push(chunk);
+    at += plainBytes;
+  }
+  return chunks;
+}
+
+/** `varint frames { varint storedBytes, varint plainBytes, varint chunks { id[32], varint plainBytes } }` */
+export function encodeFrames(writer: ByteWriter, frames: FrameInfo[]): void {
+  writer.varint(frames.length);
+  for (const frame of frames) {
+    writer.varint(frame.storedBytes);
+    writer.varint(frame.plainBytes);
+    writer.varint(frame.chunks.length);
+    for (const chunk of frame.chunks) {
+      writer.latin1(chunk.id);
+      writer.varint(chunk.plainBytes);
+    }
+  }
+}
+
+export function decodeFrames(reader: ByteReader, what: string): FrameInfo[] {
+  const count = reader.varint(limits.partFrames, "number of frames");
+  if (count === 0) throw damaged(`a ${what} has no frame`);
+  const frames: FrameInfo[] = [];
+  let offset = headerBytes;
+  let chunksOfPart = 0;
+  for (let i = 0; i < count; i++) {
+    const storedBytes = reader.varint(limits.partBytes, "stored size");
+    const plainBytes = reader.varint(limits.chunkBytes, "plain size");
+    const chunkCount = reader.varint(limits.frameChunks, "number of chunks");
+    chunksOfPart += chunkCount;
+    if (storedBytes < 3 || chunkCount === 0) throw damaged(`a ${what} has an empty frame`);
+    if (chunkCount > 1 && plainBytes > limits.framePackBytes) throw damaged(`a ${what} has too large a frame`);
+    if (chunksOfPart > limits.partChunks) throw damaged(`a ${what} has too many chunks`);
+    if (chunkCount * 33 > reader.left) throw damaged(`a ${what} ends too early`);
+    const chunks: ChunkRef[] = [];
+    let sum = 0;
+    for (let c = 0; c < chunkCount; c++) {
+      const id = reader.latin1(32);
+      const bytes = reader.varint(plainBytes - sum, "chunk size");
+      if (bytes === 0) throw damaged(`a ${what} has an empty chunk`);
+      sum += bytes;
+      chunks.push({ id, plainBytes: bytes });
+    }
+    if (sum !== plainBytes) throw damaged(`a ${what} has a frame that its chunks do not fill`);
+    frames.push({ offset, storedBytes, plainBytes, chunks });
+    offset += storedBytes;
+    if (offset > limits.partBytes) throw damaged(`a ${what} has frames past the largest part`);
+  }
+  return frames;
+}
+
+function encodeTable(frames: FrameInfo[]): Uint8Array {
+  const writer = new ByteWriter(4096);
+  encodeFrames(writer, frames);
+  return writer.view();
+}
+
+/** The content size that a zstd frame announces; checkZstdFrame checks the rest. */
+function zstdContentSize(bytes: Uint8Array): number {
+  if (bytes.length < 9) throw damaged("the table ends too early");
+  const reader = new ByteReader(bytes, "table", 4);
+  const descriptor = reader.u8();
+  const singleSegment = (descriptor & 0x20) !== 0;
+  if (!singleSegment) reader.u8();
+  const flag = descriptor >> 6;
+  if (flag === 0 && singleSegment) return reader.u8();
+  if (flag === 1) return reader.u16() + 256;
+  if (flag === 2) return reader.u32();
+  throw new FormatError("snapshot_damaged", "the table has no content size");
+}

@@ -1,0 +1,290 @@
+/**
+ * The tree: every entry of a workspace, sorted by the bytes of its path, as one stream of records. Paths, names and link
+ * targets are byte strings (one char, one byte), so they keep any name that Linux allows and sort with `<`.
+ */
+import { ByteReader, ByteWriter, latin1ToBytes } from "./bytes.ts";
+import { damaged, FormatError, unknownFormat } from "./error.ts";
+import { limits } from "./limits.ts";
+import type { ChunkRef } from "./part.ts";
+
+export type Xattr = readonly [name: string, value: Uint8Array];
+
+interface Common {
+  /** Relative to the root; "" is the root itself. */
+  path: string;
+  /** Permission bits with setuid, setgid and sticky: 0..0o7777. */
+  mode: number;
+  uid: number;
+  gid: number;
+  mtimeNs: bigint;
+  /** Sorted by name. */
+  xattrs: Xattr[];
+}
+
+export interface Hole {
+  offset: number;
+  length: number;
+}
+
+export type FileEntry = Common & { type: "f"; size: number; chunks: ChunkRef[]; holes: Hole[] };
+export type LinkEntry = Common & { type: "l"; target: string };
+export type DeviceEntry = Common & { type: "c" | "b"; rdev: number };
+export type PlainEntry = Common & { type: "d" | "p" | "s" };
+/** Another name of the entry at `target`, which comes earlier in the stream. */
+export interface HardLinkEntry {
+  path: string;
+  type: "h";
+  target: string;
+}
+export type InodeEntry = FileEntry | LinkEntry | DeviceEntry | PlainEntry;
+export type Entry = InodeEntry | HardLinkEntry;
+
+const entryTypes = "dflpscbh";
+const hasXattrs = 1;
+
+/** Everything that the digest covers: the record without its hole list. */
+export function encodeRecord(writer: ByteWriter, entry: Entry): void {
+  writer.varint(entry.path.length);
+  writer.latin1(entry.path);
+  writer.u8(entry.type.charCodeAt(0));
+  if (entry.type === "h") {
+    writer.u8(0);
+    writer.varint(entry.target.length);
+    writer.latin1(entry.target);
+    return;
+  }
+  writer.u8(entry.xattrs.length > 0 ? hasXattrs : 0);
+  writer.varint(entry.mode);
+  writer.varint(entry.uid);
+  writer.varint(entry.gid);
+  writer.i64(entry.mtimeNs);
+  if (entry.type === "f") {
+    writer.varint(entry.size);
+    writer.varint(entry.chunks.length);
+    for (const chunk of entry.chunks) {
+      writer.latin1(chunk.id);
+      writer.varint(chunk.plainBytes);
+    }
+  } else if (entry.type === "l") {
+    writer.varint(entry.target.length);
+    writer.latin1(entry.target);
+  } else if (entry.type === "c" || entry.type === "b") {
+    writer.varint(entry.rdev);
+  }
+  if (entry.xattrs.length > 0) encodeXattrs(writer, entry.xattrs);
+}
+
+/** Follows the record of a file in the stream. Advisory: it says where zeros need no blocks. */
+export function encodeHoles(writer: ByteWriter, holes: Hole[]): void {
+  writer.varint(holes.length);
+  let end = 0;
+  for (const hole of holes) {
+    writer.varint(hole.offset - end);
+    writer.varint(hole.length);
+    end = hole.offset + hole.length;
+  }
+}
+
+function encodeXattrs(writer: ByteWriter, xattrs: Xattr[]): void {
+  writer.varint(xattrs.length);
+  for (const [name, value] of xattrs) {
+    writer.varint(name.length);
+    writer.latin1(name);
+    writer.varint(value.length);
+    writer.bytes(value);
+  }
+}
+
+/** A socket is recorded but no restore can bring it back, so the digest leaves it out. */
+export function isInDigest(type: string): boolean {
+  return type !== "s";
+}
+
+/** One record and, for a file, its hole list. Checks the entry by itself; TreeChecker checks it among the others. */
+export function decodeEntry(reader: ByteReader): Entry {
+  const path = reader.latin1(reader.varint(limits.pathBytes, "path length"));
+  checkPath(path);
+  const type = String.fromCharCode(reader.u8());
+  const flags = reader.u8();
+  if (!entryTypes.includes(type)) throw unknownFormat(`an entry has type ${JSON.stringify(type)}`);
+  if ((flags & ~hasXattrs) !== 0) throw unknownFormat(`an entry has the flags ${flags}`);
+  if (type === "h") {
+    if (flags !== 0) throw damaged("a hard link has attributes");
+    const target = reader.latin1(reader.varint(limits.pathBytes, "path length"));
+    checkPath(target);
+    return { path, type, target };
+  }
+  const mode = reader.varint(0o7777, "mode");
+  const uid = reader.varint(0xffffffff, "uid");
+  const gid = reader.varint(0xffffffff, "gid");
+  const mtimeNs = reader.i64();
+  const common = { path, mode, uid, gid, mtimeNs };
+  const xattrsOf = () => ((flags & hasXattrs) !== 0 ? decodeXattrs(reader) : []);
+  if (type === "f") {
+    const size = reader.varint(Number.MAX_SAFE_INTEGER, "size");
+    const chunks = decodeChunks(reader, size);
+    return { ...common, type, size, chunks, xattrs: xattrsOf(), holes: decodeHoles(reader, size) };
+  }
+  if (type === "l") {
+    const target = reader.latin1(reader.varint(limits.linkBytes, "target length"));
+    if (target === "" || target.includes("\0")) throw damaged("a symlink has no possible target");
+    return { ...common, type, target, xattrs: xattrsOf() };
+  }
+  if (type === "c" || type === "b") {
+    return { ...common, type, rdev: reader.varint(Number.MAX_SAFE_INTEGER, "device number"), xattrs: xattrsOf() };
+  }
+  return { ...common, type: type as "d" | "p" | "s", xattrs: xattrsOf() };
+}
+
+function decodeChunks(reader: ByteReader, size: number): ChunkRef[] {
+  const count = reader.varint(limits.fileChunks, "number of chunks");
+  if (count * 33 > reader.left) throw damaged("the tree ends too early");
+  const chunks: ChunkRef[] = [];
+  let sum = 0;
+  for (let i = 0; i < count; i++) {
+    const id = reader.latin1(32);
+    const plainBytes = reader.varint(limits.chunkBytes, "chunk size");
+    if (plainBytes === 0) throw damaged("a file has an empty chunk");
+    sum += plainBytes;
+    chunks.push({ id, plainBytes });
+  }
+  if (sum !== size) throw damaged("a file's chunks do not add up to its size");
+  return chunks;
+}
+
+function decodeXattrs(reader: ByteReader): Xattr[] {
+  const count = reader.varint(limits.xattrCount, "number of xattrs");
+  if (count === 0) throw damaged("an entry announces xattrs and has none");
+  const xattrs: Xattr[] = [];
+  let before = "";
+  let sum = 0;
+  for (let i = 0; i < count; i++) {
+    const name = reader.latin1(reader.varint(limits.xattrNameBytes, "xattr name length"));
+    if (name <= before || name.includes("\0")) throw damaged("xattr names are not sorted");
+    before = name;
+    const value = reader.take(reader.varint(limits.xattrBytes, "xattr length")).slice();
+    sum += name.length + value.length;
+    if (sum > limits.xattrsBytes) throw damaged("an entry has too many bytes of xattrs");
+    xattrs.push([name, value]);
+  }
+  return xattrs;
+}
+
+function decodeHoles(reader: ByteReader, size: number): Hole[] {
+  const count = reader.varint(limits.holes, "number of holes");
+  if (count * 2 > reader.left) throw damaged("the tree ends too early");
+  const holes: Hole[] = [];
+  let end = 0;
+  for (let i = 0; i < count; i++) {
+    const offset = end + reader.varint(size - end, "hole offset");
+    const length = reader.varint(size - offset, "hole length");
+    if (length === 0) throw damaged("a file has an empty hole");
+    holes.push({ offset, length });
+    end = offset + length;
+  }
+  return holes;
+}
+
+/** Errors: throws `snapshot_hostile` for a path that could lead out of the root. */
+export function checkPath(path: string): void {
+  if (path === "") return;
+  if (path.length > limits.pathBytes) throw new FormatError("snapshot_hostile", "a path is too long");
+  for (const name of path.split("/")) {
+    if (name === "" || name === "." || name === ".." || name.length > limits.nameBytes || name.includes("\0")) {
+      throw new FormatError("snapshot_hostile", `the path ${JSON.stringify(path.slice(0, 200))} is not allowed`);
+    }
+  }
+}
+
+export function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf("/")));
+}
+
+/** What holds between entries: strictly sorted, the root first, each parent a folder, each hard link to an inode before it. */
+export class TreeChecker {
+  readonly #types = new Map<string, string>();
+  #before: string | null = null;
+
+  check(entry: Entry): void {
+    const { path, type } = entry;
+    const hostile = (why: string) => new FormatError("snapshot_hostile", `the path ${JSON.stringify(path.slice(0, 200))} ${why}`);
+    if (this.#before === null) {
+      if (path !== "" || type !== "d") throw hostile("comes first, not the root folder");
+    } else {
+      if (path <= this.#before) throw hostile("is there twice or out of order");
+      if (this.#types.get(parentOf(path)) !== "d") throw hostile("has a parent that is not a folder");
+    }
+    if (entry.type === "h") {
+      const target = this.#types.get(entry.target);
+      if (target === undefined || target === "d" || target === "h") throw hostile("is a hard link to nothing");
+    }
+    this.#before = path;
+    this.#types.set(path, type);
+  }
+}
+
+/** All entries of a whole stream, checked. Errors: throws FormatError. */
+export function decodeTree(bytes: Uint8Array): Entry[] {
+  const reader = new ByteReader(bytes, "tree");
+  const checker = new TreeChecker();
+  const entries: Entry[] = [];
+  while (reader.left > 0) {
+    const entry = decodeEntry(reader);
+    checker.check(entry);
+    entries.push(entry);
+  }
+  if (entries.length === 0) throw damaged("the tree is empty");
+  return entries;
+}
+
+/** root = "SNT1" | varint entries | varint chunks { id[32], varint plainBytes, varint skip, varint pathBytes, path } */
+export interface TreeRoot {
+  entries: number;
+  chunks: TreeChunk[];
+}
+
+export interface TreeChunk extends ChunkRef {
+  /** Bytes before the first record that begins in this chunk; `plainBytes` when none does. */
+  skip: number;
+  /** The path of that record; "" when none begins here (and for the root's own record). */
+  firstPath: string;
+}
+
+const rootMagic = "SNT1";
+
+export function encodeTreeRoot(root: TreeRoot): Uint8Array {
+  const writer = new ByteWriter(4096);
+  writer.latin1(rootMagic);
+  writer.varint(root.entries);
+  writer.varint(root.chunks.length);
+  for (const chunk of root.chunks) {
+    writer.bytes(latin1ToBytes(chunk.id));
+    writer.varint(chunk.plainBytes);
+    writer.varint(chunk.skip);
+    writer.varint(chunk.firstPath.length);
+    writer.latin1(chunk.firstPath);
+  }
+  return writer.finish();
+}
+
+export function decodeTreeRoot(bytes: Uint8Array): TreeRoot {
+  const reader = new ByteReader(bytes, "tree root");
+  if (reader.latin1(4) !== rootMagic) throw damaged("this is not a tree root");
+  const entries = reader.varint(limits.treeBytes, "number of entries");
+  const count = reader.varint(limits.treeBytes, "number of chunks");
+  if (count * 35 > reader.left) throw damaged("the tree root ends too early");
+  const chunks: TreeChunk[] = [];
+  let sum = 0;
+  for (let i = 0; i < count; i++) {
+    const id = reader.latin1(32);
+    const plainBytes = reader.varint(limits.chunkBytes, "chunk size");
+    const skip = reader.varint(plainBytes, "skip");
+    const firstPath = reader.latin1(reader.varint(limits.pathBytes, "path length"));
+    if (plainBytes === 0) throw damaged("the tree root has an empty chunk");
+    sum += plainBytes;
+    if (sum > limits.treeBytes) throw damaged("the tree is too large");
+    chunks.push({ id, plainBytes, skip, firstPath });
+  }
+  reader.end();
+  return { entries, chunks };
+}

@@ -1,0 +1,399 @@
+/**
+ * Everything on one machine: the worker in workerd with local D1, R2, Durable Objects and cron, and the stand-in for
+ * vast.ai whose machines are real processes. All state lies in one folder, so a later start finds it.
+ */
+
+import { spawnSync } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join, resolve } from "node:path";
+import { buildCloud } from "../tools/build.ts";
+import { endGroup, isAlive, killGroup, type Program, sleep, spawnGroup, startTimeOf } from "./processes.ts";
+
+const root = join(import.meta.dirname, "..");
+const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
+
+export interface CloudOptions {
+  stateDir: string;
+  port?: number;
+  fresh?: boolean;
+  /** How long a machine of the stand-in takes to boot, ms. */
+  bootMs?: number;
+  /** JSON values that replace waiting times of the lifecycle, ms. */
+  timings?: Record<string, number>;
+  onStep?: (step: string) => void;
+}
+
+/** Kept in the state folder, mode 0600: a later start uses the same keys and ports. */
+interface Secrets {
+  agentJwtSecret: string;
+  adminToken: string;
+  vastApiKey: string;
+  port: number;
+  vastPort: number;
+  apiToken: string | null;
+}
+
+/** What the tools of the local cloud read; there while it runs. */
+export interface LocalFile {
+  pid: number;
+  startTime: string | null;
+  url: string;
+  apiToken: string;
+  vastUrl: string;
+  vastApiKey: string;
+  programs: { pid: number; startTime: string | null }[];
+}
+
+export type ProgramName = "worker" | "vast";
+
+/** What the caller did wrong, in words. */
+export class CloudError extends Error {
+  override name = "CloudError";
+}
+
+export class LocalCloud {
+  readonly stateDir: string;
+  readonly #options: CloudOptions;
+  #secrets: Secrets;
+  #programs = new Map<ProgramName, Program>();
+  #cron: NodeJS.Timeout | null = null;
+  #stopping = false;
+
+  private constructor(options: CloudOptions, secrets: Secrets) {
+    this.#options = options;
+    this.stateDir = options.stateDir;
+    this.#secrets = secrets;
+  }
+
+  /** Errors: CloudError with words for people. Nothing is left running when it throws. */
+  static async start(options: CloudOptions): Promise<LocalCloud> {
+    const stateDir = resolve(options.stateDir);
+    await endLeftovers(stateDir);
+    if (options.fresh) rmSync(stateDir, { recursive: true, force: true });
+    mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+    const cloud = new LocalCloud({ ...options, stateDir }, await readSecrets(stateDir, options.port));
+    try {
+      await cloud.#startAll();
+      return cloud;
+    } catch (error) {
+      await cloud.stop();
+      throw error;
+    }
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#secrets.port}`;
+  }
+  get vastUrl(): string {
+    return `http://127.0.0.1:${this.#secrets.vastPort}`;
+  }
+  get apiToken(): string {
+    return this.#secrets.apiToken ?? "";
+  }
+  get adminToken(): string {
+    return this.#secrets.adminToken;
+  }
+  get vastApiKey(): string {
+    return this.#secrets.vastApiKey;
+  }
+  get agentJwtSecret(): string {
+    return this.#secrets.agentJwtSecret;
+  }
+
+  async #startAll(): Promise<void> {
+    const step = this.#options.onStep ?? (() => undefined);
+    step("starting the stand-in for vast.ai");
+    const vast = this.startProgram("vast");
+    await buildCloud(this.#buildDir);
+    step("preparing the database");
+    this.#migrate();
+    await vast;
+    step("starting the worker");
+    await this.startProgram("worker");
+    if (this.#secrets.apiToken === null) await this.#makeFirstUser();
+    this.#writeLocalFile();
+    this.#cron = setInterval(() => void this.runCron().catch(() => undefined), 60_000);
+    this.#cron.unref();
+  }
+
+  /** Starts a program that is not running and waits until it answers. */
+  async startProgram(name: ProgramName): Promise<void> {
+    const running = this.#programs.get(name);
+    if (running && isAlive(running)) return;
+    const program = name === "worker" ? this.#spawnWorker() : this.#spawnVast();
+    this.#programs.set(name, program);
+    const address = name === "worker" ? `${this.url}/api/health` : `${this.vastUrl}/local/bill`;
+    await waitForAnswer(address, program, name);
+    if (existsSync(join(this.stateDir, "local.json"))) this.#writeLocalFile();
+  }
+
+  /** SIGKILL to the whole group, as a crash would do. */
+  async killProgram(name: ProgramName): Promise<void> {
+    const program = this.#programs.get(name);
+    if (program) await killGroup(program);
+  }
+
+  isRunning(name: ProgramName): boolean {
+    const program = this.#programs.get(name);
+    return program !== undefined && isAlive(program);
+  }
+
+  get isStopping(): boolean {
+    return this.#stopping;
+  }
+
+  /** What the cron triggers would do at this minute; workerd has no clock of its own for them. */
+  async runCron(crons = cronsDue(new Date())): Promise<void> {
+    for (const cron of crons) {
+      const url = `${this.url}/cdn-cgi/local/scheduled?cron=${encodeURIComponent(cron)}`;
+      await fetch(url, { signal: AbortSignal.timeout(30_000) });
+    }
+  }
+
+  /** Ends worker, stand-in and every machine. Machines that run are found and started again by the next start. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    if (this.#cron) clearInterval(this.#cron);
+    // The worker first: it must not see its machines die and draw conclusions.
+    for (const name of ["worker", "vast"] as const) {
+      const program = this.#programs.get(name);
+      if (program) await endGroup(program, name === "vast" ? 15_000 : 5_000);
+    }
+    rmSync(join(this.stateDir, "local.json"), { force: true });
+  }
+
+  /** A request to the API with the first user's token; the answer's JSON. */
+  async api<T = unknown>(
+    method: string,
+    path: string,
+    body?: unknown,
+    token = this.apiToken,
+  ): Promise<{ status: number; body: T }> {
+    const response = await fetch(this.url + path, {
+      method,
+      headers: {
+        authorization: `Bearer ${token}`,
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+      },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: AbortSignal.timeout(30_000),
+    });
+    const text = await response.text();
+    return { status: response.status, body: (text ? JSON.parse(text) : null) as T };
+  }
+
+  /** A request to the stand-in's own control routes. */
+  async vastLocal<T = unknown>(method: string, path: string, body?: unknown): Promise<T> {
+    const response = await fetch(this.vastUrl + path, {
+      method,
+      headers: { authorization: `Bearer ${this.vastApiKey}`, "content-type": "application/json" },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal: AbortSignal.timeout(30_000),
+    });
+    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as T;
+  }
+
+  logOf(name: ProgramName): string {
+    return join(this.stateDir, `${name}.log`);
+  }
+
+  get #buildDir(): string {
+    return join(this.stateDir, "build");
+  }
+
+  #spawnVast(): Program {
+    const keyFile = join(this.stateDir, "vast-api-key");
+    writeFileSync(keyFile, this.#secrets.vastApiKey, { mode: 0o600 });
+    const argv = [
+      join(root, "local-cloud", "vast", "main.ts"),
+      ...["--port", String(this.#secrets.vastPort)],
+      ...["--state", join(this.stateDir, "vast")],
+      ...["--api-key-file", keyFile],
+      ...(this.#options.bootMs === undefined ? [] : ["--boot-ms", String(this.#options.bootMs)]),
+    ];
+    return spawnGroup(argv, { cwd: root, env: process.env, logFile: this.logOf("vast") });
+  }
+
+  #spawnWorker(): Program {
+    const envFile = join(this.stateDir, "worker.env");
+    // Secrets travel in a file: the arguments of a process can be read by everybody on the machine.
+    const secrets = {
+      AGENT_JWT_SECRET: this.#secrets.agentJwtSecret,
+      ADMIN_TOKEN: this.#secrets.adminToken,
+      VAST_API_KEY: this.#secrets.vastApiKey,
+      PUBLIC_URL: this.url,
+      VAST_URL: this.vastUrl,
+      ...(this.#options.timings ? { LIFECYCLE_TIMINGS: `'${JSON.stringify(this.#options.timings)}'` } : {}),
+    };
+    writeFileSync(
+      envFile,
+      Object.entries(secrets)
+        .map(([name, value]) => `${name}=${value}\n`)
+        .join(""),
+      { mode: 0o600 },
+    );
+    const argv = [
+      ...["--no-warnings", wrangler, "dev", join(this.#buildDir, "worker.js"), "--no-bundle"],
+      ...["--config", join(root, "wrangler.toml"), "--assets", join(this.#buildDir, "public")],
+      ...["--ip", "127.0.0.1", "--port", String(this.#secrets.port), "--inspector-port", "0"],
+      ...["--persist-to", join(this.stateDir, "worker"), "--env-file", envFile],
+      ...["--show-interactive-dev-session=false", "--log-level", "warn"],
+    ];
+    return spawnGroup(argv, { cwd: root, env: this.#wranglerEnv(), logFile: this.logOf("worker") });
+  }
+
+  /** Only when the migrations are others than those this state has seen: it takes seconds. */
+  #migrate(): void {
+    const stamp = join(this.stateDir, "migrated");
+    const files = readdirSync(join(root, "migrations"))
+      .filter((name) => name.endsWith(".sql"))
+      .sort();
+    const hash = createHash("sha256")
+      .update(files.map((name) => readFileSync(join(root, "migrations", name))).join("\n"))
+      .digest("hex");
+    if (existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return;
+    const argv = [
+      "--no-warnings",
+      wrangler,
+      "d1",
+      "migrations",
+      "apply",
+      "DB",
+      "--local",
+      "--config",
+      join(root, "wrangler.toml"),
+    ];
+    const run = spawnSync(process.execPath, [...argv, "--persist-to", join(this.stateDir, "worker")], {
+      cwd: root,
+      env: this.#wranglerEnv(),
+      encoding: "utf8",
+      timeout: 120_000,
+    });
+    if (run.status !== 0) throw new CloudError(`the database could not be prepared:\n${run.stdout}${run.stderr}`);
+    writeFileSync(stamp, hash);
+  }
+
+  #wranglerEnv(): NodeJS.ProcessEnv {
+    return {
+      ...process.env,
+      CI: "1",
+      NO_COLOR: "1",
+      WRANGLER_SEND_METRICS: "false",
+      WRANGLER_SEND_ERROR_REPORTS: "false",
+      WRANGLER_HIDE_BANNER: "true",
+      WRANGLER_NO_SKILLS_UPDATE_PROMPTS: "true",
+      CLOUDFLARE_CF_FETCH_ENABLED: "false",
+      WRANGLER_LOG_PATH: join(this.stateDir, "wrangler-logs"),
+      WRANGLER_REGISTRY_PATH: join(this.stateDir, "registry"),
+    };
+  }
+
+  async #makeFirstUser(): Promise<void> {
+    const made = await this.api<{ token: string }>("POST", "/api/users", { name: "local" }, this.#secrets.adminToken);
+    if (made.status !== 201) throw new CloudError(`the first user could not be made: ${JSON.stringify(made.body)}`);
+    this.#secrets = { ...this.#secrets, apiToken: made.body.token };
+    saveSecrets(this.stateDir, this.#secrets);
+  }
+
+  #writeLocalFile(): void {
+    const file: LocalFile = {
+      pid: process.pid,
+      startTime: startTimeOf(process.pid),
+      url: this.url,
+      apiToken: this.apiToken,
+      vastUrl: this.vastUrl,
+      vastApiKey: this.vastApiKey,
+      programs: [...this.#programs.values()].map(({ pid, startTime }) => ({ pid, startTime })),
+    };
+    writeFileSync(join(this.stateDir, "local.json"), `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 });
+  }
+}
+
+/** Every minute, and every fifth minute the reconciliation as well; as in wrangler.toml. */
+function cronsDue(now: Date): string[] {
+  return now.getUTCMinutes() % 5 === 0 ? ["* * * * *", "*/5 * * * *"] : ["* * * * *"];
+}
+
+/** A start that was killed leaves its programs; they would hold the ports and the files. */
+async function endLeftovers(stateDir: string): Promise<void> {
+  const file = join(stateDir, "local.json");
+  if (!existsSync(file)) return;
+  const left: LocalFile = JSON.parse(readFileSync(file, "utf8"));
+  if (left.pid !== process.pid && isAlive(left)) {
+    throw new CloudError(
+      `a local cloud with this state is running already (process ${left.pid}), at ${left.url}\nEnd it, or say --state DIR for another one.`,
+    );
+  }
+  for (const program of left.programs) if (isAlive(program)) await endGroup(program, 10_000);
+  rmSync(file, { force: true });
+}
+
+async function readSecrets(stateDir: string, port: number | undefined): Promise<Secrets> {
+  const file = join(stateDir, "secrets.json");
+  const known: Secrets | null = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : null;
+  if (port !== undefined && port !== known?.port && !(await isFree(port))) {
+    throw new CloudError(`port ${port} is taken; say --port N for another one`);
+  }
+  const secrets: Secrets = known ?? {
+    agentJwtSecret: randomBytes(32).toString("base64url"),
+    adminToken: `sna_${randomBytes(24).toString("base64url")}`,
+    vastApiKey: randomBytes(32).toString("hex"),
+    port: (await isFree(8787)) ? 8787 : await freePort(),
+    vastPort: await freePort(),
+    apiToken: null,
+  };
+  if (port !== undefined) secrets.port = port;
+  // The ports of an earlier start may be taken by somebody else now.
+  if (known && !(await isFree(secrets.port))) {
+    if (port !== undefined) throw new CloudError(`port ${port} is taken; say --port N for another one`);
+    secrets.port = await freePort();
+  }
+  if (known && !(await isFree(secrets.vastPort))) secrets.vastPort = await freePort();
+  saveSecrets(stateDir, secrets);
+  return secrets;
+}
+
+function saveSecrets(stateDir: string, secrets: Secrets): void {
+  writeFileSync(join(stateDir, "secrets.json"), `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 });
+}
+
+async function waitForAnswer(url: string, program: Program, name: string): Promise<void> {
+  const until = Date.now() + 120_000;
+  while (Date.now() < until) {
+    try {
+      const response = await fetch(url, { signal: AbortSignal.timeout(2_000) });
+      if (response.ok) return;
+    } catch {
+      // Not there yet.
+    }
+    if (!isAlive(program)) throw new CloudError(`the ${name} did not start; its log:\n${tail(program.logFile)}`);
+    await sleep(100);
+  }
+  throw new CloudError(`the ${name} does not answer at ${url}; its log:\n${tail(program.logFile)}`);
+}
+
+function tail(file: string): string {
+  return readFileSync(file, "utf8").split("\n").slice(-20).join("\n");
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((done) => {
+    const server = createServer();
+    server.once("error", () => done(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => done(true)));
+  });
+}
+
+function freePort(): Promise<number> {
+  return new Promise((done, fail) => {
+    const server = createServer();
+    server.once("error", fail);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => (typeof address === "object" && address ? done(address.port) : fail(new Error("no port"))));
+    });
+  });
+}

@@ -1,0 +1,196 @@
+/**
+ * npm start -- [--port N] [--state DIR] [--fresh] [--no-sample] [--json]
+ *
+ * The local cloud until Ctrl-C. Programs that die are started again; what happens to the instances is printed.
+ */
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import type { EventView, InstanceView } from "../core/protocol/api.ts";
+import { CloudError, LocalCloud } from "./cloud.ts";
+import { sleep } from "./processes.ts";
+import { writeSampleWorkspace } from "./sample.ts";
+import { eventText } from "./tell.ts";
+import type { LocalMachine } from "./vast/control.ts";
+
+const usage = `usage: npm start -- [--port N] [--state DIR] [--fresh] [--no-sample] [--json]
+
+  --port N       port of the worker (8787, or a free one)
+  --state DIR    where all state lies (.soneca)
+  --fresh        begin with nothing: empties the state first
+  --no-sample    no sample machine
+  --json         one JSON object a line: first {"event":"ready",...} when all is up`;
+
+interface Options {
+  port?: number;
+  state: string;
+  fresh: boolean;
+  sample: boolean;
+  json: boolean;
+}
+
+function readOptions(): Options {
+  try {
+    const { values } = parseArgs({
+      options: {
+        port: { type: "string" },
+        state: { type: "string" },
+        fresh: { type: "boolean", default: false },
+        "no-sample": { type: "boolean", default: false },
+        json: { type: "boolean", default: false },
+        help: { type: "boolean", default: false },
+      },
+    });
+    if (values.help) {
+      console.log(usage);
+      process.exit(0);
+    }
+    const port = values.port === undefined ? undefined : Number(values.port);
+    if (port !== undefined && !(Number.isInteger(port) && port > 0 && port < 65_536))
+      throw new Error("--port wants a number from 1 to 65535");
+    const state = values.state ?? join(import.meta.dirname, "..", ".soneca");
+    return { port, state, fresh: values.fresh, sample: !values["no-sample"], json: values.json };
+  } catch (error) {
+    console.error(`${(error as Error).message}\n\n${usage}`);
+    process.exit(2);
+  }
+}
+
+const options = readOptions();
+const say = (event: Record<string, unknown>, text: string) => console.log(options.json ? JSON.stringify(event) : text);
+const note = (text: string) => {
+  if (!options.json) console.log(text);
+};
+
+let cloud: LocalCloud | null = null;
+let ending = false;
+async function end(code: number): Promise<never> {
+  if (!ending) {
+    ending = true;
+    note("\nending: the machines stop, their state is kept");
+    await cloud?.stop();
+  }
+  process.exit(code);
+}
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void end(0));
+
+try {
+  note("soneca: local cloud");
+  cloud = await LocalCloud.start({
+    stateDir: options.state,
+    port: options.port,
+    fresh: options.fresh,
+    onStep: (step) => note(`  ${step}`),
+  });
+  if (ending) await end(0);
+} catch (error) {
+  console.error(error instanceof CloudError ? `soneca: ${error.message}` : error);
+  process.exit(1);
+}
+
+const { url, apiToken, vastUrl, vastApiKey } = cloud;
+say(
+  { event: "ready", url, apiToken, vastUrl, vastApiKey, adminToken: cloud.adminToken, stateDir: cloud.stateDir },
+  `
+  control plane  ${url}
+  user token     ${apiToken}
+  vast.ai        ${vastUrl}   (stand-in; key in ${join(cloud.stateDir, "vast-api-key")})
+
+  Try, in another terminal:
+    npm run soneca -- instance list
+    npm run local -- list                        the machines that are "rented"
+    npm run local -- gpu MACHINE busy            keep one awake; idle lets it go
+    npm run soneca -- instance wake ID
+    npm run local -- bill                        what the provider charges
+  Ctrl-C ends everything; the next start goes on from here.
+`,
+);
+
+if (options.sample) void makeSample(cloud).catch((error) => note(`the sample machine could not be made: ${error}`));
+void keepAlive(cloud);
+await follow(cloud);
+
+/** Programs that die are started again, as a platform would do. */
+async function keepAlive(cloud: LocalCloud): Promise<void> {
+  while (!ending) {
+    await sleep(1_000);
+    for (const name of ["vast", "worker"] as const) {
+      if (ending || cloud.isRunning(name)) continue;
+      say(
+        { event: "restart", program: name },
+        `the ${name === "vast" ? "stand-in" : "worker"} died; it is started again (log: ${cloud.logOf(name)})`,
+      );
+      await cloud.startProgram(name).catch((error) => note(String(error)));
+    }
+  }
+}
+
+/** Once per state: a machine with a small workspace that works for a while and then goes quiet. */
+async function makeSample(cloud: LocalCloud): Promise<void> {
+  const marker = join(cloud.stateDir, "sample");
+  if (existsSync(marker)) return;
+  const made = await cloud.api<InstanceView>("POST", "/api/instances", {
+    name: "sample",
+    gpu_type: "RTX 4090",
+    auto_hibernation: { pause_after_idle_minutes: 0.5, delete_after_pause_minutes: 2, check_interval_seconds: 2 },
+  });
+  if (made.status !== 201) throw new Error(JSON.stringify(made.body));
+  writeFileSync(marker, made.body.id);
+  const machine = await machineOf(cloud, made.body.id);
+  await cloud.vastLocal("PUT", `/local/machines/${machine.id}/gpu`, { load: ["92"] });
+  writeSampleWorkspace(join(machine.path, "workspace"));
+  say(
+    { event: "sample", instance: made.body.id, machine: machine.id },
+    `sample: machine ${machine.id} trains for half a minute, then goes quiet; 30 s later it may sleep`,
+  );
+  await sleep(30_000);
+  await cloud.vastLocal("PUT", `/local/machines/${machine.id}/gpu`, { load: ["0"] }).catch(() => undefined);
+}
+
+async function machineOf(cloud: LocalCloud, instance: string): Promise<LocalMachine> {
+  for (let tries = 0; tries < 300; tries++) {
+    const { machines } = await cloud.vastLocal<{ machines: LocalMachine[] }>("GET", "/local/machines");
+    const found = machines.find((one) => one.label?.startsWith(`soneca:${instance}:`));
+    if (found) return found;
+    await sleep(200);
+  }
+  throw new Error("no machine was rented for it");
+}
+
+/** Prints what happens, until the end. */
+async function follow(cloud: LocalCloud): Promise<void> {
+  const seen = new Map<string, number>();
+  let isFirst = true;
+  while (!ending) {
+    try {
+      const { body } = await cloud.api<{ instances: { id: string; name: string }[] }>("GET", "/api/instances");
+      for (const { id, name } of body.instances) await tellNews(cloud, id, name, seen, isFirst);
+      isFirst = false;
+    } catch {
+      // The worker is being started again; the next turn tells.
+    }
+    await sleep(1_000);
+  }
+}
+
+async function tellNews(
+  cloud: LocalCloud,
+  id: string,
+  name: string,
+  seen: Map<string, number>,
+  isHistory: boolean,
+): Promise<void> {
+  const after = seen.get(id) ?? 0;
+  const { status, body } = await cloud.api<{ events: EventView[]; next_after: number }>(
+    "GET",
+    `/api/instances/${id}/events?after=${after}`,
+  );
+  if (status !== 200) return;
+  for (const event of body.events) {
+    const text = eventText(event);
+    const isOld = isHistory && Date.now() - Date.parse(event.timestamp) > 60_000;
+    if (text && !isOld)
+      say({ event: "instance", ...event }, `${new Date(event.timestamp).toLocaleTimeString()}  ${name}: ${text}`);
+  }
+  seen.set(id, body.next_after);
+}

@@ -1,0 +1,84 @@
+// Builds the two programs that leave this repository, each one file for Node 22, and the files the worker serves.
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { type BuildOptions, build, type Plugin } from "esbuild";
+import { installScript } from "../core/protocol/bootstrap.ts";
+
+const root = join(import.meta.dirname, "..");
+const dist = join(root, "dist");
+
+const common: BuildOptions = {
+  bundle: true,
+  platform: "node",
+  target: "node22",
+  format: "esm",
+  legalComments: "none",
+  logLevel: "warning",
+  loader: { ".node": "binary" },
+};
+
+/** Writes dist/soneca-agent.mjs, dist/soneca.mjs and dist/public, the files that the worker serves. */
+export async function buildAll(): Promise<void> {
+  await Promise.all([
+    buildAgent(join(dist, "soneca-agent.mjs")),
+    build({ ...common, entryPoints: [join(root, "cli/main.ts")], outfile: join(dist, "soneca.mjs") }),
+  ]);
+  writePublic(join(dist, "public"), readFileSync(join(dist, "soneca-agent.mjs")));
+}
+
+/**
+ * Writes `dir`/worker.js and `dir`/public: what a local cloud runs. In a folder of its own, so that neither an edit of
+ * a source nor another build changes a cloud that runs.
+ */
+export async function buildCloud(dir: string): Promise<void> {
+  await Promise.all([
+    buildAgent(join(dir, "soneca-agent.mjs")),
+    build({
+      bundle: true,
+      format: "esm",
+      target: "es2023",
+      conditions: ["workerd", "worker", "browser"],
+      external: ["cloudflare:*", "node:*"],
+      logLevel: "warning",
+      entryPoints: [join(root, "worker/index.ts")],
+      outfile: join(dir, "worker.js"),
+    }),
+  ]);
+  writePublic(join(dir, "public"), readFileSync(join(dir, "soneca-agent.mjs")));
+}
+
+async function buildAgent(outfile: string): Promise<void> {
+  await build({
+    ...common,
+    entryPoints: [join(root, "agent/main.ts")],
+    outfile,
+    // The FFI addon travels inside the file, one per processor; agent/fs/native.ts picks and loads it.
+    plugins: [nativeAddons],
+  });
+}
+
+function writePublic(dir: string, agent: Uint8Array): void {
+  const folder = join(dir, "agent");
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "soneca-agent.mjs"), agent);
+  const sha256 = createHash("sha256").update(agent).digest("hex");
+  writeFileSync(join(folder, "soneca-agent.mjs.sha256"), `${sha256}  soneca-agent.mjs\n`);
+  writeFileSync(join(folder, "install.sh"), installScript());
+}
+
+/** `soneca:koffi-linux-x64` becomes the addon's bytes; an agent built without it says in `stats.degraded` what it lacks. */
+const nativeAddons: Plugin = {
+  name: "native-addons",
+  setup(builder) {
+    builder.onResolve({ filter: /^soneca:/ }, ({ path }) => {
+      const addon = join(root, "node_modules/@koromix", path.slice("soneca:".length), "linux_x64/koffi.node");
+      if (existsSync(addon)) return { path: addon };
+      const text = `${addon} is not installed: this agent keeps no extended attributes. Run: npm install --no-save --os=linux --cpu=x64 koffi`;
+      return { path, external: true, warnings: [{ text }] };
+    });
+  },
+};
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) await buildAll();

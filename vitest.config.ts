@@ -1,0 +1,49 @@
+import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+
+const migrations = await readD1Migrations(new URL("./migrations", import.meta.url).pathname);
+
+/** What the tests in workerd run with; values of no other deployment. */
+const bindings = {
+  TEST_MIGRATIONS: migrations,
+  AGENT_JWT_SECRET: "a-secret-for-tests-of-at-least-32-characters",
+  ADMIN_TOKEN: "sna_a-token-for-tests",
+  VAST_API_KEY: "vast-key-for-tests",
+  VAST_URL: "http://vast.test",
+  PUBLIC_URL: "http://soneca.test",
+};
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "node",
+          environment: "node",
+          include: ["{core,agent,cli,local-cloud,tools}/**/*.test.ts", "worker/providers/*.test.ts"],
+          testTimeout: 30_000,
+        },
+      },
+      {
+        plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" }, miniflare: { bindings } })],
+        test: {
+          name: "worker",
+          include: ["worker/test/**/*.test.ts"],
+          setupFiles: ["worker/test/setup.ts"],
+          testTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: "e2e",
+          environment: "node",
+          include: ["e2e/**/*.test.ts"],
+          testTimeout: 180_000,
+          hookTimeout: 120_000,
+          // Each file runs a local cloud of its own; two cores carry one at a time.
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});

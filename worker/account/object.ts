@@ -1,0 +1,139 @@
+/**
+ * One object per provider account: every call to the provider passes here, one after another per kind, so that the
+ * provider's intervals between calls hold however many instances there are, and so that all instances share one list.
+ */
+import { DurableObject } from "cloudflare:workers";
+import { parseMachineLabel } from "../../core/protocol/ids.ts";
+import type { Env } from "../env.ts";
+import type {
+  CreateRequest,
+  Offer,
+  OfferQuery,
+  Provider,
+  ProviderAnswer,
+  ProviderFailure,
+  RentedMachine,
+} from "../providers/provider.ts";
+import { createVastProvider } from "../providers/vast.ts";
+
+/** Least time between two calls of a kind, from the provider's documentation. */
+const intervalsMs = { search: 6_000, create: 4_500, list: 1_000, change: 1_000, destroy: 3_000 } as const;
+type Kind = keyof typeof intervalsMs;
+
+export class AccountObject extends DurableObject<Env> {
+  #provider: Provider | null = null;
+  /** The provider's intervals are per kind of call, so the kinds do not wait for each other. */
+  #queues = new Map<Kind, Promise<unknown>>();
+  #freeAt = new Map<Kind, number>();
+  #list: { at: number; machines: RentedMachine[] } | null = null;
+  #offers = new Map<string, { at: number; offers: Offer[] }>();
+
+  async searchOffers(query: OfferQuery): Promise<ProviderAnswer<{ offers: Offer[] }>> {
+    // One search serves what is asked within the same interval: a burst of wakes costs one call.
+    const key = JSON.stringify({ ...query, avoidMachineIds: [] });
+    const answer = await this.#call(
+      "search",
+      async (provider) => {
+        const known = this.#offers.get(key);
+        if (known && Date.now() - known.at < intervalsMs.search) return { ok: true as const, offers: known.offers };
+        const fresh = await provider.searchOffers({ ...query, avoidMachineIds: [] });
+        if (fresh.ok) this.#offers.set(key, { at: Date.now(), offers: fresh.offers });
+        return fresh;
+      },
+      () => Date.now() - (this.#offers.get(key)?.at ?? 0) < intervalsMs.search,
+    );
+    if (!answer.ok) return answer;
+    return { ok: true, offers: answer.offers.filter((offer) => !query.avoidMachineIds.includes(offer.machineId)) };
+  }
+
+  createMachine(request: CreateRequest): ReturnType<Provider["createMachine"]> {
+    this.#offers.clear();
+    return this.#call("create", (provider) => this.#changing(provider.createMachine(request)));
+  }
+
+  /** All machines of the account; a list younger than maxAgeMs serves. A failure is never an empty list. */
+  async listMachines(maxAgeMs: number): Promise<ProviderAnswer<{ machines: RentedMachine[] }>> {
+    const isFresh = () => this.#list !== null && Date.now() - this.#list.at <= maxAgeMs;
+    return this.#call(
+      "list",
+      async (provider) => {
+        if (isFresh()) return { ok: true as const, machines: this.#list!.machines };
+        const startedAt = Date.now();
+        const answer = await provider.listMachines();
+        if (answer.ok) this.#list = { at: startedAt, machines: answer.machines };
+        return answer;
+      },
+      isFresh,
+    );
+  }
+
+  /** Puts our label on a machine that has none of ours: one step, so that two adoptions cannot both win. */
+  async adoptMachine(
+    id: number,
+    label: string,
+  ): Promise<
+    | ProviderAnswer<{ machine: RentedMachine }>
+    | { ok: false; code: "machine_not_found" }
+    | { ok: false; code: "machine_already_adopted"; label: string }
+  > {
+    return this.#call("change", async (provider) => {
+      const list = await provider.listMachines();
+      if (!list.ok) return list;
+      const machine = list.machines.find((one) => one.id === id);
+      if (!machine) return { ok: false as const, code: "machine_not_found" as const };
+      if (machine.label !== label && parseMachineLabel(machine.label)) {
+        return { ok: false as const, code: "machine_already_adopted" as const, label: machine.label! };
+      }
+      const set = await this.#changing(provider.setLabel(id, label));
+      return set.ok ? { ok: true as const, machine: { ...machine, label } } : set;
+    });
+  }
+
+  destroyMachine(id: number): Promise<ProviderAnswer<{ gone: boolean }>> {
+    return this.#call("destroy", (provider) => this.#changing(provider.destroyMachine(id)));
+  }
+
+  async #changing<T>(call: Promise<T>): Promise<T> {
+    try {
+      return await call;
+    } finally {
+      this.#list = null;
+      this.#offers.clear();
+    }
+  }
+
+  /** `isFree`: whether the answer is at hand, so that nobody needs to wait for the interval. */
+  #call<T extends { ok: boolean }>(
+    kind: Kind,
+    work: (provider: Provider) => Promise<T>,
+    isFree: () => boolean = () => false,
+  ): Promise<T | ProviderFailure> {
+    const run = async (): Promise<T | ProviderFailure> => {
+      if (isFree()) return work(this.#theProvider());
+      const waitMs = (this.#freeAt.get(kind) ?? 0) - Date.now();
+      if (waitMs > 0) await scheduler.wait(waitMs);
+      try {
+        const answer = await work(this.#theProvider());
+        const retryAfterMs = !answer.ok ? (answer as unknown as ProviderFailure).retryAfterMs : undefined;
+        this.#freeAt.set(kind, Date.now() + Math.min(Math.max(intervalsMs[kind], retryAfterMs ?? 0), 60_000));
+        return answer;
+      } catch (error) {
+        this.#freeAt.set(kind, Date.now() + intervalsMs[kind]);
+        return { ok: false, code: "provider_unavailable", message: String(error).slice(0, 300), retryable: true };
+      }
+    };
+    const next = (this.#queues.get(kind) ?? Promise.resolve()).then(run, run);
+    this.#queues.set(kind, next);
+    return next;
+  }
+
+  #theProvider(): Provider {
+    this.#provider ??= createVastProvider({ baseUrl: this.env.VAST_URL, apiKey: this.env.VAST_API_KEY });
+    return this.#provider;
+  }
+}
+
+/** The deployment's one account; a key per user is a later table. */
+export function accountOf(env: Env): DurableObjectStub<AccountObject> {
+  return env.ACCOUNT.getByName("default");
+}

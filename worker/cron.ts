@@ -1,0 +1,54 @@
+/** Each minute: objects whose deadline has passed are poked. Each five minutes: the provider's list against the objects. */
+import { parseMachineLabel } from "../core/protocol/ids.ts";
+import { accountOf } from "./account/object.ts";
+import { instancesWithMachine, overdueInstances } from "./db/read-model.ts";
+import type { Env } from "./env.ts";
+import { seen } from "./instance/effects.ts";
+
+const overdueGraceMs = 30_000;
+
+export async function runCron(cron: string, env: Env): Promise<void> {
+  await pokeOverdue(env);
+  if (cron.startsWith("*/5")) await reconcile(env);
+}
+
+/** An alarm can be lost; a deadline must not be. */
+async function pokeOverdue(env: Env): Promise<void> {
+  const ids = await overdueInstances(env.DB, Date.now(), overdueGraceMs, 500);
+  await eachOf(ids, (id) => env.INSTANCE.getByName(id).poke());
+}
+
+/**
+ * Every machine with our label is shown to its object, which decides what it is: its own, one on its way out, or an
+ * orphan to be ended. Machines without our label are never touched; a list that failed says nothing.
+ */
+export async function reconcile(env: Env): Promise<void> {
+  const list = await accountOf(env).listMachines(0);
+  if (!list.ok) {
+    console.error(JSON.stringify({ event: "reconcile_skipped", code: list.code, message: list.message }));
+    return;
+  }
+  await eachOf(list.machines, async (machine) => {
+    const ours = parseMachineLabel(machine.label);
+    if (!ours) return;
+    const event = seen(ours.epoch, machine);
+    if (event.type !== "seen") return;
+    const isKnown = await env.INSTANCE.getByName(ours.instance).observe(event);
+    // Another deployment on the same account, or an adoption that was cut off: not ours to end.
+    if (!isKnown) console.warn(JSON.stringify({ event: "unknown_label", label: machine.label, machine: machine.id }));
+  });
+  const listed = new Set(list.machines.map((machine) => machine.id));
+  const missing = (await instancesWithMachine(env.DB)).filter((one) => !listed.has(one.vastInstanceId));
+  await eachOf(missing, (one) => env.INSTANCE.getByName(one.id).lookAgain());
+}
+
+/** One that fails does not keep the others from their turn. */
+async function eachOf<T>(items: T[], work: (item: T) => Promise<unknown>): Promise<void> {
+  for (let i = 0; i < items.length; i += 20) {
+    const results = await Promise.allSettled(items.slice(i, i + 20).map(work));
+    for (const result of results) {
+      if (result.status === "rejected")
+        console.error(JSON.stringify({ event: "cron_item_failed", error: String(result.reason) }));
+    }
+  }
+}

@@ -1,0 +1,91 @@
+/** The read model in D1: the plan's two tables and columns, plus what the product needs. The objects are the truth. */
+import { index, integer, real, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+
+export const users = sqliteTable("users", {
+  id: text("id").primaryKey(),
+  name: text("name").notNull(),
+  createdAt: text("created_at").notNull(),
+});
+
+export const apiTokens = sqliteTable(
+  "api_tokens",
+  {
+    id: text("id").primaryKey(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id),
+    name: text("name").notNull(),
+    /** SHA-256 of the token, hex: the token itself is shown once and kept nowhere. */
+    hash: text("hash").notNull().unique(),
+    createdAt: text("created_at").notNull(),
+    expiresAt: text("expires_at"),
+  },
+  (table) => [index("idx_api_tokens_user").on(table.userId)],
+);
+
+export const instanceStatus = sqliteTable(
+  "instance_status",
+  {
+    id: integer("id").primaryKey({ autoIncrement: true }),
+    instanceId: text("instance_id", { length: 100 }).notNull().unique(),
+    userId: text("user_id", { length: 100 }).notNull(),
+
+    status: text("status", { length: 50 }).notNull(),
+    gpuUtilization: real("gpu_utilization"),
+    lastActivity: text("last_activity"),
+
+    idleSince: text("idle_since"),
+    hibernatedAt: text("hibernated_at"),
+    snapshotId: text("snapshot_id", { length: 200 }),
+
+    autoHibernationEnabled: integer("auto_hibernation_enabled", { mode: "boolean" }).default(true),
+    pauseAfterMinutes: real("pause_after_minutes").default(3),
+    deleteAfterMinutes: real("delete_after_minutes").default(30),
+
+    vastInstanceId: integer("vast_instance_id"),
+    gpuType: text("gpu_type", { length: 100 }),
+    region: text("region", { length: 100 }),
+
+    createdAt: text("created_at").notNull(),
+    updatedAt: text("updated_at").notNull(),
+
+    name: text("name").notNull(),
+    /** The exact state, where `status` is the plan's word. */
+    state: text("state").notNull(),
+    microUsdPerHour: integer("micro_usd_per_hour"),
+    /** Version of the object's state that this row shows: an older write never replaces a newer one. */
+    version: integer("version").notNull(),
+    /** When the object wants to look at itself, epoch ms; the cron sweep pokes those that are late. */
+    dueAt: integer("due_at"),
+  },
+  (table) => [
+    index("idx_instance_status").on(table.instanceId),
+    index("idx_user_status").on(table.userId, table.status),
+    index("idx_instance_due").on(table.dueAt),
+  ],
+);
+
+export const hibernationEvents = sqliteTable(
+  "hibernation_events",
+  {
+    id: integer("id").primaryKey({ autoIncrement: true }),
+    instanceId: text("instance_id", { length: 100 })
+      .notNull()
+      .references(() => instanceStatus.instanceId),
+    eventType: text("event_type", { length: 50 }).notNull(),
+    timestamp: text("timestamp").notNull(),
+
+    gpuUtilization: real("gpu_utilization"),
+    snapshotId: text("snapshot_id", { length: 200 }),
+    reason: text("reason", { length: 500 }),
+
+    /** Position in the object's own log: makes a repeated write harmless. */
+    seq: integer("seq").notNull(),
+    actor: text("actor").notNull(),
+    params: text("params").notNull(),
+  },
+  (table) => [
+    index("idx_hibernation_events").on(table.instanceId, table.timestamp),
+    uniqueIndex("idx_hibernation_events_seq").on(table.instanceId, table.seq),
+  ],
+);

@@ -1,0 +1,74 @@
+/** The HTTP face of the control plane: request id, errors, routes. */
+import { Hono } from "hono";
+import { AppError } from "../../core/protocol/errors.ts";
+import type { UserId } from "../../core/protocol/ids.ts";
+import { mountAgent } from "./agent.ts";
+import { createToken, createUser, listTokens, revokeToken } from "./auth.ts";
+import type { App, AppContext, AppEnv } from "./context.ts";
+import { mountInstances } from "./instances.ts";
+import { mount } from "./mount.ts";
+import { openapiDocument } from "./openapi.ts";
+
+export const version = "0.1.0";
+
+export function createApp(): App {
+  const app = new Hono<AppEnv>();
+
+  app.use("/api/*", async (c, next) => {
+    c.set("requestId", crypto.randomUUID());
+    c.set("user", null);
+    c.set("agent", null);
+    await next();
+    c.header("x-request-id", c.get("requestId"));
+    c.header("cache-control", "no-store");
+    c.header("x-content-type-options", "nosniff");
+  });
+
+  mount(app, "health", async () => ({ ok: true as const, version, time: new Date().toISOString() }));
+  mount(app, "openapi", async (c) => openapiDocument(c.env.PUBLIC_URL || new URL(c.req.url).origin, version));
+  mount(app, "createUser", async (c, { body }) => {
+    const { id, name, token } = await createUser(c.env.DB, body.name);
+    return { user: { id, name }, token };
+  });
+  mount(app, "me", async (c) => userOf(c));
+  mount(app, "listTokens", async (c) => ({ tokens: await listTokens(c.env.DB, userOf(c).id) }));
+  mount(app, "createToken", async (c, { body }) =>
+    createToken(c.env.DB, userOf(c).id, body.name, body.expires_in_days),
+  );
+  mount(app, "revokeToken", async (c) => {
+    const found = await revokeToken(c.env.DB, userOf(c).id, c.req.param("tokenId") ?? "");
+    if (!found) throw new AppError("object_not_found");
+    return null;
+  });
+  mountInstances(app);
+  mountAgent(app);
+
+  app.notFound((c) => answerError(c, new AppError("route_not_found")));
+  app.onError((error, c) => {
+    if (error instanceof AppError) return answerError(c, error);
+    console.error(
+      JSON.stringify({ event: "request_failed", path: c.req.path, error: String(error), stack: error.stack }),
+    );
+    return answerError(c, new AppError("internal", {}, { cause: error }));
+  });
+  return app;
+}
+
+function answerError(c: AppContext, error: AppError): Response {
+  const requestId = c.get("requestId");
+  const headers = new Headers({
+    "content-type": "application/json",
+    "cache-control": "no-store",
+    "x-request-id": requestId ?? "",
+  });
+  const retryAfterMs = error.context.retryAfterMs ?? (error.status === 503 ? 1000 : undefined);
+  if (retryAfterMs !== undefined) headers.set("retry-after", String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
+  if (error.status === 401) headers.set("www-authenticate", "Bearer");
+  return new Response(JSON.stringify(error.toBody(requestId)), { status: error.status, headers });
+}
+
+function userOf(c: AppContext): { id: UserId; name: string } {
+  const user = c.get("user");
+  if (!user) throw new AppError("unauthenticated");
+  return user;
+}

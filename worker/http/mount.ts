@@ -1,0 +1,57 @@
+/** Binds a row of the route table to its handler: principal, parameters, query and body are checked before it runs. */
+import type { z } from "zod";
+import type { AnswerOf, BodyOf, Route, RouteName } from "../../core/protocol/api.ts";
+import { routes } from "../../core/protocol/api.ts";
+import { AppError } from "../../core/protocol/errors.ts";
+import { authenticate } from "./auth.ts";
+import type { App, AppContext } from "./context.ts";
+
+const maxJsonBytes = 2 * 1024 * 1024;
+
+export interface Call<N extends RouteName> {
+  body: BodyOf<N>;
+  query: Record<string, never> & { after: number; limit: number };
+}
+
+export function mount<N extends RouteName>(
+  app: App,
+  name: N,
+  handle: (c: AppContext, call: Call<N>) => Promise<AnswerOf<N> | Response>,
+): void {
+  const route: Route = routes[name];
+  app.on(route.method, route.path, async (c) => {
+    await authenticate(c, route.principal);
+    const query = route.query ? check(route.query, c.req.query()) : {};
+    const body = route.body ? check(route.body, await readJson(c, route.bodyOptional ?? false)) : undefined;
+    const answer = await handle(c, { body, query } as Call<N>);
+    if (answer instanceof Response) return answer;
+    return route.status === 204 ? c.body(null, 204) : c.json(answer as object, route.status);
+  });
+}
+
+/** Errors: bad_json, payload_too_large. */
+export async function readJson(c: AppContext, isOptional: boolean): Promise<unknown> {
+  const declared = Number(c.req.header("content-length") ?? "0");
+  if (declared > maxJsonBytes) throw new AppError("payload_too_large", { limit_bytes: maxJsonBytes });
+  const text = await c.req.text();
+  if (text.length > maxJsonBytes) throw new AppError("payload_too_large", { limit_bytes: maxJsonBytes });
+  if (text.trim() === "") {
+    if (isOptional) return {};
+    throw new AppError("bad_json", { detail: "the body is empty" });
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new AppError("bad_json");
+  }
+}
+
+/** Errors: invalid_input with one issue per field. */
+export function check<T>(schema: z.ZodType<T>, value: unknown): T {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  const issues = parsed.error.issues
+    .slice(0, 20)
+    .map((issue) => ({ path: issue.path.join("."), message: issue.message }));
+  throw new AppError("invalid_input", { issues });
+}

@@ -1,0 +1,47 @@
+/** From an outcome of the lifecycle to the rows of one transaction. */
+import type { Actor, Effect, State } from "../../core/lifecycle/types.ts";
+import type { Commit, OutboxTask, Saved } from "./store.ts";
+
+export function commitOf(saved: Saved, effects: Effect[], gpuUtil: number | null, doneRow?: number): Commit {
+  const commit: Commit = {
+    saved,
+    logs: [],
+    tasks: [{ kind: "mirrorStatus" }],
+    charges: [],
+    done: doneRow === undefined ? [] : [doneRow],
+  };
+  for (const effect of effects) {
+    if (effect.kind === "log") {
+      const seq = effect.params.snapshot_seq;
+      commit.logs.push({
+        at: saved.savedAt,
+        type: effect.type,
+        actor: actorText(effect.actor),
+        gpuUtilization: gpuUtil,
+        snapshotSeq: typeof seq === "number" ? seq : null,
+        params: effect.params,
+      });
+    } else if (effect.kind === "charge") {
+      const { epoch, fromAt, toAt, microUsdPerHour } = effect;
+      commit.charges.push({ epoch, fromAt, toAt, microUsdPerHour });
+    } else {
+      commit.tasks.push(effect satisfies OutboxTask);
+    }
+  }
+  if (commit.logs.length > 0) commit.tasks.push({ kind: "mirrorEvents" });
+  return commit;
+}
+
+/** An ordinary heartbeat moves only the times of last contact; anything else is worth a row. */
+export function changesMoreThanTheClock(before: State, after: State): boolean {
+  return JSON.stringify(withoutClock(before)) !== JSON.stringify(withoutClock(after));
+}
+
+function withoutClock(state: State): unknown {
+  const { now, ...rest } = state;
+  return { ...rest, now: { ...now, lastBeatAt: 0, progressAt: 0, sealedUntil: 0 } };
+}
+
+export function actorText(actor: Actor): string {
+  return actor.kind === "user" ? `user:${actor.id}` : actor.kind;
+}

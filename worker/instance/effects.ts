@@ -1,0 +1,172 @@
+/**
+ * The effects of the lifecycle, carried out. Each handler asks the outside world and answers with the one event that
+ * says what came of it; it decides nothing. Handlers never throw for an outside failure.
+ */
+
+import type { Effect, LifecycleEvent, MachineSpec, RentedFacts } from "../../core/lifecycle/types.ts";
+import { onstartScript } from "../../core/protocol/bootstrap.ts";
+import type { InstanceId } from "../../core/protocol/ids.ts";
+import { agentEnv } from "../../core/protocol/wire.ts";
+import { accountOf } from "../account/object.ts";
+import type { Env } from "../env.ts";
+import { proveSnapshot } from "../proof.ts";
+import type { Offer, ProviderFailure, RentedMachine } from "../providers/provider.ts";
+import { signAgentToken } from "../tokens.ts";
+
+type WorldEffect = Exclude<Effect, { kind: "log" | "charge" }>;
+
+export interface EffectDeps {
+  env: Env;
+  instance: InstanceId;
+  /** True when this very effect was begun before and its answer was never recorded. */
+  wasCutOff: boolean;
+  /** Asked right before the one call that cannot be taken back. */
+  mayEnd(epoch: number): boolean;
+  rentedAt(epoch: number): number | null;
+  acceptedAt(epoch: number): number | null;
+}
+
+/** A machine may be missing from the provider's list for some seconds after its rental. */
+const listLagMs = 60_000;
+const fresh = 1_000;
+
+export async function runEffect(effect: WorldEffect, deps: EffectDeps): Promise<LifecycleEvent> {
+  switch (effect.kind) {
+    case "rent":
+      return rent(effect, deps);
+    case "look":
+      return look(effect, deps);
+    case "end":
+      return end(effect, deps);
+    case "prove":
+      return prove(effect, deps);
+  }
+}
+
+async function rent(effect: Extract<WorldEffect, { kind: "rent" }>, deps: EffectDeps): Promise<LifecycleEvent> {
+  const { epoch, label, spec } = effect;
+  const account = accountOf(deps.env);
+  // The label is the idempotency key: whatever carries it already is ours.
+  const list = await account.listMachines(0);
+  if (!list.ok) return rentFailed(epoch, list, null);
+  const found = list.machines.find((machine) => machine.label === label);
+  if (found) return { type: "rented", epoch, facts: factsOf(found) };
+  // The create may be on its way or not listed yet; asking again could rent twice.
+  if (deps.wasCutOff) return { type: "rentUnknown", epoch };
+
+  const search = await account.searchOffers({
+    gpuType: spec.gpuType,
+    gpuCount: spec.gpuCount,
+    region: spec.region,
+    diskGb: spec.diskGb,
+    maxMicroUsdPerHour: spec.maxMicroUsdPerHour,
+    avoidMachineIds: effect.avoid,
+    minGpuRamMb: null,
+  });
+  if (!search.ok) return rentFailed(epoch, search, null);
+  const offer = search.offers[0];
+  if (!offer) {
+    return { type: "rentFailed", epoch, code: "no_offer", message: noOffer(spec), tryNext: false, machineId: null };
+  }
+  const token = await signAgentToken(deps.env.AGENT_JWT_SECRET, deps.instance, epoch, Date.now());
+  const created = await account.createMachine({
+    offerId: offer.id,
+    label,
+    image: spec.image,
+    diskGb: spec.diskGb,
+    env: {
+      [agentEnv.url]: deps.env.PUBLIC_URL,
+      [agentEnv.token]: token,
+      [agentEnv.instance]: deps.instance,
+      [agentEnv.epoch]: String(epoch),
+    },
+    onstart: onstartScript(),
+  });
+  if (created.ok) return { type: "rented", epoch, facts: factsOfOffer(created.id, offer) };
+  if ("strayId" in created) await account.destroyMachine(created.strayId);
+  return rentFailed(epoch, created, created.code === "offer_gone" ? null : offer.machineId);
+}
+
+async function look(effect: Extract<WorldEffect, { kind: "look" }>, deps: EffectDeps): Promise<LifecycleEvent> {
+  const { epoch } = effect;
+  const list = await accountOf(deps.env).listMachines(effect.providerId === null ? fresh : 5_000);
+  if (!list.ok) return { type: "lookFailed", epoch, message: list.message };
+  const machine = findMachine(list.machines, effect);
+  if (machine) return seen(epoch, machine);
+  if (effect.providerId === null) return { type: "notFound", epoch };
+  const rentedAt = deps.rentedAt(epoch);
+  if (rentedAt !== null && Date.now() - rentedAt < listLagMs) {
+    return { type: "lookFailed", epoch, message: "the machine is not listed yet" };
+  }
+  return { type: "gone", epoch, at: Date.now() };
+}
+
+async function end(effect: Extract<WorldEffect, { kind: "end" }>, deps: EffectDeps): Promise<LifecycleEvent> {
+  const { epoch } = effect;
+  const account = accountOf(deps.env);
+  if (effect.providerId === null) return look(effect as never, deps);
+  if (deps.acceptedAt(epoch) !== null) {
+    const list = await account.listMachines(fresh);
+    if (!list.ok) return { type: "lookFailed", epoch, message: list.message };
+    if (!findMachine(list.machines, effect)) return { type: "gone", epoch, at: Date.now() };
+    // Accepted and still there: most providers take some seconds. Asking again does no harm.
+  }
+  if (!deps.mayEnd(epoch)) return { type: "tick" };
+  const answer = await account.destroyMachine(effect.providerId);
+  if (!answer.ok) return { type: "endTried", epoch, accepted: false, message: answer.message };
+  if (answer.gone) return { type: "gone", epoch, at: Date.now() };
+  return { type: "endTried", epoch, accepted: true, message: null };
+}
+
+async function prove(effect: Extract<WorldEffect, { kind: "prove" }>, deps: EffectDeps): Promise<LifecycleEvent> {
+  const proof = await proveSnapshot(deps.env.SNAPSHOTS, deps.instance, effect.ref);
+  if (proof.ok) return { type: "proved", ref: effect.ref };
+  return { type: "proofFailed", ref: effect.ref, retryable: proof.retryable, message: proof.message };
+}
+
+function findMachine(
+  machines: RentedMachine[],
+  wanted: { providerId: number | null; label: string },
+): RentedMachine | undefined {
+  return machines.find((one) =>
+    wanted.providerId === null ? one.label === wanted.label : one.id === wanted.providerId,
+  );
+}
+
+export function seen(epoch: number, machine: RentedMachine): LifecycleEvent {
+  const { phase, fatal } = machine;
+  return {
+    type: "seen",
+    epoch,
+    facts: factsOf(machine),
+    phase,
+    fatal,
+    message: machine.statusMessage ?? machine.rawStatus,
+  };
+}
+
+export function factsOf(machine: RentedMachine): RentedFacts {
+  const { id, machineId, gpuType, gpuCount, region, microUsdPerHour, sshHost, sshPort } = machine;
+  return { providerId: id, machineId, gpuType, gpuCount, region, microUsdPerHour, sshHost, sshPort };
+}
+
+function factsOfOffer(id: number, offer: Offer): RentedFacts {
+  const { machineId, gpuType, gpuCount, region, microUsdPerHour } = offer;
+  return { providerId: id, machineId, gpuType, gpuCount, region, microUsdPerHour, sshHost: null, sshPort: null };
+}
+
+/**
+ * A provider that does not answer now is waited for, not given up: the label is looked for until it answers. What the
+ * provider refuses for good ends the wake.
+ */
+function rentFailed(epoch: number, failure: ProviderFailure, machineId: number | null): LifecycleEvent {
+  if (failure.code === "provider_unavailable" || failure.code === "provider_rate_limited")
+    return { type: "rentUnknown", epoch };
+  const tryNext = failure.code === "offer_gone";
+  return { type: "rentFailed", epoch, code: failure.code, message: failure.message, tryNext, machineId };
+}
+
+function noOffer(spec: MachineSpec): string {
+  const what = [spec.gpuType ?? "any GPU", spec.region ? `in ${spec.region}` : "anywhere", `${spec.diskGb} GB disk`];
+  return `No offer for ${what.join(", ")}.`;
+}

@@ -1,0 +1,342 @@
+/**
+ * One object per instance: the only writer of its life. A shell around `transition`: it loads the state, lets the pure
+ * function decide, writes state, log, outbox and ledger in one transaction, then carries out what the outbox holds.
+ */
+import { DurableObject } from "cloudflare:workers";
+import { actionsFor, judgeWake } from "../../core/lifecycle/abilities.ts";
+import { adoptInstance, type Birth, createInstance } from "../../core/lifecycle/birth.ts";
+import { commandsFor } from "../../core/lifecycle/commands.ts";
+import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
+import { compactSamples, judgeIdle } from "../../core/lifecycle/idle.ts";
+import { transition } from "../../core/lifecycle/transition.ts";
+import {
+  type Context,
+  defaultTimings,
+  type LifecycleEvent,
+  type Outcome,
+  type RentedFacts,
+  type State,
+  type Timings,
+} from "../../core/lifecycle/types.ts";
+import type { EventView, InstanceView } from "../../core/protocol/api.ts";
+import { type AutoHibernationPatch, applyPatch } from "../../core/protocol/config.ts";
+import type { ErrorCode, ErrorContext } from "../../core/protocol/errors.ts";
+import type { UserId } from "../../core/protocol/ids.ts";
+import type { StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
+import type { Env } from "../env.ts";
+import { agentTokenLifeMs, signAgentToken } from "../tokens.ts";
+import { changesMoreThanTheClock, commitOf } from "./commit.ts";
+import { Outbox } from "./outbox.ts";
+import { takeSamples } from "./samples.ts";
+import { InstanceStore, type Saved } from "./store.ts";
+import { eventView, type Live, machineOf, viewOf } from "./view.ts";
+
+export type Answer<T> = ({ ok: true } & T) | { ok: false; code: ErrorCode; context?: ErrorContext };
+
+/** An ordinary heartbeat is written once per this many intervals; the agent repeats what is not written yet. */
+const beatsPerSave = 10;
+
+export class InstanceObject extends DurableObject<Env> {
+  readonly #store: InstanceStore;
+  readonly #outbox: Outbox;
+  #saved: Saved | null;
+  #live: Live = { verdict: null, gpuUtil: null, lastActivityAt: null, lastBeatAt: null, progress: null };
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#store = new InstanceStore(ctx.storage);
+    this.#saved = afterRest(this.#store.load());
+    this.#outbox = new Outbox(env, this.#store, {
+      saved: () => this.#saved,
+      view: () => this.#view(),
+      timings: () => this.#timings(),
+      apply: (event, doneRow) => this.#apply(event, doneRow),
+      arm: () => this.#arm(),
+    });
+  }
+
+  // ---- birth -------------------------------------------------------------------------------------------------------
+
+  async create(birth: Birth): Promise<Answer<{ view: InstanceView }>> {
+    return this.#beBorn(createInstance(birth, this.#context()));
+  }
+
+  async adopt(birth: Birth, facts: RentedFacts, rentedAt: number): Promise<Answer<{ view: InstanceView }>> {
+    return this.#beBorn(adoptInstance(birth, facts, rentedAt, this.#context()));
+  }
+
+  async #beBorn(outcome: Outcome): Promise<Answer<{ view: InstanceView }>> {
+    if (this.#saved) return { ok: true, view: this.#view() };
+    this.#store.createTables();
+    const samples = { ring: [], bootId: null, lastN: -1 };
+    const saved = { state: outcome.state, samples, version: 1, savedAt: Date.now() };
+    this.#store.commit(commitOf(saved, outcome.effects, null));
+    this.#saved = saved;
+    // The list must show what was just made; a read model that does not answer catches up later.
+    await Promise.race([this.#outbox.drain("mirror"), scheduler.wait(3_000)]);
+    this.#wakeUp();
+    return { ok: true, view: this.#view() };
+  }
+
+  // ---- what its owner asks ---------------------------------------------------------------------------------------
+
+  async get(user: UserId): Promise<Answer<{ view: InstanceView }>> {
+    if (!this.#isOwner(user)) return notFound;
+    return { ok: true, view: this.#view() };
+  }
+
+  async wake(user: UserId, gpuType: string | null, region: string | null): Promise<Answer<{ view: InstanceView }>> {
+    if (!this.#isOwner(user)) return notFound;
+    const now = Date.now();
+    const verdict = judgeWake(this.#saved!.state, now, this.#timings());
+    if (verdict.kind === "limited") {
+      return { ok: false, code: "wake_rate_limited", context: { retryAfterMs: verdict.retryAfterMs } };
+    }
+    this.#apply({ type: "wake", wake: { actor: { kind: "user", id: user }, gpuType, region, askedAt: now } });
+    this.#wakeUp();
+    return { ok: true, view: this.#view() };
+  }
+
+  async act(user: UserId, action: "hibernate" | "discard"): Promise<Answer<{ view: InstanceView }>> {
+    if (!this.#isOwner(user)) return notFound;
+    const { state } = this.#saved!;
+    if (!actionsFor(state).includes(action)) {
+      const isThereAlready =
+        action === "hibernate" && ["snapshotting", "destroying", "hibernated", "deleted"].includes(state.now.status);
+      if (isThereAlready && !wantsWake(state)) return { ok: true, view: this.#view() };
+      if (!isThereAlready) {
+        return {
+          ok: false,
+          code: "action_not_allowed",
+          context: { action, state: state.now.status, actions: actionsFor(state) },
+        };
+      }
+    }
+    this.#apply({ type: action, actor: { kind: "user", id: user } });
+    this.#wakeUp();
+    return { ok: true, view: this.#view() };
+  }
+
+  async configure(user: UserId, patch: AutoHibernationPatch): Promise<Answer<{ view: InstanceView }>> {
+    if (!this.#isOwner(user)) return notFound;
+    let config: State["config"];
+    try {
+      config = applyPatch(this.#saved!.state.config, patch);
+    } catch {
+      const issues = [
+        { path: "auto_hibernation.schedule", message: "wake_time, sleep_time and timezone belong together" },
+      ];
+      return { ok: false, code: "invalid_input", context: { issues } };
+    }
+    this.#apply({ type: "configure", actor: { kind: "user", id: user }, config });
+    this.#wakeUp();
+    return { ok: true, view: this.#view() };
+  }
+
+  async events(user: UserId, after: number, limit: number): Promise<Answer<{ events: EventView[] }>> {
+    if (!this.#isOwner(user)) return notFound;
+    return { ok: true, events: this.#store.logAfter(after, limit).map((row) => eventView(this.#saved!.state, row)) };
+  }
+
+  // ---- the agent -------------------------------------------------------------------------------------------------
+
+  async beat(epoch: number, tokenIssuedAt: number, report: StatusReport): Promise<Answer<{ answer: StatusAnswer }>> {
+    if (!this.#saved) return notFound;
+    if (epoch !== this.#speakingEpoch()) return { ok: false, code: "epoch_fenced", context: { epoch } };
+    const now = Date.now();
+    this.#takeReport(report, now);
+    const { config } = this.#saved.state;
+    const verdict = judgeIdle(this.#saved.samples.ring, config, now);
+    const progressed =
+      report.progress != null && JSON.stringify(report.progress) !== JSON.stringify(this.#live.progress);
+    this.#live = {
+      verdict,
+      gpuUtil: report.gpu_util ?? null,
+      lastActivityAt: verdict.kind === "busy" ? now : this.#live.lastActivityAt,
+      lastBeatAt: now,
+      progress: report.progress ?? null,
+    };
+    this.#apply({ type: "beat", epoch, verdict, results: report.results ?? [], seal: report.seal ?? null, progressed });
+    this.#wakeUp();
+    return { ok: true, answer: await this.#answerFor(epoch, tokenIssuedAt, report, now) };
+  }
+
+  /** Whether an agent of this epoch may read and write the store: older ones are fenced off (I3). */
+  async admits(epoch: number): Promise<Answer<object>> {
+    if (!this.#saved) return notFound;
+    return epoch === this.#speakingEpoch() ? { ok: true } : { ok: false, code: "epoch_fenced", context: { epoch } };
+  }
+
+  #takeReport(report: StatusReport, now: number): void {
+    const saved = this.#saved!;
+    const samples = takeSamples(saved.samples, report, saved.state.config, now);
+    const ring = compactSamples(samples.ring, saved.state.config, now);
+    this.#saved = { ...saved, samples: { ...samples, ring } };
+  }
+
+  async #answerFor(epoch: number, tokenIssuedAt: number, report: StatusReport, now: number): Promise<StatusAnswer> {
+    const { state, samples, savedAt } = this.#saved!;
+    const isOld = now - tokenIssuedAt > agentTokenLifeMs / 2;
+    const token = isOld ? await signAgentToken(this.env.AGENT_JWT_SECRET, state.instance, epoch, now) : undefined;
+    const lastKept = savedAt >= now && report.agent?.bootId === samples.bootId ? samples.lastN : -1;
+    return {
+      ok: true,
+      status: state.now.status,
+      nextBeatMs: nextBeatMs(state, now),
+      gpuUsageThreshold: state.config.gpu_usage_threshold,
+      commands: commandsFor(state, epoch, this.#timings()),
+      intervalsKept: lastKept,
+      // A result either moved the state, which is written, or concerns a command that is off: it is never needed again.
+      resultsKept: (report.results ?? []).map((result) => result.commandId),
+      ...(token ? { token } : {}),
+    };
+  }
+
+  #speakingEpoch(): number | null {
+    return machineOf(this.#saved!.state)?.epoch ?? null;
+  }
+
+  // ---- the clock, the cron -----------------------------------------------------------------------------------------
+
+  override async alarm(_info?: AlarmInvocationInfo): Promise<void> {
+    // Whatever happens here, the object must be armed again: an alarm that throws is dropped after some tries.
+    try {
+      if (!this.#saved) return;
+      this.#apply({ type: "tick" });
+      await Promise.race([this.#outbox.drainAll(), scheduler.wait(5_000)]);
+    } catch (error) {
+      console.error(
+        JSON.stringify({ event: "alarm_failed", instance: this.#saved?.state.instance, error: String(error) }),
+      );
+    } finally {
+      await this.#arm();
+    }
+  }
+
+  /** The cron sweep's touch: an alarm can be lost. */
+  async poke(): Promise<boolean> {
+    if (!this.#saved) return false;
+    this.#apply({ type: "tick" });
+    this.#store.commit({
+      saved: { ...this.#saved, savedAt: Date.now() },
+      logs: [],
+      tasks: [{ kind: "mirrorStatus" }],
+      charges: [],
+    });
+    this.#wakeUp();
+    return true;
+  }
+
+  /** Reconcile: what the provider's list says of a machine with this instance's label. False: nothing is known here. */
+  async observe(event: Extract<LifecycleEvent, { type: "seen" }>): Promise<boolean> {
+    if (!this.#saved) return false;
+    this.#apply(event);
+    this.#wakeUp();
+    return true;
+  }
+
+  /** Reconcile: the provider's list did not hold the machine that the read model shows. The object asks for itself. */
+  async lookAgain(): Promise<void> {
+    const machine = this.#saved && machineOf(this.#saved.state);
+    if (!this.#saved || !machine) return;
+    const providerId = machine.facts?.providerId ?? null;
+    this.#store.commit({
+      saved: this.#saved,
+      logs: [],
+      tasks: [{ kind: "look", epoch: machine.epoch, label: machine.label, providerId }],
+      charges: [],
+    });
+    this.#wakeUp();
+  }
+
+  // ---- the shell ---------------------------------------------------------------------------------------------------
+
+  /** Decides and writes. `doneRow`: the outbox row whose outcome this event is; it goes in the same transaction. */
+  #apply(event: LifecycleEvent, doneRow?: number): void {
+    const saved = this.#saved!;
+    const now = Date.now();
+    const outcome = transition(saved.state, event, this.#context());
+    const isOrdinary = outcome.effects.length === 0 && !changesMoreThanTheClock(saved.state, outcome.state);
+    const saveEveryMs = beatsPerSave * saved.state.config.check_interval_seconds * 1000;
+    if (isOrdinary && doneRow === undefined && now - saved.savedAt < saveEveryMs) {
+      this.#saved = { ...saved, state: outcome.state };
+      return;
+    }
+    const next = { ...saved, state: outcome.state, version: saved.version + (isOrdinary ? 0 : 1), savedAt: now };
+    if (isOrdinary)
+      this.#store.commit({
+        saved: next,
+        logs: [],
+        tasks: [],
+        charges: [],
+        done: doneRow === undefined ? [] : [doneRow],
+      });
+    else this.#store.commit(commitOf(next, outcome.effects, this.#live.gpuUtil, doneRow));
+    this.#saved = next;
+  }
+
+  /** Starts what the outbox holds without waiting for it; the alarm is the safety net if this object dies meanwhile. */
+  #wakeUp(): void {
+    this.ctx.waitUntil(this.#arm().then(() => this.#outbox.drainAll()));
+  }
+
+  async #arm(): Promise<void> {
+    if (!this.#saved) return;
+    const times = [nextDeadline(this.#saved.state, this.#timings()), this.#store.nextTaskAt()].filter(
+      (at) => at !== null,
+    );
+    if (times.length === 0) return;
+    const now = Date.now();
+    const wanted = Math.max(Math.min(...times), now + 1);
+    const armed = await this.ctx.storage.getAlarm();
+    // A later deadline keeps the earlier alarm: it costs nothing to look too early, and a heartbeat moves no alarm.
+    if (armed !== null && armed <= wanted && armed > now - 60_000) return;
+    await this.ctx.storage.setAlarm(wanted);
+  }
+
+  #view(): InstanceView {
+    const { state } = this.#saved!;
+    return viewOf(state, this.#live, this.#store.ledger(), Date.now());
+  }
+
+  #isOwner(user: UserId): boolean {
+    return this.#saved?.state.owner === user;
+  }
+
+  #context(): Context {
+    return { now: Date.now(), timings: this.#timings() };
+  }
+
+  #timings(): Timings {
+    return this.env.LIFECYCLE_TIMINGS
+      ? { ...defaultTimings, ...JSON.parse(this.env.LIFECYCLE_TIMINGS) }
+      : defaultTimings;
+  }
+}
+
+const notFound = { ok: false, code: "instance_not_found" } as const;
+
+function wantsWake(state: State): boolean {
+  return state.now.status === "destroying" && state.now.wakeAfter !== null;
+}
+
+/**
+ * Heartbeats since the last save may be lost with the memory that held them. Silence counts from the latest moment at
+ * which a beat could have come without being written.
+ */
+function afterRest(saved: Saved | null): Saved | null {
+  if (saved?.state.now.status !== "running") return saved;
+  const saveEveryMs = beatsPerSave * saved.state.config.check_interval_seconds * 1000;
+  const lastBeatAt = Math.min(Date.now(), Math.max(saved.state.now.lastBeatAt, saved.savedAt) + saveEveryMs);
+  return { ...saved, state: { ...saved.state, now: { ...saved.state.now, lastBeatAt } } };
+}
+
+/** At rest the configured interval; quicker in a transition; right at the end of an idle window. Milliseconds. */
+function nextBeatMs(state: State, now: number): number {
+  const intervalMs = state.config.check_interval_seconds * 1000;
+  const phase = state.now;
+  if (phase.status !== "running") return Math.min(intervalMs, 5_000);
+  if (phase.idleSince === null || !state.config.enabled) return intervalMs;
+  const leftMs = phase.idleSince + state.config.pause_after_idle_minutes * 60_000 - now;
+  return leftMs > 0 ? Math.min(intervalMs, Math.max(leftMs + 50, 250)) : intervalMs;
+}

@@ -1,0 +1,138 @@
+/**
+ * Carries out what the outbox holds. Two lanes, so that a read model that stalls never delays a machine: `world` asks
+ * the provider and the store, `mirror` copies to D1. A row stays until its outcome is written with the state, so each
+ * runs at least once; what must not run twice says so by itself (effects.ts).
+ */
+
+import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
+import { mayEnd } from "../../core/lifecycle/transition.ts";
+import type { LifecycleEvent, Timings } from "../../core/lifecycle/types.ts";
+import type { InstanceView } from "../../core/protocol/api.ts";
+import { mirrorEvents, mirrorStatus } from "../db/read-model.ts";
+import type { Env } from "../env.ts";
+import { runEffect } from "./effects.ts";
+import type { InstanceStore, Lane, OutboxRow, Saved } from "./store.ts";
+import { eventView, machineOf } from "./view.ts";
+
+/** After this time a row that was begun and has no outcome is taken up again: the object died in the middle. */
+const redoAfterMs = 90_000;
+const maxBackoffMs = 60_000;
+
+export interface OutboxHost {
+  saved(): Saved | null;
+  view(): InstanceView;
+  timings(): Timings;
+  apply(event: LifecycleEvent, doneRow: number): void;
+  arm(): Promise<void>;
+}
+
+export class Outbox {
+  readonly #env: Env;
+  readonly #store: InstanceStore;
+  readonly #host: OutboxHost;
+  #busy: Record<Lane, Promise<void> | null> = { world: null, mirror: null };
+  /** Rows begun by this very object: a row that was tried and is not here was cut off in an earlier life. */
+  #mine = new Set<number>();
+
+  constructor(env: Env, store: InstanceStore, host: OutboxHost) {
+    this.#env = env;
+    this.#store = store;
+    this.#host = host;
+  }
+
+  async drainAll(): Promise<void> {
+    await Promise.all([this.drain("world"), this.drain("mirror")]);
+  }
+
+  /** Runs the lane until nothing is due. One run per lane at a time; a second caller waits for the first. */
+  drain(lane: Lane): Promise<void> {
+    this.#busy[lane] ??= this.#run(lane).finally(() => {
+      this.#busy[lane] = null;
+    });
+    return this.#busy[lane];
+  }
+
+  async #run(lane: Lane): Promise<void> {
+    if (!this.#host.saved()) return;
+    for (;;) {
+      const now = Date.now();
+      // A row cut off in an earlier life is due at once, whatever its time says.
+      const row = this.#store
+        .dueTasks(lane, now + redoAfterMs)
+        .find((one) => one.nextAt <= now || (one.attempts > 0 && !this.#mine.has(one.id)));
+      if (!row) break;
+      const isRepeat = row.attempts > 0 && !this.#mine.has(row.id);
+      this.#mine.add(row.id);
+      this.#store.markTried(row.id, now + redoAfterMs);
+      try {
+        await this.#carryOut(row, isRepeat);
+      } catch (error) {
+        const waitMs = Math.min(500 * 2 ** Math.min(row.attempts, 10), maxBackoffMs);
+        console.error(
+          JSON.stringify({
+            event: "outbox_retry",
+            task: row.task.kind,
+            attempts: row.attempts,
+            error: String(error).slice(0, 300),
+          }),
+        );
+        this.#store.markTried(row.id, Date.now() + waitMs);
+        // The lane stops here so that rows keep their order; the alarm takes it up again.
+        break;
+      }
+    }
+    await this.#host.arm();
+  }
+
+  async #carryOut(row: OutboxRow, wasCutOff: boolean): Promise<void> {
+    const { task } = row;
+    if (task.kind === "mirrorStatus") {
+      const { state, version } = this.#host.saved()!;
+      await mirrorStatus(this.#env.DB, this.#host.view(), version, nextDeadline(state, this.#host.timings()));
+      return this.#store.deleteTask(row.id);
+    }
+    if (task.kind === "mirrorEvents") {
+      await this.#mirrorLog();
+      return this.#store.deleteTask(row.id);
+    }
+    const state = () => this.#host.saved()!.state;
+    if (task.kind === "rent" && !stillWantsRental(state(), task.epoch)) {
+      // Called off before it began, or begun and never heard of: the label decides whether there is a machine.
+      if (!wasCutOff) return this.#store.deleteTask(row.id);
+    }
+    const retiring = (epoch: number) => state().retiring.find((one) => one.machine.epoch === epoch);
+    const event = await runEffect(task, {
+      env: this.#env,
+      instance: state().instance,
+      wasCutOff,
+      mayEnd: (epoch) => {
+        const one = retiring(epoch);
+        return one !== undefined && mayEnd(state(), one, Date.now());
+      },
+      acceptedAt: (epoch) => retiring(epoch)?.acceptedAt ?? null,
+      rentedAt: (epoch) => {
+        const machine = machineOf(state());
+        return machine?.epoch === epoch ? machine.rentedAt : null;
+      },
+    });
+    this.#host.apply(event, row.id);
+  }
+
+  async #mirrorLog(): Promise<void> {
+    for (;;) {
+      const from = this.#store.mirroredSeq();
+      const rows = this.#store.logAfter(from, 100);
+      if (rows.length === 0) return;
+      const { state } = this.#host.saved()!;
+      await mirrorEvents(
+        this.#env.DB,
+        rows.map((row) => eventView(state, row)),
+      );
+      this.#store.setMirroredSeq(rows.at(-1)!.seq);
+    }
+  }
+}
+
+function stillWantsRental(state: Saved["state"], epoch: number): boolean {
+  return state.now.status === "provisioning" && state.now.machine.epoch === epoch && state.now.step === "renting";
+}

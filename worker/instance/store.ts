@@ -1,0 +1,223 @@
+/** The rows of one instance in its object's own SQLite. Every method is synchronous; `commit` is one transaction. */
+
+import type { Sample } from "../../core/lifecycle/idle.ts";
+import type { PaidInterval } from "../../core/lifecycle/ledger.ts";
+import type { Effect, State } from "../../core/lifecycle/types.ts";
+
+/** What must be done outside: an effect of the lifecycle, or a copy to the read model. */
+export type OutboxTask =
+  | Exclude<Effect, { kind: "log" | "charge" }>
+  | { kind: "mirrorStatus" }
+  | { kind: "mirrorEvents" };
+export type Lane = "world" | "mirror";
+
+export interface OutboxRow {
+  id: number;
+  task: OutboxTask;
+  lane: Lane;
+  attempts: number;
+  nextAt: number;
+}
+
+export interface LogRow {
+  seq: number;
+  at: number;
+  type: string;
+  actor: string;
+  gpuUtilization: number | null;
+  snapshotSeq: number | null;
+  params: Record<string, string | number | boolean | null>;
+}
+
+export interface Saved {
+  state: State;
+  samples: Samples;
+  /** Grows with each save that is not an ordinary heartbeat. */
+  version: number;
+  savedAt: number;
+}
+
+export interface Samples {
+  /** Ascending, on the worker's clock. */
+  ring: Sample[];
+  /** The agent process that `lastN` counts. */
+  bootId: string | null;
+  lastN: number;
+}
+
+export interface Commit {
+  saved: Saved;
+  logs: Omit<LogRow, "seq">[];
+  tasks: OutboxTask[];
+  charges: PaidInterval[];
+  /** Rows that this commit completes. */
+  done?: number[];
+}
+
+export class InstanceStore {
+  readonly #storage: DurableObjectStorage;
+  readonly #sql: SqlStorage;
+
+  constructor(storage: DurableObjectStorage) {
+    this.#storage = storage;
+    this.#sql = storage.sql;
+  }
+
+  /** Called once an instance is born here: an object that was only asked about keeps no table. */
+  createTables(): void {
+    this.#sql.exec(`
+      CREATE TABLE IF NOT EXISTS instance (
+        id INTEGER PRIMARY KEY CHECK (id = 1), state TEXT NOT NULL, samples TEXT NOT NULL,
+        version INTEGER NOT NULL, saved_at INTEGER NOT NULL);
+      CREATE TABLE IF NOT EXISTS log (
+        seq INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, type TEXT NOT NULL, actor TEXT NOT NULL,
+        gpu_utilization REAL, snapshot_seq INTEGER, params TEXT NOT NULL);
+      CREATE TABLE IF NOT EXISTS outbox (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, task TEXT NOT NULL, lane TEXT NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER NOT NULL);
+      CREATE TABLE IF NOT EXISTS ledger (
+        epoch INTEGER PRIMARY KEY, from_at INTEGER NOT NULL, to_at INTEGER, micro_usd_per_hour INTEGER);
+      CREATE TABLE IF NOT EXISTS mirrored (id INTEGER PRIMARY KEY CHECK (id = 1), log_seq INTEGER NOT NULL);
+    `);
+  }
+
+  load(): Saved | null {
+    const tables = this.#sql
+      .exec("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'instance'")
+      .toArray();
+    if (tables.length === 0) return null;
+    const row = this.#sql.exec("SELECT state, samples, version, saved_at FROM instance WHERE id = 1").toArray()[0];
+    if (!row) return null;
+    return {
+      state: JSON.parse(row.state as string),
+      samples: JSON.parse(row.samples as string),
+      version: row.version as number,
+      savedAt: row.saved_at as number,
+    };
+  }
+
+  save(saved: Saved): void {
+    this.#sql.exec(
+      `INSERT INTO instance (id, state, samples, version, saved_at) VALUES (1, ?, ?, ?, ?)
+       ON CONFLICT (id) DO UPDATE SET state = excluded.state, samples = excluded.samples,
+         version = excluded.version, saved_at = excluded.saved_at`,
+      JSON.stringify(saved.state),
+      JSON.stringify(saved.samples),
+      saved.version,
+      saved.savedAt,
+    );
+  }
+
+  /** State, log, outbox and ledger in one transaction: none of them can be there without the others. */
+  commit(commit: Commit): void {
+    this.#storage.transactionSync(() => {
+      this.save(commit.saved);
+      for (const id of commit.done ?? []) this.deleteTask(id);
+      for (const row of commit.logs) {
+        this.#sql.exec(
+          "INSERT INTO log (at, type, actor, gpu_utilization, snapshot_seq, params) VALUES (?, ?, ?, ?, ?, ?)",
+          row.at,
+          row.type,
+          row.actor,
+          row.gpuUtilization,
+          row.snapshotSeq,
+          JSON.stringify(row.params),
+        );
+      }
+      for (const charge of commit.charges) this.#addCharge(charge);
+      for (const task of commit.tasks) this.#addTask(task, commit.saved.savedAt);
+    });
+  }
+
+  dueTasks(lane: Lane, now: number): OutboxRow[] {
+    return this.#sql
+      .exec(
+        "SELECT id, task, lane, attempts, next_at FROM outbox WHERE lane = ? AND next_at <= ? ORDER BY id",
+        lane,
+        now,
+      )
+      .toArray()
+      .map((row) => ({
+        id: row.id as number,
+        task: JSON.parse(row.task as string),
+        lane: row.lane as Lane,
+        attempts: row.attempts as number,
+        nextAt: row.next_at as number,
+      }));
+  }
+
+  nextTaskAt(): number | null {
+    const row = this.#sql.exec("SELECT MIN(next_at) AS at FROM outbox").one();
+    return row.at as number | null;
+  }
+
+  /** Written before the call goes out: a row that was tried and is still here was cut off in the middle. */
+  markTried(id: number, retryAt: number): void {
+    this.#sql.exec("UPDATE outbox SET attempts = attempts + 1, next_at = ? WHERE id = ?", retryAt, id);
+  }
+
+  deleteTask(id: number): void {
+    this.#sql.exec("DELETE FROM outbox WHERE id = ?", id);
+  }
+
+  logAfter(seq: number, limit: number): LogRow[] {
+    return this.#sql
+      .exec("SELECT * FROM log WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
+      .toArray()
+      .map((row) => ({
+        seq: row.seq as number,
+        at: row.at as number,
+        type: row.type as string,
+        actor: row.actor as string,
+        gpuUtilization: row.gpu_utilization as number | null,
+        snapshotSeq: row.snapshot_seq as number | null,
+        params: JSON.parse(row.params as string),
+      }));
+  }
+
+  mirroredSeq(): number {
+    const row = this.#sql.exec("SELECT log_seq FROM mirrored WHERE id = 1").toArray()[0];
+    return (row?.log_seq as number | undefined) ?? 0;
+  }
+
+  setMirroredSeq(seq: number): void {
+    this.#sql.exec(
+      "INSERT INTO mirrored (id, log_seq) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET log_seq = excluded.log_seq",
+      seq,
+    );
+  }
+
+  ledger(): PaidInterval[] {
+    return this.#sql
+      .exec("SELECT epoch, from_at, to_at, micro_usd_per_hour FROM ledger ORDER BY epoch")
+      .toArray()
+      .map((row) => ({
+        epoch: row.epoch as number,
+        fromAt: row.from_at as number,
+        toAt: row.to_at as number | null,
+        microUsdPerHour: row.micro_usd_per_hour as number | null,
+      }));
+  }
+
+  #addCharge(charge: PaidInterval): void {
+    // The same end twice changes nothing: an interval is closed once (I7).
+    this.#sql.exec(
+      "INSERT INTO ledger (epoch, from_at, to_at, micro_usd_per_hour) VALUES (?, ?, ?, ?) ON CONFLICT (epoch) DO NOTHING",
+      charge.epoch,
+      charge.fromAt,
+      charge.toAt,
+      charge.microUsdPerHour,
+    );
+  }
+
+  #addTask(task: OutboxTask, now: number): void {
+    const json = JSON.stringify(task);
+    const lane: Lane = task.kind === "mirrorStatus" || task.kind === "mirrorEvents" ? "mirror" : "world";
+    if (lane === "mirror") {
+      // A copy that still waits and was not begun will carry the newest state anyway.
+      const waiting = this.#sql.exec("SELECT id FROM outbox WHERE task = ? AND attempts = 0", json).toArray();
+      if (waiting.length > 0) return;
+    }
+    this.#sql.exec("INSERT INTO outbox (task, lane, next_at) VALUES (?, ?, ?)", json, lane, now);
+  }
+}

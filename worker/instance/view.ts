@@ -1,0 +1,152 @@
+/** What the API shows of an instance: made in one place from the state, the samples and the ledger. */
+import { actionsFor, statusWord } from "../../core/lifecycle/abilities.ts";
+import { addInterval, costOf, type PaidInterval } from "../../core/lifecycle/ledger.ts";
+import type { Blocker, Machine, State, Verdict } from "../../core/lifecycle/types.ts";
+import type { EventView, InstanceView } from "../../core/protocol/api.ts";
+import { snapshotId } from "../../core/protocol/ids.ts";
+import type { Progress } from "../../core/protocol/wire.ts";
+import type { LogRow } from "./store.ts";
+
+export interface Live {
+  verdict: Verdict | null;
+  gpuUtil: number | null;
+  lastActivityAt: number | null;
+  lastBeatAt: number | null;
+  progress: Progress | null;
+}
+
+export function viewOf(state: State, live: Live, ledger: PaidInterval[], now: number): InstanceView {
+  const phase = state.now;
+  const machine = machineOf(state);
+  const snapshot = state.snapshot;
+  const cost = costOf(openIntervals(state, ledger), now);
+  return {
+    id: state.instance,
+    name: state.name,
+    user_id: state.owner,
+    status: statusWord(state),
+    state: phase.status,
+    state_since: iso(phase.since),
+    actions: actionsFor(state),
+    epoch: state.epoch,
+    gpu_type: machine?.facts?.gpuType ?? state.spec.gpuType,
+    gpu_count: machine?.facts?.gpuCount ?? state.spec.gpuCount,
+    region: machine?.facts?.region ?? state.spec.region,
+    machine: machine && machineView(machine),
+    retiring_machines: state.retiring.map((one) => machineView(one.machine)),
+    gpu_utilization: machine ? live.gpuUtil : null,
+    last_activity: isoOrNull(live.lastActivityAt),
+    last_report_at: isoOrNull(live.lastBeatAt),
+    idle_since: phase.status === "running" ? isoOrNull(phase.idleSince) : null,
+    hibernated_at: phase.status === "hibernated" ? iso(phase.since) : null,
+    snapshot_id: snapshot && snapshotId(state.instance, snapshot.ref.seq),
+    snapshot: snapshot && {
+      snapshot_id: snapshotId(state.instance, snapshot.ref.seq),
+      seq: snapshot.ref.seq,
+      epoch: snapshot.ref.epoch,
+      digest: snapshot.ref.digest,
+      created_at: iso(snapshot.provedAt),
+      plain_bytes: snapshot.stats?.plainBytes ?? null,
+      stored_bytes: snapshot.stats?.storedBytes ?? null,
+      entries: snapshot.stats?.entries ?? null,
+      parts: null,
+      proved_at: iso(snapshot.provedAt),
+    },
+    awake_because: phase.status === "running" ? blockersOf(live.verdict) : [],
+    next: nextStep(state),
+    progress: live.progress && {
+      phase: live.progress.phase,
+      done_bytes: live.progress.doneBytes,
+      plain_bytes: live.progress.plainBytes,
+      stored_bytes: live.progress.storedBytes,
+      sent_bytes: live.progress.sentBytes,
+      parts_done: live.progress.partsDone,
+      parts_total: live.progress.partsTotal,
+    },
+    trouble: state.trouble && {
+      code: state.trouble.code,
+      message: state.trouble.message,
+      at: iso(state.trouble.at),
+      kept: phase.status === "failed" ? phase.kept : null,
+    },
+    cost: {
+      paid_micro_usd: cost.microUsd,
+      paid_seconds: cost.paidMs / 1000,
+      unknown_price_seconds: cost.unknownMs / 1000,
+    },
+    auto_hibernation: state.config,
+    created_at: iso(state.createdAt),
+  };
+}
+
+export function eventView(state: State, row: LogRow): EventView {
+  const reason = row.params.reason ?? row.params.message ?? row.params.code ?? null;
+  return {
+    seq: row.seq,
+    instance_id: state.instance,
+    event_type: row.type,
+    timestamp: iso(row.at),
+    actor: row.actor,
+    gpu_utilization: row.gpuUtilization,
+    snapshot_id: row.snapshotSeq === null ? null : snapshotId(state.instance, row.snapshotSeq),
+    reason: reason === null ? null : String(reason).slice(0, 500),
+    params: row.params,
+  };
+}
+
+/** The machine that the state stands on, one on its way out included while the sleep waits for its end. */
+export function machineOf(state: State): Machine | null {
+  const phase = state.now;
+  if (phase.status === "destroying")
+    return state.retiring.find((one) => one.machine.epoch === phase.epoch)?.machine ?? null;
+  return "machine" in phase ? phase.machine : null;
+}
+
+/** The closed intervals and those that are still being paid. */
+function openIntervals(state: State, ledger: PaidInterval[]): PaidInterval[] {
+  const machines = [...state.retiring.map((one) => one.machine), machineOf(state)];
+  let intervals = ledger;
+  for (const machine of machines) {
+    if (!machine?.facts) continue;
+    const { epoch, rentedAt: fromAt, facts } = machine;
+    intervals = addInterval(intervals, { epoch, fromAt, toAt: null, microUsdPerHour: facts.microUsdPerHour });
+  }
+  return intervals;
+}
+
+function nextStep(state: State): InstanceView["next"] {
+  const phase = state.now;
+  if (phase.status === "running" && phase.idleSince !== null && state.config.enabled) {
+    return { what: "hibernate", at: iso(phase.idleSince + state.config.pause_after_idle_minutes * 60_000) };
+  }
+  if (phase.status === "hibernated") return { what: "delete", at: iso(phase.deleteAt) };
+  return null;
+}
+
+function blockersOf(verdict: Verdict | null): Blocker[] {
+  return verdict?.kind === "busy" ? verdict.blockers : [];
+}
+
+function machineView(machine: Machine): NonNullable<InstanceView["machine"]> {
+  const facts = machine.facts;
+  return {
+    vast_instance_id: facts?.providerId ?? null,
+    label: machine.label,
+    epoch: machine.epoch,
+    gpu_type: facts?.gpuType ?? null,
+    gpu_count: facts?.gpuCount ?? null,
+    region: facts?.region ?? null,
+    micro_usd_per_hour: facts?.microUsdPerHour ?? null,
+    rented_at: iso(machine.rentedAt),
+    ssh: facts?.sshHost ? `ssh -p ${facts.sshPort ?? 22} root@${facts.sshHost}` : null,
+    adopted: machine.adopted,
+  };
+}
+
+function iso(at: number): string {
+  return new Date(at).toISOString();
+}
+
+function isoOrNull(at: number | null): string | null {
+  return at === null ? null : iso(at);
+}

@@ -1,0 +1,281 @@
+/**
+ * How vast.ai's answers are read. The outside is lax: numbers come as text, fields come as null or not at all, errors
+ * come in six shapes. What is read here is either whole or null.
+ */
+import { z } from "zod";
+import type { Offer, OfferQuery, ProviderErrorCode, RentedMachine } from "./provider.ts";
+import { listCountries, readRegion, UNKNOWN_REGION } from "./regions.ts";
+
+const readNumber = (value: unknown) =>
+  typeof value === "string" && value.trim() !== "" && Number.isFinite(Number(value)) ? Number(value) : value;
+const strictId = z.preprocess(readNumber, z.number().int().positive().max(Number.MAX_SAFE_INTEGER));
+const number = z.preprocess(readNumber, z.number().nullish().catch(null));
+const text = z.string().nullish().catch(null);
+const flag = z.boolean().nullish().catch(null);
+
+const offerRow = z.looseObject({
+  id: strictId,
+  machine_id: strictId,
+  host_id: number,
+  gpu_name: z.string().min(1),
+  num_gpus: strictId,
+  gpu_ram: number,
+  disk_space: number,
+  dph_total: z.preprocess(readNumber, z.number().positive()),
+  dph_base: number,
+  storage_cost: number,
+  inet_up_cost: number,
+  inet_down_cost: number,
+  geolocation: text,
+  reliability2: number,
+  reliability: number,
+  verification: text,
+  verified: flag,
+  rentable: flag,
+  rented: flag,
+  is_bid: flag,
+  external: flag,
+  end_date: number,
+});
+export type OfferRow = z.infer<typeof offerRow>;
+
+const instanceRow = z.looseObject({
+  id: strictId,
+  actual_status: text,
+  intended_status: text,
+  cur_state: text,
+  status_msg: text,
+  label: text,
+  machine_id: number,
+  host_id: number,
+  gpu_name: text,
+  num_gpus: number,
+  geolocation: text,
+  dph_total: number,
+  disk_space: number,
+  image_uuid: text,
+  start_date: number,
+  image_runtype: text,
+  ssh_host: text,
+  ssh_port: number,
+  public_ipaddr: text,
+  ports: z
+    .record(
+      z.string(),
+      z
+        .array(z.looseObject({ HostPort: z.unknown() }))
+        .nullish()
+        .catch(null),
+    )
+    .nullish()
+    .catch(null),
+});
+type InstanceRow = z.infer<typeof instanceRow>;
+
+export const offersPage = z.looseObject({ offers: z.array(z.unknown()) });
+
+export const instancesPage = z.looseObject({
+  instances: z.array(z.unknown()),
+  next_token: z.string().nullish(),
+  total_instances: z.preprocess(readNumber, z.number().int().nonnegative().nullish()),
+});
+
+export const createAnswer = z.looseObject({ new_contract: strictId });
+
+export function readOfferRow(row: unknown): OfferRow | null {
+  return offerRow.safeParse(row).data ?? null;
+}
+
+const HOURS_PER_MONTH = 730;
+const MICRO = 1_000_000;
+const toMicro = (usd: number) => Math.round(usd * MICRO);
+
+/**
+ * The whole price with the disk that was asked for. `dph_total` holds it when the provider honoured allocated_storage;
+ * where the parts come to clearly more it did not, and the parts are what will be billed.
+ */
+export function readPrice(row: OfferRow, diskGb: number): number {
+  const parts = (row.dph_base ?? 0) + ((row.storage_cost ?? 0) * diskGb) / HOURS_PER_MONTH;
+  return toMicro(parts > row.dph_total * 1.01 ? parts : row.dph_total);
+}
+
+/** Skip an offer that ends within this time: at its end the machine stops and is later deleted. */
+export const MIN_REMAINING_MS = 24 * 3_600_000;
+export const MIN_RELIABILITY = 0.9;
+
+/** Every filter again: the provider does not always apply them. */
+export function fitsQuery(row: OfferRow, query: OfferQuery, now: number): boolean {
+  const countries = listCountries(query.region);
+  const price = readPrice(row, query.diskGb);
+  const reliability = row.reliability2 ?? row.reliability;
+  return (
+    row.num_gpus === query.gpuCount &&
+    (query.gpuType === null || row.gpu_name === query.gpuType) &&
+    (countries === null || countries.includes(readRegion(row.geolocation))) &&
+    (row.disk_space === null || row.disk_space === undefined || row.disk_space >= query.diskGb) &&
+    (query.minGpuRamMb === null || (row.gpu_ram ?? 0) >= query.minGpuRamMb) &&
+    (query.maxMicroUsdPerHour === null || price <= query.maxMicroUsdPerHour) &&
+    !query.avoidMachineIds.includes(row.machine_id) &&
+    (row.verification === "verified" || (row.verification == null && row.verified === true)) &&
+    row.rentable !== false &&
+    row.rented !== true &&
+    row.is_bid !== true &&
+    row.external !== true &&
+    (reliability === null || reliability === undefined || reliability >= MIN_RELIABILITY) &&
+    (row.end_date === null || row.end_date === undefined || row.end_date * 1000 - now >= MIN_REMAINING_MS)
+  );
+}
+
+export function toOffer(row: OfferRow, diskGb: number): Offer {
+  return {
+    id: row.id,
+    machineId: row.machine_id,
+    hostId: row.host_id ?? null,
+    gpuType: row.gpu_name,
+    gpuCount: row.num_gpus,
+    gpuRamMb: row.gpu_ram ?? 0,
+    microUsdPerHour: readPrice(row, diskGb),
+    upMicroUsdPerGb: row.inet_up_cost == null ? null : toMicro(row.inet_up_cost),
+    downMicroUsdPerGb: row.inet_down_cost == null ? null : toMicro(row.inet_down_cost),
+    region: readRegion(row.geolocation),
+    reliability: row.reliability2 ?? row.reliability ?? null,
+    verified: true,
+  };
+}
+
+/** null when the row cannot be understood: then the list it came in cannot be trusted either. */
+export function readMachine(row: unknown): RentedMachine | null {
+  const read = instanceRow.safeParse(row).data;
+  if (!read) return null;
+  const phase = readPhase(read);
+  const region = readRegion(read.geolocation);
+  return {
+    id: read.id,
+    label: read.label ?? null,
+    phase,
+    rawStatus: read.actual_status ?? null,
+    statusMessage: read.status_msg?.trim().slice(0, 500) || null,
+    fatal: phase === "running" ? null : readFatal(read.status_msg),
+    machineId: read.machine_id ?? null,
+    hostId: read.host_id ?? null,
+    gpuType: read.gpu_name ?? null,
+    gpuCount: read.num_gpus ?? null,
+    region: region === UNKNOWN_REGION ? null : region,
+    microUsdPerHour: read.dph_total == null ? null : toMicro(read.dph_total),
+    diskGb: read.disk_space ?? null,
+    image: read.image_uuid ?? null,
+    startedAt: read.start_date == null ? null : Math.round(read.start_date * 1000),
+    ...readSsh(read),
+  };
+}
+
+/**
+ *   intended running, cur_state stopped   -> queued: no GPU is free, it would bill later
+ *   intended stopped, actual running      -> running still
+ *   exited, unknown, offline              -> lost, unless it was stopped on purpose
+ */
+function readPhase({
+  actual_status: actual,
+  intended_status: intended,
+  cur_state: current,
+}: InstanceRow): RentedMachine["phase"] {
+  const wantsToRun = intended == null || intended === "running";
+  if (actual === "unknown" || actual === "offline") return "lost";
+  if (actual === "running") return "running";
+  if (intended === "running" && current === "stopped") return "queued";
+  if (!wantsToRun || actual === "stopped" || actual === "frozen") return "stopped";
+  if (actual === "exited") return "lost";
+  return "loading";
+}
+
+const IMAGE_FAULT =
+  /manifest\b.*\bnot found|manifest unknown|pull access denied|unauthorized: authentication required|repository does not exist|invalid reference format/i;
+const HOST_FAULT =
+  /GPU error, unable to start instance|no space left on device|unexpected EOF|OCI runtime create failed|failed to inject CDI devices|docker_build\(\) error|nvidia-container-cli: device error|unable to determine the device handle/i;
+
+/** Words after which this boot never succeeds. Only a timeout bounds the rest. */
+export function readFatal(message: string | null | undefined): RentedMachine["fatal"] {
+  if (!message) return null;
+  if (IMAGE_FAULT.test(message)) return "image";
+  return HOST_FAULT.test(message) ? "host" : null;
+}
+
+function readSsh(row: InstanceRow): { sshHost: string | null; sshPort: number | null } {
+  const direct = Number(row.ports?.["22/tcp"]?.[0]?.HostPort ?? Number.NaN);
+  const address = row.public_ipaddr?.trim();
+  if (address && Number.isInteger(direct) && direct > 0) return { sshHost: address, sshPort: direct };
+  if (!row.ssh_host || row.ssh_port == null) return { sshHost: null, sshPort: null };
+  return { sshHost: row.ssh_host, sshPort: row.ssh_port + (row.image_runtype?.includes("jupyter") ? 1 : 0) };
+}
+
+/** What came back, whatever its shape. `json` is null where the body is not a JSON object. */
+export interface WireAnswer {
+  status: number;
+  json: Record<string, unknown> | null;
+  text: string;
+  retryAfter: string | null;
+}
+
+export function isSuccess({ status, json }: WireAnswer): boolean {
+  return status >= 200 && status < 300 && json !== null && json.success !== false;
+}
+
+/** The provider's own words: `msg`, `message`, `detail`, `error`, or what the body holds. */
+export function readWords({ json, text: body, status }: WireAnswer): string {
+  const words = [json?.error, json?.msg ?? json?.message ?? json?.detail].filter((word) => typeof word === "string");
+  const plain = body
+    .replace(/<[^>]*>/g, " ")
+    .replace(/\s+/g, " ")
+    .trim();
+  return `HTTP ${status}: ${words.length > 0 ? words.join(": ") : plain || "no text"}`;
+}
+
+const TAKEN = /no_such_ask|\b3603\b|\b3907\b|\b3586\b|not available|no longer available|is not your own/i;
+const NO_CREDIT = /insufficient_credit|spend_rate_limit|insufficient credit|lacks credit/i;
+const TOO_MANY = /too frequent|rate_limit_exceeded|too many requests/i;
+const REFUSED = /invalid_args|invalid_price|invalid_request|no_ssh_key_for_vm|bad_request/i;
+const NOT_THERE = /no_such_instance|not_found|no such instance|instance .*not found/i;
+
+export type Operation = "search" | "create" | "list" | "label" | "destroy" | "stop" | "start";
+
+/**
+ * The code of an answer that is not a success. The key comes first, because a revoked one is answered with 404; the
+ * words come before the status, because the same refusal comes with several.
+ */
+export function classify(answer: WireAnswer, operation: Operation): ProviderErrorCode | "gone" {
+  const { status, json } = answer;
+  const words = readWords(answer);
+  const error = json?.error;
+  if (error === "auth_error" || /invalid user key/i.test(words)) return "provider_auth";
+  if (NO_CREDIT.test(words)) return "provider_no_credit";
+  if (status === 429 || TOO_MANY.test(words)) return "provider_rate_limited";
+  if (status >= 500 || status === 408 || (status >= 300 && status < 400)) return "provider_unavailable";
+  if (operation === "create" && json !== null && TAKEN.test(words)) return "offer_gone";
+  if (status === 401 || (status === 403 && json !== null)) return "provider_auth";
+  if (json === null) return "provider_unavailable";
+  if (operation !== "create" && operation !== "search" && operation !== "list" && NOT_THERE.test(words)) return "gone";
+  if (status === 410 || status === 404) return "provider_unavailable";
+  return status >= 400 || REFUSED.test(words) ? "provider_refused" : "provider_unavailable";
+}
+
+const DEFAULT_WAIT_MS: Record<Operation, number> = {
+  create: 12_000,
+  search: 10_000,
+  list: 5_000,
+  destroy: 3_000,
+  label: 1_500,
+  stop: 1_500,
+  start: 1_500,
+};
+
+/** From the header or the body where they say it, else from the threshold in the text, else the endpoint's own. */
+export function readRetryAfter({ json, text: body, retryAfter }: WireAnswer, operation: Operation): number {
+  const seconds = [retryAfter, json?.retry_after, /threshold\s*=\s*([\d.]+)/.exec(body)?.[1]]
+    .map((value) => Number(value ?? Number.NaN))
+    .find((value) => Number.isFinite(value) && value >= 0);
+  const least = operation === "create" ? DEFAULT_WAIT_MS.create : 0;
+  return Math.min(
+    Math.max(seconds === undefined ? DEFAULT_WAIT_MS[operation] : Math.ceil(seconds * 1000), least),
+    300_000,
+  );
+}
