@@ -6,9 +6,9 @@ import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { instancePrefix, isInstanceName, parseObjectKey, type SnapshotStore } from "../core/snapshot/store.ts";
 import { restoreSnapshot } from "./snapshot/restore.ts";
+import { failureOf, Stop } from "./snapshot/stop.ts";
 import { listInstances, openFolderStore } from "./snapshot/store-folder.ts";
 import { openWorkerStore } from "./snapshot/store-worker.ts";
-import { failureOf, Stop } from "./snapshot/stop.ts";
 import { takeSnapshot } from "./snapshot/take.ts";
 import type { OnProgress, SnapshotFailure } from "./snapshot/types.ts";
 import { verifySnapshot } from "./snapshot/verify.ts";
@@ -19,7 +19,18 @@ soneca-agent verify ID[@SEQ] --store STORE [DIR] [--state DIR] [--json]
 soneca-agent list --store STORE [--id ID] [--json]
 STORE is a folder, or the http(s):// address of a control plane (token in SONECA_TOKEN).`;
 
-export const snapshotExit = { ok: 0, bug: 1, usage: 2, incomplete: 3, unreachable: 4, damaged: 5, noSpace: 6, refused: 7, notFound: 8, interrupted: 130 } as const;
+export const snapshotExit = {
+  ok: 0,
+  bug: 1,
+  usage: 2,
+  incomplete: 3,
+  unreachable: 4,
+  damaged: 5,
+  noSpace: 6,
+  refused: 7,
+  notFound: 8,
+  interrupted: 130,
+} as const;
 
 const exitOfCode: Record<string, number> = {
   aborted: snapshotExit.interrupted,
@@ -57,6 +68,7 @@ const optionTypes = {
   epoch: { type: "string" },
   delete: { type: "boolean" },
   json: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
 } as const;
 
 interface Context {
@@ -80,9 +92,20 @@ export async function runSnapshotCommand(argv: string[]): Promise<number> {
   let print = (line: Record<string, unknown>) => console.log(JSON.stringify(line));
   try {
     const { values, positionals } = parseCommandLine(rest);
+    if (values.help) {
+      console.log(snapshotUsage);
+      return snapshotExit.ok;
+    }
     if (!run || !values.store) throw new Stop("usage", snapshotUsage, false);
     print = values.json ? print : printForPeople;
-    const context: Context = { positionals, store: values.store, options: values, print, onProgress: progressLines(print), signal: abort.signal };
+    const context: Context = {
+      positionals,
+      store: values.store,
+      options: values,
+      print,
+      onProgress: progressLines(print),
+      signal: abort.signal,
+    };
     return await run(context);
   } catch (error) {
     const failure = failureOf(error);
@@ -121,7 +144,15 @@ async function runSnapshot(context: Context): Promise<number> {
   for (const reason of result.stats.degraded) print({ type: "warning", reason });
   for (const { path, reason } of result.stats.skipped) print({ type: "warning", path, reason });
   const isWhole = result.stats.torn === 0;
-  print({ type: "summary", ok: isWhole, snapshotId: `${id}@${seq}`, epoch, digest: result.digest, manifestSha256: result.manifestSha256, ...result.stats });
+  print({
+    type: "summary",
+    ok: isWhole,
+    snapshotId: `${id}@${seq}`,
+    epoch,
+    digest: result.digest,
+    manifestSha256: result.manifestSha256,
+    ...result.stats,
+  });
   return isWhole ? snapshotExit.ok : snapshotExit.incomplete;
 }
 
@@ -132,7 +163,17 @@ async function runRestore(context: Context): Promise<number> {
   const { store, id, seq, epoch } = await findSnapshot(context, name);
   const stateDir = stateDirOf(context, id);
   const deleteExtras = options.delete === true;
-  const result = await restoreSnapshot({ id, seq, epoch, root: resolve(dir), store, stateDir, deleteExtras, onProgress, signal });
+  const result = await restoreSnapshot({
+    id,
+    seq,
+    epoch,
+    root: resolve(dir),
+    store,
+    stateDir,
+    deleteExtras,
+    onProgress,
+    signal,
+  });
   if (!result.ok) return fail(print, result);
   for (const reason of result.stats.degraded) print({ type: "warning", reason });
   for (const { path, reason } of result.stats.skipped) print({ type: "warning", path, reason });
@@ -156,7 +197,8 @@ async function runList(context: Context): Promise<number> {
   const { options, print, signal } = context;
   const isRemote = /^https?:/.test(context.store);
   const given = options.id ?? (isRemote ? process.env.SONECA_INSTANCE : undefined);
-  if (given === undefined && isRemote) throw new Stop("usage", "A control plane's store wants --id (or SONECA_INSTANCE).", false);
+  if (given === undefined && isRemote)
+    throw new Stop("usage", "A control plane's store wants --id (or SONECA_INSTANCE).", false);
   const ids = given !== undefined ? [given] : (await listInstances(context.store)).filter(isInstanceName);
   let count = 0;
   for (const id of ids) {
@@ -178,7 +220,11 @@ export function openStore(store: string, id: string): SnapshotStore {
 }
 
 /** Sorted by sequence number, then epoch. */
-async function listSnapshots(store: SnapshotStore, id: string, signal: AbortSignal): Promise<{ seq: number; epoch: number; bytes: number }[]> {
+async function listSnapshots(
+  store: SnapshotStore,
+  id: string,
+  signal: AbortSignal,
+): Promise<{ seq: number; epoch: number; bytes: number }[]> {
   const found: { seq: number; epoch: number; bytes: number }[] = [];
   for await (const { key, bytes } of store.list(`${instancePrefix(id)}manifests/`, { signal })) {
     const name = parseObjectKey(key);
@@ -187,7 +233,10 @@ async function listSnapshots(store: SnapshotStore, id: string, signal: AbortSign
   return found.sort((a, b) => a.seq - b.seq || a.epoch - b.epoch);
 }
 
-async function findSnapshot(context: Context, name: string): Promise<{ store: SnapshotStore; id: string; seq: number; epoch: number }> {
+async function findSnapshot(
+  context: Context,
+  name: string,
+): Promise<{ store: SnapshotStore; id: string; seq: number; epoch: number }> {
   const match = /^([^@]+)(?:@(\d{1,8}))?$/.exec(name);
   if (!match?.[1]) throw new Stop("usage", `${name} is not ID or ID@SEQ.`, false);
   const id = match[1];
@@ -202,15 +251,23 @@ async function findSnapshot(context: Context, name: string): Promise<{ store: Sn
 /** Outside every workspace: one folder for each store and instance. */
 function stateDirOf(context: Context, id: string): string {
   const given = context.options.state;
-  const home = process.env.SONECA_HOME ?? join(process.env.XDG_STATE_HOME ?? join(homedir(), ".local", "state"), "soneca");
+  const home =
+    process.env.SONECA_HOME ?? join(process.env.XDG_STATE_HOME ?? join(homedir(), ".local", "state"), "soneca");
   const store = /^https?:/.test(context.store) ? context.store : resolve(context.store);
-  const dir = given ? resolve(given) : join(home, "snapshots", `${createHash("sha256").update(store).digest("hex").slice(0, 12)}-${id}`);
+  const dir = given
+    ? resolve(given)
+    : join(home, "snapshots", `${createHash("sha256").update(store).digest("hex").slice(0, 12)}-${id}`);
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   return dir;
 }
 
 function checkId(id: string): void {
-  if (!isInstanceName(id)) throw new Stop("id_invalid", `${JSON.stringify(id)} is not an ID: letters, digits, ".", "_", "-", at most 64. Use --id.`, false);
+  if (!isInstanceName(id))
+    throw new Stop(
+      "id_invalid",
+      `${JSON.stringify(id)} is not an ID: letters, digits, ".", "_", "-", at most 64. Use --id.`,
+      false,
+    );
 }
 
 function parseCommandLine(args: string[]) {
@@ -243,12 +300,20 @@ function printForPeople(line: Record<string, unknown>): void {
   if (type === "progress") {
     if (!process.stderr.isTTY) return;
     const { phase, doneBytes, plainBytes, partsDone, partsTotal } = rest as Record<string, number>;
-    process.stderr.write(`\r\x1b[K${phase}: ${mib(doneBytes ?? 0)} of ${mib(plainBytes ?? 0)}, ${partsDone} of ${partsTotal} parts`);
+    process.stderr.write(
+      `\r\x1b[K${phase}: ${mib(doneBytes ?? 0)} of ${mib(plainBytes ?? 0)}, ${partsDone} of ${partsTotal} parts`,
+    );
     return;
   }
   if (process.stderr.isTTY) process.stderr.write("\r\x1b[K");
-  if (type === "warning") return console.error(`warning: ${rest.path ?? ""} ${rest.reason}`);
-  if (rest.ok === false && typeof rest.message === "string") return console.error(`${rest.code}: ${rest.message}`);
+  if (type === "warning") {
+    console.error(`warning: ${rest.path ?? ""} ${rest.reason}`);
+    return;
+  }
+  if (rest.ok === false && typeof rest.message === "string") {
+    console.error(`${rest.code}: ${rest.message}`);
+    return;
+  }
   console.log(
     Object.entries(rest)
       .map(([key, value]) => `${key}: ${typeof value === "object" ? JSON.stringify(value) : value}`)

@@ -256,18 +256,27 @@ describe("what is not confirmed", () => {
   });
 
   it("is bounded to the newest 240 intervals", async () => {
-    intervals = Array.from({ length: 250 }, (_, n) => interval(n));
-    const all = intervals;
-    reply = say("down", 500);
-    void start({
-      maxBackoffMs: 200,
-      random: () => 0,
-      monitor: { setPace() {}, takeInterval: () => all.shift() ?? null },
-    });
-    // The queue fills one interval per beat; at the end of it only the newest are left.
-    await sleep(500);
-    expect(reports.at(-1)!.intervals!.length).toBeLessThanOrEqual(240);
-    expect(reports.at(-1)!.intervals!.at(-1)!.n).toBe(reports.length - 1);
+    let n = 0;
+    const bodies: StatusReport[] = [];
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    try {
+      void start({
+        fetch: async (_url, init) => {
+          bodies.push(JSON.parse(String(init!.body)));
+          throw new Error("down");
+        },
+        random: () => 0,
+        monitor: { setPace() {}, takeInterval: () => interval(n++) },
+      });
+      await vi.advanceTimersByTimeAsync(260 * 200);
+    } finally {
+      vi.useRealTimers();
+    }
+    expect(bodies.length).toBeGreaterThan(250);
+    const sent = bodies.at(-1)!.intervals!;
+    expect(sent).toHaveLength(240);
+    expect(sent.at(-1)!.n).toBe(bodies.length - 1);
+    expect(() => statusReportSchema.parse(bodies.at(-1))).not.toThrow();
   });
 
   it("keeps its distance from sentAt when the clock is set", async () => {

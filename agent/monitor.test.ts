@@ -229,11 +229,35 @@ describe("createMonitor", () => {
     expect(monitor.takeInterval()).toMatchObject({ n: 1, fromMs: 10_000, toMs: 20_000 });
   });
 
-  it("samples at least four times in a short interval", () => {
+  it("samples five times in a short interval", () => {
     const at = { ms: 0 };
     const monitor = createMonitor({ now: () => at.ms, takeSample: async () => ok(0) });
     monitor.setPace({ intervalMs: 2_000, threshold: 5 });
     at.ms = 2_000;
-    expect(monitor.takeInterval()!.expected).toBe(4);
+    expect(monitor.takeInterval()!.expected).toBe(5);
+  });
+
+  it("a pace that changes within an interval changes what is due from then on, and the next sample comes sooner", async () => {
+    const at = { ms: 0 };
+    let samples = 0;
+    const monitor = createMonitor({
+      now: () => at.ms,
+      takeSample: async () => {
+        samples++;
+        return ok(0);
+      },
+    });
+    monitor.setPace({ intervalMs: 10_000, threshold: 5 });
+    at.ms = 9_000;
+    monitor.setPace({ intervalMs: 2_000, threshold: 5 });
+    at.ms = 10_000;
+    expect(monitor.takeInterval()!.expected).toBe(11);
+    monitor.setPace({ intervalMs: 30_000, threshold: 5 });
+    monitor.start();
+    await sleep(10);
+    monitor.setPace({ intervalMs: 500, threshold: 5 });
+    await sleep(250);
+    monitor.stop();
+    expect(samples).toBeGreaterThanOrEqual(2);
   });
 });

@@ -160,16 +160,31 @@ export function createMonitor(options: MonitorOptions = {}): Monitor {
   let runMs = 0;
   let current = newTally(now());
 
-  const sampleMs = () => Math.max(100, Math.min(wishedMs, pace.intervalMs / 4));
+  // A fifth, so that one sample that comes late does not make a hole in a short interval.
+  const sampleMs = () => Math.max(100, Math.min(wishedMs, pace.intervalMs / 5));
+  /** What is due since the last call, at the pace that held since then. */
+  const countDue = () => {
+    const at = now();
+    current.due += (at - current.countedToMs) / Math.max(sampleMs(), Math.min(runMs, pace.intervalMs / 2));
+    current.countedToMs = at;
+  };
+
+  let nextAtMs = 0;
+  const sleepUntil = (atMs: number) => {
+    clearTimeout(timer);
+    nextAtMs = atMs;
+    timer = setTimeout(loop, Math.max(0, atMs - now()));
+  };
 
   const loop = async () => {
+    timer = undefined;
     const startedAt = now();
     const sample = await takeSample();
     if (!running) return;
     const tookMs = now() - startedAt;
     if (sample.ok) runMs = runMs === 0 ? tookMs : runMs * 0.7 + tookMs * 0.3;
     addSample(current, sample, known, pace.threshold);
-    timer = setTimeout(loop, Math.max(0, sampleMs() - tookMs));
+    sleepUntil(startedAt + sampleMs());
   };
 
   return {
@@ -184,21 +199,22 @@ export function createMonitor(options: MonitorOptions = {}): Monitor {
       clearTimeout(timer);
     },
     setPace(next) {
+      countDue();
       pace = { intervalMs: Math.max(500, next.intervalMs), threshold: next.threshold };
-      // The sleep until the next sample may be longer than the new pace allows; the loop shortens it by itself after it.
+      if (running && timer && nextAtMs - now() > sampleMs()) sleepUntil(now() + sampleMs());
     },
     takeInterval() {
       const toMs = now();
-      const lengthMs = toMs - current.fromMs;
-      if (lengthMs < pace.intervalMs * 0.9) return null;
-      const periodMs = Math.max(sampleMs(), Math.min(runMs, pace.intervalMs / 4));
+      if (toMs - current.fromMs < pace.intervalMs * 0.9) return null;
+      countDue();
       const done = current;
       current = newTally(toMs);
       return {
         n: n++,
         fromMs: done.fromMs,
         toMs,
-        expected: Math.max(1, Math.round(lengthMs / periodMs)),
+        // Where the interval is cut between two samples decides about one of them.
+        expected: Math.max(1, Math.floor(done.due)),
         taken: done.taken,
         gpus: readings(done, known),
         sensorError: done.sensorError,
@@ -209,13 +225,15 @@ export function createMonitor(options: MonitorOptions = {}): Monitor {
 
 interface Tally {
   fromMs: number;
+  countedToMs: number;
+  due: number;
   taken: number;
   sensorError: string | null;
   gpus: Map<number, { max: number; sum: number; busy: number; count: number; unknown: boolean }>;
 }
 
 function newTally(fromMs: number): Tally {
-  return { fromMs, taken: 0, sensorError: null, gpus: new Map() };
+  return { fromMs, countedToMs: fromMs, due: 0, taken: 0, sensorError: null, gpus: new Map() };
 }
 
 function addSample(tally: Tally, sample: Sample, known: Map<number, GpuReading>, threshold: number): void {

@@ -13,7 +13,11 @@ export interface RetryOptions {
 export type Verdict = "stop" | { afterMs: number | null };
 
 /** Errors: throws the last error of `work`, or the signal's reason when aborted while it waits. */
-export async function retry<T>(work: (attempt: number) => Promise<T>, judge: (error: unknown) => Verdict, options: RetryOptions = {}): Promise<T> {
+export async function retry<T>(
+  work: (attempt: number) => Promise<T>,
+  judge: (error: unknown) => Verdict,
+  options: RetryOptions = {},
+): Promise<T> {
   const { tries = 8, baseMs = 200, maxMs = 20_000, signal } = options;
   for (let attempt = 1; ; attempt++) {
     try {

@@ -289,6 +289,19 @@ describe("commands", () => {
   });
 });
 
+describe("a broken engine", () => {
+  const nothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+
+  it("that sees nothing at all is never believed", async () => {
+    e.state.digest = nothing;
+    answer([snapshot(5)]);
+    await vi.waitFor(() => expect(work.report().results).toMatchObject([{ outcome: "failed", code: "agent_error" }]));
+    answer([seal(nothing, 8)], ["snapshot.2.5"]);
+    await vi.waitFor(() => expect(work.report().results).toMatchObject([{ commandId: "seal.2.7", outcome: "failed" }]));
+    await vi.waitFor(() => expect(s.state.stopped).toBe(false));
+  });
+});
+
 describe("the seal", () => {
   it("is reported with the proved snapshot when nothing was written since", async () => {
     answer([seal(digestA, 8)]);

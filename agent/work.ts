@@ -260,6 +260,7 @@ export function createWork(options: WorkOptions): Work {
     });
     if (signal.aborted) return;
     if (!taken.ok) return fail(command.id, taken);
+    if (taken.digest === digestOfNothing) return fail(command.id, brokenEngine);
     const { seq, digest, stats } = taken;
     if (stats.torn > 0) log.warn("snapshot_torn", { seq, torn: stats.torn, skipped: stats.skipped.slice(0, 10) });
     finish({
@@ -321,6 +322,7 @@ export function createWork(options: WorkOptions): Work {
     const { signal } = target.controller;
     const scan = await scanStill(signal);
     if (!scan.ok || signal.aborted) return scan.ok ? null : scan;
+    if (scan.digest === digestOfNothing) return brokenEngine;
     if (scan.digest === proved.digest && proved.epoch === epoch) {
       if (!state.current || !sameRef(state.current.snapshot, proved)) state.current = { snapshot: proved, stats: null };
       return null;
@@ -425,6 +427,15 @@ export function createWork(options: WorkOptions): Work {
     },
   };
 }
+
+/** SHA-256 of no bytes. A real tree has its root at least, so a machine is never destroyed on this word. */
+const digestOfNothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+const brokenEngine: Failure = {
+  ok: false,
+  code: "agent_error",
+  message: "The snapshot engine saw an empty tree where there is a folder.",
+  retryable: false,
+};
 
 function tornFailure(torn: number, skipped: { path: string; reason: string }[] = []): Failure {
   const paths = skipped.map((one) => `${one.path}: ${one.reason}`);

@@ -21,7 +21,8 @@ type RouteOf<N extends RouteName> = (typeof routes)[N];
 type ParamsPart<N extends RouteName> = [ParamNames<RouteOf<N>["path"]>] extends [never]
   ? unknown
   : { params: Record<ParamNames<RouteOf<N>["path"]>, string> };
-type QueryPart<N extends RouteName> = RouteOf<N> extends { query: z.ZodType<infer Q> } ? { query?: Partial<Q> } : unknown;
+type QueryPart<N extends RouteName> =
+  RouteOf<N> extends { query: z.ZodType<infer Q> } ? { query?: Partial<Q> } : unknown;
 type BodyPart<N extends RouteName> =
   RouteOf<N> extends { bodyOptional: true }
     ? { body?: BodyOf<N> }
@@ -152,9 +153,9 @@ async function exchange(settings: Settings, route: Route, input: LooseInput) {
 function addressOf(url: string, route: Route, input: LooseInput): URL {
   const path = route.path.replace(/:(\w+)/g, (_, name: string) => {
     const value = input.params?.[name];
-    if (!value) throw new Error(`parameter ${name} of ${route.path} is missing`);
     // "." and ".." would climb out of the path.
-    return encodeURIComponent(value).replace(/^\.{1,2}$/, (dots) => dots.replaceAll(".", "%252E"));
+    if (!value || /^\.{1,2}$/.test(value)) throw new Error(`parameter ${name} of ${route.path} cannot be "${value}"`);
+    return encodeURIComponent(value);
   });
   const address = new URL(url.replace(/\/+$/, "") + path);
   for (const [name, value] of Object.entries(input.query ?? {})) {
@@ -219,7 +220,7 @@ function errorIn(json: unknown) {
 /** Where the words of the API speak to a program, what a person at a terminal does instead. */
 const cliHints: Record<string, string> = {
   unauthenticated: "Set SONECA_TOKEN or --token to a user token (snu_...).",
-  token_expired: "Make a new token in the dashboard, or ask for one, and set SONECA_TOKEN.",
+  token_expired: "Ask whoever runs the deployment for a new token, and set SONECA_TOKEN.",
   instance_not_found: "List yours with `soneca ls`.",
   action_not_allowed: "See what it can do now with `soneca instance show ID`.",
   object_not_found: "List what there is and check the name.",

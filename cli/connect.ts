@@ -28,6 +28,8 @@ interface Source {
   url?: string | undefined;
   token?: string | undefined;
   isFile: boolean;
+  /** A local cloud never gets the token of the environment: that one is a deployment's. */
+  isLocal?: boolean;
 }
 
 const configSchema = z.looseObject({ url: z.string().optional(), token: z.string().optional() });
@@ -47,9 +49,12 @@ export function findConnection(around: Surroundings): Connection {
   ];
   // A later file is read only when the earlier sources do not settle it: a broken one must not stand in the way.
   let found = choose(sources);
-  if (!found?.token) found = choose([...sources, readConfig(file)]);
-  const local = found?.token ? { gone: null } : readLocal(cwd);
-  if (!found?.token && "url" in local) found = choose([...sources, readConfig(file), local]);
+  if (!found?.token) {
+    sources.push(readConfig(file));
+    found = choose(sources);
+  }
+  const local = found?.token ? nowhere : readLocal(cwd);
+  if (local.source) found = choose([...sources, local.source]);
 
   if (!found) throw nothingKnown(file, local.gone);
   if (!found.token) {
@@ -65,6 +70,7 @@ function choose(sources: Source[]): { url: string; token: string | undefined; na
   const withUrl = sources.find((one) => one.url);
   if (!withUrl?.url) return null;
   const url = checkUrl(withUrl.url, withUrl.name);
+  if (withUrl.isLocal) return { url, token: sources[0]?.token ?? withUrl.token, name: withUrl.name };
   const token = sources.find(
     (one) => one.token && (!one.isFile || one === withUrl || (one.url && sameUrl(one.url, url))),
   )?.token;
@@ -80,19 +86,24 @@ function readConfig(file: string): Source {
   return { name: file, url: parsed.data.url, token: parsed.data.token, isFile: true };
 }
 
-function readLocal(cwd: string): (Source & { gone: null }) | { gone: string | null } {
+/** `gone` is the folder of a local cloud that has ended without taking its file away. */
+interface LocalCloud {
+  source: Source | null;
+  gone: string | null;
+}
+
+const nowhere: LocalCloud = { source: null, gone: null };
+
+function readLocal(cwd: string): LocalCloud {
   for (let folder = cwd; ; folder = dirname(folder)) {
-    const file = join(folder, ".soneca", "local.json");
-    const text = readOwn(file);
-    if (text !== null) {
-      const parsed = localSchema.safeParse(parse(text));
-      if (parsed.success) {
-        const { url, apiToken, pid } = parsed.data;
-        if (pid !== undefined && !isAlive(pid)) return { gone: folder };
-        return { name: file, url, token: apiToken, isFile: true, gone: null };
-      }
+    const name = join(folder, ".soneca", "local.json");
+    const parsed = localSchema.safeParse(parse(readOwn(name) ?? ""));
+    if (parsed.success) {
+      const { url, apiToken: token, pid } = parsed.data;
+      if (pid !== undefined && !isAlive(pid)) return { source: null, gone: folder };
+      return { source: { name, url, token, isFile: true, isLocal: true }, gone: null };
     }
-    if (folder === dirname(folder)) return { gone: null };
+    if (folder === dirname(folder)) return nowhere;
   }
 }
 
@@ -106,7 +117,7 @@ function nothingKnown(file: string, gone: string | null) {
       "  A local cloud:  npm start   (then ask again in that folder)",
       "  A deployment:   set SONECA_URL and SONECA_TOKEN, or --url and --token,",
       `                  or write {"url": "https://...", "token": "snu_..."} to ${file}`,
-      "  The token is made in the dashboard, by `soneca token create NAME`, or by whoever runs the deployment.",
+      "  A token comes from whoever runs the deployment; with one, `soneca token create NAME` makes more.",
     ].join("\n"),
   );
 }
@@ -121,7 +132,9 @@ function checkUrl(text: string, source: string): string {
 }
 
 function sameUrl(a: string, b: string): boolean {
-  return URL.canParse(a) && URL.canParse(b) && new URL(a).href.replace(/\/$/, "") === new URL(b).href.replace(/\/$/, "");
+  return (
+    URL.canParse(a) && URL.canParse(b) && new URL(a).href.replace(/\/$/, "") === new URL(b).href.replace(/\/$/, "")
+  );
 }
 
 /** Null for a file that is not there, or that somebody else put there. */

@@ -40,7 +40,10 @@ export class Folders {
       return known;
     }
     const flags = oPath | constants.O_DIRECTORY | (folder === "" ? 0 : constants.O_NOFOLLOW);
-    const way = folder === "" ? this.#root || "/" : `/proc/self/fd/${this.#fdOf(parentOf(folder))}/${folder.slice(folder.lastIndexOf("/") + 1)}`;
+    const way =
+      folder === ""
+        ? this.#root || "/"
+        : `/proc/self/fd/${this.#fdOf(parentOf(folder))}/${folder.slice(folder.lastIndexOf("/") + 1)}`;
     const fd = openSync(fsPath(way), flags);
     this.#open.set(folder, fd);
     if (this.#open.size > maxOpen) {

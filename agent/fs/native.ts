@@ -88,8 +88,12 @@ function bindNative(koffi: Koffi) {
   const libc = koffi.load("libc.so.6");
   const utimensat = libc.func("int utimensat(int fd, const uint8_t *path, const uint8_t *times, int flags)");
   const llistxattr = libc.func("int64_t llistxattr(const uint8_t *path, _Out_ uint8_t *list, size_t size)");
-  const lgetxattr = libc.func("int64_t lgetxattr(const uint8_t *path, const uint8_t *name, _Out_ uint8_t *value, size_t size)");
-  const lsetxattr = libc.func("int lsetxattr(const uint8_t *path, const uint8_t *name, const uint8_t *value, size_t size, int flags)");
+  const lgetxattr = libc.func(
+    "int64_t lgetxattr(const uint8_t *path, const uint8_t *name, _Out_ uint8_t *value, size_t size)",
+  );
+  const lsetxattr = libc.func(
+    "int lsetxattr(const uint8_t *path, const uint8_t *name, const uint8_t *value, size_t size, int flags)",
+  );
   const lremovexattr = libc.func("int lremovexattr(const uint8_t *path, const uint8_t *name)");
   const lseek = libc.func("int64_t lseek(int fd, int64_t offset, int whence)");
   const mknod = libc.func("int mknod(const uint8_t *path, uint32_t mode, uint64_t dev)");
@@ -189,11 +193,18 @@ export const native: Native | null = tryBind(await loadKoffi());
 /** What this process cannot record or restore exactly. */
 export const degraded: string[] = native
   ? []
-  : ["extended attributes are not kept", "holes in sparse files are found only as zeros", "times are set one process per entry"];
+  : [
+      "extended attributes are not kept",
+      "holes in sparse files are found only as zeros",
+      "times are set one process per entry",
+    ];
 
 /** Sets mtime to the nanosecond, on a symlink itself. atime becomes the same. */
 export function setTimes(path: string, mtimeNs: bigint): void {
-  if (native) return native.setTimes(path, mtimeNs);
+  if (native) {
+    native.setTimes(path, mtimeNs);
+    return;
+  }
   const nanoseconds = ((mtimeNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
   const seconds = (mtimeNs - nanoseconds) / 1_000_000_000n;
   // touch reads @-5.5 as five seconds and a half before 1970.
@@ -203,8 +214,12 @@ export function setTimes(path: string, mtimeNs: bigint): void {
 }
 
 export function makeNode(path: string, mode: number, rdev: number): void {
-  if (native) return native.makeNode(path, mode, rdev);
-  const kind = { 0o010000: "p", 0o020000: "c", 0o060000: "b" }[mode & 0o170000] ?? "p";
+  if (native) {
+    native.makeNode(path, mode, rdev);
+    return;
+  }
+  const type = mode & 0o170000;
+  const kind = type === 0o020000 ? "c" : type === 0o060000 ? "b" : "p";
   const numbers = kind === "p" ? [] : [String(majorOf(rdev)), String(minorOf(rdev))];
   const { status } = spawnSync("mknod", ["--", fsPath(path) as string, kind, ...numbers]);
   if (status !== 0) throw new NativeError("mknod", status ?? -1);

@@ -27,7 +27,9 @@ export function makeExcluder(patterns: string[]): (path: string) => boolean {
 }
 
 function toExpression(pattern: string): RegExp {
-  const body = bytesOfText(pattern).replace(/^\.?\//, "").replace(/\/+$/, "");
+  const body = bytesOfText(pattern)
+    .replace(/^\.?\//, "")
+    .replace(/\/+$/, "");
   const anchored = /^\.?\//.test(pattern) || body.includes("/");
   const source = body
     .split(/(\*\*\/|\*\*|\*|\?)/)

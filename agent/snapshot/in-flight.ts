@@ -1,5 +1,9 @@
 /** Runs `work` over all items, at most `limit` at a time. The first error stops the taking of items and is thrown. */
-export async function forEachInFlight<T>(items: readonly T[], limit: number, work: (item: T) => Promise<void>): Promise<void> {
+export async function forEachInFlight<T>(
+  items: readonly T[],
+  limit: number,
+  work: (item: T) => Promise<void>,
+): Promise<void> {
   let next = 0;
   let failed = false;
   const lane = async () => {

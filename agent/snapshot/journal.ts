@@ -8,10 +8,10 @@
 import { closeSync, fdatasync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { promisify } from "node:util";
 import { ByteReader, ByteWriter, equalBytes } from "../../core/snapshot/bytes.ts";
+import { FormatError } from "../../core/snapshot/error.ts";
 import { decodeFooter, decodeTable, footerBytes, headerBytes } from "../../core/snapshot/part.ts";
 import { decodeIndexedPart, encodeIndexedPart, type IndexedPart } from "../../core/snapshot/segment.ts";
 import { instancePrefix, parseObjectKey, type SnapshotStore } from "../../core/snapshot/store.ts";
-import { FormatError } from "../../core/snapshot/error.ts";
 import { ChunkIndex } from "./chunk-index.ts";
 import { forEachInFlight } from "./in-flight.ts";
 import { nodePrimitives } from "./primitives.ts";
@@ -123,7 +123,13 @@ export async function loadKnownParts(input: KnownInput): Promise<ChunkIndex> {
 }
 
 /** Null for an object that is not a part that this version reads: it is left alone. */
-async function readPartTable(store: SnapshotStore, id: string, key: string, bytes: number, signal?: AbortSignal): Promise<IndexedPart | null> {
+async function readPartTable(
+  store: SnapshotStore,
+  id: string,
+  key: string,
+  bytes: number,
+  signal?: AbortSignal,
+): Promise<IndexedPart | null> {
   if (bytes < headerBytes + footerBytes) return null;
   const objectKey = `${instancePrefix(id)}parts/${key}`;
   const from = Math.max(0, bytes - tailBytes);

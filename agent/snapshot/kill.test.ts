@@ -17,7 +17,10 @@ interface Line {
 }
 
 /** Runs to the end, or until `isTime` says to kill. */
-function run(args: string[], isTime: (line: Line, child: ChildProcess) => boolean = () => false): Promise<{ code: number | null; killed: boolean; last: Line }> {
+function run(
+  args: string[],
+  isTime: (line: Line, child: ChildProcess) => boolean = () => false,
+): Promise<{ code: number | null; killed: boolean; last: Line }> {
   const child = spawn(process.execPath, [program, ...args, "--json"], { stdio: ["ignore", "pipe", "inherit"] });
   return new Promise((resolve) => {
     let text = "";
@@ -55,7 +58,10 @@ afterEach(async () => {
 
 test("a snapshot that is killed again and again goes on, and sends nothing twice", { timeout: 120_000 }, async () => {
   for (const parts of [1, 2, 3, 5]) {
-    const { killed } = await run(snapshotArgs(), (line) => line.type === "progress" && Number(line.partsDone) >= 1 && countParts() >= parts);
+    const { killed } = await run(
+      snapshotArgs(),
+      (line) => line.type === "progress" && Number(line.partsDone) >= 1 && countParts() >= parts,
+    );
     if (!killed) break;
     expect(manifests()).toEqual([]);
   }
@@ -84,7 +90,13 @@ test("a restore that is killed again and again goes on and ends equal", { timeou
   expect((await run(snapshotArgs())).code).toBe(0);
   let killed = 0;
   for (const share of [0, 0.2, 0.4, 0.6, 0.9]) {
-    const result = await run(restoreArgs(), (line) => line.type === "progress" && line.phase === "receive" && Number(line.doneBytes) >= share * Number(line.plainBytes));
+    const result = await run(
+      restoreArgs(),
+      (line) =>
+        line.type === "progress" &&
+        line.phase === "receive" &&
+        Number(line.doneBytes) >= share * Number(line.plainBytes),
+    );
     if (result.killed) killed++;
   }
   const attributes = await run(restoreArgs(), (line) => line.phase === "attributes");

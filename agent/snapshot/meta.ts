@@ -1,18 +1,27 @@
 /** Writes what describes the data: the tree's chunks, its root, and the index segments; and reads them back. */
 import { ByteWriter, fromHex, latin1FromBytes } from "../../core/snapshot/bytes.ts";
 import { findCut, treeChunker } from "../../core/snapshot/chunker.ts";
+import { encodeFrame } from "../../core/snapshot/codec.ts";
 import { damaged } from "../../core/snapshot/error.ts";
 import { limits } from "../../core/snapshot/limits.ts";
 import { type Manifest, parseManifest } from "../../core/snapshot/manifest.ts";
 import { decodePart, openFrame, PartBuilder } from "../../core/snapshot/part.ts";
 import { decodeSegment, encodeSegment, type IndexedPart } from "../../core/snapshot/segment.ts";
-import { manifestObjectKey, partObjectKey, StoreError, type SnapshotStore } from "../../core/snapshot/store.ts";
-import { decodeTree, decodeTreeRoot, encodeTreeRoot, type Entry, type TreeChunk } from "../../core/snapshot/tree.ts";
-import { encodeFrame } from "../../core/snapshot/codec.ts";
+import { manifestObjectKey, partObjectKey, type SnapshotStore, StoreError } from "../../core/snapshot/store.ts";
+import {
+  decodeTreeRoot,
+  type Entry,
+  encodeRecord,
+  encodeTreeRoot,
+  isInDigest,
+  readTree,
+  type TreeChunk,
+} from "../../core/snapshot/tree.ts";
+import { Breather } from "./breather.ts";
 import { ChunkIndex } from "./chunk-index.ts";
 import { forEachInFlight } from "./in-flight.ts";
-import { chunkIdOf, nodePrimitives, sha256Hex } from "./primitives.ts";
 import type { Packer } from "./packer.ts";
+import { chunkIdOf, nodePrimitives, sha256Hex } from "./primitives.ts";
 import type { Scanned } from "./scan.ts";
 import { Stop } from "./stop.ts";
 
@@ -22,7 +31,8 @@ export async function packTree(entries: Scanned[], packer: Packer): Promise<stri
   for (const entry of entries) await cutter.add(entry);
   const chunks = await cutter.finish();
   const root = encodeTreeRoot({ entries: entries.length, chunks });
-  if (root.length > limits.chunkBytes) throw new Stop("workspace_too_large", "The tree's root does not fit into one chunk.", false);
+  if (root.length > limits.chunkBytes)
+    throw new Stop("workspace_too_large", "The tree's root does not fit into one chunk.", false);
   const rootId = chunkIdOf(root);
   if (!packer.has(rootId)) await packer.add(rootId, root);
   return [...chunks.map((chunk) => chunk.id), rootId];
@@ -70,7 +80,12 @@ class TreeCutter {
     const end = offset + bytes.length;
     const first = this.#starts[0] && this.#starts[0].at < end ? this.#starts[0] : null;
     const id = chunkIdOf(bytes);
-    this.#chunks.push({ id, plainBytes: bytes.length, skip: first ? first.at - offset : bytes.length, firstPath: first?.path ?? "" });
+    this.#chunks.push({
+      id,
+      plainBytes: bytes.length,
+      skip: first ? first.at - offset : bytes.length,
+      firstPath: first?.path ?? "",
+    });
     const inNext = this.#starts.findIndex((start) => start.at >= end);
     this.#starts.splice(0, inNext < 0 ? this.#starts.length : inNext);
     if (!this.#packer.has(id)) await this.#packer.add(id, bytes);
@@ -100,7 +115,9 @@ async function buildSegmentPart(parts: IndexedPart[]): Promise<{ part: IndexedPa
   const builder = new PartBuilder("meta");
   for (let at = 0; at < segment.length; at += limits.framePackBytes) {
     const piece = segment.subarray(at, at + limits.framePackBytes);
-    builder.add(await encodeFrame(piece, nodePrimitives, 3), piece.length, [{ id: chunkIdOf(piece), plainBytes: piece.length }]);
+    builder.add(await encodeFrame(piece, nodePrimitives, 3), piece.length, [
+      { id: chunkIdOf(piece), plainBytes: piece.length },
+    ]);
   }
   const { bytes, table } = await builder.finish(nodePrimitives);
   return { bytes, part: { key: sha256Hex(bytes), bytes: bytes.length, frames: table.frames } };
@@ -113,7 +130,13 @@ export interface LoadedSnapshot {
 }
 
 /** Manifest and segments, checked against each other. */
-export async function loadSnapshot(store: SnapshotStore, id: string, seq: number, epoch: number, signal?: AbortSignal): Promise<LoadedSnapshot> {
+export async function loadSnapshot(
+  store: SnapshotStore,
+  id: string,
+  seq: number,
+  epoch: number,
+  signal?: AbortSignal,
+): Promise<LoadedSnapshot> {
   const bytes = await store.get(manifestObjectKey(id, seq, epoch), undefined, { signal });
   const parsed = bytes.length > limits.manifestBytes ? null : parseManifest(Buffer.from(bytes).toString("utf8"));
   if (!parsed) throw new Stop("manifest_invalid", "The manifest is too large.", false);
@@ -122,7 +145,8 @@ export async function loadSnapshot(store: SnapshotStore, id: string, seq: number
   if (manifest.instance !== id || manifest.seq !== seq || manifest.epoch !== epoch) {
     throw new Stop("manifest_invalid", "The manifest is of another snapshot than its name says.", false);
   }
-  if (manifest.encryption !== null) throw new Stop("snapshot_format_unknown", "The snapshot is encrypted; this agent cannot read it.", false);
+  if (manifest.encryption !== null)
+    throw new Stop("snapshot_format_unknown", "The snapshot is encrypted; this agent cannot read it.", false);
   const index = new ChunkIndex();
   const sizes = new Map(manifest.parts.map((part) => [part.key, part.bytes]));
   for (const key of manifest.segments) {
@@ -134,7 +158,13 @@ export async function loadSnapshot(store: SnapshotStore, id: string, seq: number
   return { manifest, manifestSha256: sha256Hex(bytes), index };
 }
 
-async function loadSegment(store: SnapshotStore, id: string, key: string, size: number, signal?: AbortSignal): Promise<IndexedPart[]> {
+async function loadSegment(
+  store: SnapshotStore,
+  id: string,
+  key: string,
+  size: number,
+  signal?: AbortSignal,
+): Promise<IndexedPart[]> {
   const bytes = await fetchPart(store, id, key, size, signal);
   const { kind, table } = await decodePart(bytes, nodePrimitives);
   if (kind !== "meta") throw damaged("a segment lies in a part for data");
@@ -142,13 +172,21 @@ async function loadSegment(store: SnapshotStore, id: string, key: string, size: 
   if (total > limits.segmentBytes) throw damaged("a segment is too large");
   const pieces: Uint8Array[] = [];
   for (const frame of table.frames) {
-    pieces.push(...(await openFrame(bytes.subarray(frame.offset, frame.offset + frame.storedBytes), frame, nodePrimitives)));
+    pieces.push(
+      ...(await openFrame(bytes.subarray(frame.offset, frame.offset + frame.storedBytes), frame, nodePrimitives)),
+    );
   }
   return decodeSegment(Buffer.concat(pieces));
 }
 
 /** A whole part with the SHA-256 of its name. Wrong bytes are asked for once more. Errors: Stop `part_missing`, `part_damaged`. */
-export async function fetchPart(store: SnapshotStore, id: string, key: string, size: number, signal?: AbortSignal): Promise<Uint8Array> {
+export async function fetchPart(
+  store: SnapshotStore,
+  id: string,
+  key: string,
+  size: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
   for (let attempt = 1; ; attempt++) {
     let bytes: Uint8Array;
     try {
@@ -164,13 +202,24 @@ export async function fetchPart(store: SnapshotStore, id: string, key: string, s
   }
 }
 
-/** All entries, checked: ids by hash, order, paths, and that every chunk lies in a listed part. */
-export async function loadTree(store: SnapshotStore, snapshot: LoadedSnapshot, concurrency: number, signal?: AbortSignal): Promise<Entry[]> {
+/** All entries, checked: ids by hash, order, paths, the digest, and that every chunk lies in a listed part. */
+export async function loadTree(
+  store: SnapshotStore,
+  snapshot: LoadedSnapshot,
+  concurrency: number,
+  signal?: AbortSignal,
+): Promise<Entry[]> {
   const { index, manifest } = snapshot;
   const rootId = latin1FromBytes(fromHex(manifest.root.id));
   const rootBytes = (await fetchChunks(store, snapshot, [rootId], concurrency, signal)).get(rootId)!;
   const root = decodeTreeRoot(rootBytes);
-  const bytes = await fetchChunks(store, snapshot, root.chunks.map((chunk) => chunk.id), concurrency, signal);
+  const bytes = await fetchChunks(
+    store,
+    snapshot,
+    root.chunks.map((chunk) => chunk.id),
+    concurrency,
+    signal,
+  );
   const total = root.chunks.reduce((sum, chunk) => sum + chunk.plainBytes, 0);
   const stream = Buffer.allocUnsafe(total);
   let at = 0;
@@ -180,15 +229,42 @@ export async function loadTree(store: SnapshotStore, snapshot: LoadedSnapshot, c
     stream.set(piece, at);
     at += piece.length;
   }
-  const entries = decodeTree(stream);
-  if (entries.length !== root.entries) throw damaged("the tree does not have as many entries as its root says");
-  for (const entry of entries) {
-    if (entry.type === "f" && entry.chunks.some((chunk) => !index.has(chunk.id))) throw damaged("a chunk of a file lies in no listed part");
+  const breather = new Breather(signal);
+  const entries: Entry[] = [];
+  for (const entry of readTree(stream)) {
+    if (breather.due) await breather.rest();
+    if (entry.type === "f" && entry.chunks.some((chunk) => !index.has(chunk.id)))
+      throw damaged("a chunk of a file lies in no listed part");
+    entries.push(entry);
   }
+  if (entries.length !== root.entries) throw damaged("the tree does not have as many entries as its root says");
+  if ((await digestOf(entries, breather)) !== manifest.digest)
+    throw damaged("the tree does not have the digest of its manifest");
   return entries;
 }
 
-async function fetchChunks(store: SnapshotStore, snapshot: LoadedSnapshot, ids: string[], concurrency: number, signal?: AbortSignal): Promise<Map<string, Uint8Array>> {
+async function digestOf(entries: Entry[], breather: Breather): Promise<string> {
+  const hasher = nodePrimitives.newSha256();
+  const writer = new ByteWriter(1 << 18);
+  for (const entry of entries) {
+    if (!isInDigest(entry.type)) continue;
+    encodeRecord(writer, entry);
+    if (writer.length < 1 << 17) continue;
+    hasher.update(writer.view());
+    writer.clear();
+    if (breather.due) await breather.rest();
+  }
+  hasher.update(writer.view());
+  return Buffer.from(hasher.digest()).toString("hex");
+}
+
+async function fetchChunks(
+  store: SnapshotStore,
+  snapshot: LoadedSnapshot,
+  ids: string[],
+  concurrency: number,
+  signal?: AbortSignal,
+): Promise<Map<string, Uint8Array>> {
   const { index, manifest } = snapshot;
   const wanted = new Set(ids);
   const parts = new Set<number>();
@@ -203,7 +279,11 @@ async function fetchChunks(store: SnapshotStore, snapshot: LoadedSnapshot, ids: 
     const bytes = await fetchPart(store, manifest.instance, part.key, part.bytes, signal);
     for (const frame of part.frames) {
       if (!frame.chunks.some((chunk) => wanted.has(chunk.id))) continue;
-      const chunks = await openFrame(bytes.subarray(frame.offset, frame.offset + frame.storedBytes), frame, nodePrimitives);
+      const chunks = await openFrame(
+        bytes.subarray(frame.offset, frame.offset + frame.storedBytes),
+        frame,
+        nodePrimitives,
+      );
       frame.chunks.forEach((chunk, i) => {
         // Copied: a view would keep the whole frame alive.
         if (wanted.has(chunk.id)) found.set(chunk.id, chunks[i]!.slice());

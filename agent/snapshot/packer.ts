@@ -60,7 +60,8 @@ export class Packer {
     if (bytes.length >= smallFileBytes) {
       this.#encode(Buffer.from(bytes), [chunk]);
     } else {
-      if (this.#frameBytes + bytes.length > this.#frame.length || this.#frameChunks.length >= limits.frameChunks) this.#closeFrame();
+      if (this.#frameBytes + bytes.length > this.#frame.length || this.#frameChunks.length >= limits.frameChunks)
+        this.#closeFrame();
       this.#frame.set(bytes, this.#frameBytes);
       this.#frameBytes += bytes.length;
       this.#frameChunks.push(chunk);

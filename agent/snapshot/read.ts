@@ -27,7 +27,12 @@ const windowBytes = 2 * fileChunker.max;
 const attempts = 3;
 
 /** Null when it is gone. Errors: throws a system error when it cannot be read. */
-export async function readEntry(folders: Folders, first: Found, sink: ChunkSink | null, breather: Breather): Promise<ReadResult> {
+export async function readEntry(
+  folders: Folders,
+  first: Found,
+  sink: ChunkSink | null,
+  breather: Breather,
+): Promise<ReadResult> {
   let found = first;
   for (let attempt = 1; ; attempt++) {
     const result = found.type === "f" ? await readFile(folders, found, sink, breather) : readOther(folders, found);
@@ -48,11 +53,17 @@ function readOther(folders: Folders, found: Found): ReadResult {
   if (!after) return null;
   const moved = after.key !== found.key;
   if (found.type === "l") return { entry: { ...common, type: "l", target, xattrs }, found, moved };
-  if (found.type === "c" || found.type === "b") return { entry: { ...common, type: found.type, rdev, xattrs }, found, moved };
+  if (found.type === "c" || found.type === "b")
+    return { entry: { ...common, type: found.type, rdev, xattrs }, found, moved };
   return { entry: { ...common, type: found.type as "d" | "p" | "s", xattrs }, found, moved };
 }
 
-async function readFile(folders: Folders, found: Found, sink: ChunkSink | null, breather: Breather): Promise<ReadResult> {
+async function readFile(
+  folders: Folders,
+  found: Found,
+  sink: ChunkSink | null,
+  breather: Breather,
+): Promise<ReadResult> {
   // NONBLOCK: a fifo that took the file's name meanwhile must not hang the scan.
   const fd = openSync(fsPath(folders.at(found.path)), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
@@ -68,7 +79,11 @@ async function readFile(folders: Folders, found: Found, sink: ChunkSink | null, 
     const moved = after.key !== found.key || size !== found.size;
     const { path, mode, uid, gid, mtimeNs } = after;
     const kept = moved ? holes.filter((hole) => hole.offset + hole.length <= size) : holes;
-    return { entry: { path, type: "f", mode, uid, gid, mtimeNs, size, chunks, xattrs, holes: kept }, found: after, moved };
+    return {
+      entry: { path, type: "f", mode, uid, gid, mtimeNs, size, chunks, xattrs, holes: kept },
+      found: after,
+      moved,
+    };
   } finally {
     closeSync(fd);
   }

@@ -18,7 +18,8 @@ export function applyAttributes(path: string, entry: InodeEntry, now: Found): vo
   }
   applyXattrs(path, entry);
   // After the xattrs: user.* need a writable file, and an ACL moves the group's bits.
-  if (entry.type !== "l" && (mode !== entry.mode || entry.xattrs.length > 0)) attempt(() => chmodSync(fsPath(path), entry.mode));
+  if (entry.type !== "l" && (mode !== entry.mode || entry.xattrs.length > 0))
+    attempt(() => chmodSync(fsPath(path), entry.mode));
   attempt(() => setTimes(path, entry.mtimeNs));
 }
 

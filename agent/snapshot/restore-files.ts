@@ -11,9 +11,9 @@ import type { Folders } from "../fs/folders.ts";
 import { fsPath } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
 import { chunkIdOf } from "./primitives.ts";
+import { zeroBytes, zeroChunkId } from "./read.ts";
 import { applyAttributes } from "./restore-attributes.ts";
 import { removeInTheWay, tempPathOf } from "./restore-folder.ts";
-import { zeroBytes, zeroChunkId } from "./read.ts";
 import { statEntry } from "./walk.ts";
 
 export interface Target {
@@ -156,7 +156,12 @@ export class FileWriter {
   }
 
   /** Chunks whose bytes are not in the open file. Chunks of zeros need no store: they are written here, around the holes. */
-  async #findMissing(fd: number, entry: FileEntry, breather: Breather, isOld: boolean): Promise<{ id: string; offset: number }[]> {
+  async #findMissing(
+    fd: number,
+    entry: FileEntry,
+    breather: Breather,
+    isOld: boolean,
+  ): Promise<{ id: string; offset: number }[]> {
     const missing: { id: string; offset: number }[] = [];
     let offset = 0;
     for (const { id, plainBytes } of entry.chunks) {

@@ -70,7 +70,10 @@ export function removeInTheWay(folders: Folders, path: string, deleteExtras: boo
   const at = fsPath(folders.at(path));
   const there = statOrNull(folders.at(path));
   if (!there) return;
-  if (!there.isDirectory()) return unlinkSync(at);
+  if (!there.isDirectory()) {
+    unlinkSync(at);
+    return;
+  }
   try {
     rmSync(at, { recursive: deleteExtras, force: true });
   } catch {
@@ -78,7 +81,12 @@ export function removeInTheWay(folders: Folders, path: string, deleteExtras: boo
       // An empty folder goes; anything in it is the user's.
       rmSync(at, { recursive: readdirSync(at).length === 0, force: true });
     } catch {
-      throw new Stop("restore_conflict", `A folder lies where the snapshot has another thing: ${textOfBytes(path)}.`, false, [textOfBytes(path)]);
+      throw new Stop(
+        "restore_conflict",
+        `A folder lies where the snapshot has another thing: ${textOfBytes(path)}.`,
+        false,
+        [textOfBytes(path)],
+      );
     }
   }
 }
@@ -88,7 +96,8 @@ export function checkSpace(root: string, neededBytes: number, neededEntries: num
   if (neededBytes > bavail * bsize) {
     throw new Stop("no_space", `The restore needs ${neededBytes} more bytes; ${bavail * bsize} are free.`, true);
   }
-  if (files > 0 && neededEntries > ffree) throw new Stop("no_space", `The restore needs ${neededEntries} more inodes; ${ffree} are free.`, true);
+  if (files > 0 && neededEntries > ffree)
+    throw new Stop("no_space", `The restore needs ${neededEntries} more inodes; ${ffree} are free.`, true);
 }
 
 function statOrNull(path: string) {

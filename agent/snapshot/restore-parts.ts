@@ -1,11 +1,13 @@
 /** One part at a restore: the whole object, or only ranges of it where little of it is needed. */
-import { type FrameInfo, openFrame } from "../../core/snapshot/part.ts";
-import type { IndexedPart } from "../../core/snapshot/segment.ts";
-import { partObjectKey, type SnapshotStore } from "../../core/snapshot/store.ts";
+import { decodeFrame } from "../../core/snapshot/codec.ts";
 import { FormatError } from "../../core/snapshot/error.ts";
+import { checkChunk, type FrameInfo } from "../../core/snapshot/part.ts";
+import type { IndexedPart } from "../../core/snapshot/segment.ts";
+import { partObjectKey, type SnapshotStore, StoreError } from "../../core/snapshot/store.ts";
+import type { Breather } from "./breather.ts";
 import type { Gate } from "./in-flight.ts";
-import { fetchPart } from "./meta.ts";
 import { nodePrimitives } from "./primitives.ts";
+import { Stop } from "./stop.ts";
 
 export interface PartInput {
   store: SnapshotStore;
@@ -13,6 +15,7 @@ export interface PartInput {
   part: IndexedPart;
   wanted: { has(id: string): boolean };
   decoding: Gate;
+  breather: Breather;
   signal?: AbortSignal | undefined;
 }
 
@@ -22,8 +25,8 @@ const wholeShare = 0.4;
 const gapBytes = 256 * 1024;
 
 /**
- * Gives every chunk of the frames that hold a wanted one, each checked against its id. `bytes` are valid until the
- * returned promise resolves. Errors: FormatError or Stop when the bytes stay wrong after a second reading.
+ * Gives every wanted chunk of the part, checked against its id (so the part's own hash is not computed). `bytes` are
+ * valid until the returned promise resolves. Errors: FormatError or Stop when the bytes stay wrong after a second reading.
  */
 export async function openPartFrames(
   input: PartInput,
@@ -33,43 +36,57 @@ export async function openPartFrames(
   const { part, wanted } = input;
   const frames = part.frames.filter((frame) => frame.chunks.some((chunk) => wanted.has(chunk.id)));
   const needed = frames.reduce((sum, frame) => sum + frame.storedBytes, 0);
-  for (const run of needed < part.bytes * wholeShare ? groupFrames(frames) : [null]) {
-    if (run) {
-      await readRun(input, run, onChunk, onReceived);
-      continue;
+  const isWhole = needed >= part.bytes * wholeShare;
+  for (const run of isWhole ? [frames] : groupFrames(frames)) {
+    for (let attempt = 1; ; attempt++) {
+      const { bytes, base } = await readRun(input, run, isWhole);
+      onReceived(bytes.length);
+      try {
+        for (const frame of run) await openOne(input, frame, bytes, base, onChunk);
+        break;
+      } catch (error) {
+        if (!(error instanceof FormatError) || attempt === 2) throw error;
+      }
     }
-    const bytes = await fetchPart(input.store, input.id, part.key, part.bytes, input.signal);
-    onReceived(bytes.length);
-    for (const frame of frames) await openOne(input, frame, bytes, 0, onChunk);
   }
 }
 
 async function readRun(
   input: PartInput,
   run: FrameInfo[],
-  onChunk: (id: string, bytes: Uint8Array) => Promise<void>,
-  onReceived: (bytes: number) => void,
-): Promise<void> {
+  isWhole: boolean,
+): Promise<{ bytes: Uint8Array; base: number }> {
   const { store, id, part, signal } = input;
-  const from = run[0]!.offset;
-  const to = run.at(-1)!.offset + run.at(-1)!.storedBytes;
-  for (let attempt = 1; ; attempt++) {
-    const bytes = await store.get(partObjectKey(id, part.key), { offset: from, length: to - from }, { signal });
-    onReceived(bytes.length);
-    try {
-      for (const frame of run) await openOne(input, frame, bytes, from, onChunk);
-      return;
-    } catch (error) {
-      if (!(error instanceof FormatError) || attempt === 2) throw error;
-    }
+  const base = isWhole ? 0 : run[0]!.offset;
+  const range = isWhole ? undefined : { offset: base, length: run.at(-1)!.offset + run.at(-1)!.storedBytes - base };
+  try {
+    return { bytes: await store.get(partObjectKey(id, part.key), range, { signal }), base };
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.code !== "object_not_found") throw error;
+    throw new Stop("part_missing", `The store has lost the part ${part.key}.`, false);
   }
 }
 
-async function openOne(input: PartInput, frame: FrameInfo, bytes: Uint8Array, base: number, onChunk: (id: string, bytes: Uint8Array) => Promise<void>): Promise<void> {
+async function openOne(
+  input: PartInput,
+  frame: FrameInfo,
+  bytes: Uint8Array,
+  base: number,
+  onChunk: (id: string, bytes: Uint8Array) => Promise<void>,
+): Promise<void> {
+  const { wanted, breather } = input;
   await input.decoding.run(async () => {
     const from = frame.offset - base;
-    const chunks = await openFrame(bytes.subarray(from, from + frame.storedBytes), frame, nodePrimitives);
-    for (const [i, chunk] of frame.chunks.entries()) await onChunk(chunk.id, chunks[i]!);
+    const plain = await decodeFrame(bytes.subarray(from, from + frame.storedBytes), frame.plainBytes, nodePrimitives);
+    let at = 0;
+    for (const { id, plainBytes } of frame.chunks) {
+      const chunk = plain.subarray(at, at + plainBytes);
+      at += plainBytes;
+      if (!wanted.has(id)) continue;
+      if (breather.due) await breather.rest();
+      checkChunk(chunk, id, nodePrimitives);
+      await onChunk(id, chunk);
+    }
   });
 }
 

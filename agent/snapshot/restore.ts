@@ -10,7 +10,14 @@
 import { linkSync, mkdirSync, readlinkSync, symlinkSync } from "node:fs";
 import { ByteWriter } from "../../core/snapshot/bytes.ts";
 import { FormatError } from "../../core/snapshot/error.ts";
-import { encodeHoles, encodeRecord, type Entry, type HardLinkEntry, type InodeEntry, isInDigest } from "../../core/snapshot/tree.ts";
+import {
+  type Entry,
+  encodeHoles,
+  encodeRecord,
+  type HardLinkEntry,
+  type InodeEntry,
+  isInDigest,
+} from "../../core/snapshot/tree.ts";
 import { degraded, makeNode, syncFileSystem } from "../fs/native.ts";
 import { bytesOfText, fsPath, textOfBytes } from "../fs/paths.ts";
 import { Breather } from "./breather.ts";
@@ -70,10 +77,13 @@ class Restore {
     const snapshot = await loadSnapshot(store, id, seq, epoch, signal);
     const { digest } = snapshot.manifest;
     if (expectedDigest !== undefined && digest !== expectedDigest) {
-      throw new Stop("manifest_digest_differs", "The manifest in the store has another digest than the one that was proved.", false);
+      throw new Stop(
+        "manifest_digest_differs",
+        "The manifest in the store has another digest than the one that was proved.",
+        false,
+      );
     }
     const entries = await loadTree(store, snapshot, concurrency, signal);
-    if (digestOf(entries) !== digest) throw new Stop("snapshot_damaged", "The tree does not have the digest of its manifest.", false);
     const files = entries.filter(isFile);
     progress.entries = entries.length;
     progress.files = files.length;
@@ -82,15 +92,31 @@ class Restore {
     this.#reporter.phase("folders");
     const paths = new Set(entries.map((entry) => entry.path));
     const isEntry = (path: string) => paths.has(path);
-    const temps = new Set(files.filter((file) => file.chunks.length > 1 || file.size >= 512 * 1024).map((file) => tempPathOf(file.path, isEntry)));
+    const temps = new Set(
+      files
+        .filter((file) => file.chunks.length > 1 || file.size >= 512 * 1024)
+        .map((file) => tempPathOf(file.path, isEntry)),
+    );
     const prepared = await makeFolders(folders, entries, this.#breather);
-    const extras = await clearExtras(folders, prepared, isEntry, (path) => temps.has(path), deleteExtras, this.#breather);
+    const extras = await clearExtras(
+      folders,
+      prepared,
+      isEntry,
+      (path) => temps.has(path),
+      deleteExtras,
+      this.#breather,
+    );
 
     const plan = await this.#plan(entries, snapshot, new FileWriter(folders, isEntry, deleteExtras));
     await this.#fetch(plan, snapshot, concurrency);
     if (this.#damagedPaths.length > 0) {
       const named = this.#damagedPaths.slice(0, maxNamedPaths);
-      throw new Stop("snapshot_damaged", `${this.#damagedPaths.length} files cannot be restored: their bytes in the store are damaged.`, false, named);
+      throw new Stop(
+        "snapshot_damaged",
+        `${this.#damagedPaths.length} files cannot be restored: their bytes in the store are damaged.`,
+        false,
+        named,
+      );
     }
     this.#reporter.phase("attributes");
     await this.#makeOthers(entries, deleteExtras);
@@ -178,19 +204,23 @@ class Restore {
     await forEachInFlight(parts, concurrency, async ([n, wanted]) => {
       const part = snapshot.index.parts[n]!;
       try {
-        await openPartFrames({ store, id, part, wanted, decoding, signal }, async (chunk, bytes) => {
-          const targets = wanted.get(chunk);
-          if (!targets) return;
-          for (const target of targets) {
-            if (this.#breather.due) await this.#breather.rest();
-            plan.writer.write(target, bytes);
-            progress.doneBytes += bytes.length;
-          }
-          wanted.delete(chunk);
-          this.#reporter.step();
-        }, (bytes) => {
-          progress.sentBytes += bytes;
-        });
+        await openPartFrames(
+          { store, id, part, wanted, decoding, breather: this.#breather, signal },
+          async (chunk, bytes) => {
+            const targets = wanted.get(chunk);
+            if (!targets) return;
+            for (const target of targets) {
+              if (this.#breather.due) await this.#breather.rest();
+              plan.writer.write(target, bytes);
+              progress.doneBytes += bytes.length;
+            }
+            wanted.delete(chunk);
+            this.#reporter.step();
+          },
+          (bytes) => {
+            progress.sentBytes += bytes;
+          },
+        );
       } catch (error) {
         if (!isDamage(error)) throw error;
         // The rest goes on; these files are named at the end.
@@ -237,7 +267,8 @@ class Restore {
 
   #isAlready(entry: InodeEntry, there: Found): boolean {
     if (there.type !== entry.type || there.inode !== null) return false;
-    if (entry.type === "l") return readlinkSync(fsPath(this.#ground.folders.at(entry.path)), { encoding: "latin1" }) === entry.target;
+    if (entry.type === "l")
+      return readlinkSync(fsPath(this.#ground.folders.at(entry.path)), { encoding: "latin1" }) === entry.target;
     return entry.type === "p" || ((entry.type === "c" || entry.type === "b") && there.rdev === entry.rdev);
   }
 
@@ -282,11 +313,17 @@ class Restore {
       if (real) encodeRecord(actual, real);
       hasher.update(actual.view());
       if (Buffer.compare(expected.view(), actual.view()) !== 0) different.push(textOfBytes(entry.path) || ".");
-      else if (found && entry.type !== "h" && !isRacy(found.newestMs, readAt)) rows.set(entry.path, cacheRow(entry, found));
+      else if (found && entry.type !== "h" && !isRacy(found.newestMs, readAt))
+        rows.set(entry.path, cacheRow(entry, found));
     }
     if (different.length > 0 || Buffer.from(hasher.digest()).toString("hex") !== digest) {
       const named = different.slice(0, maxNamedPaths);
-      throw new Stop("restore_digest_mismatch", `${different.length} entries differ from the snapshot: ${named.join(", ")}.`, false, named);
+      throw new Stop(
+        "restore_digest_mismatch",
+        `${different.length} entries differ from the snapshot: ${named.join(", ")}.`,
+        false,
+        named,
+      );
     }
     const cache = new StatCache(statCacheFile(stateDir, this.#options.id, root), root);
     cache.replace(rows);
@@ -305,7 +342,8 @@ class Restore {
     const xattrs = degraded.length > 0 ? entry.xattrs : readXattrs(folders.at(entry.path));
     const common = { path, mode, uid, gid, mtimeNs, xattrs };
     if (entry.type === "f") return found.size === entry.size ? { ...entry, ...common } : null;
-    if (entry.type === "l") return { ...entry, ...common, target: readlinkSync(fsPath(folders.at(path)), { encoding: "latin1" }) };
+    if (entry.type === "l")
+      return { ...entry, ...common, target: readlinkSync(fsPath(folders.at(path)), { encoding: "latin1" }) };
     if (entry.type === "c" || entry.type === "b") return { ...entry, ...common, rdev: found.rdev };
     return { ...entry, ...common };
   }
@@ -326,21 +364,6 @@ interface Plan {
   writer: FileWriter;
   /** By the part's ordinal in the index: what each of its chunks is for. */
   parts: Map<number, Map<string, Target[]>>;
-}
-
-export function digestOf(entries: Entry[]): string {
-  const hasher = nodePrimitives.newSha256();
-  const writer = new ByteWriter(1 << 20);
-  for (const entry of entries) {
-    if (!isInDigest(entry.type)) continue;
-    encodeRecord(writer, entry);
-    if (writer.length > 1 << 19) {
-      hasher.update(writer.view());
-      writer.clear();
-    }
-  }
-  hasher.update(writer.view());
-  return Buffer.from(hasher.digest()).toString("hex");
 }
 
 function cacheRow(entry: InodeEntry, found: Found): CacheRow {

@@ -1,25 +1,53 @@
-import { appendFileSync, mkdtempSync, readdirSync, renameSync, rmSync, symlinkSync, truncateSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { openFolderStore } from "./store-folder.ts";
-import { restoreSnapshot } from "./restore.ts";
-import { scanDigest, takeSnapshot } from "./take.ts";
 import { describeWorkspace, type HardWorkspace, makeHardWorkspace, noise } from "../testing/workspace.ts";
+import { restoreSnapshot } from "./restore.ts";
+import { openFolderStore } from "./store-folder.ts";
+import { scanDigest, takeSnapshot } from "./take.ts";
 import { verifySnapshot } from "./verify.ts";
 
 let dir: string;
 let workspace: HardWorkspace | null = null;
+let timer: NodeJS.Timeout | undefined;
 const at = (name: string) => join(dir, name);
 const take = (seq: number, more: object = {}) =>
-  takeSnapshot({ root: at("work"), id: "i-test", epoch: 1, seq, store: openFolderStore(at("store")), stateDir: at("state"), ...more });
+  takeSnapshot({
+    root: at("work"),
+    id: "i-test",
+    epoch: 1,
+    seq,
+    store: openFolderStore(at("store")),
+    stateDir: at("state"),
+    ...more,
+  });
 const restore = (seq: number, more: object = {}) =>
-  restoreSnapshot({ id: "i-test", seq, epoch: 1, root: at("back"), store: openFolderStore(at("store")), stateDir: at("state2"), ...more });
+  restoreSnapshot({
+    id: "i-test",
+    seq,
+    epoch: 1,
+    root: at("back"),
+    store: openFolderStore(at("store")),
+    stateDir: at("state2"),
+    ...more,
+  });
 
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), "soneca-trip-"));
 });
 afterEach(async () => {
+  clearInterval(timer);
   await workspace?.close();
   workspace = null;
   rmSync(dir, { recursive: true, force: true });
@@ -35,10 +63,20 @@ describe("a workspace with everything that is hard to keep", () => {
     expect(restored).toMatchObject({ ok: true, stats: { extras: 0 } });
     expect(describeWorkspace(at("back"))).toEqual(before);
     expect(taken.ok && restored.ok && taken.digest === restored.digest).toBe(true);
-    expect(await scanDigest({ root: at("back"), id: "i-test", stateDir: at("state3") })).toMatchObject({ ok: true, digest: taken.ok && taken.digest });
+    expect(await scanDigest({ root: at("back"), id: "i-test", stateDir: at("state3") })).toMatchObject({
+      ok: true,
+      digest: taken.ok && taken.digest,
+    });
     expect(describeWorkspace(at("work"))).toEqual(before);
 
-    const verified = await verifySnapshot({ id: "i-test", seq: 1, epoch: 1, store: openFolderStore(at("store")), root: at("back"), stateDir: at("state4") });
+    const verified = await verifySnapshot({
+      id: "i-test",
+      seq: 1,
+      epoch: 1,
+      store: openFolderStore(at("store")),
+      root: at("back"),
+      stateDir: at("state4"),
+    });
     expect(verified).toMatchObject({ ok: true, torn: 0 });
     // Again into the whole folder: nothing is fetched, nothing changes.
     const again = await restore(1);
@@ -50,7 +88,14 @@ describe("a workspace with everything that is hard to keep", () => {
     workspace = await makeHardWorkspace(at("work"));
     expect(await take(1)).toMatchObject({ ok: true });
     expect(await restore(1)).toMatchObject({ ok: true });
-    const again = await takeSnapshot({ root: at("back"), id: "i-test", epoch: 2, seq: 2, store: openFolderStore(at("store")), stateDir: at("state2") });
+    const again = await takeSnapshot({
+      root: at("back"),
+      id: "i-test",
+      epoch: 2,
+      seq: 2,
+      store: openFolderStore(at("store")),
+      stateDir: at("state2"),
+    });
     expect(again).toMatchObject({ ok: true, stats: { newPlainBytes: 0 } });
   });
 
@@ -102,7 +147,7 @@ test("takes the same sequence number twice only for the same workspace", async (
 test("a workspace that never rests is pausing its writers for the last round, and is proof", async () => {
   workspace = await makeHardWorkspace(at("work"));
   let n = 0;
-  const timer = setInterval(() => writeFileSync(at("work/busy"), `${n++}`), 5);
+  timer = setInterval(() => writeFileSync(at("work/busy"), `${n++}`), 5);
   const events: string[] = [];
   const pauseWriters = async () => {
     events.push("pause");
@@ -117,7 +162,7 @@ test("a workspace that never rests is pausing its writers for the last round, an
 test("without a pause it is marked as torn", async () => {
   workspace = await makeHardWorkspace(at("work"));
   let n = 0;
-  const timer = setInterval(() => writeFileSync(at("work/busy"), `${n++}`), 3);
+  timer = setInterval(() => writeFileSync(at("work/busy"), `${n++}`), 3);
   const loud = await take(1).finally(() => clearInterval(timer));
   expect(loud).toMatchObject({ ok: true, stats: { rounds: 3 } });
   expect(loud.ok && loud.stats.torn).toBeGreaterThan(0);

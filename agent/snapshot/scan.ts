@@ -7,8 +7,8 @@ import type { Breather } from "./breather.ts";
 import { nodePrimitives } from "./primitives.ts";
 import { type ChunkSink, readEntry } from "./read.ts";
 import { type CacheRow, isRacy, type StatCache } from "./stat-cache.ts";
-import { type Found, isGone, skipped, walk } from "./walk.ts";
 import type { SkippedPath } from "./types.ts";
+import { type Found, isGone, skipped, walk } from "./walk.ts";
 
 export interface Scanned {
   path: string;
@@ -55,11 +55,14 @@ const noHoles = new Uint8Array(0);
 export async function scanRound(input: RoundInput): Promise<Round> {
   const { folders, breather, counts, cache } = input;
   const { found, unreadable } = await walk(folders, input.isExcluded, breather);
-  const files = found.filter((entry) => entry.type === "f" && entry.inode === null);
-  counts.entries = found.length;
-  counts.files = files.length;
-  counts.plainBytes = files.reduce((sum, entry) => sum + entry.size, 0);
-  counts.doneBytes = counts.reusedBytes = 0;
+  const names = new Set<string>();
+  Object.assign(counts, { entries: found.length, files: 0, plainBytes: 0, doneBytes: 0, reusedBytes: 0 });
+  for (const { type, inode, size } of found) {
+    if (type !== "f" || (inode !== null && names.has(inode))) continue;
+    if (inode !== null) names.add(inode);
+    counts.files++;
+    counts.plainBytes += size;
+  }
 
   const round = new RoundBuilder(input, unreadable);
   for (const entry of found) {
@@ -178,5 +181,8 @@ export function countChanges(before: Round, after: Round): number {
 
 /** From a file system call (Node's or ours), not from the disk of the state folder or the store. */
 function isSystemError(error: unknown): boolean {
-  return (error as NodeJS.ErrnoException).syscall !== undefined && /^E[A-Z0-9]+$/.test((error as NodeJS.ErrnoException).code ?? "");
+  return (
+    (error as NodeJS.ErrnoException).syscall !== undefined &&
+    /^E[A-Z0-9]+$/.test((error as NodeJS.ErrnoException).code ?? "")
+  );
 }

@@ -15,12 +15,21 @@ export interface Ground {
 
 /** `always`: every path goes through the file descriptor of its folder. Errors: Stop `usage`-like codes. */
 export function openGround(rootText: string, stateText: string, id: string, always: boolean): Ground {
-  if (!isInstanceName(id)) throw new Stop("id_invalid", `${JSON.stringify(id)} is not a name: letters, digits, ".", "_", "-", at most 64.`, false);
+  if (!isInstanceName(id))
+    throw new Stop(
+      "id_invalid",
+      `${JSON.stringify(id)} is not a name: letters, digits, ".", "_", "-", at most 64.`,
+      false,
+    );
   const root = realFolder(rootText, "root");
   mkdirSync(stateText, { recursive: true, mode: 0o700 });
   const stateDir = realFolder(stateText, "state folder");
   if (stateDir === root || stateDir.startsWith(root === "/" ? "/" : `${root}/`)) {
-    throw new Stop("state_inside_root", `The state folder ${textOfBytes(stateDir)} lies inside ${textOfBytes(root)}; choose one outside.`, false);
+    throw new Stop(
+      "state_inside_root",
+      `The state folder ${textOfBytes(stateDir)} lies inside ${textOfBytes(root)}; choose one outside.`,
+      false,
+    );
   }
   return { root, stateDir, folders: new Folders(root === "/" ? "" : root, always) };
 }

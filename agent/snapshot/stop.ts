@@ -24,11 +24,17 @@ export function failureOf(error: unknown): SnapshotFailure {
     return { ok: false, code, message, retryable, ...(paths ? { paths } : {}) };
   }
   if (error instanceof StoreError) {
-    return { ok: false, code: error.code, message: error.message, retryable: error.retryable || error.code === "aborted" };
+    return {
+      ok: false,
+      code: error.code,
+      message: error.message,
+      retryable: error.retryable || error.code === "aborted",
+    };
   }
   if (error instanceof FormatError) return { ok: false, code: error.code, message: error.message, retryable: false };
   const system = (error as NodeJS.ErrnoException | null)?.code;
-  if (system === "ENOSPC" || system === "EDQUOT") return { ok: false, code: "no_space", message: "The disk is full.", retryable: true };
+  if (system === "ENOSPC" || system === "EDQUOT")
+    return { ok: false, code: "no_space", message: "The disk is full.", retryable: true };
   if (typeof system === "string" && /^E[A-Z]+$/.test(system)) {
     return { ok: false, code: "file_system_error", message: String((error as Error).message), retryable: true };
   }

@@ -1,6 +1,7 @@
 /** A store in a folder: the keys are its paths. An object is written aside, synced, linked into place, and never changed. */
-import { link, mkdir, open, readdir, readFile, rm, stat, unlink } from "node:fs/promises";
+
 import { randomBytes } from "node:crypto";
+import { link, mkdir, open, readdir, readFile, rm, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import {
   type ByteRange,
@@ -87,7 +88,13 @@ export async function listInstances(folder: string): Promise<string[]> {
   return names.sort();
 }
 
-async function writeNew(parent: string, file: string, bytes: Uint8Array, sha256: string, key: string): Promise<"created" | "exists"> {
+async function writeNew(
+  parent: string,
+  file: string,
+  bytes: Uint8Array,
+  sha256: string,
+  key: string,
+): Promise<"created" | "exists"> {
   const temp = join(parent, `${tempPrefix}${randomBytes(8).toString("hex")}`);
   try {
     const handle = await open(temp, "wx", 0o600);
@@ -172,8 +179,10 @@ function toStoreError(key: string, error: unknown): unknown {
   const code = (error as NodeJS.ErrnoException).code;
   if (isNotThere(error)) return new StoreError("object_not_found", { key }, { cause: error });
   if (code === "ENOSPC" || code === "EDQUOT") return new StoreError("store_full", { key }, { cause: error });
-  if (code === "EACCES" || code === "EPERM" || code === "EROFS") return new StoreError("store_refused", { key, detail: code }, { cause: error });
-  if (typeof code === "string" && code.startsWith("E")) return new StoreError("store_failed", { key, detail: code }, { cause: error });
+  if (code === "EACCES" || code === "EPERM" || code === "EROFS")
+    return new StoreError("store_refused", { key, detail: code }, { cause: error });
+  if (typeof code === "string" && code.startsWith("E"))
+    return new StoreError("store_failed", { key, detail: code }, { cause: error });
   return error;
 }
 

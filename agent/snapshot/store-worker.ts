@@ -2,8 +2,8 @@
  * The store behind the control plane. The token names the instance and the epoch, so the addresses do not; an older
  * epoch is refused with `epoch_fenced`. Every request is tried up to 8 times with full jitter, 32 at once at most.
  */
-import { request as httpRequest, type IncomingMessage, Agent as HttpAgent } from "node:http";
-import { request as httpsRequest, Agent as HttpsAgent } from "node:https";
+import { Agent as HttpAgent, request as httpRequest, type IncomingMessage } from "node:http";
+import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
 import {
   type ByteRange,
   type CallOptions,
@@ -75,7 +75,9 @@ export function openWorkerStore(options: WorkerStoreOptions): SnapshotStore {
 
   async function send(call: Call, accepted: number[]): Promise<Answer> {
     const attempt = async () => {
-      const answer = await limiter.run(() => exchange(`${base}${call.path}`, call, options.token(), idleTimeoutMs, agent, isHttps));
+      const answer = await limiter.run(() =>
+        exchange(`${base}${call.path}`, call, options.token(), idleTimeoutMs, agent, isHttps),
+      );
       if (accepted.includes(answer.status)) {
         limiter.onSuccess();
         return answer;
@@ -87,7 +89,8 @@ export function openWorkerStore(options: WorkerStoreOptions): SnapshotStore {
       return await retry(attempt, judge, { tries, baseMs: retryBaseMs, signal: call.signal });
     } catch (error) {
       if (call.signal?.aborted) throw new StoreError("aborted", {}, { cause: error });
-      if (error instanceof Transient) throw new StoreError("store_unreachable", { detail: error.message }, { cause: error });
+      if (error instanceof Transient)
+        throw new StoreError("store_unreachable", { detail: error.message }, { cause: error });
       throw error;
     }
   }
@@ -98,14 +101,27 @@ export function openWorkerStore(options: WorkerStoreOptions): SnapshotStore {
     async put(key, bytes, sha256, call) {
       const path = `/${pathOf(key)}`;
       if (sha256Hex(bytes) !== sha256) throw new StoreError("bytes_differ", { key });
-      const headers = { "content-length": String(bytes.length), "content-type": "application/octet-stream", "x-soneca-sha256": sha256 };
-      const answer = await send({ method: "PUT", path, headers, body: bytes, maxBytes: maxJsonBytes, signal: signalOf(call) }, [200, 201]);
+      const headers = {
+        "content-length": String(bytes.length),
+        "content-type": "application/octet-stream",
+        "x-soneca-sha256": sha256,
+      };
+      const answer = await send(
+        { method: "PUT", path, headers, body: bytes, maxBytes: maxJsonBytes, signal: signalOf(call) },
+        [200, 201],
+      );
       return answer.status === 201 ? "created" : "exists";
     },
 
     async get(key, range, call) {
       const headers: Record<string, string> = range ? { range: rangeHeader(range) } : {};
-      const request: Call = { method: "GET", path: `/${pathOf(key)}`, headers, maxBytes: maxObjectBytes, signal: signalOf(call) };
+      const request: Call = {
+        method: "GET",
+        path: `/${pathOf(key)}`,
+        headers,
+        maxBytes: maxObjectBytes,
+        signal: signalOf(call),
+      };
       const answer = await send(request, [200, 206]);
       return range && answer.status === 200 ? cutRange(answer.body, range, key) : answer.body;
     },
@@ -140,9 +156,17 @@ export function openWorkerStore(options: WorkerStoreOptions): SnapshotStore {
 }
 
 /** One request and its whole answer. Errors: Transient for everything that the network does. */
-function exchange(url: string, call: Call, token: string, idleTimeoutMs: number, agent: HttpAgent | HttpsAgent, isHttps: boolean): Promise<Answer> {
+function exchange(
+  url: string,
+  call: Call,
+  token: string,
+  idleTimeoutMs: number,
+  agent: HttpAgent | HttpsAgent,
+  isHttps: boolean,
+): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const broken = (error: unknown) => reject(new Transient((error as Error).message || String(error), null, { cause: error }));
+    const broken = (error: unknown) =>
+      reject(new Transient((error as Error).message || String(error), null, { cause: error }));
     const request = (isHttps ? httpsRequest : httpRequest)(url, {
       method: call.method,
       headers: { ...call.headers, authorization: `Bearer ${token}` },
@@ -193,7 +217,8 @@ function toError(answer: Answer, call: Call, limiter: Limiter): Error {
   const body = parseErrorBody(answer.body);
   const detail = `${call.method} ${call.path}: ${status} ${body.code ?? ""} ${body.message ?? ""}`.trim();
   if (status === 429 || status === 503) limiter.onBusy();
-  if (status === 408 || status === 425 || status === 429 || status >= 500) return new Transient(detail, retryAfterMs(headers["retry-after"]));
+  if (status === 408 || status === 425 || status === 429 || status >= 500)
+    return new Transient(detail, retryAfterMs(headers["retry-after"]));
   // The bytes were spoilt on their way.
   if (body.code === "part_hash_mismatch") return new Transient(detail, null);
   if (status === 404) return new StoreError("object_not_found", { detail });
@@ -220,7 +245,8 @@ function parseErrorBody(body: Buffer): { code?: string; message?: string } {
 function parseListing(body: Buffer): { objects: StoreObject[]; cursor: string | null } {
   try {
     const value = JSON.parse(body.toString("utf8")) as { objects: StoreObject[]; cursor: string | null };
-    for (const { key, bytes } of value.objects) if (typeof key !== "string" || !Number.isSafeInteger(bytes)) throw new Error(key);
+    for (const { key, bytes } of value.objects)
+      if (typeof key !== "string" || !Number.isSafeInteger(bytes)) throw new Error(key);
     return { objects: value.objects, cursor: value.cursor ?? null };
   } catch (cause) {
     throw new StoreError("store_failed", { detail: "the listing is not what was agreed on" }, { cause });

@@ -30,8 +30,13 @@ describe("the worker store and a network that fails", () => {
   let dir: string;
   let workspace: HardWorkspace;
   const at = (name: string) => join(dir, name);
-  const open = (more = {}) => openWorkerStore({ url: server.url, token: () => server.token, instance: "i-net", ...quick, ...more });
-  const codeOf = (work: Promise<unknown>) => work.then(() => null, (error) => (error instanceof StoreError ? error.code : error));
+  const open = (more = {}) =>
+    openWorkerStore({ url: server.url, token: () => server.token, instance: "i-net", ...quick, ...more });
+  const codeOf = (work: Promise<unknown>) =>
+    work.then(
+      () => null,
+      (error) => (error instanceof StoreError ? error.code : error),
+    );
   const part = Buffer.from("some bytes");
   const key = partObjectKey("i-net", sha256Hex(part));
 
@@ -50,7 +55,14 @@ describe("the worker store and a network that fails", () => {
     const faults = ["drop", "drop-after", "busy", "broken", "cut", "hang"] as const;
     server.fault = ({ n }) => (n % 3 === 0 ? faults[(n / 3) % faults.length]! : "none");
     writeFileSync(at("work/more"), noise(40 * 1024 * 1024, 5));
-    const taken = await takeSnapshot({ root: at("work"), id: "i-net", epoch: 3, seq: 1, store: open(), stateDir: at("state") });
+    const taken = await takeSnapshot({
+      root: at("work"),
+      id: "i-net",
+      epoch: 3,
+      seq: 1,
+      store: open(),
+      stateDir: at("state"),
+    });
     expect(taken).toMatchObject({ ok: true, stats: { torn: 0 } });
     let wrong = 0;
     server.fault = ({ n, method, path }) => {
@@ -60,7 +72,14 @@ describe("the worker store and a network that fails", () => {
       }
       return n % 5 === 0 ? faults[(n / 5) % faults.length]! : "none";
     };
-    const restored = await restoreSnapshot({ root: at("back"), id: "i-net", epoch: 3, seq: 1, store: open(), stateDir: at("state2") });
+    const restored = await restoreSnapshot({
+      root: at("back"),
+      id: "i-net",
+      epoch: 3,
+      seq: 1,
+      store: open(),
+      stateDir: at("state2"),
+    });
     expect(restored).toMatchObject({ ok: true });
     expect(wrong).toBe(2);
     expect(describeWorkspace(at("back"))).toEqual(describeWorkspace(at("work")));
@@ -70,12 +89,26 @@ describe("the worker store and a network that fails", () => {
     await takeSnapshot({ root: at("work"), id: "i-net", epoch: 3, seq: 1, store: open(), stateDir: at("state") });
     const [largest] = [...server.objects].sort((a, b) => b[1].length - a[1].length)[0]!;
     server.fault = ({ method, path }) => (method === "GET" && path === largest ? "wrong-bytes" : "none");
-    const restored = await restoreSnapshot({ root: at("back"), id: "i-net", epoch: 3, seq: 1, store: open(), stateDir: at("state2") });
+    const restored = await restoreSnapshot({
+      root: at("back"),
+      id: "i-net",
+      epoch: 3,
+      seq: 1,
+      store: open(),
+      stateDir: at("state2"),
+    });
     expect(restored).toMatchObject({ ok: false, code: "snapshot_damaged" });
     expect(!restored.ok && restored.paths?.length).toBeGreaterThan(0);
     server.objects.delete(largest);
     server.fault = () => "none";
-    const again = await restoreSnapshot({ root: at("back"), id: "i-net", epoch: 3, seq: 1, store: open(), stateDir: at("state2") });
+    const again = await restoreSnapshot({
+      root: at("back"),
+      id: "i-net",
+      epoch: 3,
+      seq: 1,
+      store: open(),
+      stateDir: at("state2"),
+    });
     expect(again).toMatchObject({ ok: false, code: "snapshot_damaged" });
   });
 
@@ -85,15 +118,32 @@ describe("the worker store and a network that fails", () => {
     expect(await codeOf(open().put(key, part, sha256Hex(part)))).toBe("store_fenced");
     server.isFenced = false;
     server.token = "renewed";
-    expect(await codeOf(openWorkerStore({ url: server.url, token: () => "old", instance: "i-net", ...quick }).put(key, part, sha256Hex(part)))).toBe("store_refused");
+    expect(
+      await codeOf(
+        openWorkerStore({ url: server.url, token: () => "old", instance: "i-net", ...quick }).put(
+          key,
+          part,
+          sha256Hex(part),
+        ),
+      ),
+    ).toBe("store_refused");
     expect(server.requests - before).toBe(2);
-    const taken = await takeSnapshot({ root: at("work"), id: "i-net", epoch: 1, seq: 1, store: openWorkerStore({ url: server.url, token: () => "old", instance: "i-net", ...quick }), stateDir: at("state") });
+    const taken = await takeSnapshot({
+      root: at("work"),
+      id: "i-net",
+      epoch: 1,
+      seq: 1,
+      store: openWorkerStore({ url: server.url, token: () => "old", instance: "i-net", ...quick }),
+      stateDir: at("state"),
+    });
     expect(taken).toMatchObject({ ok: false, code: "store_refused", retryable: false });
   });
 
   test("a store that never answers is given up after the tries", async () => {
     server.fault = () => "hang";
-    expect(await codeOf(open({ tries: 3, idleTimeoutMs: 30 }).put(key, part, sha256Hex(part)))).toBe("store_unreachable");
+    expect(await codeOf(open({ tries: 3, idleTimeoutMs: 30 }).put(key, part, sha256Hex(part)))).toBe(
+      "store_unreachable",
+    );
     expect(server.requests).toBe(3);
   });
 
@@ -107,9 +157,20 @@ describe("the worker store and a network that fails", () => {
       }
       return "none";
     };
-    const input = { root: at("work"), id: "i-net", epoch: 3, seq: 1, store: open({ idleTimeoutMs: 30_000 }), stateDir: at("state") };
+    const input = {
+      root: at("work"),
+      id: "i-net",
+      epoch: 3,
+      seq: 1,
+      store: open({ idleTimeoutMs: 30_000 }),
+      stateDir: at("state"),
+    };
     const startedAt = Date.now();
-    expect(await takeSnapshot({ ...input, signal: abort.signal })).toMatchObject({ ok: false, code: "aborted", retryable: true });
+    expect(await takeSnapshot({ ...input, signal: abort.signal })).toMatchObject({
+      ok: false,
+      code: "aborted",
+      retryable: true,
+    });
     expect(Date.now() - startedAt).toBeLessThan(10_000);
     server.fault = () => "none";
     const had = server.objects.size;

@@ -5,7 +5,7 @@
  *   known parts -> rounds { sync, walk, read what changed -> chunks -> frames -> parts -> store } until one is quiet
  *   -> tree -> segments -> confirm -> manifest
  */
-import { toHex, latin1ToBytes } from "../../core/snapshot/bytes.ts";
+import { latin1ToBytes, toHex } from "../../core/snapshot/bytes.ts";
 import { limits } from "../../core/snapshot/limits.ts";
 import { formatManifest, type Manifest, manifestKey, maxSkipped, parseManifest } from "../../core/snapshot/manifest.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
@@ -22,7 +22,14 @@ import { chunkIdsOf, countChanges, type Round, scanRound } from "./scan.ts";
 import { type Ground, openGround, Reporter } from "./setup.ts";
 import { StatCache, statCacheFile } from "./stat-cache.ts";
 import { failureOf, Stop, throwIfAborted } from "./stop.ts";
-import type { ScanDigestOptions, ScanDigestResult, SkippedPath, TakeOptions, TakeResult, TakeSuccess } from "./types.ts";
+import type {
+  ScanDigestOptions,
+  ScanDigestResult,
+  SkippedPath,
+  TakeOptions,
+  TakeResult,
+  TakeSuccess,
+} from "./types.ts";
 
 const maxRounds = 3;
 
@@ -121,10 +128,18 @@ class Take {
     const segments = await buildSegmentParts(needed);
     for (const { part, bytes } of segments) await this.#send(part, bytes);
     const parts = [...needed, ...segments.map(({ part }) => part)];
-    if (parts.length > limits.partsInSnapshot) throw new Stop("workspace_too_large", "The snapshot needs too many parts.", false);
+    if (parts.length > limits.partsInSnapshot)
+      throw new Stop("workspace_too_large", "The snapshot needs too many parts.", false);
     await this.#confirm(parts);
 
-    const manifest = this.#manifest(round, torn, treeIds.at(-1)!, parts, segments.map(({ part }) => part.key), data.plainBytes);
+    const manifest = this.#manifest(
+      round,
+      torn,
+      treeIds.at(-1)!,
+      parts,
+      segments.map(({ part }) => part.key),
+      data.plainBytes,
+    );
     const manifestSha256 = await this.#putManifest(manifest);
     this.#reporter.phase("done");
     return {
@@ -251,10 +266,18 @@ class Take {
     this.#reporter.phase("confirm");
     const sizes = await listParts(this.#options.store, this.#options.id, this.#options.signal);
     const lost = parts.filter((part) => sizes.get(part.key) !== part.bytes);
-    if (lost.length > 0) throw new Stop("part_missing", `The store has lost ${lost.length} parts; the next run sends them again.`, true);
+    if (lost.length > 0)
+      throw new Stop("part_missing", `The store has lost ${lost.length} parts; the next run sends them again.`, true);
   }
 
-  #manifest(round: Round, torn: number, rootId: string, parts: IndexedPart[], segments: string[], newPlainBytes: number): Manifest {
+  #manifest(
+    round: Round,
+    torn: number,
+    rootId: string,
+    parts: IndexedPart[],
+    segments: string[],
+    newPlainBytes: number,
+  ): Manifest {
     const { id, epoch, seq, agentVersion, parentSeq } = this.#options;
     const skipped: SkippedPath[] = [...round.unreadable, ...round.sockets];
     return {
@@ -301,7 +324,8 @@ class Take {
       if (!(error instanceof StoreError) || error.code !== "manifest_exists") throw error;
       const there = await store.get(key, undefined, { signal });
       const parsed = parseManifest(Buffer.from(there).toString("utf8"));
-      const isSame = parsed.ok && parsed.manifest.digest === manifest.digest && parsed.manifest.stats.torn <= manifest.stats.torn;
+      const isSame =
+        parsed.ok && parsed.manifest.digest === manifest.digest && parsed.manifest.stats.torn <= manifest.stats.torn;
       if (!isSame) throw error;
       return sha256Hex(there);
     }

@@ -3,6 +3,7 @@ import { type BigIntStats, lstatSync, readdirSync } from "node:fs";
 import type { Folders } from "../fs/folders.ts";
 import { fsPath, textOfBytes } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
+import { Stop } from "./stop.ts";
 import type { SkippedPath } from "./types.ts";
 
 export type FoundType = "d" | "f" | "l" | "p" | "s" | "c" | "b";
@@ -31,19 +32,22 @@ export interface Walked {
   unreadable: SkippedPath[];
 }
 
-const typeOfMode: Record<number, FoundType> = {
-  0o040000: "d",
-  0o100000: "f",
-  0o120000: "l",
-  0o010000: "p",
-  0o140000: "s",
-  0o020000: "c",
-  0o060000: "b",
-};
+/** A map, since Biome 2.6.8 "simplifies" octal keys of an object to wrong numbers. */
+const typeOfMode = new Map<number, FoundType>([
+  [0o040000, "d"],
+  [0o100000, "f"],
+  [0o120000, "l"],
+  [0o010000, "p"],
+  [0o140000, "s"],
+  [0o020000, "c"],
+  [0o060000, "b"],
+]);
 
 export function toFound(path: string, stat: BigIntStats): Found {
   const { dev, ino, size, mtimeNs, ctimeNs, mode } = stat;
-  const type = typeOfMode[Number(mode) & 0o170000] ?? "s";
+  const type = typeOfMode.get(Number(mode) & 0o170000);
+  if (!type)
+    throw new Stop("file_type_unknown", `An entry has a type that Linux does not have: ${textOfBytes(path)}.`, false);
   return {
     path,
     type,
@@ -75,28 +79,60 @@ export function isGone(error: unknown): boolean {
   return code === "ENOENT" || code === "ENOTDIR";
 }
 
-export async function walk(folders: Folders, isExcluded: (path: string) => boolean, breather: Breather): Promise<Walked> {
+/** Sorted by bytes without one sort over everything: what lies below "a" comes where "a/" would, so after "a-b". */
+export async function walk(
+  folders: Folders,
+  isExcluded: (path: string) => boolean,
+  breather: Breather,
+): Promise<Walked> {
   const root = statEntry(folders, "");
   const found: Found[] = root ? [root] : [];
   const unreadable: SkippedPath[] = [];
-  const open = [""];
-  for (let folder = open.pop(); folder !== undefined; folder = open.pop()) {
-    for (const name of readNames(folders, folder, unreadable)) {
-      const path = folder === "" ? name : `${folder}/${name}`;
-      if (breather.due) await breather.rest();
-      if (isExcluded(path)) continue;
-      try {
-        const entry = statEntry(folders, path);
-        if (!entry) continue;
-        found.push(entry);
-        if (entry.type === "d") open.push(path);
-      } catch (error) {
-        unreadable.push(skipped(path, error));
-      }
+  const open: string[][] = root ? [stepsOf(folders, "", unreadable)] : [];
+  while (open.length > 0) {
+    const path = open.at(-1)!.pop();
+    if (path === undefined) {
+      open.pop();
+      continue;
+    }
+    if (breather.due) await breather.rest();
+    if (path.endsWith("/")) {
+      const last = found.at(-1);
+      const folder = path.slice(0, -1);
+      // Most folders have no neighbour between them and what lies below them; the others are looked for.
+      if ((last?.path === folder ? last : findLast(found, folder))?.type === "d")
+        open.push(stepsOf(folders, folder, unreadable));
+      continue;
+    }
+    if (isExcluded(path)) continue;
+    try {
+      const entry = statEntry(folders, path);
+      if (entry) found.push(entry);
+    } catch (error) {
+      unreadable.push(skipped(path, error));
     }
   }
-  found.sort((a, b) => (a.path < b.path ? -1 : a.path > b.path ? 1 : 0));
   return { found, unreadable };
+}
+
+/** For each name two steps, last first: `name` is to look at it, `name/` to go into it should it be a folder. */
+function stepsOf(folders: Folders, folder: string, unreadable: SkippedPath[]): string[] {
+  const prefix = folder === "" ? "" : `${folder}/`;
+  const steps: string[] = [];
+  for (const name of readNames(folders, folder, unreadable)) steps.push(`${prefix}${name}`, `${prefix}${name}/`);
+  return steps.sort((a, b) => (a < b ? 1 : a > b ? -1 : 0));
+}
+
+/** By halving: `found` is sorted. */
+function findLast(found: Found[], path: string): Found | undefined {
+  let low = 0;
+  let high = found.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (found[middle]!.path < path) low = middle + 1;
+    else high = middle;
+  }
+  return found[low]?.path === path ? found[low] : undefined;
 }
 
 export function skipped(path: string, error: unknown): SkippedPath {

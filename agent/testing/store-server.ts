@@ -65,7 +65,8 @@ async function handle(state: StoreServer, request: IncomingMessage, response: Se
     return;
   }
   const body = Buffer.concat(pieces);
-  const refuse = (status: number, code: string, headers = {}) => answer(response, status, json({ error: { code, message: code, hint: "", retryable: status >= 500 } }), headers);
+  const refuse = (status: number, code: string, headers = {}) =>
+    answer(response, status, json({ error: { code, message: code, hint: "", retryable: status >= 500 } }), headers);
   if (fault === "busy") return refuse(503, "storage_unavailable", { "retry-after": "0" });
   if (fault === "broken") return refuse(500, "internal");
   if (request.headers.authorization !== `Bearer ${state.token}`) return refuse(401, "unauthenticated");
@@ -84,13 +85,22 @@ async function handle(state: StoreServer, request: IncomingMessage, response: Se
   getObject(request, response, object, fault, refuse);
 }
 
-function getObject(request: IncomingMessage, response: ServerResponse, object: Buffer, fault: Fault, refuse: (status: number, code: string) => void): void {
+function getObject(
+  request: IncomingMessage,
+  response: ServerResponse,
+  object: Buffer,
+  fault: Fault,
+  refuse: (status: number, code: string) => void,
+): void {
   const match = /^bytes=(\d*)-(\d*)$/.exec(request.headers.range ?? "");
   let bytes = object;
   if (match) {
     const from = match[1] === "" ? Math.max(0, object.length - Number(match[2])) : Number(match[1]);
     const to = match[1] === "" || match[2] === "" ? object.length : Number(match[2]) + 1;
-    if (from >= object.length) return refuse(416, "range_invalid");
+    if (from >= object.length) {
+      refuse(416, "range_invalid");
+      return;
+    }
     bytes = object.subarray(from, to);
   }
   if (fault === "wrong-bytes") {
@@ -105,14 +115,23 @@ function getObject(request: IncomingMessage, response: ServerResponse, object: B
   answer(response, match ? 206 : 200, bytes);
 }
 
-function putObject(state: StoreServer, path: string, body: Buffer, announced: string, done: (status: number, code?: string) => void): void {
+function putObject(
+  state: StoreServer,
+  path: string,
+  body: Buffer,
+  announced: string,
+  done: (status: number, code?: string) => void,
+): void {
   const sha256 = createHash("sha256").update(body).digest("hex");
   const expected = path.startsWith("parts/") ? path.slice(6) : announced;
-  if (sha256 !== expected) return done(422, "part_hash_mismatch");
   const there = state.objects.get(path);
-  if (there) return there.equals(body) ? done(200) : done(409, "manifest_exists");
-  state.objects.set(path, body);
-  done(201);
+  if (sha256 !== expected) done(422, "part_hash_mismatch");
+  else if (there?.equals(body)) done(200);
+  else if (there) done(409, "manifest_exists");
+  else {
+    state.objects.set(path, body);
+    done(201);
+  }
 }
 
 /** Small pages, so that cursors are used. */

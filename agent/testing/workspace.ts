@@ -4,9 +4,9 @@ import {
   chmodSync,
   closeSync,
   ftruncateSync,
+  lchownSync,
   linkSync,
   lstatSync,
-  lchownSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -46,11 +46,17 @@ export async function makeHardWorkspace(root: string): Promise<HardWorkspace> {
   writeFileSync(at("one"), "1");
   writeFileSync(at("a/x"), "below a");
   writeFileSync(at("a-b/x"), "below a-b: sorts between a and a/x");
-  writeFileSync(at("new\nline \"quoted\" \\ back"), "odd name");
+  writeFileSync(at('new\nline "quoted" \\ back'), "odd name");
   writeFileSync(at("ünïcödé-日本"), "utf-8 name");
-  writeFileSync(Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0xff, 0xfe, 0x80, 0x20])]), "name that is not utf-8");
+  writeFileSync(
+    Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0xff, 0xfe, 0x80, 0x20])]),
+    "name that is not utf-8",
+  );
   mkdirSync(Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0xc3, 0x28])]));
-  writeFileSync(Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0xc3, 0x28]), Buffer.from("/inside")]), "in such a folder");
+  writeFileSync(
+    Buffer.concat([Buffer.from(`${root}/`), Buffer.from([0xc3, 0x28]), Buffer.from("/inside")]),
+    "in such a folder",
+  );
   writeFileSync(at("x".repeat(255)), "longest name");
   writeFileSync(at("big"), noise(9 * 1024 * 1024 + 123, 1));
   writeFileSync(at("big text"), Buffer.alloc(5 * 1024 * 1024, "the quick brown fox "));
@@ -150,12 +156,14 @@ export function describeWorkspace(root: string): Map<string, string> {
       }
       if (native) {
         const name = full.toString("latin1");
-        for (const key of native.listXattrs(name).sort()) words.push(key, Buffer.from(native.getXattr(name, key) ?? []).toString("hex"));
+        for (const key of native.listXattrs(name).sort())
+          words.push(key, Buffer.from(native.getXattr(name, key) ?? []).toString("hex"));
       }
       lines.set(path, words.join(" "));
     }
     if (stat.isDirectory()) {
-      for (const name of readdirSync(full, { encoding: "latin1" }).sort()) visit(path === "" ? name : `${path}/${name}`);
+      for (const name of readdirSync(full, { encoding: "latin1" }).sort())
+        visit(path === "" ? name : `${path}/${name}`);
     }
   };
   visit("");

@@ -16,7 +16,7 @@ export interface Birth {
 export function createInstance(birth: Birth, ctx: Context): Outcome {
   const actor: Actor = { kind: "user", id: birth.owner };
   const wake = { actor, gpuType: birth.spec.gpuType, region: birth.spec.region, askedAt: ctx.now };
-  const state: State = { ...blank(birth, ctx), lastWakeAt: ctx.now };
+  const state = blank(birth, ctx);
   const rented = rentNext(state, { wake, back: null, attempt: 1, since: ctx.now }, ctx);
   return { state: rented.state, effects: [log("created", actor, { name: birth.name }), ...rented.effects] };
 }

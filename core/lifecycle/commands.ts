@@ -1,6 +1,6 @@
 /**
  * What the agent should be doing: a function of the state, nothing stored. The answer to every heartbeat carries it, so
- * a command is off as soon as the state no longer wants it (docs/adr/0003).
+ * a command is off as soon as the state no longer wants it (docs/adr/0002).
  */
 import type { Command } from "../protocol/wire.ts";
 import type { State, Timings } from "./types.ts";

@@ -43,7 +43,7 @@ export function judgeIdle(
     since = Math.min(since, sample.fromAt);
   }
   const windowMs = config.pause_after_idle_minutes * 60_000;
-  const ripe = now - since >= windowMs && coverage(samples, now - windowMs, now) >= minCoverage;
+  const ripe = now - since >= windowMs && coverage(samples, now - windowMs, now, jitterMs(intervalMs)) >= minCoverage;
   return { kind: "quiet", since, ripe };
 }
 
@@ -65,7 +65,9 @@ export function blockersOf(sample: Sample, threshold: number, gpuCount: number |
 /** Samples of this age and younger stay as they are. */
 export const compactAfterMs = 10 * 60_000;
 /** Reports are placed by the time they arrive: so much of a hole between two is that, and no missing sample. */
-const jitterMs = 1_000;
+function jitterMs(intervalMs: number): number {
+  return Math.min(1_000, intervalMs / 10);
+}
 /** Samples are merged when their coverage differs by no more than this; the merged one has the lower. */
 const mergeableShare = 0.1;
 
@@ -81,7 +83,8 @@ export function compactSamples(
   gpuCount: number | null = null,
 ): Sample[] {
   const threshold = config.gpu_usage_threshold;
-  const holeMs = staleAfterMs(config.check_interval_seconds * 1000);
+  const intervalMs = config.check_interval_seconds * 1000;
+  const holeMs = staleAfterMs(intervalMs);
   const isOld = (sample: Sample) => sample.toAt < now - compactAfterMs;
   const isQuiet = (sample: Sample) => blockersOf(sample, threshold, gpuCount).length === 0;
   let kept: Sample[] = [];
@@ -91,7 +94,7 @@ export function compactSamples(
       kept.push(sample);
     } else if (!isQuiet(sample) || sample.fromAt - last.toAt > holeMs) {
       kept = [sample];
-    } else if (isQuiet(last) && isMergeable(last, sample)) {
+    } else if (isQuiet(last) && isMergeable(last, sample, jitterMs(intervalMs))) {
       kept[kept.length - 1] = merge(last, sample);
     } else {
       kept.push(sample);
@@ -100,9 +103,9 @@ export function compactSamples(
   return kept;
 }
 
-function isMergeable(a: Sample, b: Sample): boolean {
+function isMergeable(a: Sample, b: Sample, jitter: number): boolean {
   const indexes = (sample: Sample) => sample.gpus.map((gpu) => gpu.index).join();
-  const touch = b.fromAt - a.toAt <= jitterMs && b.fromAt >= a.fromAt && b.toAt >= a.toAt;
+  const touch = b.fromAt - a.toAt <= jitter && b.fromAt >= a.fromAt && b.toAt >= a.toAt;
   return touch && Math.abs(share(a) - share(b)) <= mergeableShare && indexes(a) === indexes(b);
 }
 
@@ -138,12 +141,12 @@ function gpuBlocker(gpu: GpuReading, threshold: number): Blocker[] {
   return gpu.max < threshold ? [] : [blocker("gpu_busy", gpu.max, threshold, detail)];
 }
 
-function coverage(samples: readonly Sample[], from: number, to: number): number {
+function coverage(samples: readonly Sample[], from: number, to: number, jitter: number): number {
   let covered = 0;
   let reached = from;
   for (const sample of samples) {
     // Overlapping reports of the same time count once.
-    const start = sample.fromAt - reached <= jitterMs ? reached : sample.fromAt;
+    const start = sample.fromAt - reached <= jitter ? reached : sample.fromAt;
     const end = Math.min(sample.toAt, to);
     if (end <= start) continue;
     covered += (end - start) * share(sample);

@@ -1,5 +1,5 @@
 /** Machines that end without a sleep: lost by the provider, or given up by their owner. */
-import { chargeEffects, enter, log, minutesMs, out, providerActor, retire, takeIn, then } from "./machines.ts";
+import { andThen, chargeEffects, enter, log, minutesMs, out, providerActor, retire, takeIn } from "./machines.ts";
 import { startWake } from "./starting.ts";
 import type { Actor, Context, Machine, Outcome, RentedFacts, State, WakeRequest } from "./types.ts";
 
@@ -45,7 +45,7 @@ export function loseMachine(
     lost,
     ...charges,
   );
-  return wake ? then(asleep, (next) => startWake(next, wake, ctx)) : asleep;
+  return wake ? andThen(asleep, (next) => startWake(next, wake, ctx)) : asleep;
 }
 
 /** A provider may be wrong: a machine with work on it that turns up again is taken back, never destroyed as a stray. */
@@ -88,5 +88,5 @@ export function discardMachine(state: State, machine: Machine, actor: Actor, ctx
     },
     log("discarded", actor, { snapshot_kept: state.snapshot?.ref.seq ?? null }),
   );
-  return then(leaving, (next) => retire(next, machine, { kind: "discard", actor }, ctx));
+  return andThen(leaving, (next) => retire(next, machine, { kind: "discard", actor }, ctx));
 }

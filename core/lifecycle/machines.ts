@@ -138,7 +138,7 @@ export function avoidHost(state: State, machineId: number | null | undefined, ct
 }
 
 /** Runs `next` on the outcome's state and joins the effects. */
-export function then(first: Outcome, next: (state: State) => Outcome): Outcome {
+export function andThen(first: Outcome, next: (state: State) => Outcome): Outcome {
   const second = next(first.state);
   return { state: second.state, effects: [...first.effects, ...second.effects] };
 }

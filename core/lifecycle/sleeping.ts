@@ -14,6 +14,7 @@ import { ignore, type PhaseOf, type Row } from "./handler.ts";
 import { discardMachine, loseMachine } from "./losing.ts";
 import {
   agentActor,
+  andThen,
   enter,
   log,
   lookEffect,
@@ -24,7 +25,6 @@ import {
   sameSnapshot,
   system,
   takeIn,
-  then,
   wakeful,
 } from "./machines.ts";
 import { startWake } from "./starting.ts";
@@ -50,7 +50,7 @@ export const running: Row<"running"> = {
     const isLongEnough = ctx.now - idleSince >= minutesMs(state.config.pause_after_idle_minutes);
     const first = phase.idleSince === null ? [log("idle_detected", ruleActor, { idle_since: idleSince })] : [];
     if (!state.config.enabled || !verdict.ripe || !isLongEnough) return enter(state, next, ...first);
-    return then(out(state, ...first), (idle) => startSleep(idle, next, { kind: "idle", idleSince }, ctx));
+    return andThen(out(state, ...first), (idle) => startSleep(idle, next, { kind: "idle", idleSince }, ctx));
   },
   tick(state, phase, _event, ctx) {
     if (ctx.now < phase.lastBeatAt + silenceMs(state, ctx.timings)) return out(state);
@@ -63,7 +63,7 @@ export const running: Row<"running"> = {
     return enter(state, awake, log("wake_joined", event.wake.actor));
   },
   hibernate(state, phase, event, ctx) {
-    return then(out(state, log("hibernate_requested", event.actor)), (next) =>
+    return andThen(out(state, log("hibernate_requested", event.actor)), (next) =>
       startSleep(next, phase, { kind: "asked", actor: event.actor }, ctx),
     );
   },
@@ -150,7 +150,7 @@ export const snapshotting: Row<"snapshotting"> = {
     return failSleep(state, phase, "snapshot_not_proved", event.message, ctx);
   },
   wake(state, phase, event, ctx) {
-    return then(out(state, log("wake_requested", event.wake.actor)), (next) =>
+    return andThen(out(state, log("wake_requested", event.wake.actor)), (next) =>
       cancelSleep(next, phase, event.wake.actor, { reason: "wake" }, event.wake, ctx),
     );
   },
@@ -214,7 +214,7 @@ export const destroying: Row<"destroying"> = {
         );
     if (!phase.wakeAfter) return asleep;
     const wake = phase.wakeAfter;
-    return then(asleep, (next) => startWake(next, wake, ctx));
+    return andThen(asleep, (next) => startWake(next, wake, ctx));
   },
   wake: (state, phase, event) =>
     phase.wakeAfter
@@ -299,7 +299,7 @@ function destroy(state: State, phase: PhaseOf<"snapshotting">, holdsForMs: numbe
     },
     log("sealed", agentActor, { snapshot_seq: proof.seq, digest: proof.digest }),
   );
-  return then(sealed, (next) => retire(next, phase.machine, { kind: "proof", snapshot: proof }, ctx));
+  return andThen(sealed, (next) => retire(next, phase.machine, { kind: "proof", snapshot: proof }, ctx));
 }
 
 /** The seal ended and no destroy was accepted: nothing is destroyed on the old proof. */

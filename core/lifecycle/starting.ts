@@ -1,12 +1,12 @@
 /** How a wake begins, tries the next machine, and ends without one. */
-import { avoidHost, enter, goBack, log, minutesMs, newMachine, retire, system, then } from "./machines.ts";
+import { andThen, avoidHost, enter, goBack, log, minutesMs, newMachine, retire, system } from "./machines.ts";
 import type { Back, Context, Machine, Outcome, Phase, State, WakeRequest } from "./types.ts";
 
 /** Rents a machine of a new epoch. From every state that has none. */
 export function startWake(state: State, wake: WakeRequest, ctx: Context): Outcome {
   const back = backOf(state.now);
   const started = { ...state, lastWakeAt: ctx.now, spec: specFor(state, wake) };
-  return then(
+  return andThen(
     { state: started, effects: [log("wake_requested", wake.actor, { gpu_type: wake.gpuType, region: wake.region })] },
     (next) => rentNext(next, { wake, back, attempt: 1, since: ctx.now }, ctx),
   );
@@ -50,7 +50,7 @@ export function tryAnother(
   ctx: Context,
 ): Outcome {
   const avoided = avoidHost(state, failed.machine.facts?.machineId, ctx);
-  const given = then({ state: avoided, effects: [] }, (next) =>
+  const given = andThen({ state: avoided, effects: [] }, (next) =>
     retire(next, failed.machine, { kind: "neverHeldWork" }, ctx),
   );
   const abandoned: Outcome = {
@@ -61,8 +61,8 @@ export function tryAnother(
     ],
   };
   if (why.final || failed.attempt >= ctx.timings.maxAttempts)
-    return then(abandoned, (next) => endWake(next, failed, why, ctx));
-  return then(abandoned, (next) => rentNext(next, { ...failed, attempt: failed.attempt + 1 }, ctx));
+    return andThen(abandoned, (next) => endWake(next, failed, why, ctx));
+  return andThen(abandoned, (next) => rentNext(next, { ...failed, attempt: failed.attempt + 1 }, ctx));
 }
 
 /** A wake that ends without a machine goes back to where it was and says so. The machine, if any, is retiring already. */

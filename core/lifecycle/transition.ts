@@ -4,8 +4,9 @@
  */
 import { deleted, hibernated } from "./asleep.ts";
 import type { Row } from "./handler.ts";
-import { takeBack } from "./losing.ts";
+import { rememberLost, takeBack } from "./losing.ts";
 import {
+  andThen,
   chargeEffects,
   currentMachine,
   endEffect,
@@ -16,7 +17,6 @@ import {
   providerActor,
   retire,
   takeIn,
-  then,
 } from "./machines.ts";
 import { destroying, running, snapshotting } from "./sleeping.ts";
 import { failed, unreachable } from "./trouble.ts";
@@ -40,9 +40,9 @@ export function transition(state: State, event: LifecycleEvent, ctx: Context): O
     case "beat":
       return event.epoch === speakingEpoch(state) ? dispatch(state, event, ctx) : out(state);
     case "tick":
-      return then(endDue(state, ctx), (next) => dispatch(next, event, ctx));
+      return andThen(endDue(state, ctx), (next) => dispatch(next, event, ctx));
     case "configure":
-      return then(
+      return andThen(
         out({ ...state, config: event.config }, log("config_changed", event.actor, { enabled: event.config.enabled })),
         (next) => dispatch(next, event, ctx),
       );
@@ -55,9 +55,11 @@ export function transition(state: State, event: LifecycleEvent, ctx: Context): O
     case "endTried":
     case "lookFailed":
       return aboutMachine(state, event, ctx);
+    case "discard":
+      if (event.epoch !== undefined && event.epoch !== currentMachine(state)?.epoch) return out(state);
+      return dispatch(state, event, ctx);
     case "wake":
     case "hibernate":
-    case "discard":
     case "proved":
     case "proofFailed":
       return dispatch(state, event, ctx);
@@ -100,12 +102,16 @@ function aboutRetiring(state: State, retiring: Retiring, event: MachineEvent, ct
   });
   switch (event.type) {
     case "gone": {
-      const rest = { ...state, retiring: state.retiring.filter((one) => one !== retiring) };
+      const { machine, basis, acceptedAt } = retiring;
+      // "Gone" without an accepted destroy may be a mistake, and by then the seal is off: should it turn up, it is kept.
+      const isDoubtful = basis.kind === "proof" && acceptedAt === null;
+      const left = { ...state, retiring: state.retiring.filter((one) => one !== retiring) };
+      const rest = isDoubtful ? rememberLost(left, machine) : left;
       const effects = [
         log("machine_gone", providerActor, { epoch: event.epoch, ended_at: event.at }),
-        ...chargeEffects(retiring.machine, event.at),
+        ...chargeEffects(machine, event.at),
       ];
-      return then(out(rest, ...effects), (next) =>
+      return andThen(out(rest, ...effects), (next) =>
         next.now.status === "destroying" && next.now.epoch === event.epoch ? dispatch(next, event, ctx) : out(next),
       );
     }
@@ -161,7 +167,7 @@ function takeStray(state: State, event: Extract<MachineEvent, { type: "rented" |
     { ...state, epoch },
     log("orphan_found", providerActor, { epoch: event.epoch, provider_id: event.facts.providerId }),
   );
-  return then(said, (next) => retire(next, machine, { kind: "neverHeldWork" }, ctx));
+  return andThen(said, (next) => retire(next, machine, { kind: "neverHeldWork" }, ctx));
 }
 
 /** Asks again for the end of every machine whose time has come. It never gives up (I5). */

@@ -249,7 +249,8 @@ export type LifecycleEvent =
   | { type: "tick" }
   | { type: "wake"; wake: WakeRequest }
   | { type: "hibernate"; actor: Actor }
-  | { type: "discard"; actor: Actor }
+  /** `epoch`, where given, is that of the machine that was shown to whoever said so; of another it is ignored (I3). */
+  | { type: "discard"; actor: Actor; epoch?: number }
   | { type: "configure"; actor: Actor; config: AutoHibernation }
   | { type: "rented"; epoch: number; facts: RentedFacts }
   | { type: "rentFailed"; epoch: number; code: string; message: string; tryNext: boolean; machineId: number | null }

@@ -11,7 +11,9 @@ import { ignore, type PhaseOf, type Row } from "./handler.ts";
 import { discardMachine, rememberLost } from "./losing.ts";
 import {
   agentActor,
+  andThen,
   avoidHost,
+  chargeEffects,
   enter,
   goBack,
   log,
@@ -22,7 +24,6 @@ import {
   retire,
   system,
   takeIn,
-  then,
   wakeful,
 } from "./machines.ts";
 import { endWake, rentNext, tryAnother } from "./starting.ts";
@@ -40,7 +41,7 @@ export const provisioning: Row<"provisioning"> = {
       state,
       log("machine_up", agentActor, { epoch: phase.machine.epoch, boot_ms: ctx.now - phase.attemptSince }),
     );
-    return then(up, (next) =>
+    return andThen(up, (next) =>
       next.snapshot && !phase.machine.adopted ? startRestore(next, phase, ctx) : run(next, phase, ctx),
     );
   },
@@ -90,9 +91,9 @@ export const provisioning: Row<"provisioning"> = {
       ctx,
     );
   },
-  gone(state, phase, _event, ctx) {
+  gone(state, phase, event, ctx) {
     if (phase.step !== "booting") return out(state);
-    if (phase.machine.adopted) return loseAdopted(state, phase, ctx);
+    if (phase.machine.adopted) return loseAdopted(state, phase, event.at, ctx);
     return tryAnother(
       state,
       phase,
@@ -124,7 +125,7 @@ export const restoring: Row<"restoring"> = {
     const result = event.results.find((one) => one.commandId === id);
     if (!result) return enter(state, heard);
     if (result.outcome === "restored" && result.digest === state.snapshot?.ref.digest) {
-      return then(
+      return andThen(
         out(state, log("restored", agentActor, { snapshot_seq: state.snapshot.ref.seq, digest: result.digest })),
         (next) => run(next, phase, ctx),
       );
@@ -236,7 +237,7 @@ function retryRestore(
   }
   // A snapshot that is damaged is damaged on every machine.
   const final = !retryable;
-  return then(out(state, said), (next) => tryAnother(next, phase, { code, message, final }, ctx));
+  return andThen(out(state, said), (next) => tryAnother(next, phase, { code, message, final }, ctx));
 }
 
 function giveUpBoot(state: State, phase: PhaseOf<"provisioning">, ctx: Context): Outcome {
@@ -263,7 +264,7 @@ function giveUpBoot(state: State, phase: PhaseOf<"provisioning">, ctx: Context):
   );
 }
 
-function loseAdopted(state: State, phase: PhaseOf<"provisioning">, ctx: Context): Outcome {
+function loseAdopted(state: State, phase: PhaseOf<"provisioning">, goneAt: number, ctx: Context): Outcome {
   const message = "The provider no longer has the machine, and its agent had never reported.";
   return enter(
     { ...rememberLost(state, phase.machine), trouble: { code: "machine_lost", message, at: ctx.now } },
@@ -275,7 +276,8 @@ function loseAdopted(state: State, phase: PhaseOf<"provisioning">, ctx: Context)
       message,
       kept: "Nothing: no snapshot was made.",
     },
-    log("machine_lost", providerActor, { epoch: phase.machine.epoch }),
+    log("machine_lost", providerActor, { epoch: phase.machine.epoch, ended_at: goneAt }),
+    ...chargeEffects(phase.machine, goneAt),
   );
 }
 
@@ -288,9 +290,9 @@ function cancelWake(
   // Cancelling must never cost work: an adopted machine that has not reported yet keeps waiting for its agent.
   if (phase.machine.holdsWork) return out(state);
   const said = out(state, log("wake_cancelled", actor));
-  const given = then(said, (next) => retire(next, phase.machine, { kind: "neverHeldWork" }, ctx));
+  const given = andThen(said, (next) => retire(next, phase.machine, { kind: "neverHeldWork" }, ctx));
   if (phase.back === null) {
-    return then(given, (next) =>
+    return andThen(given, (next) =>
       enter(
         next,
         { status: "deleted", since: ctx.now },
@@ -299,7 +301,9 @@ function cancelWake(
     );
   }
   const { back } = phase;
-  return then(given, (next) => enter(next, goBack(back, ctx.now, minutesMs(state.config.delete_after_pause_minutes))));
+  return andThen(given, (next) =>
+    enter(next, goBack(back, ctx.now, minutesMs(state.config.delete_after_pause_minutes))),
+  );
 }
 
 function lookEveryMs(phase: PhaseOf<"provisioning">, ctx: Context): number {

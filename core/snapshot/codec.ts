@@ -30,8 +30,10 @@ export async function decodeFrame(bytes: Uint8Array, plainBytes: number, primiti
   const codec = reader.u8();
   const flags = reader.u8();
   if (flags !== 0) throw unknownFormat(`a frame has the flags ${flags}`);
-  if (codec !== codecs.raw && codec !== codecs.zstd && codec !== codecs.zero) throw unknownFormat(`a frame has codec ${codec}`);
-  if (reader.varint(limits.chunkBytes, "plain size") !== plainBytes) throw damaged("a frame has another size than its table says");
+  if (codec !== codecs.raw && codec !== codecs.zstd && codec !== codecs.zero)
+    throw unknownFormat(`a frame has codec ${codec}`);
+  if (reader.varint(limits.chunkBytes, "plain size") !== plainBytes)
+    throw damaged("a frame has another size than its table says");
   if (codec === codecs.zero) {
     reader.end();
     return new Uint8Array(plainBytes);
@@ -44,7 +46,12 @@ export async function decodeFrame(bytes: Uint8Array, plainBytes: number, primiti
   return decodeZstd(body, plainBytes, primitives, "frame");
 }
 
-export async function decodeZstd(body: Uint8Array, plainBytes: number, primitives: Primitives, what: string): Promise<Uint8Array> {
+export async function decodeZstd(
+  body: Uint8Array,
+  plainBytes: number,
+  primitives: Primitives,
+  what: string,
+): Promise<Uint8Array> {
   checkZstdFrame(body, plainBytes, what);
   let plain: Uint8Array;
   try {

@@ -30,7 +30,10 @@ export const manifestSchema = z.strictObject({
   /** Keys of the parts that hold the index segments, oldest first. */
   segments: z.array(sha256Hex).min(1).max(1024),
   /** Every part that a restore needs, segments and tree too; each key once. */
-  parts: z.array(z.strictObject({ key: sha256Hex, bytes: count.min(1) })).min(1).max(maxManifestParts),
+  parts: z
+    .array(z.strictObject({ key: sha256Hex, bytes: count.min(1) }))
+    .min(1)
+    .max(maxManifestParts),
   excludes: z.array(z.string().max(4096)).max(1000),
   encryption: z
     .strictObject({ kdf: z.string().max(200), wrappedKey: z.string().max(4096), keyId: z.string().max(200) })
@@ -67,7 +70,11 @@ export function parseManifest(text: string): ParsedManifest {
   }
   const version = versionOf(value);
   if (version !== 1) {
-    return { ok: false, code: "snapshot_format_unknown", message: `the manifest has version ${JSON.stringify(version)}; this reader knows 1` };
+    return {
+      ok: false,
+      code: "snapshot_format_unknown",
+      message: `the manifest has version ${JSON.stringify(version)}; this reader knows 1`,
+    };
   }
   const parsed = manifestSchema.safeParse(value);
   if (!parsed.success) {

@@ -134,14 +134,17 @@ export async function decodeTable(bytes: Uint8Array, footer: PartFooter, primiti
     throw damaged("the table does not have the SHA-256 in its footer");
   }
   const plainBytes = zstdContentSize(bytes);
-  if (plainBytes > Math.min(limits.tableBytes, 8 + footer.frames * 24 + footer.chunks * 40)) throw damaged("the table is too large");
+  if (plainBytes > Math.min(limits.tableBytes, 8 + footer.frames * 24 + footer.chunks * 40))
+    throw damaged("the table is too large");
   const reader = new ByteReader(await decodeZstd(bytes, plainBytes, primitives, "table"), "table");
   const frames = decodeFrames(reader, "part");
   reader.end();
   const last = frames.at(-1)!;
   const chunks = frames.reduce((sum, frame) => sum + frame.chunks.length, 0);
-  if (frames.length !== footer.frames || chunks !== footer.chunks) throw damaged("the table and the footer count differently");
-  if (last.offset + last.storedBytes !== footer.tableOffset) throw damaged("the frames do not end where the table begins");
+  if (frames.length !== footer.frames || chunks !== footer.chunks)
+    throw damaged("the table and the footer count differently");
+  if (last.offset + last.storedBytes !== footer.tableOffset)
+    throw damaged("the frames do not end where the table begins");
   return { frames, chunks };
 }
 
@@ -160,7 +163,10 @@ export function decodeHeader(bytes: Uint8Array): PartKind {
 }
 
 /** A whole part: every byte but those of the frames' bodies is checked. */
-export async function decodePart(bytes: Uint8Array, primitives: Primitives): Promise<{ kind: PartKind; table: PartTable }> {
+export async function decodePart(
+  bytes: Uint8Array,
+  primitives: Primitives,
+): Promise<{ kind: PartKind; table: PartTable }> {
   if (bytes.length < headerBytes + footerBytes) throw damaged("the part is too short");
   const kind = decodeHeader(bytes);
   const footer = decodeFooter(bytes.subarray(bytes.length - footerBytes), bytes.length);
@@ -176,11 +182,15 @@ export async function openFrame(bytes: Uint8Array, frame: FrameInfo, primitives:
   let at = 0;
   for (const { id, plainBytes } of frame.chunks) {
     const chunk = plain.subarray(at, at + plainBytes);
-    if (latin1FromBytes(primitives.sha256(chunk)) !== id) throw damaged("a chunk does not have the SHA-256 of its id");
+    checkChunk(chunk, id, primitives);
     chunks.push(chunk);
     at += plainBytes;
   }
   return chunks;
+}
+
+export function checkChunk(bytes: Uint8Array, id: string, primitives: Primitives): void {
+  if (latin1FromBytes(primitives.sha256(bytes)) !== id) throw damaged("a chunk does not have the SHA-256 of its id");
 }
 
 /** `varint frames { varint storedBytes, varint plainBytes, varint chunks { id[32], varint plainBytes } }` */

@@ -36,7 +36,8 @@ export type ObjectName =
 /** Null for every key that is not exactly one of ours. */
 export function parseObjectKey(key: string): ObjectName | null {
   const [i, instance, folder, name, ...rest] = key.split("/");
-  if (i !== "i" || instance === undefined || name === undefined || rest.length > 0 || !isInstanceName(instance)) return null;
+  if (i !== "i" || instance === undefined || name === undefined || rest.length > 0 || !isInstanceName(instance))
+    return null;
   if (folder === "parts") return sha256Pattern.test(name) ? { kind: "part", instance, sha256: name } : null;
   if (folder !== "manifests") return null;
   const numbers = parseManifestKey(name);
@@ -121,6 +122,11 @@ export class StoreError extends Error {
   }
 
   get retryable(): boolean {
-    return this.code === "store_unreachable" || this.code === "store_failed" || this.code === "store_full" || this.code === "bytes_differ";
+    return (
+      this.code === "store_unreachable" ||
+      this.code === "store_failed" ||
+      this.code === "store_full" ||
+      this.code === "bytes_differ"
+    );
   }
 }

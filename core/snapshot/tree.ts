@@ -207,7 +207,8 @@ export class TreeChecker {
 
   check(entry: Entry): void {
     const { path, type } = entry;
-    const hostile = (why: string) => new FormatError("snapshot_hostile", `the path ${JSON.stringify(path.slice(0, 200))} ${why}`);
+    const hostile = (why: string) =>
+      new FormatError("snapshot_hostile", `the path ${JSON.stringify(path.slice(0, 200))} ${why}`);
     if (this.#before === null) {
       if (path !== "" || type !== "d") throw hostile("comes first, not the root folder");
     } else {
@@ -223,18 +224,16 @@ export class TreeChecker {
   }
 }
 
-/** All entries of a whole stream, checked. Errors: throws FormatError. */
-export function decodeTree(bytes: Uint8Array): Entry[] {
+/** The entries of a whole stream one by one, each checked. Errors: throws FormatError. */
+export function* readTree(bytes: Uint8Array): Generator<Entry, void> {
   const reader = new ByteReader(bytes, "tree");
   const checker = new TreeChecker();
-  const entries: Entry[] = [];
+  if (bytes.length === 0) throw damaged("the tree is empty");
   while (reader.left > 0) {
     const entry = decodeEntry(reader);
     checker.check(entry);
-    entries.push(entry);
+    yield entry;
   }
-  if (entries.length === 0) throw damaged("the tree is empty");
-  return entries;
 }
 
 /** root = "SNT1" | varint entries | varint chunks { id[32], varint plainBytes, varint skip, varint pathBytes, path } */

@@ -12,7 +12,8 @@ export function checkZstdFrame(bytes: Uint8Array, plainBytes: number, what: stri
   if (reader.u32() !== magic) throw damaged(`the ${what} is not a zstd frame`);
   const descriptor = reader.u8();
   const singleSegment = (descriptor & 0x20) !== 0;
-  if ((descriptor & 0x08) !== 0 || (descriptor & 0x03) !== 0) throw damaged(`the ${what} asks for a dictionary or more`);
+  if ((descriptor & 0x08) !== 0 || (descriptor & 0x03) !== 0)
+    throw damaged(`the ${what} asks for a dictionary or more`);
   if (!singleSegment) {
     const window = reader.u8();
     const base = 2 ** (10 + (window >> 3));

@@ -81,7 +81,14 @@ export function sealReport(agent: FakeAgent, now: number): Seal | null {
 }
 
 /** Takes in the answer to a beat. Level-triggered: what is not in it is off. */
-export function obey(agent: FakeAgent, status: string, commands: Command[], kept: string[], store: FakeStore, now: number) {
+export function obey(
+  agent: FakeAgent,
+  status: string,
+  commands: Command[],
+  kept: string[],
+  store: FakeStore,
+  now: number,
+) {
   agent.results = agent.results.filter((one) => !kept.includes(one.commandId));
   if (agent.job && !commands.some((one) => one.id === agent.job?.commandId)) agent.job = null;
   if (agent.seal && !commands.some((one) => one.id === agent.seal?.commandId)) agent.seal = null;

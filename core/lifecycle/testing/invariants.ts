@@ -58,21 +58,36 @@ export function brokenStep(before: State, event: LifecycleEvent, after: State, e
 }
 
 /** A machine is destroyed at this moment: what was on it must be kept, or never was, or was given up (I1). */
-export function brokenDestroy(machine: FakeMachine, basis: string, store: FakeStore, discarded: Set<number>): string | null {
+export function brokenDestroy(
+  machine: FakeMachine,
+  basis: string,
+  store: FakeStore,
+  discarded: Set<number>,
+): string | null {
   const { agent } = machine;
   if (discarded.has(machine.epoch)) return null;
   if (!agent.inUse) return null;
   if (basis === "neverHeldWork") return `I1: machine ${machine.epoch} held work and was destroyed as if it never had`;
   const kept = [...store.manifests.values()].some(
     ({ ref, content }) =>
-      ref.epoch === machine.epoch && content === agent.content && store.proved.has(refKey(ref)) &&
+      ref.epoch === machine.epoch &&
+      content === agent.content &&
+      store.proved.has(refKey(ref)) &&
       ref.digest === digestOf(agent.content),
   );
-  return kept ? null : `I1: machine ${machine.epoch} was destroyed with content ${agent.content}, which no proof covers`;
+  return kept
+    ? null
+    : `I1: machine ${machine.epoch} was destroyed with content ${agent.content}, which no proof covers`;
 }
 
 /** After everything has come to rest: nothing is paid that no state knows, nothing hangs. */
-export function brokenRest(state: State, machines: FakeMachine[], charges: Effect[], now: number): string | null {
+export function brokenRest(
+  state: State,
+  machines: FakeMachine[],
+  told: ReadonlySet<number>,
+  charges: Effect[],
+  now: number,
+): string | null {
   const known = new Set([...machinesOf(state), ...state.lost].map((one) => one.epoch));
   for (const machine of machines) {
     if (isListed(machine, now) && !known.has(machine.epoch)) return `I5: machine ${machine.epoch} is paid and unknown`;
@@ -84,8 +99,10 @@ export function brokenRest(state: State, machines: FakeMachine[], charges: Effec
     return `I2: still ${state.now.status} after a long rest`;
   }
   for (const machine of machines) {
-    if (machine.endedAt === null || now < machine.endedAt) continue;
-    const bill = charges.find((one) => one.kind === "charge" && one.epoch === machine.epoch && one.toAt >= machine.endedAt!);
+    if (machine.endedAt === null || now < machine.endedAt || !told.has(machine.epoch)) continue;
+    const bill = charges.find(
+      (one) => one.kind === "charge" && one.epoch === machine.epoch && one.toAt >= machine.endedAt!,
+    );
     if (!bill && machine.endedAt > machine.createdAt) return `I7: machine ${machine.epoch} ended and was never charged`;
   }
   return null;

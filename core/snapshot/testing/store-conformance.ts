@@ -99,7 +99,8 @@ export function testStore(name: string, makeStore: () => Promise<StoreUnderTest>
       "gives ranges",
       withStore(async ({ store }) => {
         await store.put(key, part, sha256(part));
-        const text = async (range: { offset: number; length?: number }) => Buffer.from(await store.get(key, range)).toString();
+        const text = async (range: { offset: number; length?: number }) =>
+          Buffer.from(await store.get(key, range)).toString();
         expect(await text({ offset: 4, length: 5 })).toBe("bytes");
         expect(await text({ offset: 15 })).toBe("part");
         expect(await text({ offset: 15, length: 1000 })).toBe("part");
@@ -123,14 +124,22 @@ export function testStore(name: string, makeStore: () => Promise<StoreUnderTest>
         const parts = await list(store, `i/${instance}/parts/`);
         expect(parts.map((object) => object.key)).toEqual(keys.sort());
         expect(parts.map((object) => object.bytes)).toContain(7);
-        expect((await list(store, `i/${instance}/manifests/`)).map((object) => object.key)).toEqual([`i/${instance}/manifests/00000001-1`]);
+        expect((await list(store, `i/${instance}/manifests/`)).map((object) => object.key)).toEqual([
+          `i/${instance}/manifests/00000001-1`,
+        ]);
       }),
     );
 
     test(
       "refuses keys that are not ours",
       withStore(async ({ store }) => {
-        for (const odd of ["x", "i/a/parts/../../x", `i/${instance}/parts/abc`, `i/${instance}/manifests/1-1`, `i/../parts/${sha256(part)}`]) {
+        for (const odd of [
+          "x",
+          "i/a/parts/../../x",
+          `i/${instance}/parts/abc`,
+          `i/${instance}/manifests/1-1`,
+          `i/../parts/${sha256(part)}`,
+        ]) {
           expect(await codeOf(store.get(odd))).toBe("key_invalid");
           expect(await codeOf(store.put(odd, part, sha256(part)))).toBe("key_invalid");
         }

@@ -1,0 +1,181 @@
+/** `soneca instance`: see, make, wake, put to sleep. */
+import { defineCommand } from "citty";
+import type { InstanceView } from "../../core/protocol/api.ts";
+import { routes } from "../../core/protocol/api.ts";
+import { command, follow, idArg, readWait, type Session, waitArgs } from "../command.ts";
+import { checked, readNumber, readPrice, readSettings } from "../settings.ts";
+import { showInstance, showList, showSnapshots } from "../show.ts";
+import { statusPhrase } from "../words.ts";
+import { configCommand } from "./config.ts";
+import { discardCommand } from "./discard.ts";
+import { eventsCommand } from "./events.ts";
+
+const ruleArgs = {
+  pause: { type: "string", valueHint: "MIN", description: "Minutes idle before it goes to sleep (3)" },
+  delete: { type: "string", valueHint: "MIN", description: "Minutes asleep before it becomes deleted (30)" },
+  threshold: { type: "string", valueHint: "PCT", description: "A GPU below this is idle (5)" },
+  interval: { type: "string", valueHint: "SEC", description: "Seconds between two reports (30)" },
+} as const;
+
+export const listCommand = command({
+  name: "list",
+  alias: "ls",
+  description: "Your instances, what costs money first",
+  args: {},
+  async run({ call, output, now }) {
+    const answer = await call("listInstances");
+    output.document(answer);
+    if (!output.json) output.print(showList(output, answer.instances, now));
+  },
+});
+
+const show = command({
+  name: "show",
+  description: "One instance: state, why it is awake, next step, cost",
+  args: idArg,
+  async run({ call, resolve, output, now }, args) {
+    const view = await call("getInstance", { params: { id: await resolve(args.id) } });
+    output.document(view);
+    output.print(showInstance(output, view, now));
+  },
+});
+
+const create = command({
+  name: "create",
+  description: "Rent a machine and manage it",
+  args: {
+    name: { type: "string", valueHint: "NAME", description: "What you call it" },
+    gpu: { type: "string", valueHint: '"RTX 4090"', description: "GPU type; any without" },
+    "gpu-count": { type: "string", valueHint: "N", description: "How many GPUs (1)" },
+    region: { type: "string", valueHint: "CC", description: "Country code, or EU, NA, SA, AS, AF, OC" },
+    disk: { type: "string", valueHint: "GB", description: "Disk (50)" },
+    image: { type: "string", valueHint: "IMAGE", description: "Container image" },
+    "max-price": { type: "string", valueHint: "USD", description: "Most that an hour may cost, in US$" },
+    ...ruleArgs,
+    ...waitArgs,
+  },
+  async run(session, args) {
+    const wait = readWait(args);
+    const number = (flag: string, text: string | undefined) =>
+      text === undefined ? undefined : readNumber(flag, text);
+    const body = checked(routes.createInstance.body, {
+      name: args.name,
+      gpu_type: args.gpu,
+      gpu_count: number("--gpu-count", args["gpu-count"]),
+      region: args.region,
+      disk_gb: number("--disk", args.disk),
+      image: args.image,
+      max_micro_usd_per_hour: args["max-price"] === undefined ? undefined : readPrice("--max-price", args["max-price"]),
+      auto_hibernation: readSettings(args) ?? undefined,
+    });
+    const view = await session.call("createInstance", { body });
+    if (!session.output.json)
+      session.output.print(`Created ${view.id}${view.name === view.id ? "" : ` (${view.name})`}.`);
+    await finish(session, view, "awake", null, wait);
+  },
+});
+
+const adopt = command({
+  name: "adopt",
+  description: "Manage a machine that is rented already; prints the one line to run on it",
+  args: {
+    vast_id: { type: "positional", required: true, description: "The machine's number at vast.ai" },
+    name: { type: "string", valueHint: "NAME", description: "What you call it" },
+    ...ruleArgs,
+    ...waitArgs,
+  },
+  async run(session, args) {
+    const wait = readWait(args);
+    const body = checked(routes.adoptInstance.body, {
+      vast_instance_id: readNumber("VAST_ID", args.vast_id),
+      name: args.name,
+      auto_hibernation: readSettings(args) ?? undefined,
+    });
+    const answer = await session.call("adoptInstance", { body });
+    const { output } = session;
+    output.document(wait ? { type: "adopted", ...answer } : answer, wait ? "line" : "pretty");
+    if (!output.json) {
+      output.note(`Adopted as ${answer.instance.id}. Run this one line on the machine; it holds a secret of its own:`);
+      output.print(answer.install_command);
+    }
+    if (wait) await follow(session, { goal: "awake", first: answer.instance, troubleBefore: null, ...wait });
+  },
+});
+
+const wake = command({
+  name: "wake",
+  description: "Wake it, on this GPU type and in this region where given",
+  args: {
+    ...idArg,
+    gpu: { type: "string", valueHint: '"RTX 4090"', description: "GPU type; the one it had without" },
+    region: { type: "string", valueHint: "CC", description: "Country code, or EU, NA, SA, AS, AF, OC" },
+    ...waitArgs,
+  },
+  async run(session, args) {
+    const wait = readWait(args);
+    const body = checked(routes.wakeInstance.body, { gpu_type: args.gpu, region: args.region });
+    const params = { id: await session.resolve(args.id) };
+    const before = wait ? await session.call("getInstance", { params }) : null;
+    const view = await session.call("wakeInstance", { params, body });
+    await finish(session, view, "awake", before, wait);
+  },
+});
+
+const hibernate = command({
+  name: "hibernate",
+  description: "Put it to sleep now: snapshot, proof, then the machine is given back; cancels a wake under way",
+  args: { ...idArg, ...waitArgs },
+  async run(session, args) {
+    const wait = readWait(args);
+    const params = { id: await session.resolve(args.id) };
+    const before = wait ? await session.call("getInstance", { params }) : null;
+    const view = await session.call("hibernateInstance", { params, body: {} });
+    await finish(session, view, "asleep", before, wait);
+  },
+});
+
+const snapshots = command({
+  name: "snapshots",
+  description: "The snapshots that the store holds of it, newest first",
+  args: idArg,
+  async run({ call, resolve, output, now }, args) {
+    const answer = await call("listSnapshots", { params: { id: await resolve(args.id) } });
+    output.document(answer);
+    output.print(showSnapshots(answer.snapshots, now));
+  },
+});
+
+async function finish(
+  session: Session,
+  view: InstanceView,
+  goal: "awake" | "asleep",
+  before: InstanceView | null,
+  wait: { timeoutMs: number } | null,
+): Promise<void> {
+  const { output, now } = session;
+  if (!wait) {
+    output.document(view);
+    output.print(output.status(view.status, `${statusPhrase(view, now)}.`));
+    const isUnderWay = ["waking", "hibernating"].includes(view.status);
+    if (isUnderWay) output.print(`It goes on by itself. Follow it with \`soneca instance show ${view.id}\`.`);
+    return;
+  }
+  const end = await follow(session, { goal, first: view, troubleBefore: before?.trouble?.at ?? null, ...wait });
+  if (goal === "awake" && end.machine?.ssh) output.print(`Connect: ${end.machine.ssh}`);
+}
+
+export const instanceCommand = defineCommand({
+  meta: { name: "soneca instance", description: "See, make, wake and put to sleep instances" },
+  subCommands: {
+    list: listCommand,
+    show,
+    create,
+    adopt,
+    wake,
+    hibernate,
+    discard: discardCommand,
+    config: configCommand,
+    events: eventsCommand,
+    snapshots,
+  },
+});

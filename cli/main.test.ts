@@ -1,0 +1,437 @@
+/** The real program, as a process, against canned answers over HTTP. */
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { defaultAutoHibernation } from "../core/protocol/config.ts";
+import {
+  errorAnswer,
+  eventOf,
+  hibernatedView,
+  instanceView,
+  startTestServer,
+  summary,
+  type TestServer,
+  testId,
+} from "./testing/server.ts";
+import { version } from "./version.ts";
+
+const program = process.env.SONECA_CLI_UNDER_TEST ?? join(import.meta.dirname, "main.ts");
+const token = "snu_never-shown-anywhere";
+let server: TestServer;
+let home: string;
+
+beforeAll(() => {
+  home = mkdtempSync(join(tmpdir(), "soneca-cli-"));
+});
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+beforeEach(async () => {
+  server = await startTestServer();
+  server.on("GET /api/instances", { json: { instances: [summary()] } });
+  server.on(`GET /api/instances/${testId}`, { json: instanceView() });
+});
+afterEach(() => server.close());
+
+interface Ended {
+  code: number | null;
+  out: string;
+  err: string;
+}
+
+function soneca(
+  args: string[],
+  options: { env?: Record<string, string>; cwd?: string; until?: RegExp } = {},
+): Promise<Ended> {
+  const env = {
+    PATH: process.env.PATH,
+    HOME: home,
+    TZ: "America/Sao_Paulo",
+    SONECA_URL: server.url,
+    SONECA_TOKEN: token,
+    ...options.env,
+  };
+  const child = spawn(process.execPath, [program, ...args], {
+    env,
+    cwd: options.cwd ?? home,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let [out, err] = ["", ""];
+  child.stdout.on("data", (chunk) => {
+    out += chunk;
+    if (options.until?.test(out)) child.kill("SIGINT");
+  });
+  child.stderr.on("data", (chunk) => {
+    err += chunk;
+  });
+  return new Promise((resolve) =>
+    child.on("close", (code) => {
+      expect(out + err).not.toContain(token);
+      expect(out).not.toContain("\u001b");
+      resolve({ code, out, err });
+    }),
+  );
+}
+
+describe("without a control plane", () => {
+  test("version and help", async () => {
+    expect(version).toBe(JSON.parse(readFileSync(join(import.meta.dirname, "../package.json"), "utf8")).version);
+    const [plain, json, help, sub] = await Promise.all([
+      soneca(["--version"]),
+      soneca(["--version", "--json"]),
+      soneca(["--help"]),
+      soneca(["instance", "create", "--help"]),
+    ]);
+    expect([plain.code, plain.out]).toEqual([0, `${version}\n`]);
+    expect(JSON.parse(json.out)).toEqual({ version });
+    expect(help.out).toContain("EXIT CODES");
+    for (const word of ["instance", "ls", "whoami", "token", "SONECA_TOKEN"]) expect(help.out).toContain(word);
+    expect(sub.out).toContain("soneca instance create");
+    expect(sub.out).toContain("--max-price=<USD>");
+  });
+
+  test("usage errors end with 2, before anything is asked", async () => {
+    const wrong = [
+      ["bogus"],
+      ["instance"],
+      ["instance", "show"],
+      ["instance", "show", "a", "b"],
+      ["instance", "create", "--max-prize", "1"],
+      ["instance", "create", "--max-price", "cheap"],
+      ["instance", "create", "--gpu-count", "0"],
+      ["instance", "create", "--region", "Brazil"],
+      ["instance", "create", "--name"],
+      ["instance", "create", "--disk", "10", "--disk", "20"],
+      ["instance", "wake", testId, "--timeout", "3m"],
+      ["instance", "config", testId, "--pause", "soon"],
+    ];
+    for (const ended of await Promise.all(wrong.map((args) => soneca(args)))) {
+      expect(ended.code, ended.err).toBe(2);
+      expect(ended.out).toBe("");
+    }
+    expect(server.asked).toEqual([]);
+  });
+
+  test("nothing known, and nothing there", async () => {
+    const [unknown, gone] = await Promise.all([
+      soneca(["ls"], { env: { SONECA_URL: "", SONECA_TOKEN: "" } }),
+      soneca(["instance", "create", "--json"], { env: { SONECA_URL: "http://127.0.0.1:9" } }),
+    ]);
+    expect([unknown.code, unknown.out]).toEqual([2, ""]);
+    expect(unknown.err).toContain("npm start");
+    expect([gone.code, gone.out]).toEqual([4, ""]);
+    expect(JSON.parse(gone.err).error).toMatchObject({ code: "unreachable", retryable: true });
+  });
+
+  test("a local cloud of a folder above is found", async () => {
+    const folder = join(home, "project");
+    mkdirSync(join(folder, ".soneca"), { recursive: true });
+    mkdirSync(join(folder, "src"), { recursive: true });
+    writeFileSync(join(folder, ".soneca", "local.json"), JSON.stringify({ url: server.url, apiToken: token }));
+    server.on("GET /api/me", { json: { id: "u-aaaaaaaaaa", name: "local" } });
+    const ended = await soneca(["whoami"], { env: { SONECA_URL: "", SONECA_TOKEN: "" }, cwd: join(folder, "src") });
+    expect(ended).toMatchObject({ code: 0 });
+    expect(ended.out).toContain("local  u-aaaaaaaaaa");
+    expect(server.asked[0]?.authorization).toBe(`Bearer ${token}`);
+  });
+});
+
+describe("reading", () => {
+  test("ls: what costs first, with its sum", async () => {
+    const asleep = summary({
+      id: "i-bbbbbbbbbb",
+      name: "alpha",
+      status: "hibernated",
+      vast_instance_id: null,
+      micro_usd_per_hour: null,
+    });
+    server.on("GET /api/instances", { json: { instances: [asleep, summary()] } });
+    const { code, out } = await soneca(["ls"]);
+    expect(code).toBe(0);
+    const lines = out.split("\n");
+    expect(lines[1]).toMatch(/^i-aaaaaaaaaa {2}train {2}Running +RTX 4090 +BR +37 % +US\$ 0\.42\/h +2 min ago$/);
+    expect(lines[2]).toContain("Hibernated");
+    expect(out).toContain("1 of 2 rented now, US$ 0.42/h.");
+  });
+
+  test("ls --json is the contract's own document; an empty list says how to begin", async () => {
+    const { out } = await soneca(["--json", "instance", "list"]);
+    expect(JSON.parse(out).instances[0].id).toBe(testId);
+    server.on("GET /api/instances", { json: { instances: [] } });
+    expect((await soneca(["instance", "ls"])).out).toContain("soneca instance create");
+  });
+
+  test("show by name: why, next, cost, in local time", async () => {
+    const { code, out } = await soneca(["instance", "show", "train"]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/Awake because +GPU 0 at 37 %, the threshold is 5 %/);
+    expect(out).toMatch(/Paid so far +US\$ 1\.26 for 3 h of rented time/);
+    expect(out).toMatch(/Costs now +US\$ 0\.42\/h/);
+    expect(out).toMatch(/Status +Running, since \d+ \w+ \d\d:\d\d GMT-3 \(1 h ago\)/);
+    expect(out).toContain("ssh -p 4022 root@192.0.2.7");
+  });
+
+  test("a name cannot steer the terminal, but stays whole in JSON", async () => {
+    const name = "x\u001b[2Jy";
+    server.on(`GET /api/instances/${testId}`, { json: instanceView({ name }) });
+    const [text, json] = await Promise.all([
+      soneca(["instance", "show", testId]),
+      soneca(["instance", "show", testId, "--json"]),
+    ]);
+    expect(text.out).toContain("xy");
+    expect(JSON.parse(json.out).name).toBe(name);
+  });
+
+  test("an ambiguous name lists the candidates", async () => {
+    server.on("GET /api/instances", { json: { instances: [summary(), summary({ id: "i-bbbbbbbbbb" })] } });
+    const [text, json] = await Promise.all([
+      soneca(["instance", "show", "train"]),
+      soneca(["instance", "show", "train", "--json"]),
+    ]);
+    expect([text.code, text.out]).toEqual([2, ""]);
+    expect(text.err).toContain("i-bbbbbbbbbb");
+    expect(JSON.parse(json.err).error.context.candidates).toHaveLength(2);
+  });
+
+  test("errors: words, what to do, code, request id; JSON on stderr", async () => {
+    server.on(`GET /api/instances/${testId}`, errorAnswer("instance_not_found"));
+    const [text, json] = await Promise.all([
+      soneca(["instance", "show", testId]),
+      soneca(["instance", "show", testId, "--json"]),
+    ]);
+    expect([text.code, text.out]).toEqual([3, ""]);
+    expect(text.err).toBe(
+      "There is no such instance.\nList yours with `soneca ls`.\n(code instance_not_found, request req-9)\n",
+    );
+    expect(JSON.parse(json.err).error).toMatchObject({ code: "instance_not_found", request_id: "req-9" });
+    server.on(`GET /api/instances/${testId}`, errorAnswer("unauthenticated"));
+    expect((await soneca(["instance", "show", testId])).code).toBe(5);
+  });
+
+  test("snapshots", async () => {
+    server.on(`GET /api/instances/${testId}/snapshots`, { json: { snapshots: [hibernatedView().snapshot] } });
+    const { out } = await soneca(["instance", "snapshots", testId]);
+    expect(out).toMatch(/i-aaaaaaaaaa@3 .* 7\.4 GB +3\.1 GB +12,345 +50/);
+  });
+
+  test("a 503 with Retry-After is waited for and asked again", async () => {
+    server.on("GET /api/instances", errorAnswer("storage_unavailable", {}, { "retry-after": "1" }), {
+      json: { instances: [summary()] },
+    });
+    const startAt = Date.now();
+    expect((await soneca(["ls"])).code).toBe(0);
+    expect(Date.now() - startAt).toBeGreaterThan(1_000);
+  });
+});
+
+describe("making", () => {
+  test("create sends what was asked and prints what came", async () => {
+    server.on("POST /api/instances", { status: 201, json: instanceView({ status: "waking", state: "provisioning" }) });
+    const args = ["--name", "train", "--gpu", "RTX 4090", "--gpu-count", "2", "--region", "BR", "--disk", "100"];
+    const ended = await soneca(["instance", "create", ...args, "--max-price", "0.45", "--pause", "5", "--json"]);
+    expect(ended.code, ended.err).toBe(0);
+    expect(JSON.parse(ended.out).id).toBe(testId);
+    expect(server.asked[0]?.body).toEqual({
+      name: "train",
+      gpu_type: "RTX 4090",
+      gpu_count: 2,
+      region: "BR",
+      disk_gb: 100,
+      max_micro_usd_per_hour: 450_000,
+      auto_hibernation: { pause_after_idle_minutes: 5 },
+    });
+  });
+
+  test("no offer: exit 6, asked once", async () => {
+    server.on("POST /api/instances", errorAnswer("no_offer"));
+    expect((await soneca(["instance", "create"])).code).toBe(6);
+    expect(server.asked).toHaveLength(1);
+  });
+
+  test("adopt: stdout is the one line", async () => {
+    const instance = instanceView({ status: "waking", state: "provisioning" });
+    const answer = { instance, agent_token: "a.b.c", install_command: "curl -fsS http://x/agent | sh" };
+    server.on("POST /api/instances/adopt", { status: 201, json: answer });
+    const [text, json] = await Promise.all([
+      soneca(["instance", "adopt", "4711"]),
+      soneca(["instance", "adopt", "4711", "--json"]),
+    ]);
+    expect(text.out).toBe("curl -fsS http://x/agent | sh\n");
+    expect(text.err).toContain(`Adopted as ${testId}`);
+    expect(JSON.parse(json.out)).toEqual(answer);
+    expect(server.asked[0]?.body).toEqual({ vast_instance_id: 4711 });
+  });
+
+  test("tokens: the secret once; revoke by name", async () => {
+    const one = { id: "11111111-aaaa", name: "ci", created_at: "2026-11-01T00:00:00Z", expires_at: null };
+    server.on("POST /api/tokens", { status: 201, json: { ...one, token: "snu_new" } });
+    server.on("GET /api/tokens", { json: { tokens: [one] } });
+    server.on(`DELETE /api/tokens/${one.id}`, { status: 204 });
+    const [made, list, revoked] = await Promise.all([
+      soneca(["token", "create", "ci", "--expires", "30"]),
+      soneca(["token", "list"]),
+      soneca(["token", "revoke", "ci", "--json"]),
+    ]);
+    expect(made.out).toBe("snu_new\n");
+    expect(list.out).toMatch(/11111111-aaaa +ci .* never/);
+    expect(JSON.parse(revoked.out)).toEqual({ revoked: { id: one.id, name: "ci" } });
+  });
+});
+
+describe("waiting", () => {
+  const waking = instanceView({ status: "waking", state: "provisioning" });
+  const path = `/api/instances/${testId}`;
+
+  test("wake --wait follows to running", async () => {
+    server.on(`POST ${path}/wake`, { status: 202, json: waking });
+    server.on(`GET ${path}`, { json: hibernatedView() }, { json: waking }, { json: instanceView() });
+    const { code, out } = await soneca(["instance", "wake", testId, "--wait", "--gpu", "RTX 3090"]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/Waking[\s\S]*rents a machine[\s\S]*Running[\s\S]*Connect: ssh/);
+    expect(server.asked.find((one) => one.method === "POST")?.body).toEqual({ gpu_type: "RTX 3090" });
+  });
+
+  test("a wake that fails ends with 1 and the words of trouble", async () => {
+    const trouble = { code: "no_offer", message: "No offer fits.", at: "2026-11-24T10:00:00Z", kept: null };
+    server.on(`POST ${path}/wake`, { status: 202, json: waking });
+    server.on(`GET ${path}`, { json: hibernatedView() }, { json: hibernatedView({ trouble }) });
+    const { code, out, err } = await soneca(["instance", "wake", testId, "--wait", "--json"]);
+    expect(code).toBe(1);
+    expect(
+      out
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line).type),
+    ).toEqual(["state", "state"]);
+    expect(JSON.parse(err).error).toMatchObject({ code: "wait_failed", context: { trouble: { code: "no_offer" } } });
+  });
+
+  test("hibernate --wait --json ends with done", async () => {
+    server.on(`POST ${path}/hibernate`, {
+      status: 202,
+      json: instanceView({ status: "hibernating", state: "destroying" }),
+    });
+    server.on(`GET ${path}`, { json: instanceView() }, { json: hibernatedView() });
+    const { code, out } = await soneca(["instance", "hibernate", testId, "--wait", "--json"]);
+    expect(code).toBe(0);
+    const lines = out
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(lines.at(-1)).toMatchObject({ type: "done", instance: { status: "hibernated" } });
+  });
+
+  test("a wait that is left says that it goes on", async () => {
+    server.on(`POST ${path}/wake`, { status: 202, json: waking });
+    server.on(`GET ${path}`, { json: waking });
+    const { code, err } = await soneca(["instance", "wake", testId, "--wait"], { until: /Waking/ });
+    expect(code).toBe(130);
+    expect(err).toContain("it goes on");
+  });
+});
+
+describe("discard", () => {
+  const path = `/api/instances/${testId}`;
+
+  test("says what is lost, and does nothing without the id", async () => {
+    for (const args of [[], ["--confirm", "train"]]) {
+      const { code, err, out } = await soneca(["instance", "discard", "train", ...args]);
+      expect([code, out]).toEqual([2, ""]);
+      expect(err).toContain("the whole workspace");
+      expect(err).toContain(`--confirm ${testId}`);
+    }
+    const { err } = await soneca(["instance", "discard", testId, "--json"]);
+    expect(JSON.parse(err).error.context.lost).toHaveLength(1);
+    expect(server.asked.filter((one) => one.method !== "GET")).toEqual([]);
+  });
+
+  test("goes through with it", async () => {
+    server.on(`POST ${path}/discard`, {
+      status: 202,
+      json: instanceView({ status: "hibernating", state: "destroying" }),
+    });
+    const { code, err, out } = await soneca(["instance", "discard", "train", "--confirm", testId]);
+    expect(code).toBe(0);
+    expect(err).toContain("Will be lost");
+    expect(out).toContain("on the bill until the provider says");
+    expect(server.asked.at(-1)?.body).toEqual({ confirm: testId });
+  });
+
+  test("is refused where it is not possible", async () => {
+    server.on(`GET ${path}`, { json: hibernatedView() });
+    expect((await soneca(["instance", "discard", testId, "--confirm", testId])).code).toBe(6);
+  });
+});
+
+describe("config", () => {
+  const path = `/api/instances/${testId}/config`;
+
+  test("shows, and changes what is named", async () => {
+    server.on(`GET ${path}`, { json: { auto_hibernation: defaultAutoHibernation } });
+    server.on(`PUT ${path}`, { json: { auto_hibernation: { ...defaultAutoHibernation, enabled: false } } });
+    const shown = await soneca(["instance", "config", testId]);
+    expect(shown.out).toMatch(/schedule +09:00-18:00 America\/Sao_Paulo/);
+    expect(shown.out).toContain("After 3 min below 5 % GPU");
+    const args = [
+      "--enabled",
+      "off",
+      "--schedule",
+      "none",
+      "--set",
+      "wake_method=auto",
+      "--set",
+      "gpu_usage_threshold=7",
+    ];
+    const changed = await soneca(["instance", "config", testId, ...args, "--json"]);
+    expect(JSON.parse(changed.out).auto_hibernation.enabled).toBe(false);
+    expect(server.asked.at(-1)?.body).toEqual({
+      auto_hibernation: { enabled: false, schedule: null, wake_method: "auto", gpu_usage_threshold: 7 },
+    });
+  });
+});
+
+describe("events", () => {
+  const path = `/api/instances/${testId}/events`;
+  const all = Array.from({ length: 1_205 }, (_, i) => eventOf(i + 1));
+
+  beforeEach(() => {
+    server.on(`GET ${path}`, ({ query }) => {
+      const after = Number(query.get("after") ?? 0);
+      const events = all.filter((one) => one.seq > after).slice(0, Number(query.get("limit") ?? 200));
+      return { json: { events, next_after: events.at(-1)?.seq ?? after } };
+    });
+  });
+
+  test("the newest, or on from a number", async () => {
+    const [newest, after] = await Promise.all([
+      soneca(["instance", "events", testId, "--limit", "2", "--json"]),
+      soneca(["instance", "events", testId, "--after", "7", "--limit", "2", "--json"]),
+    ]);
+    expect(JSON.parse(newest.out).events.map((one: { seq: number }) => one.seq)).toEqual([1_204, 1_205]);
+    expect(JSON.parse(after.out)).toMatchObject({ next_after: 9, events: [{ seq: 8 }, { seq: 9 }] });
+  });
+
+  test("in words", async () => {
+    const { out } = await soneca(["instance", "events", testId, "--limit", "1"]);
+    expect(out).toMatch(/^ 1205 {2}\d+ \w+ \d\d:\d\d:\d\d GMT-3 {2}idle rule {2}Idle \(GPU 1 %\)\n$/);
+  });
+
+  test("--follow shows what happens next, one line each", async () => {
+    // It comes after the second look.
+    let looks = 0;
+    server.on(`GET ${path}`, ({ query }) => {
+      looks += 1;
+      const after = Number(query.get("after"));
+      const events = [eventOf(1), eventOf(2)].filter(({ seq }) => seq > after && (seq === 1 || looks > 2));
+      return { json: { events, next_after: events.at(-1)?.seq ?? after } };
+    });
+    const { code, out } = await soneca(["instance", "events", testId, "--follow", "--json"], { until: /"seq":2/ });
+    expect(code).toBe(130);
+    expect(
+      out
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line).seq),
+    ).toEqual([1, 2]);
+  });
+});

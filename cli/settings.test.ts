@@ -1,0 +1,76 @@
+import { expect, test } from "vitest";
+import { Failure } from "./failure.ts";
+import { readDurationMs, readPrice, readSchedule, readSettings } from "./settings.ts";
+
+test("nothing asked, nothing changed", () => expect(readSettings({})).toBeNull());
+
+test("options become the plan's fields", () => {
+  expect(
+    readSettings({
+      enabled: "off",
+      pause: "5",
+      delete: "0",
+      threshold: "7.5",
+      interval: "10",
+      "wake-method": "scheduled",
+      schedule: "9:00-18:30 America/Sao_Paulo",
+    }),
+  ).toEqual({
+    enabled: false,
+    pause_after_idle_minutes: 5,
+    delete_after_pause_minutes: 0,
+    gpu_usage_threshold: 7.5,
+    check_interval_seconds: 10,
+    wake_method: "scheduled",
+    schedule: { wake_time: "09:00", sleep_time: "18:30", timezone: "America/Sao_Paulo" },
+  });
+});
+
+test("--set takes the fields themselves", () => {
+  expect(readSettings({ set: ["enabled=true", "wake_method=auto", "schedule.wake_time=08:30"] })).toEqual({
+    enabled: true,
+    wake_method: "auto",
+    schedule: { wake_time: "08:30" },
+  });
+  expect(readSettings({ set: ["schedule=none"] })).toEqual({ schedule: null });
+  expect(readSettings({ set: ["schedule=08:00-17:00"] })).toEqual({
+    schedule: { wake_time: "08:00", sleep_time: "17:00" },
+  });
+});
+
+test.each<Parameters<typeof readSettings>[0]>([
+  { pause: "soon" },
+  { pause: "0" },
+  { threshold: "200" },
+  { interval: "" },
+  { enabled: "maybe" },
+  { "wake-method": "magic" },
+  { schedule: "tomorrow" },
+  { schedule: "25:00-18:00" },
+  { schedule: "09:00-18:00 Mars/Olympus" },
+  { set: ["colour=blue"] },
+  { set: ["enabled"] },
+  { set: ["enabled=5"] },
+  { set: ["enabled.x=true"] },
+  { set: ["__proto__=1"] },
+  { set: ["schedule.moon=1"] },
+])("%j is refused before it travels", (flags) => {
+  expect(() => readSettings(flags)).toThrow(Failure);
+});
+
+test("a schedule may leave the zone as it is, or go", () => {
+  expect(readSchedule("09:00-18:00")).toEqual({ wake_time: "09:00", sleep_time: "18:00" });
+  expect(readSchedule("none")).toBeNull();
+});
+
+test("prices are US$ per hour", () => {
+  expect([readPrice("--max-price", "0.45"), readPrice("--max-price", "US$ 0.45/h")]).toEqual([450_000, 450_000]);
+  for (const bad of ["0", "-1", "cheap", "1e400"]) expect(() => readPrice("--max-price", bad)).toThrow(Failure);
+});
+
+test("durations", () => {
+  expect(["90", "90s", "30m", "1.5h"].map((text) => readDurationMs("--timeout", text))).toEqual([
+    90_000, 90_000, 1_800_000, 5_400_000,
+  ]);
+  for (const bad of ["0", "-3s", "2 weeks", ""]) expect(() => readDurationMs("--timeout", bad)).toThrow(Failure);
+});

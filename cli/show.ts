@@ -1,0 +1,158 @@
+/** How one instance, a list of them, and their settings look to people. */
+import type { EventView, InstanceSummary, InstanceView, SnapshotView } from "../core/protocol/api.ts";
+import type { AutoHibernation } from "../core/protocol/config.ts";
+import {
+  formatAge,
+  formatBytes,
+  formatFacts,
+  formatGpu,
+  formatPercent,
+  formatRate,
+  formatTable,
+  formatTime,
+} from "./format.ts";
+import type { Output } from "./output.ts";
+import {
+  actorWords,
+  awakeReasons,
+  burnWords,
+  configSentence,
+  costWords,
+  eventPhrase,
+  nextWords,
+  scheduleWords,
+  statusPhrase,
+  summaryPhrase,
+} from "./words.ts";
+
+export function showInstance(output: Output, view: InstanceView, now: number): string {
+  const { machine, snapshot, trouble } = view;
+  const time = (iso: string) => `${formatTime(iso, now)} (${formatAge(iso, now)})`;
+  const reasons = awakeReasons(view, now);
+  return formatFacts([
+    ["Instance", `${output.strong(view.name)}${view.name === view.id ? "" : `  ${view.id}`}`],
+    ["Status", `${output.status(view.status, statusPhrase(view, now))}, since ${time(view.state_since)}`],
+    ["Trouble", trouble && `${output.style("red", trouble.message)} (${trouble.code}, ${time(trouble.at)})`],
+    ["Kept", trouble?.kept ?? null],
+    ["Awake because", reasons?.join("\n") ?? null],
+    ["Next", nextWords(view, now)],
+    [
+      "GPU",
+      `${formatGpu(view.gpu_type, view.gpu_count)}${machine ? `, use ${formatPercent(view.gpu_utilization)}` : ""}`,
+    ],
+    ["Region", view.region ?? "any"],
+    ["Machine", machine && machineWords(machine, now)],
+    ["Connect", machine?.ssh ?? null],
+    [
+      "Being given back",
+      view.retiring_machines.length > 0
+        ? view.retiring_machines.map((one) => `${machineWords(one, now)}; it still costs`).join("\n")
+        : null,
+    ],
+    ["Costs now", burnWords(view)],
+    ["Paid so far", costWords(view)],
+    ["Last report", view.last_report_at && time(view.last_report_at)],
+    ["Last activity", view.last_activity && time(view.last_activity)],
+    [
+      "Snapshot",
+      snapshot
+        ? `${snapshot.snapshot_id}, ${sizes(snapshot)}, ${snapshot.proved_at ? `proved ${time(snapshot.proved_at)}` : "not proved"}`
+        : "none yet",
+    ],
+    ["Rule", configSentence(view.auto_hibernation)],
+    ["Created", time(view.created_at)],
+    ["It can", view.actions.join(", ")],
+  ]);
+}
+
+function machineWords(machine: NonNullable<InstanceView["machine"]>, now: number): string {
+  const number = machine.vast_instance_id === null ? "asked for, not confirmed" : `vast.ai ${machine.vast_instance_id}`;
+  const gpu = machine.gpu_type && formatGpu(machine.gpu_type, machine.gpu_count);
+  const price = machine.micro_usd_per_hour === null ? "price unknown" : formatRate(machine.micro_usd_per_hour);
+  return [number, gpu, price, `rented ${formatAge(machine.rented_at, now)}`, machine.adopted ? "adopted" : null]
+    .filter(Boolean)
+    .join(", ");
+}
+
+function sizes(snapshot: SnapshotView): string {
+  return `${formatBytes(snapshot.plain_bytes)}, stored in ${formatBytes(snapshot.stored_bytes)}`;
+}
+
+/** What costs money stands first, with its sum. */
+export function showList(output: Output, instances: InstanceSummary[], now: number): string {
+  if (instances.length === 0) {
+    return [
+      "No instances yet.",
+      '  Rent a machine:           soneca instance create --gpu "RTX 4090" --wait',
+      "  Manage one of vast.ai's:  soneca instance adopt VAST_ID",
+    ].join("\n");
+  }
+  const sorted = [...instances].sort(
+    (a, b) => Number(isPaid(b)) - Number(isPaid(a)) || a.name.localeCompare(b.name) || a.id.localeCompare(b.id),
+  );
+  const table = formatTable(
+    ["ID", "NAME", "STATUS", "GPU", "REGION", "USE", "COST", "ACTIVE"],
+    sorted.map((one) => [
+      one.id,
+      one.name,
+      output.status(one.status, summaryPhrase(one, now)),
+      one.gpu_type ?? "any",
+      one.region ?? "any",
+      isPaid(one) ? formatPercent(one.gpu_utilization) : "-",
+      isPaid(one) ? (one.micro_usd_per_hour === null ? "unknown" : formatRate(one.micro_usd_per_hour)) : "-",
+      formatAge(one.last_activity, now),
+    ]),
+    ["USE", "COST"],
+  );
+  const paid = instances.filter(isPaid);
+  const unknown = paid.filter((one) => one.micro_usd_per_hour === null).length;
+  const sum = paid.reduce((total, one) => total + (one.micro_usd_per_hour ?? 0), 0);
+  const doubt = unknown > 0 ? `; the price of ${unknown} is unknown, so not counted` : "";
+  const total = `${paid.length} of ${instances.length} rented now, ${formatRate(sum)}${doubt}.`;
+  return `${table}\n\n${paid.length === 0 ? "Nothing is rented now." : total}`;
+}
+
+function isPaid(one: InstanceSummary): boolean {
+  return one.vast_instance_id !== null || one.micro_usd_per_hour !== null;
+}
+
+export function showConfig(config: AutoHibernation): string {
+  return [
+    formatFacts([
+      ["enabled", String(config.enabled)],
+      ["pause_after_idle_minutes", String(config.pause_after_idle_minutes)],
+      ["delete_after_pause_minutes", String(config.delete_after_pause_minutes)],
+      ["gpu_usage_threshold", `${config.gpu_usage_threshold} %`],
+      ["check_interval_seconds", String(config.check_interval_seconds)],
+      ["wake_method", config.wake_method],
+      ["schedule", scheduleWords(config)],
+    ]),
+    "",
+    configSentence(config),
+  ].join("\n");
+}
+
+export function showEvent(output: Output, event: EventView, now: number): string {
+  const time = formatTime(event.timestamp, now, { seconds: true });
+  const words = eventPhrase(event);
+  const isBad = /failed|lost|damaged|unreachable/.test(event.event_type);
+  return `${String(event.seq).padStart(5)}  ${time}  ${actorWords(event.actor).padEnd(9)}  ${isBad ? output.style("red", words) : words}`;
+}
+
+export function showSnapshots(snapshots: SnapshotView[], now: number): string {
+  if (snapshots.length === 0) return "No snapshots yet. The first one is taken when it goes to sleep.";
+  return formatTable(
+    ["SNAPSHOT", "CREATED", "AGE", "SIZE", "STORED", "ENTRIES", "PARTS", "PROVED"],
+    snapshots.map((one) => [
+      one.snapshot_id,
+      formatTime(one.created_at, now),
+      formatAge(one.created_at, now),
+      formatBytes(one.plain_bytes),
+      formatBytes(one.stored_bytes),
+      one.entries?.toLocaleString("en-US") ?? "-",
+      one.parts?.toLocaleString("en-US") ?? "-",
+      one.proved_at ? formatTime(one.proved_at, now) : "not noted",
+    ]),
+    ["SIZE", "STORED", "ENTRIES", "PARTS"],
+  );
+}

@@ -1,0 +1,72 @@
+import { describe, expect, test } from "vitest";
+import { defaultAutoHibernation } from "../core/protocol/config.ts";
+import { eventOf, hibernatedView, instanceView } from "./testing/server.ts";
+import { awakeReasons, burnWords, costWords, discardWords, eventPhrase, nextWords, statusPhrase } from "./words.ts";
+
+const now = Date.now();
+const soon = new Date(now + 134_000).toISOString();
+
+test("idle says when it sleeps", () => {
+  const view = instanceView({ status: "idle", awake_because: [], next: { what: "hibernate", at: soon } });
+  expect(statusPhrase(view, now)).toBe("Idle, hibernates in 2:14");
+  expect(awakeReasons(view, now)?.[0]).toMatch(/^Nothing keeps it awake\. It sleeps at /);
+  expect(nextWords({ ...view, next: { what: "hibernate", at: new Date(now - 5).toISOString() } }, now)).toContain(
+    "any moment now",
+  );
+});
+
+test("silence says for how long", () => {
+  const view = instanceView({ status: "unreachable", last_report_at: new Date(now - 250_000).toISOString() });
+  expect(statusPhrase(view, now)).toBe("No contact for 4 min");
+});
+
+test("why it is awake", () => {
+  expect(awakeReasons(instanceView(), now)).toEqual(["GPU 0 at 37 %, the threshold is 5 %"]);
+  const off = instanceView({ auto_hibernation: { ...defaultAutoHibernation, enabled: false } });
+  expect(awakeReasons(off, now)?.[0]).toContain("off");
+  const newer = { signal: "disk", code: "disk_busy", value: null, threshold: null, detail: "sda" };
+  expect(awakeReasons(instanceView({ awake_because: [newer] }), now)).toEqual(["disk disk_busy sda"]);
+  expect(awakeReasons(hibernatedView(), now)).toBeNull();
+});
+
+test("what it costs now counts machines on their way out, each once", () => {
+  const view = instanceView();
+  expect(burnWords(view)).toBe("US$ 0.42/h");
+  expect(burnWords({ ...view, retiring_machines: [view.machine!] })).toBe("US$ 0.42/h");
+  expect(burnWords({ ...view, retiring_machines: [{ ...view.machine!, epoch: 2 }] })).toBe("US$ 0.84/h");
+  expect(burnWords({ ...view, machine: { ...view.machine!, micro_usd_per_hour: null } })).toBe("price unknown");
+  expect(burnWords(hibernatedView())).toContain("nothing is rented");
+});
+
+test("an unknown price is named, not guessed", () => {
+  const view = instanceView({ cost: { paid_micro_usd: 10_000, paid_seconds: 60, unknown_price_seconds: 120 } });
+  expect(costWords(view)).toBe("US$ 0.01 for 1 min of rented time\nplus 2 min at an unknown price, so not counted");
+});
+
+describe("a discard says first", () => {
+  test("that the whole workspace goes when there is no snapshot", () => {
+    const { lost, kept } = discardWords(instanceView(), now);
+    expect(lost[0]).toContain("the whole workspace");
+    expect(kept[0]).toBe("Nothing of the workspace.");
+  });
+
+  test("that what came after the snapshot goes", () => {
+    const { lost, kept } = discardWords({ ...instanceView(), snapshot: hibernatedView().snapshot }, Date.now());
+    expect(lost[0]).toContain("since the snapshot of 6 min ago");
+    expect(kept[0]).toContain("i-aaaaaaaaaa@3");
+  });
+
+  test("that a machine that only starts holds nothing, but an adopted one does", () => {
+    const starting = instanceView({ status: "waking", state: "provisioning" });
+    expect(discardWords(starting, now).lost[0]).toContain("Nothing of yours is on it yet");
+    const adopted = { ...starting, machine: { ...starting.machine!, adopted: true } };
+    expect(discardWords(adopted, now).lost[0]).toContain("the whole workspace");
+  });
+});
+
+test("events in words, newer ones by their own name", () => {
+  expect(eventPhrase(eventOf(1, { event_type: "wake_failed", reason: "no_offer", gpu_utilization: null }))).toBe(
+    "Wake failed (no_offer)",
+  );
+  expect(eventPhrase(eventOf(1, { event_type: "moon_rose" }))).toBe("moon rose (GPU 1 %)");
+});

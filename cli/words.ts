@@ -1,0 +1,223 @@
+/** The words of the product: status, reasons, next step, events. Calm, exact, present tense. */
+import type { StatusWord } from "../core/lifecycle/abilities.ts";
+import type { LogType } from "../core/lifecycle/types.ts";
+import type { EventView, InstanceSummary, InstanceView } from "../core/protocol/api.ts";
+import type { AutoHibernation } from "../core/protocol/config.ts";
+import { formatCountdown, formatDuration, formatMoney, formatPercent, formatRate, formatTime } from "./format.ts";
+
+export type Tone = "green" | "amber" | "blue" | "slate" | "red" | "grey";
+
+export const statusTable: Record<StatusWord, { word: string; icon: string; tone: Tone }> = {
+  running: { word: "Running", icon: "▶", tone: "green" },
+  idle: { word: "Idle", icon: "◔", tone: "amber" },
+  hibernating: { word: "Hibernating", icon: "◌", tone: "blue" },
+  hibernated: { word: "Hibernated", icon: "☾", tone: "slate" },
+  waking: { word: "Waking", icon: "◌", tone: "blue" },
+  unreachable: { word: "No contact", icon: "⊘", tone: "amber" },
+  failed: { word: "Needs attention", icon: "▲", tone: "red" },
+  deleted: { word: "Deleted", icon: "▣", tone: "grey" },
+};
+
+/** The status with what belongs to it: the countdown, the silence, what is kept. */
+export function statusPhrase(view: InstanceView, now: number): string {
+  const { word } = statusTable[view.status];
+  switch (view.status) {
+    case "idle":
+      return view.next?.what === "hibernate" ? `${word}, hibernates ${untilWords(view.next.at, now)}` : word;
+    case "unreachable":
+      return view.last_report_at ? `${word} for ${formatDuration(now - Date.parse(view.last_report_at))}` : word;
+    case "deleted":
+      return view.snapshot_id ? `${word}, snapshot kept` : word;
+    case "waking":
+      return view.state === "restoring" ? `${word}, the files are coming back` : word;
+    default:
+      return word;
+  }
+}
+
+export function summaryPhrase(row: InstanceSummary, now: number): string {
+  const { word } = statusTable[row.status];
+  if (row.status === "idle" && row.idle_since) return `${word} for ${formatDuration(now - Date.parse(row.idle_since))}`;
+  if (row.status === "deleted" && row.snapshot_id) return `${word}, snapshot kept`;
+  return word;
+}
+
+function untilWords(iso: string, now: number): string {
+  const ms = Date.parse(iso) - now;
+  return ms <= 0 ? "any moment now" : `in ${formatCountdown(ms)}`;
+}
+
+/** "Why is it still awake?", one line per reason. Null where the question does not arise. */
+export function awakeReasons(view: InstanceView, now: number): string[] | null {
+  if (view.status !== "running" && view.status !== "idle") return null;
+  if (!view.auto_hibernation.enabled) return ["Auto-hibernation is off: it stays awake until you say so."];
+  if (view.awake_because.length > 0) return view.awake_because.map(blockerWords);
+  const sleeps = view.next?.what === "hibernate" ? ` It sleeps at ${formatTime(view.next.at, now)}.` : "";
+  return [`Nothing keeps it awake.${sleeps}`];
+}
+
+function blockerWords(one: InstanceView["awake_because"][number]): string {
+  const what = one.detail ?? "GPU";
+  switch (one.code) {
+    case "gpu_busy":
+      return `${what} at ${formatPercent(one.value)}, the threshold is ${formatPercent(one.threshold)}`;
+    case "gpu_unknown":
+      return `${what} gives no reading, which counts as busy`;
+    case "sensor_failed":
+      return `The GPU cannot be read, which counts as busy${one.detail ? `: ${one.detail}` : ""}`;
+    case "no_samples":
+      return "There are no samples yet, which counts as busy";
+    case "samples_stale":
+      return "The last samples are too old, which counts as busy";
+    default:
+      return [one.signal, one.code, one.detail].filter(Boolean).join(" ");
+  }
+}
+
+export function nextWords(view: InstanceView, now: number): string {
+  if (view.next?.what === "hibernate")
+    return `hibernates ${untilWords(view.next.at, now)}, at ${formatTime(view.next.at, now)}`;
+  if (view.next?.what === "delete")
+    return `becomes deleted ${untilWords(view.next.at, now)}, at ${formatTime(view.next.at, now)}; the snapshot stays`;
+  if (view.status === "hibernated" || view.status === "deleted") return "nothing; it waits to be woken";
+  if (view.status === "failed") return "nothing by itself; see what it can do";
+  if (view.status === "waking") return "running, once it is restored";
+  if (view.status === "hibernating") return "hibernated, once the snapshot is proved and the machine is gone";
+  return "nothing for now";
+}
+
+export function costWords(view: InstanceView): string {
+  const { paid_micro_usd, paid_seconds, unknown_price_seconds } = view.cost;
+  const known = `${formatMoney(paid_micro_usd)} for ${formatDuration(paid_seconds * 1000)} of rented time`;
+  if (unknown_price_seconds <= 0) return known;
+  return `${known}\nplus ${formatDuration(unknown_price_seconds * 1000)} at an unknown price, so not counted`;
+}
+
+/** What it costs at this moment, machines on their way out included. */
+export function burnWords(view: InstanceView): string {
+  const machines = [view.machine, ...view.retiring_machines].filter((one) => one !== null);
+  const rented = [...new Map(machines.map((one) => [one.epoch, one])).values()];
+  if (rented.length === 0) return "US$ 0.00/h: nothing is rented";
+  const known = rented.reduce((sum, one) => sum + (one.micro_usd_per_hour ?? 0), 0);
+  const unknown = rented.filter((one) => one.micro_usd_per_hour === null).length;
+  if (unknown === rented.length) return "price unknown";
+  return unknown === 0 ? formatRate(known) : `${formatRate(known)}, and ${unknown} machine(s) at an unknown price`;
+}
+
+export function configSentence(config: AutoHibernation): string {
+  if (!config.enabled) return "Auto-hibernation is off: it never goes to sleep by itself.";
+  return `After ${minutes(config.pause_after_idle_minutes)} below ${formatPercent(config.gpu_usage_threshold)} GPU it takes a snapshot, proves it and gives the machine back; ${minutes(config.delete_after_pause_minutes)} later it becomes deleted, and its snapshot stays.`;
+}
+
+export function scheduleWords(config: AutoHibernation): string {
+  const { schedule } = config;
+  return schedule ? `${schedule.wake_time}-${schedule.sleep_time} ${schedule.timezone}` : "none";
+}
+
+function minutes(count: number): string {
+  return count >= 1 || count === 0 ? `${Math.round(count * 100) / 100} min` : `${Math.round(count * 60)} s`;
+}
+
+export function actorWords(actor: string): string {
+  if (actor.startsWith("user:")) return "you";
+  return actor === "rule" ? "idle rule" : actor;
+}
+
+const eventWords: Record<LogType, string> = {
+  idle_detected: "Idle",
+  hibernated: "Hibernated; the machine is gone",
+  woke_up: "Awake",
+  deleted: "Deleted",
+  created: "Created",
+  adopted: "Adopted",
+  active_again: "Busy again",
+  hibernate_requested: "Asked to hibernate",
+  hibernate_cancelled: "Sleep called off",
+  snapshot_started: "Snapshot started",
+  snapshot_taken: "Snapshot taken",
+  snapshot_proved: "Snapshot proved",
+  snapshot_failed: "Snapshot failed; the machine is kept",
+  sealed: "Workspace sealed",
+  seal_expired: "Seal expired",
+  destroy_accepted: "The provider accepted to end the machine",
+  destroy_failed: "The machine could not be ended; it is tried again",
+  machine_gone: "The provider says that the machine is gone",
+  machine_lost: "The machine was lost",
+  machine_rented: "Machine rented",
+  machine_up: "Machine up",
+  machine_abandoned: "Machine given up",
+  wake_requested: "Asked to wake",
+  wake_joined: "Asked to wake; one was under way",
+  wake_cancelled: "Wake called off",
+  wake_failed: "Wake failed",
+  restore_started: "Restore started",
+  restore_failed: "Restore failed",
+  restored: "Restored",
+  unreachable: "No contact",
+  reachable: "In contact again",
+  snapshot_verified: "Snapshot checked again",
+  snapshot_damaged: "Snapshot found damaged",
+  discarded: "Discarded by request",
+  failed: "Needs attention",
+  config_changed: "Settings changed",
+  orphan_found: "A machine with our label was found",
+};
+
+export function eventPhrase(event: EventView): string {
+  const words = Object.hasOwn(eventWords, event.event_type)
+    ? eventWords[event.event_type as LogType]
+    : event.event_type.replaceAll("_", " ");
+  const extras = [
+    event.snapshot_id,
+    event.reason,
+    event.gpu_utilization === null ? null : `GPU ${formatPercent(event.gpu_utilization)}`,
+  ].filter(Boolean);
+  return extras.length === 0 ? words : `${words} (${extras.join(", ")})`;
+}
+
+const phaseTable: Record<string, string> = {
+  known: "looks up what is stored already",
+  tree: "reads the folders",
+  read: "reads files",
+  send: "sends parts",
+  sync: "waits for the last parts",
+  confirm: "checks that nothing changed",
+  manifest: "writes the manifest",
+  receive: "receives files",
+  folders: "makes folders",
+  attributes: "sets owners, modes and times",
+  check: "checks every file",
+  compare: "compares with what is there",
+};
+
+const stateTable: Record<string, string> = {
+  provisioning: "rents a machine and waits for it to boot",
+  restoring: "the files are coming back",
+  snapshotting: "takes a snapshot and proves it",
+  destroying: "snapshot proved; gives the machine back",
+};
+
+/** What an instance on its way is doing just now. */
+export function workPhrase(view: InstanceView): string | null {
+  const { progress } = view;
+  if (!progress) return stateTable[view.state] ?? null;
+  return phaseTable[progress.phase] ?? progress.phase;
+}
+
+/** What a discard takes away and what it leaves, before anybody says yes. */
+export function discardWords(view: InstanceView, now: number): { lost: string[]; kept: string[] } {
+  const { machine, snapshot } = view;
+  const lost: string[] = [];
+  const kept: string[] = [];
+  const isFresh = view.state === "provisioning" && machine?.adopted === false;
+  if (!machine) lost.push("No machine is rented; the instance becomes deleted.");
+  else if (isFresh) lost.push(`The machine ${machine.label} that is still starting. Nothing of yours is on it yet.`);
+  else if (snapshot) {
+    const age = formatDuration(now - Date.parse(snapshot.created_at));
+    lost.push(`On the machine ${machine.label}: everything that changed since the snapshot of ${age} ago.`);
+  } else lost.push(`On the machine ${machine.label}: the whole workspace. There is no snapshot of it.`);
+  if (snapshot) kept.push(`Snapshot ${snapshot.snapshot_id} of ${formatTime(snapshot.created_at, now)}.`);
+  else if (machine && !isFresh) kept.push("Nothing of the workspace.");
+  kept.push("The instance, its settings and its events; its state becomes deleted.");
+  return { lost, kept };
+}

@@ -1,0 +1,115 @@
+/** What may go wrong or be wished, as steps that fast-check makes, shrinks and prints as lines. */
+import fc from "fast-check";
+import { World } from "./world.ts";
+
+export interface Step {
+  says: string;
+  afterMs: number;
+  act: (world: World) => void;
+  toString(): string;
+}
+
+function step(says: string, act: (world: World) => void, afterMs: number): Step {
+  return { says, act, afterMs, toString: () => `${says}; ${(afterMs / 1000).toFixed(1)} s` };
+}
+
+const pauses = fc.oneof(
+  { weight: 4, arbitrary: fc.integer({ min: 0, max: 12_000 }) },
+  { weight: 3, arbitrary: fc.integer({ min: 5_000, max: 90_000 }) },
+  { weight: 1, arbitrary: fc.integer({ min: 60_000, max: 900_000 }) },
+);
+
+function set<T extends object>(target: T, change: Partial<T>): void {
+  Object.assign(target, change);
+}
+
+function more<K extends string>(counters: Record<K, number>, name: K): void {
+  counters[name] += 1;
+}
+
+const seconds = (min: number, max: number) => fc.integer({ min, max }).map((s) => s * 1000);
+
+function plain(says: string, act: (world: World) => void) {
+  return fc.constant({ says, act });
+}
+
+function timed(says: string, ms: fc.Arbitrary<number>, act: (world: World, ms: number) => void) {
+  return ms.map((value) => ({ says: `${says} ${value / 1000} s`, act: (world: World) => act(world, value) }));
+}
+
+const wishes = [
+  plain("wake", (w) => w.wake()),
+  plain("hibernate", (w) => w.hibernate()),
+  plain("hibernate", (w) => w.hibernate()),
+  plain("wake", (w) => w.wake()),
+  plain("discard", (w) => w.discard()),
+  plain("rule off", (w) => w.configure({ enabled: false })),
+  plain("rule on", (w) => w.configure({ enabled: true })),
+  timed("delete delay", seconds(0, 600), (w, ms) => w.configure({ delete_after_pause_minutes: ms / 60_000 })),
+];
+
+const work = [
+  plain("busy", (w) => w.busy(true)),
+  plain("idle", (w) => w.busy(false)),
+  plain("idle", (w) => w.busy(false)),
+  plain("writing", (w) => w.writing(true)),
+  plain("writing", (w) => w.writing(true)),
+  plain("no writing", (w) => w.writing(false)),
+  plain("agent restarts", (w) => w.restartAgents()),
+  plain("machine vanishes", (w) => w.vanish()),
+];
+
+const provider = [
+  plain("rent: refused", (w) => more(w.provider.trouble, "rentFails")),
+  plain("rent: answer lost", (w) => more(w.provider.trouble, "rentLost")),
+  plain("rent: never boots", (w) => more(w.provider.trouble, "rentsNeverBoot")),
+  timed("list lags", seconds(0, 50), (w, ms) => set(w.provider.trouble, { listLagMs: ms })),
+  timed("provider is down for", seconds(1, 200), (w, ms) => set(w.provider.trouble, { failsUntil: w.now + ms })),
+  plain("destroy: refused", (w) => more(w.provider.trouble, "destroyFails")),
+  plain("destroy: answer lost", (w) => more(w.provider.trouble, "destroyLost")),
+  timed("destroy lags", seconds(0, 60), (w, ms) => set(w.provider.trouble, { destroyLagMs: ms })),
+  plain("provider says gone, falsely", (w) => more(w.provider.trouble, "saysGone")),
+];
+
+const net = [
+  timed("net is down for", seconds(1, 400), (w, ms) => set(w.net, { downUntil: w.now + ms })),
+  fc
+    .integer({ min: 1, max: 4 })
+    .map((n) => ({ says: `${n} beats lost`, act: (w: World) => set(w.net, { beatsLost: n }) })),
+  fc
+    .integer({ min: 1, max: 4 })
+    .map((n) => ({ says: `${n} answers lost`, act: (w: World) => set(w.net, { answersLost: n }) })),
+  timed("next beat is late by", seconds(1, 4), (w, ms) => set(w.net, { delayMs: ms })),
+  timed("next call takes", seconds(1, 8), (w, ms) => set(w.net, { slowMs: ms })),
+  plain("cut off after the next call", (w) => more(w.net, "cutOff")),
+  fc.nat(11).map((n) => ({ says: `event -${n} comes again`, act: (w: World) => w.echo(n) })),
+  fc.nat(11).map((n) => ({ says: `event -${n} comes again`, act: (w: World) => w.echo(n) })),
+  timed("store is down for", seconds(1, 60), (w, ms) => set(w.store, { failsUntil: w.now + ms })),
+];
+
+const anything = fc.oneof(
+  { weight: 4, arbitrary: fc.oneof(...wishes) },
+  { weight: 4, arbitrary: fc.oneof(...work) },
+  { weight: 2, arbitrary: fc.oneof(...provider) },
+  { weight: 4, arbitrary: fc.oneof(...net) },
+);
+
+export const stepsArbitrary: fc.Arbitrary<Step[]> = fc.array(
+  fc.tuple(anything, pauses).map(([{ says, act }, afterMs]) => step(says, act, afterMs)),
+  { minLength: 1, maxLength: 40, size: "max" },
+);
+
+/** Plays the steps and rests. Throws at the first broken invariant. */
+export function play(kind: "created" | "adopted", steps: Step[]): World {
+  const world = new World();
+  if (kind === "created") world.create();
+  else world.adopt();
+  for (const one of steps) {
+    world.tell(one.says);
+    one.act(world);
+    world.run(one.afterMs);
+  }
+  world.tell("rest");
+  world.rest();
+  return world;
+}

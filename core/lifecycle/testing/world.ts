@@ -1,0 +1,416 @@
+/**
+ * A whole small world around `transition`, on a clock of its own: provider, agents, store, outbox, alarm, reconcile.
+ * Effects run as the shell runs them (worker/instance): at least once, one event each, `mayEnd` asked before the call.
+ * After every step the invariants are checked; a broken one throws with the story so far.
+ */
+
+import type { AutoHibernation } from "../../protocol/config.ts";
+import { actionsFor, judgeWake } from "../abilities.ts";
+import { adoptInstance, createInstance } from "../birth.ts";
+import { commandsFor } from "../commands.ts";
+import { nextDeadline } from "../deadlines.ts";
+import { currentMachine } from "../machines.ts";
+import { mayEnd, transition } from "../transition.ts";
+import { type Actor, defaultTimings, type Effect, type LifecycleEvent, type Outcome, type State } from "../types.ts";
+import { type FakeAgent, type FakeStore, obey, refKey, restartAgent, runAgent, sealReport, write } from "./agent.ts";
+import { birth, user } from "./fixtures.ts";
+import { brokenDestroy, brokenRest, brokenState, brokenStep, deepFreeze } from "./invariants.ts";
+import { type FakeMachine, FakeProvider, factsOf, isAlive, takeOne } from "./provider.ts";
+
+type WorldEffect = Exclude<Effect, { kind: "log" | "charge" }>;
+export const timings = defaultTimings;
+const startAt = 1_800_000_000_000;
+
+export class World {
+  now = startAt;
+  state!: State;
+  readonly provider = new FakeProvider();
+  readonly store: FakeStore = { manifests: new Map(), proved: new Set(), failsUntil: 0, damaged: false };
+  readonly net = { downUntil: 0, beatsLost: 0, answersLost: 0, delayMs: 0, slowMs: 0, cutOff: 0 };
+  readonly logs: { at: number; type: string; params: Record<string, unknown> }[] = [];
+  readonly effects: Effect[] = [];
+  readonly story: string[] = [];
+  readonly discarded = new Set<number>();
+  /** Machines that the state was told of while the provider had them: those it must have charged for. */
+  readonly #told = new Set<number>();
+  readonly #lies = new Set<number>();
+  readonly #echoes: { at: number; event: LifecycleEvent }[] = [];
+  readonly #timers: { at: number; run: () => void }[] = [];
+  #content = 0;
+  #basis = "";
+  #wakeWanted = false;
+  #writing = false;
+  #idleTicks = 0;
+
+  constructor() {
+    this.provider.onDestroy = (machine) => {
+      runAgent(machine.agent, this.now);
+      this.#check(brokenDestroy(machine, this.#basis, this.store, this.discarded));
+    };
+    this.#every(60_000, () => this.#reconcile());
+  }
+
+  // ---- births and people -------------------------------------------------------------------------------------------
+
+  create(config: Partial<AutoHibernation> = {}): this {
+    this.#take(createInstance(birth(config), { now: this.now, timings }), "create");
+    return this;
+  }
+
+  adopt(config: Partial<AutoHibernation> = {}, options: { neverBoots?: boolean } = {}): this {
+    if (options.neverBoots) this.provider.trouble.rentsNeverBoot = 1;
+    const machine = this.provider.create(1, "somebody-else", this.now);
+    machine.agent.inUse = true;
+    machine.agent.content = ++this.#content;
+    this.#scheduleBeat(machine, machine.bootAt);
+    this.#told.add(1);
+    this.#take(adoptInstance(birth(config), factsOf(machine), this.now, { now: this.now, timings }), "adopt");
+    return this;
+  }
+
+  /** As the API does it: what is not allowed now is refused. */
+  wake(): this {
+    const kind = judgeWake(this.state, this.now, timings).kind;
+    if (kind !== "limited") {
+      this.#wakeWanted = true;
+      this.apply({ type: "wake", wake: { actor: user, gpuType: null, region: null, askedAt: this.now } });
+    }
+    return this;
+  }
+
+  hibernate(): this {
+    if (!actionsFor(this.state).includes("hibernate") && !("wakeAfter" in this.state.now)) return this;
+    this.#wakeWanted = false;
+    this.apply({ type: "hibernate", actor: user });
+    return this;
+  }
+
+  discard(): this {
+    if (!actionsFor(this.state).includes("discard")) return this;
+    const machine = currentMachine(this.state);
+    if (machine) this.discarded.add(machine.epoch);
+    this.#wakeWanted = false;
+    this.apply({ type: "discard", actor: user });
+    return this;
+  }
+
+  configure(change: Partial<AutoHibernation>): this {
+    this.apply({ type: "configure", actor: user as Actor, config: { ...this.state.config, ...change } });
+    return this;
+  }
+
+  // ---- what happens on the machines ----------------------------------------------------------------------------------
+
+  get agent(): FakeAgent | null {
+    return this.#alive().at(-1)?.agent ?? null;
+  }
+
+  busy(isBusy: boolean): void {
+    for (const { agent } of this.#alive()) agent.busy = isBusy;
+  }
+
+  writing(isWriting: boolean): void {
+    if (isWriting && !this.#writing) this.#at(this.now + 1_000, () => this.#write());
+    this.#writing = isWriting;
+  }
+
+  restartAgents(): void {
+    for (const { agent } of this.#alive()) restartAgent(agent, this.now);
+  }
+
+  vanish(): void {
+    for (const machine of this.#alive()) this.provider.vanish(machine, this.now);
+  }
+
+  /** An event that was delivered some time ago comes once more. A beat is on its way for a few seconds at most. */
+  echo(back: number): void {
+    const one = this.#echoes.at(-1 - (back % 12));
+    if (one && (one.event.type !== "beat" || this.now - one.at < 4_000)) this.apply(one.event, "again ");
+  }
+
+  // ---- time ------------------------------------------------------------------------------------------------------------
+
+  run(ms: number): void {
+    const end = this.now + ms;
+    for (;;) {
+      const alarm = this.state ? nextDeadline(this.state, timings) : null;
+      const timer = this.#timers[0]?.at ?? Number.POSITIVE_INFINITY;
+      const next = Math.min(alarm ?? Number.POSITIVE_INFINITY, timer);
+      if (next > end) break;
+      const isAlarm = alarm !== null && alarm <= timer;
+      this.#idleTicks = isAlarm && next <= this.now ? this.#idleTicks + 1 : 0;
+      if (this.#idleTicks > 10) this.#check(`I2: the alarm of ${this.state.now.status} never moves`);
+      this.now = Math.max(this.now, next);
+      if (isAlarm) this.apply({ type: "tick" });
+      else this.#timers.shift()!.run();
+    }
+    this.now = Math.max(this.now, end);
+  }
+
+  /** All troubles end, everybody stops working, and much time passes. Then nothing may hang (I2, I4, I5, I11). */
+  rest(): void {
+    this.provider.calm();
+    Object.assign(this.net, { downUntil: 0, beatsLost: 0, answersLost: 0, delayMs: 0, slowMs: 0, cutOff: 0 });
+    this.store.failsUntil = 0;
+    this.busy(false);
+    this.writing(false);
+    this.run(100 * 60_000);
+    const charges = this.effects.filter((one) => one.kind === "charge");
+    const told = new Set([...this.#told].filter((epoch) => !this.#lies.has(epoch)));
+    this.#check(brokenRest(this.state, this.provider.machines, told, charges, this.now));
+    if (this.#wakeWanted) this.#check(`I4: a wake was lost; the instance is ${this.state.now.status}`);
+  }
+
+  // ---- the shell -------------------------------------------------------------------------------------------------------
+
+  apply(event: LifecycleEvent, how = ""): void {
+    const before = this.state;
+    const outcome = transition(before, deepFreeze(event), { now: this.now, timings });
+    if (event.type === "rented" || event.type === "seen") this.#tellOf(event.epoch);
+    const isAsked = ["tick", "wake", "hibernate", "discard", "configure"].includes(event.type);
+    if (!isAsked && how === "") this.#echoes.push({ at: this.now, event });
+    this.#take(outcome, how + line(event));
+    this.#check(brokenStep(before, event, outcome.state, outcome.effects));
+    const { status } = outcome.state.now;
+    // It is awake and heard: the wake is answered, even if this very beat lets the idle rule begin a new sleep.
+    const wasRunning = before.now.status === "running" || status === "running";
+    if (
+      (event.type === "beat" && wasRunning && event.epoch === currentMachine(this.state)?.epoch) ||
+      status === "failed"
+    ) {
+      this.#wakeWanted = false;
+    }
+  }
+
+  #tellOf(epoch: number): void {
+    if (this.provider.paid(this.now).some((one) => one.epoch === epoch)) this.#told.add(epoch);
+  }
+
+  #take(outcome: Outcome, what: string): void {
+    this.state = deepFreeze(outcome.state);
+    if (!/^(tick|beat)/.test(what) || outcome.effects.length > 0) this.#tell(`${what} -> ${wordsOf(outcome)}`);
+    for (const effect of outcome.effects) {
+      this.effects.push(effect);
+      if (effect.kind === "log") {
+        this.logs.push({ at: this.now, type: effect.type, params: effect.params });
+        if (effect.type === "wake_failed" || effect.type === "wake_cancelled") this.#wakeWanted = false;
+      } else if (effect.kind !== "charge") {
+        this.#at(this.now + 50, () => this.#carryOut(effect, false));
+      }
+    }
+    this.#check(brokenState(this.state, timings));
+  }
+
+  #carryOut(effect: WorldEffect, wasCutOff: boolean): void {
+    if (effect.kind === "end" && !this.#mayEnd(effect)) {
+      this.apply({ type: "tick" });
+      return;
+    }
+    const latencyMs = 100 + this.net.slowMs;
+    this.net.slowMs = 0;
+    this.#at(this.now + latencyMs, () => {
+      const event = this.#outcomeOf(effect, wasCutOff);
+      if (!event) return;
+      if (takeOne(this.net, "cutOff")) this.#at(this.now + 5_000, () => this.#carryOut(effect, true));
+      else this.apply(event);
+    });
+  }
+
+  #mayEnd(effect: Extract<WorldEffect, { kind: "end" }>): boolean {
+    if (effect.providerId === null) return true;
+    const one = this.state.retiring.find((retiring) => retiring.machine.epoch === effect.epoch);
+    return one !== undefined && mayEnd(this.state, one, this.now);
+  }
+
+  #outcomeOf(effect: WorldEffect, wasCutOff: boolean): LifecycleEvent | null {
+    switch (effect.kind) {
+      case "rent":
+        return this.#rent(effect, wasCutOff);
+      case "look":
+        return this.#look(effect);
+      case "end":
+        return this.#end(effect);
+      case "prove": {
+        const { ref } = effect;
+        if (this.now < this.store.failsUntil)
+          return { type: "proofFailed", ref, retryable: true, message: "no answer" };
+        const found = this.store.manifests.get(`${ref.epoch}.${ref.seq}`);
+        const isWhole = found?.ref.digest === ref.digest && !this.store.damaged;
+        if (!isWhole) return { type: "proofFailed", ref, retryable: false, message: "a part is missing" };
+        this.store.proved.add(refKey(ref));
+        return { type: "proved", ref };
+      }
+    }
+  }
+
+  #rent({ epoch, label }: Extract<WorldEffect, { kind: "rent" }>, wasCutOff: boolean): LifecycleEvent | null {
+    const phase = this.state.now;
+    const isWanted = phase.status === "provisioning" && phase.machine.epoch === epoch && phase.step === "renting";
+    if (!isWanted && !wasCutOff) return null;
+    if (!this.provider.answers(this.now)) return { type: "rentUnknown", epoch };
+    const found = this.provider.byLabel(label, this.now);
+    if (found) return { type: "rented", epoch, facts: factsOf(found) };
+    if (wasCutOff) return { type: "rentUnknown", epoch };
+    if (takeOne(this.provider.trouble, "rentFails")) {
+      return { type: "rentFailed", epoch, code: "offer_gone", message: "taken", tryNext: true, machineId: 9 };
+    }
+    const machine = this.provider.create(epoch, label, this.now);
+    this.#scheduleBeat(machine, machine.bootAt);
+    if (takeOne(this.provider.trouble, "rentLost")) return { type: "rentUnknown", epoch };
+    return { type: "rented", epoch, facts: factsOf(machine) };
+  }
+
+  #look({ epoch, label, providerId }: { epoch: number; label: string; providerId: number | null }): LifecycleEvent {
+    if (!this.provider.answers(this.now)) return { type: "lookFailed", epoch, message: "no answer" };
+    const listed = this.provider.listed(this.now);
+    const machine = listed.find((one) => (providerId === null ? one.label === label : one.providerId === providerId));
+    if (machine && providerId !== null && takeOne(this.provider.trouble, "saysGone")) return this.#lie(epoch);
+    if (machine) {
+      const phase = machine.bootAt !== null && machine.bootAt <= this.now ? "running" : "loading";
+      return { type: "seen", epoch, facts: factsOf(machine), phase, fatal: null, message: null };
+    }
+    if (providerId === null) return { type: "notFound", epoch };
+    const known = this.provider.byId(providerId);
+    if (known && this.now < known.listedAt) return { type: "lookFailed", epoch, message: "not listed yet" };
+    return { type: "gone", epoch, at: known?.endedAt ?? this.now };
+  }
+
+  #end(effect: Extract<WorldEffect, { kind: "end" }>): LifecycleEvent {
+    const { epoch, providerId } = effect;
+    const machine = providerId === null ? undefined : this.provider.byId(providerId);
+    if (!machine || machine.stoppedAt !== null) return this.#look(effect);
+    if (!this.provider.answers(this.now)) return { type: "endTried", epoch, accepted: false, message: "no answer" };
+    if (takeOne(this.provider.trouble, "saysGone")) return this.#lie(epoch);
+    this.#basis = effect.basis.kind;
+    const answer = this.provider.destroy(machine, this.now);
+    if (answer === "lost") return { type: "endTried", epoch, accepted: false, message: "timeout" };
+    return { type: "endTried", epoch, accepted: answer === "accepted", message: null };
+  }
+
+  #lie(epoch: number): LifecycleEvent {
+    // Its bill ends at another moment than was said: no charge of it can be right.
+    this.#lies.add(epoch);
+    return { type: "gone", epoch, at: this.now };
+  }
+
+  #reconcile(): void {
+    if (!this.state || !this.provider.answers(this.now)) return;
+    for (const machine of this.provider.listed(this.now)) {
+      const event = this.#look({ epoch: machine.epoch, label: machine.label, providerId: null });
+      // A rental may be under way: what is young is left alone.
+      if (event.type === "seen" && this.now - machine.createdAt > 30_000) this.apply(event);
+    }
+    const machine = currentMachine(this.state);
+    if (machine?.facts && this.state.now.status === "failed") {
+      this.apply(this.#look({ ...machine, providerId: machine.facts.providerId }));
+    }
+  }
+
+  // ---- heartbeats --------------------------------------------------------------------------------------------------------
+
+  #scheduleBeat(machine: FakeMachine, at: number | null): void {
+    if (at !== null) this.#at(at, () => this.#beat(machine));
+  }
+
+  #beat(machine: FakeMachine): void {
+    if (!isAlive(machine)) return;
+    const { agent } = machine;
+    const { now, net } = this;
+    runAgent(agent, now);
+    this.#scheduleBeat(machine, now + (this.state.now.status === "running" ? 10_000 : 5_000));
+    if (now < agent.silentUntil || now < net.downUntil || takeOne(net, "beatsLost")) return;
+    agent.quietSince = agent.busy ? null : (agent.quietSince ?? now);
+    const event: LifecycleEvent = {
+      type: "beat",
+      epoch: machine.epoch,
+      verdict: this.#verdict(agent),
+      results: structuredClone(agent.results),
+      seal: sealReport(agent, now),
+      progressed: agent.job !== null,
+    };
+    const delayMs = net.delayMs;
+    net.delayMs = 0;
+    this.#at(now + 100 + delayMs, () => this.#hear(machine, event));
+  }
+
+  #hear(machine: FakeMachine, event: Extract<LifecycleEvent, { type: "beat" }>): void {
+    const phase = this.state.now;
+    const speaking = phase.status === "destroying" ? phase.epoch : currentMachine(this.state)?.epoch;
+    if (speaking !== event.epoch) return;
+    this.apply(event);
+    if (this.now < this.net.downUntil || takeOne(this.net, "answersLost")) return;
+    const commands = commandsFor(this.state, event.epoch, timings);
+    const { status } = this.state.now;
+    const kept = event.results.map((one) => one.commandId);
+    this.#at(this.now + 50, () => {
+      if (!isAlive(machine)) return;
+      runAgent(machine.agent, this.now);
+      obey(machine.agent, status, commands, kept, this.store, this.now);
+    });
+  }
+
+  #verdict(agent: FakeAgent): Extract<LifecycleEvent, { type: "beat" }>["verdict"] {
+    if (agent.quietSince === null) {
+      return {
+        kind: "busy",
+        blockers: [{ signal: "gpu", code: "gpu_busy", value: 80, threshold: 5, detail: "GPU 0" }],
+      };
+    }
+    const ripe = this.now - agent.quietSince >= this.state.config.pause_after_idle_minutes * 60_000;
+    return { kind: "quiet", since: agent.quietSince, ripe };
+  }
+
+  #write(): void {
+    for (const { agent } of this.#alive()) {
+      runAgent(agent, this.now);
+      write(agent, () => ++this.#content);
+    }
+    if (this.#writing) this.#at(this.now + 1_000, () => this.#write());
+  }
+
+  // ---- small things --------------------------------------------------------------------------------------------------------
+
+  #alive(): FakeMachine[] {
+    return this.provider.machines.filter((one) => isAlive(one) && one.bootAt !== null && one.bootAt <= this.now);
+  }
+
+  #at(at: number, run: () => void): void {
+    const index = this.#timers.findIndex((one) => one.at > at);
+    this.#timers.splice(index < 0 ? this.#timers.length : index, 0, { at, run });
+  }
+
+  #every(ms: number, run: () => void): void {
+    this.#at(this.now + ms, () => {
+      run();
+      this.#every(ms, run);
+    });
+  }
+
+  tell(text: string): void {
+    this.#tell(`* ${text}`);
+  }
+
+  #tell(text: string): void {
+    this.story.push(`${((this.now - startAt) / 1000).toFixed(1).padStart(8)} s  ${text}`);
+  }
+
+  #check(broken: string | null): void {
+    if (broken) throw new Error(`${broken}\n${this.story.slice(-60).join("\n")}`);
+  }
+}
+
+function line(event: LifecycleEvent): string {
+  const { type } = event;
+  if (type === "beat")
+    return `beat ${event.epoch} ${event.verdict.kind}${event.seal ? ` seal=${event.seal.snapshot.seq}` : ""}`;
+  return "epoch" in event ? `${type} ${event.epoch}${type === "endTried" ? ` ${event.accepted}` : ""}` : type;
+}
+
+function wordsOf(outcome: Outcome): string {
+  const phase = outcome.state.now;
+  const step = "step" in phase ? `/${phase.step}` : "";
+  return [
+    `${phase.status}${step}`,
+    ...outcome.effects.map((one) => (one.kind === "log" ? one.type : `<${one.kind}>`)),
+  ].join(" ");
+}
