@@ -16,7 +16,6 @@ const common: BuildOptions = {
   format: "esm",
   legalComments: "none",
   logLevel: "warning",
-  loader: { ".node": "binary" },
 };
 
 /** Writes dist/soneca-agent.mjs, dist/soneca.mjs and dist/public, the files that the worker serves. */
@@ -74,9 +73,14 @@ const nativeAddons: Plugin = {
   setup(builder) {
     builder.onResolve({ filter: /^soneca:/ }, ({ path }) => {
       const addon = join(root, "node_modules/@koromix", path.slice("soneca:".length), "linux_x64/koffi.node");
-      if (existsSync(addon)) return { path: addon };
+      if (existsSync(addon)) return { path: addon, namespace: "addon" };
       const text = `${addon} is not installed: this agent keeps no extended attributes. Run: npm install --no-save --os=linux --cpu=x64 koffi`;
       return { path, external: true, warnings: [{ text }] };
+    });
+    // As a module of its own: esbuild's binary loader makes CommonJS, whose import copies every byte as a property.
+    builder.onLoad({ filter: /.*/, namespace: "addon" }, ({ path }) => {
+      const base64 = readFileSync(path).toString("base64");
+      return { contents: `export default Buffer.from("${base64}", "base64");`, loader: "js" };
     });
   },
 };
