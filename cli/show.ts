@@ -31,7 +31,10 @@ export function showInstance(output: Output, view: InstanceView, now: number): s
   const reasons = awakeReasons(view, now);
   return formatFacts([
     ["Instance", `${output.strong(view.name)}${view.name === view.id ? "" : `  ${view.id}`}`],
-    ["Status", `${output.status(view.status, statusPhrase(view, now))}, since ${time(view.state_since)}`],
+    [
+      "Status",
+      `${output.status(view.status, statusPhrase(view, now))}, since ${time(view.idle_since ?? view.state_since)}`,
+    ],
     ["Trouble", trouble && `${output.style("red", trouble.message)} (${trouble.code}, ${time(trouble.at)})`],
     ["Kept", trouble?.kept ?? null],
     ["Awake because", reasons?.join("\n") ?? null],

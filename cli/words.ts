@@ -82,6 +82,8 @@ export function nextWords(view: InstanceView, now: number): string {
   if (view.status === "hibernated" || view.status === "deleted") return "nothing; it waits to be woken";
   if (view.status === "failed") return "nothing by itself; see what it can do";
   if (view.status === "waking") return "running, once it is restored";
+  // A discard passes through here too: no word of a snapshot.
+  if (view.state === "destroying") return "asleep or deleted, once the provider says that the machine is gone";
   if (view.status === "hibernating") return "hibernated, once the snapshot is proved and the machine is gone";
   return "nothing for now";
 }
@@ -147,7 +149,7 @@ const eventWords: Record<LogType, string> = {
   machine_up: "Machine up",
   machine_abandoned: "Machine given up",
   wake_requested: "Asked to wake",
-  wake_joined: "Asked to wake; one was under way",
+  wake_joined: "Asked to wake; it was awake or on its way",
   wake_cancelled: "Wake called off",
   wake_failed: "Wake failed",
   restore_started: "Restore started",
@@ -163,6 +165,9 @@ const eventWords: Record<LogType, string> = {
   orphan_found: "A machine with our label was found",
 };
 
+/** Where the utilisation is the reason; elsewhere it is noise. */
+const saysGpu = new Set<string>(["idle_detected", "active_again", "snapshot_started"] satisfies LogType[]);
+
 export function eventPhrase(event: EventView): string {
   const words = Object.hasOwn(eventWords, event.event_type)
     ? eventWords[event.event_type as LogType]
@@ -170,7 +175,9 @@ export function eventPhrase(event: EventView): string {
   const extras = [
     event.snapshot_id,
     event.reason,
-    event.gpu_utilization === null ? null : `GPU ${formatPercent(event.gpu_utilization)}`,
+    saysGpu.has(event.event_type) && event.gpu_utilization !== null
+      ? `GPU ${formatPercent(event.gpu_utilization)}`
+      : null,
   ].filter(Boolean);
   return extras.length === 0 ? words : `${words} (${extras.join(", ")})`;
 }
@@ -194,7 +201,7 @@ const stateTable: Record<string, string> = {
   provisioning: "rents a machine and waits for it to boot",
   restoring: "the files are coming back",
   snapshotting: "takes a snapshot and proves it",
-  destroying: "snapshot proved; gives the machine back",
+  destroying: "gives the machine back",
 };
 
 /** What an instance on its way is doing just now. */
