@@ -1,5 +1,14 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -33,8 +42,33 @@ afterEach(() => {
       // It has ended.
     }
   }
+  // Their children too, who may have left the group: all of them name this test's folder.
+  for (let left = processesOf(folder); left.length > 0; left = processesOf(folder)) {
+    for (const pid of left) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {
+        // It has ended.
+      }
+    }
+  }
   rmSync(folder, { recursive: true, force: true });
 });
+
+/** Living processes other than this one with `text` in their arguments or their environment. */
+function processesOf(text: string): number[] {
+  const read = (file: string) => {
+    try {
+      return readFileSync(file, "latin1");
+    } catch {
+      return "";
+    }
+  };
+  return readdirSync("/proc")
+    .map(Number)
+    .filter((pid) => pid > 1 && pid !== process.pid)
+    .filter((pid) => read(`/proc/${pid}/cmdline`).includes(text) || read(`/proc/${pid}/environ`).includes(text));
+}
 
 interface Start {
   env?: Record<string, string>;
