@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { play, type Step, stepsArbitrary } from "./testing/steps.ts";
 
-const runs = Number(process.env.SONECA_FUZZ_RUNS ?? 150);
+const runs = Number(process.env.SONECA_FUZZ_RUNS ?? 500);
 const seed = Number(process.env.SONECA_FUZZ_SEED ?? Date.now() % 2 ** 31);
 
 describe(`fuzz of whole worlds (seed ${seed}, ${runs} runs each)`, () => {

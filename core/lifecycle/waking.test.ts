@@ -1,6 +1,7 @@
 /** Waking, told as stories. */
 import { describe, expect, it } from "vitest";
-import { judgeWake } from "./abilities.ts";
+import { actionsFor, judgeWake } from "./abilities.ts";
+import { restoreCommandId } from "./commands.ts";
 import { scenario, step } from "./testing/scenario.ts";
 import { timings } from "./testing/world.ts";
 
@@ -65,7 +66,39 @@ describe("I4: a wake is never lost", () => {
   });
 });
 
+describe("a wake that is called off", () => {
+  it("in destroying: the machine ends and nothing is rented", () => {
+    const world = scenario().create().until("destroying").wake();
+    expect(actionsFor(world.state)).not.toContain("discard");
+    world.hibernate().until("hibernated");
+    world.run(minute);
+    expect(world.count("rent")).toBe(1);
+  });
+});
+
 describe("the wake ladder", () => {
+  it("I11: after a lost answer a refusal proves nothing: the label decides", () => {
+    const world = scenario();
+    Object.assign(world.provider.trouble, { rentLost: 1, listLagMs: 8_000 });
+    world.create().until(step("checking"));
+    world.apply({ type: "rentFailed", epoch: 1, code: "offer_gone", message: "", tryNext: true, machineId: null });
+    world.until("running");
+    expect(world.state.epoch).toBe(1);
+    expect(world.count("rent")).toBe(1);
+  });
+
+  it("a restored workspace with another digest is restored again, then on another machine", () => {
+    const world = scenario().create().until("hibernated").wake().until("restoring");
+    for (let tries = 1; tries <= 3; tries++) {
+      const result = { commandId: restoreCommandId(2, tries), outcome: "restored", digest: "f".repeat(64) } as const;
+      const verdict = { kind: "quiet", since: world.now, ripe: false } as const;
+      world.apply({ type: "beat", epoch: 2, verdict, results: [result], seal: null, progressed: false });
+      expect(world.state.now.status).toBe(tries < 3 ? "restoring" : "provisioning");
+    }
+    world.until("running");
+    expect(world.state.epoch).toBe(3);
+  });
+
   it("goes back to where it was when no machine is to be had, and says so", () => {
     const world = scenario().create().until("hibernated");
     const { deleteAt } = world.state.now as { deleteAt: number };

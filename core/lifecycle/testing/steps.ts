@@ -87,7 +87,29 @@ const net = [
   timed("store is down for", seconds(1, 60), (w, ms) => set(w.store, { failsUntil: w.now + ms })),
 ];
 
+/** Straight into the narrow places, which single steps seldom reach. */
+const ways = [
+  timed("sleep until sealed, provider down for", seconds(1, 300), (w, ms) => {
+    w.writing(true);
+    w.configure({ enabled: true });
+    w.hibernate();
+    for (let i = 0; i < 120 && w.state.now.status !== "destroying"; i++) {
+      set(w.provider.trouble, { failsUntil: w.now + ms });
+      w.run(500);
+    }
+  }),
+  timed("sealed, and nobody hears the agent for", seconds(1, 300), (w, ms) => {
+    if (w.state.now.status === "destroying") set(w.net, { downUntil: w.now + ms });
+  }),
+  plain("wake while it is destroyed", (w) => void (w.state.now.status === "destroying" && w.wake())),
+  plain("asleep and awake again", (w) => {
+    for (let i = 0; i < 100 && w.state.now.status !== "hibernated"; i++) w.run(2_000);
+    w.wake();
+  }),
+];
+
 const anything = fc.oneof(
+  { weight: 2, arbitrary: fc.oneof(...ways) },
   { weight: 4, arbitrary: fc.oneof(...wishes) },
   { weight: 4, arbitrary: fc.oneof(...work) },
   { weight: 2, arbitrary: fc.oneof(...provider) },
