@@ -105,7 +105,7 @@ type BeatOutcome =
 
 export function createLink(options: LinkOptions): Link {
   const { url, instance, workspace, tokens, monitor, work, log } = options;
-  const { timeoutMs = 10_000, refusedMs = 30_000, maxBackoffMs = 15_000, activeBackoffMs = 3_000 } = options;
+  const { timeoutMs = 5_000, refusedMs = 30_000, maxBackoffMs = 15_000, activeBackoffMs = 3_000 } = options;
   const { random = Math.random } = options;
   const doFetch = options.fetch ?? fetch;
   const bootId = randomBytes(9).toString("base64url");

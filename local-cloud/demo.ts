@@ -4,7 +4,7 @@
  * The whole story, headless: rented, working, quiet, asleep, deleted, woken, identical. Exit status 0 only if all held.
  */
 import { execFile } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, relative, resolve } from "node:path";
 import { parseArgs, promisify } from "node:util";
@@ -155,12 +155,15 @@ function readOptions(): Options {
       console.log(usage);
       process.exit(0);
     }
+    const isFolder = (path: string) => statSync(path).isDirectory();
     const keep = values.keep === undefined ? null : resolve(values.keep);
+    if (keep && existsSync(keep) && !isFolder(keep)) refuse(`${keep} is not a folder`);
     for (const name of ["before", "after"]) {
       const folder = keep && join(keep, name);
       if (folder && existsSync(folder) && readdirSync(folder).length > 0) refuse(`${folder} is not empty`);
     }
     const workspace = values.workspace === undefined ? null : realpathSync(values.workspace);
+    if (workspace && !isFolder(workspace)) refuse(`${workspace} is not a folder`);
     if (workspace && !relative(workspace, realpathSync(tmpdir())).startsWith(".."))
       refuse(`${workspace} holds the folder for temporary files; take one inside it`);
     return { keep, workspace, json: values.json };

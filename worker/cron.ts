@@ -8,8 +8,17 @@ import { seen } from "./instance/effects.ts";
 const overdueGraceMs = 30_000;
 
 export async function runCron(cron: string, env: Env): Promise<void> {
-  await pokeOverdue(env);
-  if (cron.startsWith("*/5")) await reconcile(env);
+  // A read model that does not answer must not keep the bill from being looked at.
+  await orLog("poke_failed", pokeOverdue(env));
+  if (cron.startsWith("*/5")) await orLog("reconcile_failed", reconcile(env));
+}
+
+async function orLog(event: string, work: Promise<void>): Promise<void> {
+  try {
+    await work;
+  } catch (error) {
+    console.error(JSON.stringify({ event, error: String(error).slice(0, 300) }));
+  }
 }
 
 /** An alarm can be lost; a deadline must not be. */

@@ -53,7 +53,7 @@ export class AccountObject extends DurableObject<Env> {
 
   /** All machines of the account; a list younger than maxAgeMs serves. A failure is never an empty list. */
   async listMachines(maxAgeMs: number): Promise<ProviderAnswer<{ machines: RentedMachine[] }>> {
-    const isFresh = () => this.#list !== null && Date.now() - this.#list.at <= maxAgeMs;
+    const isFresh = () => this.#list !== null && Date.now() - this.#list.at < maxAgeMs;
     return this.#call(
       "list",
       async (provider) => {
@@ -89,8 +89,12 @@ export class AccountObject extends DurableObject<Env> {
     });
   }
 
-  destroyMachine(id: number): Promise<ProviderAnswer<{ gone: boolean }>> {
-    return this.#call("destroy", (provider) => this.#changing(provider.destroyMachine(id)));
+  /** `until`: epoch ms after which nothing may be sent any more, however long the call waited; null for no limit. */
+  destroyMachine(id: number, until: number | null): Promise<ProviderAnswer<{ gone: boolean }>> {
+    return this.#call("destroy", (provider) => {
+      const timely = until === null ? provider : this.#createProvider(sendsUntil(until));
+      return this.#changing(timely.destroyMachine(id));
+    });
   }
 
   async #changing<T>(call: Promise<T>): Promise<T> {
@@ -128,9 +132,22 @@ export class AccountObject extends DurableObject<Env> {
   }
 
   #theProvider(): Provider {
-    this.#provider ??= createVastProvider({ baseUrl: this.env.VAST_URL, apiKey: this.env.VAST_API_KEY });
+    this.#provider ??= this.#createProvider();
     return this.#provider;
   }
+
+  #createProvider(send?: typeof fetch): Provider {
+    return createVastProvider({ baseUrl: this.env.VAST_URL, apiKey: this.env.VAST_API_KEY, fetch: send });
+  }
+}
+
+function sendsUntil(until: number): typeof fetch {
+  return async (input, init) => {
+    const leftMs = until - Date.now();
+    if (leftMs <= 0) throw new Error("its time was over before its turn came");
+    const signals = [AbortSignal.timeout(leftMs), ...(init?.signal ? [init.signal] : [])];
+    return fetch(input, { ...init, signal: AbortSignal.any(signals) });
+  };
 }
 
 /** The deployment's one account; a key per user is a later table. */

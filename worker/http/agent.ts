@@ -86,11 +86,16 @@ async function getObject(c: AppContext, key: string): Promise<Response> {
     if (!head) throw new AppError("object_not_found");
     return new Response(null, { headers: { "content-length": String(head.size), "accept-ranges": "bytes" } });
   }
-  const wantsRange = c.req.header("range") !== undefined;
-  const object = await storage(() => bucket.get(key, wantsRange ? { range: c.req.raw.headers } : {}));
+  // Read here: R2 answers a range past the end, given as a header, with the whole object.
+  const wanted = parseRange(c.req.header("range"));
+  const object = await storage(() => bucket.get(key, wanted ? { range: wanted } : {})).catch(async (error) => {
+    // Not every R2 names this fault: a range that begins past the end is no fault of the store.
+    const size = wanted && (await bucket.head(key))?.size;
+    throw size != null && ((wanted as { offset?: number }).offset ?? 0) >= size ? rangeError() : error;
+  });
   if (!object) throw new AppError("object_not_found");
   const headers = new Headers({ "content-type": "application/octet-stream", "accept-ranges": "bytes" });
-  const range = wantsRange ? rangeOf(object) : null;
+  const range = wanted ? rangeOf(object) : null;
   if (!range) {
     headers.set("content-length", String(object.size));
     return new Response(object.body, { headers });
@@ -116,6 +121,16 @@ async function listObjects(c: AppContext): Promise<Response> {
     })),
     cursor: page.truncated ? page.cursor : null,
   });
+}
+
+/** Null for what is not exactly one range of bytes: such a header is ignored and everything is sent (RFC 9110, 14.2). */
+function parseRange(header: string | undefined): R2Range | null {
+  const match = /^bytes=(\d*)-(\d*)$/.exec(header?.trim() ?? "");
+  if (!match) return null;
+  const [, from, to] = match;
+  if (from === "") return to === "" ? null : { suffix: Number(to) };
+  if (to === "") return { offset: Number(from) };
+  return Number(to) < Number(from) ? null : { offset: Number(from), length: Number(to) - Number(from) + 1 };
 }
 
 function rangeOf(object: R2ObjectBody): { offset: number; length: number } | null {
@@ -158,10 +173,13 @@ async function storage<T>(call: () => Promise<T>): Promise<T> {
     return await call();
   } catch (error) {
     if (String(error).includes("(10037)")) throw new AppError("part_hash_mismatch", {}, { cause: error });
-    if (String(error).includes("(10039)"))
-      throw new AppError("invalid_input", { issues: [{ path: "range", message: "outside of the object" }] });
+    if (String(error).includes("(10039)")) throw rangeError();
     throw new AppError("storage_unavailable", { retryAfterMs: 1000 }, { cause: error });
   }
+}
+
+function rangeError(): AppError {
+  return new AppError("invalid_input", { issues: [{ path: "range", message: "outside of the object" }] });
 }
 
 function agentOf(c: AppContext) {

@@ -43,7 +43,11 @@ export function createApp(): App {
   mountInstances(app);
   mountAgent(app);
 
-  app.notFound((c) => answerError(c, new AppError("route_not_found")));
+  app.notFound((c) => {
+    const allowed = methodsOf(app, c.req.path);
+    if (allowed.length === 0) return answerError(c, new AppError("route_not_found"));
+    return answerError(c, new AppError("method_not_allowed"), { allow: allowed.join(", ") });
+  });
   app.onError((error, c) => {
     if (error instanceof AppError) return answerError(c, error);
     console.error(
@@ -54,12 +58,25 @@ export function createApp(): App {
   return app;
 }
 
-function answerError(c: AppContext, error: AppError): Response {
+/** The methods that a path takes; empty for a path that is no route. */
+function methodsOf(app: App, path: string): string[] {
+  const methods = new Set<string>();
+  for (const route of app.routes) {
+    if (route.method === "ALL") continue;
+    const pattern = new RegExp(`^${route.path.replaceAll(/:\w+/g, "[^/]+")}$`);
+    if (pattern.test(path)) methods.add(route.method);
+  }
+  if (methods.has("GET")) methods.add("HEAD");
+  return [...methods].sort();
+}
+
+function answerError(c: AppContext, error: AppError, more: Record<string, string> = {}): Response {
   const requestId = c.get("requestId");
   const headers = new Headers({
     "content-type": "application/json",
     "cache-control": "no-store",
-    "x-request-id": requestId ?? "",
+    ...(requestId ? { "x-request-id": requestId } : {}),
+    ...more,
   });
   const retryAfterMs = error.context.retryAfterMs ?? (error.status === 503 ? 1000 : undefined);
   if (retryAfterMs !== undefined) headers.set("retry-after", String(Math.max(1, Math.ceil(retryAfterMs / 1000))));

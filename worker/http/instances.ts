@@ -145,8 +145,13 @@ async function storedSnapshots(bucket: R2Bucket, instance: InstanceId): Promise<
     cursor = page.truncated ? page.cursor : undefined;
   } while (cursor);
   const newest = keys.sort().reverse().slice(0, 100);
-  const views = await Promise.all(newest.map((key) => snapshotView(bucket, instance, key, key.slice(prefix.length))));
-  return views.filter((view) => view !== null);
+  const views: SnapshotView[] = [];
+  // Few at a time: a manifest may have megabytes, and they are all held at once.
+  for (let i = 0; i < newest.length; i += 4) {
+    const few = newest.slice(i, i + 4).map((key) => snapshotView(bucket, instance, key, key.slice(prefix.length)));
+    views.push(...(await Promise.all(few)).filter((view) => view !== null));
+  }
+  return views;
 }
 
 async function snapshotView(

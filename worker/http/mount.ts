@@ -31,10 +31,7 @@ export function mount<N extends RouteName>(
 
 /** Errors: bad_json, payload_too_large. */
 export async function readJson(c: AppContext, isOptional: boolean): Promise<unknown> {
-  const declared = Number(c.req.header("content-length") ?? "0");
-  if (declared > maxJsonBytes) throw new AppError("payload_too_large", { limit_bytes: maxJsonBytes });
-  const text = await c.req.text();
-  if (text.length > maxJsonBytes) throw new AppError("payload_too_large", { limit_bytes: maxJsonBytes });
+  const text = await readText(c);
   if (text.trim() === "") {
     if (isOptional) return {};
     throw new AppError("bad_json", { detail: "the body is empty" });
@@ -44,6 +41,21 @@ export async function readJson(c: AppContext, isOptional: boolean): Promise<unkn
   } catch {
     throw new AppError("bad_json");
   }
+}
+
+/** Never holds more than the limit, whatever the header says or leaves out. */
+async function readText(c: AppContext): Promise<string> {
+  const tooLarge = () => new AppError("payload_too_large", { limit_bytes: maxJsonBytes });
+  if (Number(c.req.header("content-length") ?? "0") > maxJsonBytes) throw tooLarge();
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytes = 0;
+  for await (const chunk of c.req.raw.body ?? []) {
+    bytes += chunk.byteLength;
+    if (bytes > maxJsonBytes) throw tooLarge();
+    text += decoder.decode(chunk, { stream: true });
+  }
+  return text + decoder.decode();
 }
 
 /** Errors: invalid_input with one issue per field. */

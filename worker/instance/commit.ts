@@ -39,7 +39,7 @@ export function changesMoreThanTheClock(before: State, after: State): boolean {
 
 function withoutClock(state: State): unknown {
   const { now, ...rest } = state;
-  return { ...rest, now: { ...now, lastBeatAt: 0, progressAt: 0, sealedUntil: 0 } };
+  return { ...rest, now: { ...now, lastBeatAt: 0, progressAt: 0 } };
 }
 
 export function actorText(actor: Actor): string {

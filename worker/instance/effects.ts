@@ -3,6 +3,7 @@
  * says what came of it; it decides nothing. Handlers never throw for an outside failure.
  */
 
+import { endCallMs } from "../../core/lifecycle/deadlines.ts";
 import type { Effect, LifecycleEvent, MachineSpec, RentedFacts } from "../../core/lifecycle/types.ts";
 import { onstartScript } from "../../core/protocol/bootstrap.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
@@ -69,7 +70,7 @@ async function rent(effect: Extract<WorldEffect, { kind: "rent" }>, deps: Effect
     return { type: "rentFailed", epoch, code: "no_offer", message: noOffer(spec), tryNext: false, machineId: null };
   }
   const token = await signAgentToken(deps.env.AGENT_JWT_SECRET, deps.instance, epoch, Date.now());
-  const created = await account.createMachine({
+  const request = {
     offerId: offer.id,
     label,
     image: spec.image,
@@ -81,9 +82,12 @@ async function rent(effect: Extract<WorldEffect, { kind: "rent" }>, deps: Effect
       [agentEnv.epoch]: String(epoch),
     },
     onstart: onstartScript(),
-  });
+  };
+  // The account's object may die with the call under way: then the label decides, as after any lost answer.
+  const created = await account.createMachine(request).catch(() => null);
+  if (!created) return { type: "rentUnknown", epoch };
   if (created.ok) return { type: "rented", epoch, facts: factsOfOffer(created.id, offer) };
-  if ("strayId" in created) await account.destroyMachine(created.strayId);
+  if ("strayId" in created) await account.destroyMachine(created.strayId, null);
   return rentFailed(epoch, created, created.code === "offer_gone" ? null : offer.machineId);
 }
 
@@ -112,7 +116,9 @@ async function end(effect: Extract<WorldEffect, { kind: "end" }>, deps: EffectDe
     // Accepted and still there: most providers take some seconds. Asking again does no harm.
   }
   if (!deps.mayEnd(epoch)) return { type: "tick" };
-  const answer = await account.destroyMachine(effect.providerId);
+  // On a proof the destroy has endCallMs and no longer, its wait for its turn included: after that the seal may be off.
+  const isOnSeal = effect.basis.kind === "proof" && deps.acceptedAt(epoch) === null;
+  const answer = await account.destroyMachine(effect.providerId, isOnSeal ? Date.now() + endCallMs : null);
   if (!answer.ok) return { type: "endTried", epoch, accepted: false, message: answer.message };
   if (answer.gone) return { type: "gone", epoch, at: Date.now() };
   return { type: "endTried", epoch, accepted: true, message: null };

@@ -28,24 +28,30 @@ import { agentTokenLifeMs, signAgentToken } from "../tokens.ts";
 import { changesMoreThanTheClock, commitOf } from "./commit.ts";
 import { Outbox } from "./outbox.ts";
 import { takeSamples } from "./samples.ts";
-import { InstanceStore, type Saved } from "./store.ts";
+import { type Commit, InstanceStore, type Samples, type Saved } from "./store.ts";
 import { eventView, type Live, machineOf, viewOf } from "./view.ts";
 
 export type Answer<T> = ({ ok: true } & T) | { ok: false; code: ErrorCode; context?: ErrorContext };
 
 /** An ordinary heartbeat is written once per this many intervals; the agent repeats what is not written yet. */
 const beatsPerSave = 10;
+const alarmAgainMs = 10_000;
 
 export class InstanceObject extends DurableObject<Env> {
   readonly #store: InstanceStore;
   readonly #outbox: Outbox;
   #saved: Saved | null;
+  /** What SQLite holds of the samples: only that may the agent forget. */
+  #kept: Samples | null;
+  #lastReport: { bootId: string | null; sentAt: number } | null = null;
   #live: Live = { verdict: null, gpuUtil: null, lastActivityAt: null, lastBeatAt: null, progress: null };
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#store = new InstanceStore(ctx.storage);
     this.#saved = afterRest(this.#store.load());
+    this.#kept = this.#saved?.samples ?? null;
+    this.#live.lastActivityAt = this.#kept?.lastActivityAt ?? null;
     this.#outbox = new Outbox(env, this.#store, {
       saved: () => this.#saved,
       view: () => this.#view(),
@@ -68,13 +74,13 @@ export class InstanceObject extends DurableObject<Env> {
   async #beBorn(outcome: Outcome): Promise<Answer<{ view: InstanceView }>> {
     if (this.#saved) return { ok: true, view: this.#view() };
     this.#store.createTables();
-    const samples = { ring: [], bootId: null, lastN: -1 };
+    const samples = { epoch: 0, ring: [], bootId: null, lastN: -1, lastActivityAt: null };
     const saved = { state: outcome.state, samples, version: 1, savedAt: Date.now() };
-    this.#store.commit(commitOf(saved, outcome.effects, null));
-    this.#saved = saved;
+    this.#commit(commitOf(saved, outcome.effects, null));
+    // Armed before anything is waited for: nobody else knows of this object yet.
+    this.#wakeUp();
     // The list must show what was just made; a read model that does not answer catches up later.
     await Promise.race([this.#outbox.drain("mirror"), scheduler.wait(3_000)]);
-    this.#wakeUp();
     return { ok: true, view: this.#view() };
   }
 
@@ -100,17 +106,15 @@ export class InstanceObject extends DurableObject<Env> {
   async act(user: UserId, action: "hibernate" | "discard"): Promise<Answer<{ view: InstanceView }>> {
     if (!this.#isOwner(user)) return notFound;
     const { state } = this.#saved!;
-    if (!actionsFor(state).includes(action)) {
-      const isThereAlready =
-        action === "hibernate" && ["snapshotting", "destroying", "hibernated", "deleted"].includes(state.now.status);
-      if (isThereAlready && !wantsWake(state)) return { ok: true, view: this.#view() };
-      if (!isThereAlready) {
-        return {
-          ok: false,
-          code: "action_not_allowed",
-          context: { action, state: state.now.status, actions: actionsFor(state) },
-        };
-      }
+    // On its way or there already: to ask again calls off a wake that waits, or makes a sleep of the rule one's own.
+    const isAsleep =
+      action === "hibernate" && ["snapshotting", "destroying", "hibernated", "deleted"].includes(state.now.status);
+    if (!isAsleep && !actionsFor(state).includes(action)) {
+      return {
+        ok: false,
+        code: "action_not_allowed",
+        context: { action, state: state.now.status, actions: actionsFor(state) },
+      };
     }
     this.#apply({ type: action, actor: { kind: "user", id: user } });
     this.#wakeUp();
@@ -144,18 +148,25 @@ export class InstanceObject extends DurableObject<Env> {
     if (!this.#saved) return notFound;
     if (epoch !== this.#speakingEpoch()) return { ok: false, code: "epoch_fenced", context: { epoch } };
     const now = Date.now();
-    this.#takeReport(report, now);
+    // A report that was overtaken on its way says nothing new; above all its seal may be off by now.
+    if (this.#isOvertaken(report))
+      return { ok: true, answer: await this.#answerFor(epoch, tokenIssuedAt, report, now) };
+    const gpuCount = this.#gpuCount();
+    this.#takeReport(epoch, report, gpuCount, now);
     const { config } = this.#saved.state;
-    const verdict = judgeIdle(this.#saved.samples.ring, config, now);
+    const verdict = judgeIdle(this.#saved.samples.ring, config, now, gpuCount);
+    const lastActivityAt = verdict.kind === "busy" ? now : this.#live.lastActivityAt;
+    this.#saved = { ...this.#saved, samples: { ...this.#saved.samples, lastActivityAt } };
     const progressed =
       report.progress != null && JSON.stringify(report.progress) !== JSON.stringify(this.#live.progress);
     this.#live = {
       verdict,
       gpuUtil: report.gpu_util ?? null,
-      lastActivityAt: verdict.kind === "busy" ? now : this.#live.lastActivityAt,
+      lastActivityAt,
       lastBeatAt: now,
       progress: report.progress ?? null,
     };
+    this.#lastReport = { bootId: report.agent?.bootId ?? null, sentAt: report.sentAt ?? 0 };
     this.#apply({ type: "beat", epoch, verdict, results: report.results ?? [], seal: report.seal ?? null, progressed });
     this.#wakeUp();
     return { ok: true, answer: await this.#answerFor(epoch, tokenIssuedAt, report, now) };
@@ -167,25 +178,36 @@ export class InstanceObject extends DurableObject<Env> {
     return epoch === this.#speakingEpoch() ? { ok: true } : { ok: false, code: "epoch_fenced", context: { epoch } };
   }
 
-  #takeReport(report: StatusReport, now: number): void {
+  #takeReport(epoch: number, report: StatusReport, gpuCount: number | null, now: number): void {
     const saved = this.#saved!;
-    const samples = takeSamples(saved.samples, report, saved.state.config, now);
-    const ring = compactSamples(samples.ring, saved.state.config, now);
+    const { config } = saved.state;
+    const samples = takeSamples(saved.samples, { epoch, gpuCount, report, config, now });
+    const ring = compactSamples(samples.ring, config, now, gpuCount);
     this.#saved = { ...saved, samples: { ...samples, ring } };
   }
 
+  #isOvertaken(report: StatusReport): boolean {
+    const last = this.#lastReport;
+    return last !== null && report.agent?.bootId === last.bootId && (report.sentAt ?? last.sentAt) < last.sentAt;
+  }
+
+  /** How many GPUs the machine was rented with: one that is missing from a report is not idle. */
+  #gpuCount(): number | null {
+    return machineOf(this.#saved!.state)?.facts?.gpuCount ?? null;
+  }
+
   async #answerFor(epoch: number, tokenIssuedAt: number, report: StatusReport, now: number): Promise<StatusAnswer> {
-    const { state, samples, savedAt } = this.#saved!;
+    const { state } = this.#saved!;
     const isOld = now - tokenIssuedAt > agentTokenLifeMs / 2;
     const token = isOld ? await signAgentToken(this.env.AGENT_JWT_SECRET, state.instance, epoch, now) : undefined;
-    const lastKept = savedAt >= now && report.agent?.bootId === samples.bootId ? samples.lastN : -1;
+    const kept = this.#kept;
     return {
       ok: true,
       status: state.now.status,
       nextBeatMs: nextBeatMs(state, now),
       gpuUsageThreshold: state.config.gpu_usage_threshold,
       commands: commandsFor(state, epoch, this.#timings()),
-      intervalsKept: lastKept,
+      intervalsKept: kept && report.agent?.bootId === kept.bootId ? kept.lastN : -1,
       // A result either moved the state, which is written, or concerns a command that is off: it is never needed again.
       resultsKept: (report.results ?? []).map((result) => result.commandId),
       ...(token ? { token } : {}),
@@ -204,12 +226,13 @@ export class InstanceObject extends DurableObject<Env> {
       if (!this.#saved) return;
       this.#apply({ type: "tick" });
       await Promise.race([this.#outbox.drainAll(), scheduler.wait(5_000)]);
+      await this.#arm();
     } catch (error) {
       console.error(
         JSON.stringify({ event: "alarm_failed", instance: this.#saved?.state.instance, error: String(error) }),
       );
-    } finally {
-      await this.#arm();
+      // The deadline that was due still is: not at once again, or this would turn in a circle.
+      await this.ctx.storage.setAlarm(Date.now() + alarmAgainMs);
     }
   }
 
@@ -217,7 +240,7 @@ export class InstanceObject extends DurableObject<Env> {
   async poke(): Promise<boolean> {
     if (!this.#saved) return false;
     this.#apply({ type: "tick" });
-    this.#store.commit({
+    this.#commit({
       saved: { ...this.#saved, savedAt: Date.now() },
       logs: [],
       tasks: [{ kind: "mirrorStatus" }],
@@ -240,7 +263,7 @@ export class InstanceObject extends DurableObject<Env> {
     const machine = this.#saved && machineOf(this.#saved.state);
     if (!this.#saved || !machine) return;
     const providerId = machine.facts?.providerId ?? null;
-    this.#store.commit({
+    this.#commit({
       saved: this.#saved,
       logs: [],
       tasks: [{ kind: "look", epoch: machine.epoch, label: machine.label, providerId }],
@@ -263,16 +286,15 @@ export class InstanceObject extends DurableObject<Env> {
       return;
     }
     const next = { ...saved, state: outcome.state, version: saved.version + (isOrdinary ? 0 : 1), savedAt: now };
-    if (isOrdinary)
-      this.#store.commit({
-        saved: next,
-        logs: [],
-        tasks: [],
-        charges: [],
-        done: doneRow === undefined ? [] : [doneRow],
-      });
-    else this.#store.commit(commitOf(next, outcome.effects, this.#live.gpuUtil, doneRow));
-    this.#saved = next;
+    const done = doneRow === undefined ? [] : [doneRow];
+    if (isOrdinary) this.#commit({ saved: next, logs: [], tasks: [], charges: [], done });
+    else this.#commit(commitOf(next, outcome.effects, this.#live.gpuUtil, doneRow));
+  }
+
+  #commit(commit: Commit): void {
+    this.#store.commit(commit);
+    this.#saved = commit.saved;
+    this.#kept = commit.saved.samples;
   }
 
   /** Starts what the outbox holds without waiting for it; the alarm is the safety net if this object dies meanwhile. */
@@ -316,16 +338,12 @@ export class InstanceObject extends DurableObject<Env> {
 
 const notFound = { ok: false, code: "instance_not_found" } as const;
 
-function wantsWake(state: State): boolean {
-  return state.now.status === "destroying" && state.now.wakeAfter !== null;
-}
-
 /**
  * Heartbeats since the last save may be lost with the memory that held them. Silence counts from the latest moment at
  * which a beat could have come without being written.
  */
 function afterRest(saved: Saved | null): Saved | null {
-  if (saved?.state.now.status !== "running") return saved;
+  if (saved?.state.now.status !== "running" && saved?.state.now.status !== "snapshotting") return saved;
   const saveEveryMs = beatsPerSave * saved.state.config.check_interval_seconds * 1000;
   const lastBeatAt = Math.min(Date.now(), Math.max(saved.state.now.lastBeatAt, saved.savedAt) + saveEveryMs);
   return { ...saved, state: { ...saved.state, now: { ...saved.state.now, lastBeatAt } } };

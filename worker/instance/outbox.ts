@@ -86,14 +86,15 @@ export class Outbox {
 
   async #carryOut(row: OutboxRow, wasCutOff: boolean): Promise<void> {
     const { task } = row;
+    const lastId = this.#store.lastTaskId();
     if (task.kind === "mirrorStatus") {
       const { state, version } = this.#host.saved()!;
       await mirrorStatus(this.#env.DB, this.#host.view(), version, nextDeadline(state, this.#host.timings()));
-      return this.#store.deleteTask(row.id);
+      return this.#store.deleteLike(task, lastId);
     }
     if (task.kind === "mirrorEvents") {
       await this.#mirrorLog();
-      return this.#store.deleteTask(row.id);
+      return this.#store.deleteLike(task, lastId);
     }
     const state = () => this.#host.saved()!.state;
     if (task.kind === "rent" && !stillWantsRental(state(), task.epoch)) {

@@ -4,16 +4,40 @@ import type { AutoHibernation } from "../../core/protocol/config.ts";
 import type { StatusReport } from "../../core/protocol/wire.ts";
 import type { Samples } from "./store.ts";
 
-/** Takes in what the report holds and the ring does not. `now`: epoch ms of the worker. */
-export function takeSamples(samples: Samples, report: StatusReport, config: AutoHibernation, now: number): Samples {
-  const fresh = report.intervals ? fromIntervals(samples, report, now) : fromOneReading(report, config, now);
+/** A row of SQLite holds 2 MB and a reading some 200 bytes; ten minutes of two beats a second are 2,400. */
+const maxReadings = 4_000;
+
+export interface Report {
+  epoch: number;
+  /** As rented; null when the provider did not say. */
+  gpuCount: number | null;
+  report: StatusReport;
+  config: AutoHibernation;
+  /** Epoch ms of the worker. */
+  now: number;
+}
+
+/** Takes in what the report holds and the ring does not. A new machine begins with an empty ring. */
+export function takeSamples(before: Samples, arrived: Report): Samples {
+  const { epoch, report, now } = arrived;
+  const samples = before.epoch === epoch ? before : { ...before, epoch, ring: [], bootId: null, lastN: -1 };
+  const fresh = report.intervals ? fromIntervals(samples, report, now) : fromOneReading(arrived);
   if (fresh.length === 0 && report.agent?.bootId === samples.bootId) return samples;
   const bootId = report.agent?.bootId ?? samples.bootId;
-  const lastN = report.intervals?.reduce(
-    (most, one) => Math.max(most, one.n),
-    bootId === samples.bootId ? samples.lastN : -1,
-  );
-  return { bootId, lastN: lastN ?? samples.lastN, ring: [...samples.ring, ...fresh].sort((a, b) => a.toAt - b.toAt) };
+  const known = bootId === samples.bootId ? samples.lastN : -1;
+  const lastN = (report.intervals ?? []).reduce((most, one) => Math.max(most, one.n), known);
+  const ring = [...samples.ring, ...fresh].sort((a, b) => a.toAt - b.toAt);
+  return { ...samples, bootId, lastN, ring: newestOf(ring) };
+}
+
+/** An agent that floods its object must not make the row too large to be written. What is dropped is never idle. */
+function newestOf(ring: Sample[]): Sample[] {
+  let readings = 0;
+  for (let i = ring.length - 1; i >= 0; i--) {
+    readings += 1 + ring[i]!.gpus.length;
+    if (readings > maxReadings) return ring.slice(i + 1);
+  }
+  return ring;
 }
 
 function fromIntervals(samples: Samples, report: StatusReport, now: number): Sample[] {
@@ -33,17 +57,20 @@ function fromIntervals(samples: Samples, report: StatusReport, now: number): Sam
     }));
 }
 
-/** The plan's short report: one reading that stands for the time since the last one. Without a number it is unknown. */
-function fromOneReading(report: StatusReport, config: AutoHibernation, now: number): Sample[] {
+/**
+ * The plan's short report: one reading, the highest of all GPUs, that stands for the time since the last one. Without a
+ * number it is unknown.
+ */
+function fromOneReading({ report, config, gpuCount, now }: Report): Sample[] {
   const max = report.gpu_util ?? null;
-  const reading = { index: 0, name: null, max, mean: max, busyShare: null, memoryUsedMb: null, memoryTotalMb: null };
+  const reading = { name: null, max, mean: max, busyShare: null, memoryUsedMb: null, memoryTotalMb: null };
   return [
     {
       fromAt: now - config.check_interval_seconds * 1000,
       toAt: now,
       expected: 1,
       taken: max === null ? 0 : 1,
-      gpus: [reading],
+      gpus: Array.from({ length: gpuCount ?? 1 }, (_, index) => ({ index, ...reading })),
       sensorError: null,
     },
   ];

@@ -38,11 +38,15 @@ export interface Saved {
 }
 
 export interface Samples {
+  /** The machine that they are of. */
+  epoch: number;
   /** Ascending, on the worker's clock. */
   ring: Sample[];
   /** The agent process that `lastN` counts. */
   bootId: string | null;
   lastN: number;
+  /** When a beat last said "busy", epoch ms. */
+  lastActivityAt: number | null;
 }
 
 export interface Commit {
@@ -160,6 +164,15 @@ export class InstanceStore {
     this.#sql.exec("DELETE FROM outbox WHERE id = ?", id);
   }
 
+  lastTaskId(): number {
+    return (this.#sql.exec("SELECT MAX(id) AS id FROM outbox").one().id as number | null) ?? 0;
+  }
+
+  /** Copies that waited while one like them was made: it holds what they would have told. */
+  deleteLike(task: OutboxTask, upToId: number): void {
+    this.#sql.exec("DELETE FROM outbox WHERE task = ? AND id <= ?", JSON.stringify(task), upToId);
+  }
+
   logAfter(seq: number, limit: number): LogRow[] {
     return this.#sql
       .exec("SELECT * FROM log WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
@@ -200,9 +213,11 @@ export class InstanceStore {
   }
 
   #addCharge(charge: PaidInterval): void {
-    // The same end twice changes nothing: an interval is closed once (I7).
+    // A machine that was called gone and came back is paid on: one interval per machine, the longest (I7).
     this.#sql.exec(
-      "INSERT INTO ledger (epoch, from_at, to_at, micro_usd_per_hour) VALUES (?, ?, ?, ?) ON CONFLICT (epoch) DO NOTHING",
+      `INSERT INTO ledger (epoch, from_at, to_at, micro_usd_per_hour) VALUES (?, ?, ?, ?)
+       ON CONFLICT (epoch) DO UPDATE SET from_at = MIN(from_at, excluded.from_at), to_at = MAX(to_at, excluded.to_at),
+         micro_usd_per_hour = COALESCE(micro_usd_per_hour, excluded.micro_usd_per_hour)`,
       charge.epoch,
       charge.fromAt,
       charge.toAt,

@@ -8,7 +8,7 @@ import type { InstanceId } from "../../core/protocol/ids.ts";
 import type { SnapshotRef, StatusAnswer } from "../../core/protocol/wire.ts";
 import { formatManifest, type Manifest, manifestKey } from "../../core/snapshot/manifest.ts";
 import type { InstanceObject } from "../instance/object.ts";
-import { FakeVast, type VastMachine } from "./vast.ts";
+import type { FakeVast, VastMachine } from "./vast.ts";
 
 export const adminToken = "sna_a-token-for-tests";
 
@@ -19,14 +19,18 @@ export const adminToken = "sna_a-token-for-tests";
  * the worker (the provider's intervals) takes a moment of real time whatever it asks for.
  */
 export function startClock(): void {
-  const start = Date.now() + 30 * 86_400_000;
-  vi.useFakeTimers({ toFake: ["Date"], now: start });
+  // Never back behind an earlier test of the file: the objects remember their times.
+  latest = Math.max(latest + 3_600_000, Date.now() + 30 * 86_400_000);
+  vi.useFakeTimers({ toFake: ["Date"], now: latest });
   const wait = scheduler.wait.bind(scheduler);
   vi.spyOn(scheduler, "wait").mockImplementation((ms: number) => wait(Math.min(ms, 25)));
 }
 
+let latest = 0;
+
 export function advance(ms: number): void {
-  vi.setSystemTime(Date.now() + ms);
+  latest = Date.now() + ms;
+  vi.setSystemTime(latest);
 }
 
 // ---- the API -------------------------------------------------------------------------------------------------------------
@@ -59,8 +63,8 @@ export async function api<T = InstanceView>(
   options: CallOptions = {},
 ): Promise<Answer<T>> {
   const response = await send(method, path, options);
-  const text = await response.text();
   const isJson = response.headers.get("content-type")?.includes("application/json");
+  const text = isJson ? await response.text() : new TextDecoder().decode(await response.arrayBuffer());
   return { status: response.status, headers: response.headers, body: (isJson ? JSON.parse(text) : text) as T };
 }
 

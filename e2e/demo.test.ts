@@ -1,0 +1,86 @@
+/** The demo as a command: what it says, what it leaves, what it refuses. */
+import { spawnSync } from "node:child_process";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { makeTestFolder, mustBeEqual, processesWith, removeFolder } from "./testing/cloud.ts";
+import { readXattr, usedBytes, writeNastyWorkspace } from "./testing/workspace.ts";
+
+const demo = join(import.meta.dirname, "../local-cloud/demo.ts");
+const base = makeTestFolder();
+afterAll(() => removeFolder(base));
+
+function runDemo(...argv: string[]) {
+  const scratch = join(base, `tmp-${readdirSync(base).length}`);
+  mkdirSync(scratch);
+  const run = spawnSync(process.execPath, [demo, ...argv], {
+    encoding: "utf8",
+    // Its own folder for temporary files, so that what it leaves there is seen.
+    env: { ...process.env, TMPDIR: scratch },
+    timeout: 170_000,
+  });
+  return { ...run, scratch };
+}
+
+function eventsOf(stdout: string): Record<string, unknown>[] {
+  return stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+}
+
+describe("npm run demo", () => {
+  it("tells the whole story and proves it", () => {
+    const keep = join(base, "kept");
+    const { status, stdout, stderr, scratch } = runDemo("--keep", keep, "--json");
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+    const events = eventsOf(stdout);
+    const told = events.filter((one) => one.event === "instance").map((one) => one.event_type);
+    for (const type of ["idle_detected", "hibernated", "deleted", "woke_up"]) expect(told).toContain(type);
+    expect(events.filter((one) => one.event === "cost").map((one) => one.machinesRented)).toEqual([0, 1]);
+    const [compared, kept] = events.slice(-2);
+    expect(compared).toMatchObject({ event: "compared", equal: true, differenceCount: 0 });
+    expect(kept).toEqual({ ...kept, event: "kept", before: join(keep, "before"), after: join(keep, "after") });
+    expect(mustBeEqual(join(keep, "before"), join(keep, "after")).entries).toBeGreaterThan(200);
+    expect(readdirSync(scratch)).toEqual([]);
+    expect(processesWith(scratch)).toEqual([]);
+  });
+
+  it("carries a workspace that holds everything a file system can", () => {
+    const [workspace, keep] = [join(base, "nasty"), join(base, "kept-nasty")];
+    mkdirSync(workspace);
+    const { xattrs } = writeNastyWorkspace(workspace);
+    const { status, stdout, stderr } = runDemo("--workspace", workspace, "--keep", keep, "--json");
+    const compared = eventsOf(stdout).find((one) => one.event === "compared");
+    expect({ status, stderr, differences: compared?.differences }).toEqual({ status: 0, stderr: "", differences: [] });
+    const after = join(keep, "after");
+    mustBeEqual(workspace, after);
+    expect(usedBytes(join(after, "sparse"))).toBeLessThan(64 * 1024);
+    for (const { path, name, hex } of xattrs)
+      expect({ path, name, hex: readXattr(join(after, path), name) }).toEqual({ path, name, hex });
+  });
+
+  it("refuses bad options with words and exit code 2", () => {
+    const full = join(base, "full");
+    mkdirSync(join(full, "before"), { recursive: true });
+    writeFileSync(join(full, "before", "file"), "already there");
+    const file = join(base, "a-file");
+    writeFileSync(file, "not a folder");
+    for (const [argv, words] of [
+      [["--nonsense"], /--nonsense/],
+      [["--keep"], /--keep/],
+      [["stray"], /stray/],
+      [["--workspace", join(base, "missing")], /missing/],
+      [["--workspace", file], /folder/],
+      [["--workspace", tmpdir()], /temporary/],
+      [["--keep", full], /not empty/],
+      [["--keep", file], /a-file/],
+    ] as const) {
+      const { status, stderr, stdout } = runDemo(...argv);
+      expect({ argv, status, stdout }).toEqual({ argv, status: 2, stdout: "" });
+      expect(stderr).toMatch(words);
+      expect(stderr).toContain("usage:");
+    }
+  });
+});

@@ -1,0 +1,191 @@
+/** `npm start` as a person runs it: one line that says it is ready, Ctrl-C, and the next start that goes on from there. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { InstanceView } from "../core/protocol/api.ts";
+import { writeSampleWorkspace } from "../local-cloud/sample.ts";
+import type { LocalMachine } from "../local-cloud/vast/control.ts";
+import {
+  freePort,
+  keepCopy,
+  makeTestFolder,
+  mustBeEqual,
+  processesWith,
+  removeFolder,
+  until,
+  workspaceOf,
+} from "./testing/cloud.ts";
+
+interface Ready {
+  event: "ready";
+  url: string;
+  apiToken: string;
+  vastUrl: string;
+  vastApiKey: string;
+  adminToken: string;
+  stateDir: string;
+}
+
+const startFile = join(import.meta.dirname, "../local-cloud/start.ts");
+const base = makeTestFolder();
+const stateDir = join(base, "state");
+const config = { enabled: false, check_interval_seconds: 1, delete_after_pause_minutes: 30 };
+
+let port: number;
+let child: ChildProcess | null = null;
+let ready: Ready;
+let asleep: InstanceView;
+let awake: InstanceView;
+
+beforeAll(async () => {
+  port = await freePort();
+});
+afterAll(async () => {
+  if (child) await endBySigint(child);
+  removeFolder(base);
+});
+
+async function start(...more: string[]): Promise<Ready> {
+  const argv = [startFile, "--json", "--no-sample", "--state", stateDir, "--port", String(port), ...more];
+  const started = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "pipe"] });
+  child = started;
+  let errors = "";
+  started.stderr.on("data", (chunk) => {
+    errors += chunk;
+  });
+  return new Promise((done, fail) => {
+    let isFirst = true;
+    createInterface({ input: started.stdout }).on("line", (line) => {
+      if (!isFirst) return;
+      isFirst = false;
+      // The very first line is the one that a script waits for.
+      const event = JSON.parse(line);
+      if (event.event === "ready") done(event);
+      else fail(new Error(`the first line is ${line}`));
+    });
+    started.on("exit", (code) => fail(new Error(`start ended with ${code}: ${errors}`)));
+  });
+}
+
+/** As Ctrl-C in the terminal; the exit code. */
+async function endBySigint(program: ChildProcess): Promise<number | null> {
+  child = null;
+  if (program.exitCode !== null) return program.exitCode;
+  return new Promise((done) => {
+    program.on("exit", done);
+    program.kill("SIGINT");
+  });
+}
+
+async function api<T>(method: string, path: string, body?: object): Promise<T> {
+  const response = await fetch(ready.url + path, {
+    method,
+    headers: { authorization: `Bearer ${ready.apiToken}`, "content-type": "application/json" },
+    body: body && JSON.stringify(body),
+  });
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+  return (await response.json()) as T;
+}
+
+async function untilState(id: string, state: string): Promise<InstanceView> {
+  let seen = "";
+  return until(
+    `${id} is ${state}`,
+    async () => {
+      const view = await api<InstanceView>("GET", `/api/instances/${id}`);
+      seen = `${view.state} ${JSON.stringify(view.trouble)}`;
+      return view.state === state && view;
+    },
+    { withinMs: 90_000, seen: () => seen },
+  );
+}
+
+async function machineOf(id: string): Promise<LocalMachine> {
+  return until(`${id} has a running machine`, async () => {
+    const response = await fetch(`${ready.vastUrl}/local/machines`);
+    const { machines } = (await response.json()) as { machines: LocalMachine[] };
+    return machines.find((one) => one.label?.startsWith(`soneca:${id}:`) && one.status === "running");
+  });
+}
+
+describe("npm start", () => {
+  it("prints one line with all that a script needs, and carries an instance to sleep", async () => {
+    ready = await start();
+    expect(ready).toMatchObject({ event: "ready", url: `http://127.0.0.1:${port}`, stateDir });
+    expect(ready.apiToken).toMatch(/^sn[a-z]*_/);
+    expect(ready.vastUrl).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+    expect(ready.vastApiKey).toBe(readFileSync(join(stateDir, "vast-api-key"), "utf8"));
+    expect(await api("GET", "/api/me")).toMatchObject({ name: "local" });
+
+    const made = await api<InstanceView>("POST", "/api/instances", { name: "asleep", auto_hibernation: config });
+    await untilState(made.id, "running");
+    const machine = await machineOf(made.id);
+    writeSampleWorkspace(workspaceOf(machine));
+    keepCopy(workspaceOf(machine), join(base, "asleep"));
+    await api("POST", `/api/instances/${made.id}/hibernate`);
+    asleep = await untilState(made.id, "hibernated");
+
+    const other = await api<InstanceView>("POST", "/api/instances", { name: "awake", auto_hibernation: config });
+    awake = await untilState(other.id, "running");
+    writeFileSync(join(workspaceOf(await machineOf(other.id)), "note.txt"), "written before Ctrl-C\n");
+  });
+
+  it("refuses a second start with the same state, in words", async () => {
+    const argv = [startFile, "--json", "--no-sample", "--state", stateDir];
+    const second = spawn(process.execPath, argv, { stdio: ["ignore", "ignore", "pipe"] });
+    let errors = "";
+    second.stderr.on("data", (chunk) => {
+      errors += chunk;
+    });
+    expect(await new Promise((done) => second.on("exit", done))).toBe(1);
+    expect(errors).toContain("is running already");
+    expect(await api("GET", "/api/me")).toMatchObject({ name: "local" });
+  });
+
+  it("leaves no process behind after Ctrl-C", async () => {
+    expect(processesWith(stateDir).length).toBeGreaterThan(3);
+    expect(await endBySigint(child!)).toBe(0);
+    expect(processesWith(stateDir)).toEqual([]);
+    await expect(fetch(ready.url)).rejects.toThrow();
+  });
+
+  it("finds everything again at the next start; what runs runs again, what sleeps can be woken", async () => {
+    const before = ready;
+    ready = await start();
+    expect(ready).toEqual({ ...before, vastUrl: ready.vastUrl });
+    const { instances } = await api<{ instances: InstanceView[] }>("GET", "/api/instances");
+    expect(instances.map((one) => one.id).sort()).toEqual([asleep.id, awake.id].sort());
+    expect(await api("GET", `/api/instances/${asleep.id}`)).toMatchObject({
+      state: "hibernated",
+      snapshot_id: asleep.snapshot_id,
+      hibernated_at: asleep.hibernated_at,
+    });
+
+    const machine = await machineOf(awake.id);
+    expect(machine.id).toBe(awake.machine!.vast_instance_id);
+    expect(readFileSync(join(workspaceOf(machine), "note.txt"), "utf8")).toBe("written before Ctrl-C\n");
+    const startedAt = new Date().toISOString();
+    await until("its agent reports again", async () => {
+      const view = await api<InstanceView>("GET", `/api/instances/${awake.id}`);
+      return view.state === "running" && (view.last_report_at ?? "") > startedAt;
+    });
+
+    await api("POST", `/api/instances/${asleep.id}/wake`);
+    const woken = await untilState(asleep.id, "running");
+    expect(woken.epoch).toBe(2);
+    mustBeEqual(join(base, "asleep"), workspaceOf(await machineOf(asleep.id)));
+  });
+
+  it("--fresh begins with nothing", async () => {
+    await endBySigint(child!);
+    ready = await start("--fresh");
+    expect(await api("GET", "/api/instances")).toEqual({ instances: [] });
+    const bill = await (await fetch(`${ready.vastUrl}/local/bill`)).json();
+    expect(bill).toEqual({ bill: [], usd: 0 });
+    expect(existsSync(join(stateDir, "sample"))).toBe(false);
+    expect(await endBySigint(child!)).toBe(0);
+    expect(processesWith(stateDir)).toEqual([]);
+  });
+});
