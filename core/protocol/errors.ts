@@ -65,7 +65,7 @@ export const errorTable = {
     409,
     false,
     "That machine already belongs to an instance.",
-    "Use the instance named in `context.instance_id`, or another machine.",
+    "Use the instance in `context.instance_id`. If none manages it any more, take its label off at the provider.",
   ),
   confirm_mismatch: row(
     400,
@@ -75,6 +75,7 @@ export const errorTable = {
   ),
 
   object_not_found: row(404, false, "There is no such object.", "List the store to see what it holds."),
+  range_not_satisfiable: row(416, false, "The range lies outside of the object.", "Ask for its size with HEAD first."),
   part_hash_mismatch: row(
     422,
     true,
@@ -107,6 +108,12 @@ export const errorTable = {
     "Widen the GPU, the region or the price, or try again later.",
   ),
 
+  database_unavailable: row(
+    503,
+    true,
+    "The control plane's database did not answer.",
+    "Send the request again after Retry-After.",
+  ),
   internal: row(500, true, "Something broke on our side.", "Try again; if it stays, report the request id."),
 } as const satisfies Record<string, ErrorRow>;
 

@@ -179,7 +179,7 @@ async function storage<T>(call: () => Promise<T>): Promise<T> {
 }
 
 function rangeError(): AppError {
-  return new AppError("invalid_input", { issues: [{ path: "range", message: "outside of the object" }] });
+  return new AppError("range_not_satisfiable");
 }
 
 function agentOf(c: AppContext) {

@@ -50,6 +50,10 @@ export function createApp(): App {
   });
   app.onError((error, c) => {
     if (error instanceof AppError) return answerError(c, error);
+    // Reads of the read model and of tokens; nothing of an instance's life depends on them.
+    if (/D1_ERROR|D1 DB|Failed query/.test(`${error} ${error.cause}`)) {
+      return answerError(c, new AppError("database_unavailable", {}, { cause: error }));
+    }
     console.error(
       JSON.stringify({ event: "request_failed", path: c.req.path, error: String(error), stack: error.stack }),
     );

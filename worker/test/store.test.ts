@@ -144,7 +144,7 @@ describe("parts", () => {
     "refuse the range %s, which holds nothing",
     async (range) => {
       const said = await outcome("GET", at(`parts/${key}`), { token: agent.token, headers: { range } });
-      expect(said).toBe("400 invalid_input");
+      expect(said).toBe("416 range_not_satisfiable");
     },
   );
 
