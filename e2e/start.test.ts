@@ -110,6 +110,13 @@ async function machineOf(id: string): Promise<LocalMachine> {
   });
 }
 
+/** The one process of this state that is the stand-in: found by its key file, never by its name alone. */
+function killStandIn(): void {
+  const found = processesWith(join(stateDir, "vast-api-key")).filter(({ argv }) => argv.includes("vast/main.ts"));
+  expect(found).toHaveLength(1);
+  process.kill(found[0]!.pid, "SIGKILL");
+}
+
 describe("npm start", () => {
   it("prints one line with all that a script needs, and carries an instance to sleep", async () => {
     ready = await start();
@@ -178,9 +185,24 @@ describe("npm start", () => {
     mustBeEqual(join(base, "asleep"), workspaceOf(await machineOf(asleep.id)));
   });
 
-  it("--fresh begins with nothing", async () => {
-    await endBySigint(child!);
+  it("ends the machines even when the stand-in is dead", async () => {
+    expect((await machineOf(awake.id)).processes).toBeGreaterThan(1);
+    killStandIn();
+    expect(await endBySigint(child!)).toBe(0);
+    expect(processesWith(stateDir)).toEqual([]);
+  });
+
+  it("--fresh begins with nothing, also after everything was killed", async () => {
+    ready = await start();
+    const { path } = await machineOf(awake.id);
+    // No word of goodbye from anybody: the machines are all that lives.
+    const killed = child!;
+    child = null;
+    killed.kill("SIGKILL");
+    killStandIn();
+    expect(processesWith(path).length).toBeGreaterThan(1);
     ready = await start("--fresh");
+    expect(processesWith(path)).toEqual([]);
     expect(await api("GET", "/api/instances")).toEqual({ instances: [] });
     const bill = await (await fetch(`${ready.vastUrl}/local/bill`)).json();
     expect(bill).toEqual({ bill: [], usd: 0 });

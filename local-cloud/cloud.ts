@@ -10,6 +10,7 @@ import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { buildCloud } from "../tools/build.ts";
 import { endGroup, isAlive, killGroup, type Program, sleep, spawnGroup, startTimeOf } from "./processes.ts";
+import { createMachines } from "./vast/machines.ts";
 
 const root = join(import.meta.dirname, "..");
 const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
@@ -71,7 +72,7 @@ export class LocalCloud {
   static async start(options: CloudOptions): Promise<LocalCloud> {
     const stateDir = resolve(options.stateDir);
     await endLeftovers(stateDir);
-    if (options.fresh) rmSync(stateDir, { recursive: true, force: true });
+    if (options.fresh) await removeState(stateDir);
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
     const cloud = new LocalCloud({ ...options, stateDir }, await readSecrets(stateDir, options.port));
     try {
@@ -158,6 +159,8 @@ export class LocalCloud {
     if (this.#cron) clearInterval(this.#cron);
     // The worker first: it must not see its machines die and draw conclusions.
     for (const name of ["worker", "vast"] as const) {
+      // Machines outlive a stand-in that died, and only a stand-in ends them with their meters read.
+      if (name === "vast" && this.#programs.has(name)) await this.startProgram(name).catch(() => undefined);
       const program = this.#programs.get(name);
       if (program) await endGroup(program, name === "vast" ? 15_000 : 5_000);
     }
@@ -329,6 +332,16 @@ async function endLeftovers(stateDir: string): Promise<void> {
   }
   for (const program of left.programs) if (isAlive(program)) await endGroup(program, 10_000);
   rmSync(file, { force: true });
+}
+
+/** Nobody would know of the machines of a stand-in that was killed, once its state is gone. */
+async function removeState(stateDir: string): Promise<void> {
+  const root = join(stateDir, "vast", "machines");
+  if (existsSync(root)) {
+    const machines = createMachines(root);
+    for (const id of readdirSync(root)) await machines.kill(Number(id), null);
+  }
+  rmSync(stateDir, { recursive: true, force: true });
 }
 
 async function readSecrets(stateDir: string, port: number | undefined): Promise<Secrets> {
