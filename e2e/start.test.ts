@@ -6,9 +6,9 @@ import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { InstanceView } from "../core/protocol/api.ts";
 import { writeSampleWorkspace } from "../local-cloud/sample.ts";
+import { freePort } from "../local-cloud/secrets.ts";
 import type { LocalMachine } from "../local-cloud/vast/control.ts";
 import {
-  freePort,
   keepCopy,
   makeTestFolder,
   mustBeEqual,
@@ -149,6 +149,16 @@ describe("npm start", () => {
     expect(await new Promise((done) => second.on("exit", done))).toBe(1);
     expect(errors).toContain("is running already");
     expect(await api("GET", "/api/me")).toMatchObject({ name: "local" });
+  });
+
+  it("answers again when what serves the worker was killed and what started it lives on", async () => {
+    const serving = processesWith(stateDir).filter(({ argv }) => argv.includes("workerd serve"));
+    expect(serving.length).toBeGreaterThan(0);
+    for (const { pid } of serving) process.kill(pid, "SIGKILL");
+    await expect(api("GET", "/api/me")).rejects.toThrow();
+    const answer = () => api("GET", "/api/me").catch(() => null);
+    expect(await until("the worker answers", answer, { withinMs: 90_000 })).toMatchObject({ name: "local" });
+    expect((await untilState(awake.id, "running")).machine?.label).toBe(awake.machine?.label);
   });
 
   it("leaves no process behind after Ctrl-C", async () => {

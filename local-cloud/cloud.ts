@@ -4,12 +4,12 @@
  */
 
 import { spawnSync } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
+import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { buildCloud } from "../tools/build.ts";
 import { endGroup, isAlive, killGroup, type Program, sleep, spawnGroup, startTimeOf } from "./processes.ts";
+import { CloudError, readSecrets, type Secrets, saveSecrets } from "./secrets.ts";
 import { createMachines } from "./vast/machines.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -26,16 +26,6 @@ export interface CloudOptions {
   onStep?: (step: string) => void;
 }
 
-/** Kept in the state folder, mode 0600: a later start uses the same keys and ports. */
-interface Secrets {
-  agentJwtSecret: string;
-  adminToken: string;
-  vastApiKey: string;
-  port: number;
-  vastPort: number;
-  apiToken: string | null;
-}
-
 /** What the tools of the local cloud read; there while it runs. */
 export interface LocalFile {
   pid: number;
@@ -48,11 +38,6 @@ export interface LocalFile {
 }
 
 export type ProgramName = "worker" | "vast";
-
-/** What the caller did wrong, in words. */
-export class CloudError extends Error {
-  override name = "CloudError";
-}
 
 export class LocalCloud {
   readonly stateDir: string;
@@ -123,10 +108,11 @@ export class LocalCloud {
   async startProgram(name: ProgramName): Promise<void> {
     const running = this.#programs.get(name);
     if (running && isAlive(running)) return;
+    // What is left of its group would hold the port.
+    if (running) await killGroup(running);
     const program = name === "worker" ? this.#spawnWorker() : this.#spawnVast();
     this.#programs.set(name, program);
-    const address = name === "worker" ? `${this.url}/api/health` : `${this.vastUrl}/local/bill`;
-    await waitForAnswer(address, program, name);
+    await waitForAnswer(this.#addressOf(name), program, name);
     if (existsSync(join(this.stateDir, "local.json"))) this.#writeLocalFile();
   }
 
@@ -134,6 +120,20 @@ export class LocalCloud {
   async killProgram(name: ProgramName): Promise<void> {
     const program = this.#programs.get(name);
     if (program) await killGroup(program);
+  }
+
+  /** Whether the program answers a request: a process may live while what it started for the work is dead. */
+  async answers(name: ProgramName, timeoutMs: number): Promise<"yes" | "refused" | "silent"> {
+    try {
+      const response = await fetch(this.#addressOf(name), { signal: AbortSignal.timeout(timeoutMs) });
+      return response.ok ? "yes" : "refused";
+    } catch (error) {
+      return (error as Error).name === "TimeoutError" ? "silent" : "refused";
+    }
+  }
+
+  #addressOf(name: ProgramName): string {
+    return name === "worker" ? `${this.url}/api/health` : `${this.vastUrl}/local/bill`;
   }
 
   isRunning(name: ProgramName): boolean {
@@ -344,35 +344,6 @@ async function removeState(stateDir: string): Promise<void> {
   rmSync(stateDir, { recursive: true, force: true });
 }
 
-async function readSecrets(stateDir: string, port: number | undefined): Promise<Secrets> {
-  const file = join(stateDir, "secrets.json");
-  const known: Secrets | null = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : null;
-  if (port !== undefined && port !== known?.port && !(await isFree(port))) {
-    throw new CloudError(`port ${port} is taken; say --port N for another one`);
-  }
-  const secrets: Secrets = known ?? {
-    agentJwtSecret: randomBytes(32).toString("base64url"),
-    adminToken: `sna_${randomBytes(24).toString("base64url")}`,
-    vastApiKey: randomBytes(32).toString("hex"),
-    port: (await isFree(8787)) ? 8787 : await freePort(),
-    vastPort: await freePort(),
-    apiToken: null,
-  };
-  if (port !== undefined) secrets.port = port;
-  // The ports of an earlier start may be taken by somebody else now.
-  if (known && !(await isFree(secrets.port))) {
-    if (port !== undefined) throw new CloudError(`port ${port} is taken; say --port N for another one`);
-    secrets.port = await freePort();
-  }
-  if (known && !(await isFree(secrets.vastPort))) secrets.vastPort = await freePort();
-  saveSecrets(stateDir, secrets);
-  return secrets;
-}
-
-function saveSecrets(stateDir: string, secrets: Secrets): void {
-  writeFileSync(join(stateDir, "secrets.json"), `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 });
-}
-
 async function waitForAnswer(url: string, program: Program, name: string): Promise<void> {
   const until = Date.now() + 120_000;
   while (Date.now() < until) {
@@ -390,23 +361,4 @@ async function waitForAnswer(url: string, program: Program, name: string): Promi
 
 function tail(file: string): string {
   return readFileSync(file, "utf8").split("\n").slice(-20).join("\n");
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((done) => {
-    const server = createServer();
-    server.once("error", () => done(false));
-    server.listen(port, "127.0.0.1", () => server.close(() => done(true)));
-  });
-}
-
-function freePort(): Promise<number> {
-  return new Promise((done, fail) => {
-    const server = createServer();
-    server.once("error", fail);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => (typeof address === "object" && address ? done(address.port) : fail(new Error("no port"))));
-    });
-  });
 }

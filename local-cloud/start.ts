@@ -7,9 +7,10 @@ import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import type { EventView, InstanceView } from "../core/protocol/api.ts";
-import { CloudError, LocalCloud } from "./cloud.ts";
+import { LocalCloud } from "./cloud.ts";
 import { sleep } from "./processes.ts";
 import { writeSampleWorkspace } from "./sample.ts";
+import { CloudError } from "./secrets.ts";
 import { eventText } from "./tell.ts";
 import type { LocalMachine } from "./vast/control.ts";
 
@@ -110,17 +111,24 @@ if (options.sample) void makeSample(cloud).catch((error) => note(`the sample mac
 void keepAlive(cloud);
 await follow(cloud);
 
-/** Programs that die are started again, as a platform would do. */
+/** Programs that die are started again, as a platform would do; so are those that live and no longer answer. */
 async function keepAlive(cloud: LocalCloud): Promise<void> {
+  const missed = { vast: 0, worker: 0 };
   while (!ending) {
     await sleep(1_000);
     for (const name of ["vast", "worker"] as const) {
-      if (ending || cloud.isRunning(name)) continue;
+      if (ending) return;
+      // A refusal is plain; silence may be a busy machine and is given half a minute.
+      const answer = cloud.isRunning(name) ? await cloud.answers(name, 5_000) : "dead";
+      missed[name] = answer === "yes" ? 0 : missed[name] + (answer === "silent" ? 1 : 2);
+      if (ending || (answer !== "dead" && missed[name] < 6)) continue;
       say(
         { event: "restart", program: name },
         `the ${name === "vast" ? "stand-in" : "worker"} died; it is started again (log: ${cloud.logOf(name)})`,
       );
+      await cloud.killProgram(name);
       await cloud.startProgram(name).catch((error) => note(String(error)));
+      missed[name] = 0;
     }
   }
 }

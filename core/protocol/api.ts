@@ -132,7 +132,13 @@ export const eventSchema = z.object({
 export type EventView = z.infer<typeof eventSchema>;
 
 const nameSchema = z.string().trim().min(1).max(80);
-const gpuTypeSchema = z.string().trim().min(1).max(80);
+/** As the provider spells it ("RTX 4090"); the underscores that its own command line writes are taken as well. */
+const gpuTypeSchema = z
+  .string()
+  .trim()
+  .min(1)
+  .max(80)
+  .transform((name) => name.replaceAll("_", " "));
 const regionSchema = z
   .string()
   .trim()

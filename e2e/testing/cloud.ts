@@ -1,7 +1,6 @@
 /** What the end-to-end tests share: a cloud of their own, patience, and witnesses that do not go through the product. */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -11,6 +10,7 @@ import type { InstanceId } from "../../core/protocol/ids.ts";
 import { type CloudOptions, LocalCloud } from "../../local-cloud/cloud.ts";
 import { compareFolders } from "../../local-cloud/compare.ts";
 import { sleep } from "../../local-cloud/processes.ts";
+import { freePort } from "../../local-cloud/secrets.ts";
 import type { LocalMachine } from "../../local-cloud/vast/control.ts";
 import type { BillRow } from "../../local-cloud/vast/state.ts";
 import { signAgentToken } from "../../worker/tokens.ts";
@@ -47,17 +47,6 @@ export function makeTestFolder(): string {
 export function removeFolder(folder: string): void {
   spawnSync("chmod", ["-R", "u+rwX", folder], { stdio: "ignore" });
   rmSync(folder, { recursive: true, force: true });
-}
-
-export function freePort(): Promise<number> {
-  return new Promise((done, fail) => {
-    const server = createServer();
-    server.once("error", fail);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => (typeof address === "object" && address ? done(address.port) : fail(new Error("no port"))));
-    });
-  });
 }
 
 /** Asks again and again until the answer is not null; throws with what was seen last when it takes too long. */

@@ -1,0 +1,69 @@
+/** Keys and ports of a local cloud, kept in its state folder so that a later start goes on with the same. */
+import { randomBytes } from "node:crypto";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+
+/** What the caller did wrong, in words. */
+export class CloudError extends Error {
+  override name = "CloudError";
+}
+
+/** Kept in the state folder, mode 0600: a later start uses the same keys and ports. */
+export interface Secrets {
+  agentJwtSecret: string;
+  adminToken: string;
+  vastApiKey: string;
+  port: number;
+  vastPort: number;
+  apiToken: string | null;
+}
+
+/** Errors: CloudError when the port that was asked for is taken. */
+export async function readSecrets(stateDir: string, port: number | undefined): Promise<Secrets> {
+  const file = join(stateDir, "secrets.json");
+  const known: Secrets | null = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : null;
+  if (port !== undefined && port !== known?.port && !(await isFree(port))) {
+    throw new CloudError(`port ${port} is taken; say --port N for another one`);
+  }
+  const secrets: Secrets = known ?? {
+    agentJwtSecret: randomBytes(32).toString("base64url"),
+    adminToken: `sna_${randomBytes(24).toString("base64url")}`,
+    vastApiKey: randomBytes(32).toString("hex"),
+    port: (await isFree(8787)) ? 8787 : await freePort(),
+    vastPort: await freePort(),
+    apiToken: null,
+  };
+  if (port !== undefined) secrets.port = port;
+  // The ports of an earlier start may be taken by somebody else now.
+  if (known && !(await isFree(secrets.port))) {
+    if (port !== undefined) throw new CloudError(`port ${port} is taken; say --port N for another one`);
+    secrets.port = await freePort();
+  }
+  if (known && !(await isFree(secrets.vastPort))) secrets.vastPort = await freePort();
+  saveSecrets(stateDir, secrets);
+  return secrets;
+}
+
+export function saveSecrets(stateDir: string, secrets: Secrets): void {
+  writeFileSync(join(stateDir, "secrets.json"), `${JSON.stringify(secrets, null, 2)}\n`, { mode: 0o600 });
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((done) => {
+    const server = createServer();
+    server.once("error", () => done(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => done(true)));
+  });
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((done, fail) => {
+    const server = createServer();
+    server.once("error", fail);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => (typeof address === "object" && address ? done(address.port) : fail(new Error("no port"))));
+    });
+  });
+}
