@@ -8,7 +8,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { buildCloud } from "../tools/build.ts";
-import { endGroup, isAlive, killGroup, type Program, sleep, spawnGroup, startTimeOf } from "./processes.ts";
+import { endGroup, isAlive, killGroup, type Program, pidsOf, sleep, spawnGroup, startTimeOf } from "./processes.ts";
 import { CloudError, readSecrets, type Secrets, saveSecrets } from "./secrets.ts";
 import { createMachines } from "./vast/machines.ts";
 
@@ -44,6 +44,7 @@ export class LocalCloud {
   readonly #options: CloudOptions;
   #secrets: Secrets;
   #programs = new Map<ProgramName, Program>();
+  #workerdPids = "";
   #cron: NodeJS.Timeout | null = null;
   #stopping = false;
 
@@ -113,6 +114,7 @@ export class LocalCloud {
     const program = name === "worker" ? this.#spawnWorker() : this.#spawnVast();
     this.#programs.set(name, program);
     await waitForAnswer(this.#addressOf(name), program, name);
+    if (name === "worker") this.#workerdPids = pidsOf(program.pid, "workerd").join();
     if (existsSync(join(this.stateDir, "local.json"))) this.#writeLocalFile();
   }
 
@@ -136,9 +138,11 @@ export class LocalCloud {
     return name === "worker" ? `${this.url}/api/health` : `${this.vastUrl}/local/bill`;
   }
 
+  /** When workerd dies, wrangler lives on, starts another one and never answers again: that counts as dead. */
   isRunning(name: ProgramName): boolean {
     const program = this.#programs.get(name);
-    return program !== undefined && isAlive(program);
+    if (program === undefined || !isAlive(program)) return false;
+    return name !== "worker" || pidsOf(program.pid, "workerd").join() === this.#workerdPids;
   }
 
   get isStopping(): boolean {

@@ -34,6 +34,17 @@ export function isAlive(program: { pid: number; startTime: string | null }): boo
   return stat !== null && stat.startTime === program.startTime && stat.state !== "Z";
 }
 
+/** The living processes of the group that run a program of this name (its first 15 letters, as the kernel keeps it). */
+export function pidsOf(group: number, name: string): number[] {
+  return readdirSync("/proc")
+    .filter((entry) => /^\d+$/.test(entry))
+    .map(Number)
+    .filter((pid) => {
+      const stat = statOf(pid);
+      return stat !== null && stat.group === group && stat.state !== "Z" && stat.name === name;
+    });
+}
+
 /** SIGTERM to the group, then SIGKILL when something of it is left after `graceMs`. */
 export async function endGroup(program: { pid: number; startTime: string | null }, graceMs: number): Promise<void> {
   signalGroup(program.pid, "SIGTERM");
@@ -72,12 +83,13 @@ function groupExists(group: number): boolean {
   });
 }
 
-function statOf(pid: number): { state: string; group: number; startTime: string } | null {
+function statOf(pid: number): { name: string; state: string; group: number; startTime: string } | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
     // The second field is a name in parentheses and may hold anything.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return { state: fields[0]!, group: Number(fields[2]), startTime: fields[19]! };
+    const name = stat.slice(stat.indexOf("(") + 1, stat.lastIndexOf(")"));
+    return { name, state: fields[0]!, group: Number(fields[2]), startTime: fields[19]! };
   } catch {
     return null;
   }
