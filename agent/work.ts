@@ -10,12 +10,12 @@
  * A seal has no result while it holds: it is reported with every beat. It ends when it is no longer wanted, when no
  * answer came for `holdMs`, and when the agent ends.
  */
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import type { Command, Progress, Result, Seal, SnapshotRef, SnapshotStats } from "../core/protocol/wire.ts";
 import { describeError, type Logger } from "./log.ts";
+import { readRestored, saveRestored } from "./restored.ts";
 import type { Sealer } from "./seal.ts";
 import type { OnProgress, RestoreResult, ScanDigestResult, SnapshotProgress, TakeResult } from "./snapshot/types.ts";
+import { sameRef, toProgress, toStats } from "./translate.ts";
 
 /** The snapshot engine, bound to this machine's workspace and store. */
 export interface Engine {
@@ -441,49 +441,4 @@ function tornFailure(torn: number, skipped: { path: string; reason: string }[] =
   const paths = skipped.map((one) => `${one.path}: ${one.reason}`);
   const message = `${torn} entries of the workspace could not be read, or changed although every process is stopped.`;
   return { ok: false, code: "workspace_unreadable", message, retryable: true, paths };
-}
-
-function sameRef(a: SnapshotRef, b: SnapshotRef): boolean {
-  return a.seq === b.seq && a.epoch === b.epoch && a.digest === b.digest;
-}
-
-function toStats({ stats }: Extract<TakeResult, { ok: true }>): SnapshotStats {
-  const { entries, files, plainBytes, storedBytes, newStoredBytes } = stats;
-  return { entries, files, plainBytes, storedBytes, newStoredBytes };
-}
-
-function toProgress(progress: SnapshotProgress): Progress {
-  const { phase, entries, files, plainBytes, doneBytes, reusedBytes, storedBytes, sentBytes, partsDone, partsTotal } =
-    progress;
-  return {
-    phase: phase.slice(0, 40),
-    entries,
-    files,
-    plainBytes,
-    doneBytes,
-    reusedBytes,
-    storedBytes,
-    sentBytes,
-    partsDone,
-    partsTotal,
-  };
-}
-
-interface Restored {
-  commandId: string;
-  digest: string;
-}
-
-function readRestored(home: string): Restored | null {
-  try {
-    return JSON.parse(readFileSync(join(home, "restored.json"), "utf8")) as Restored;
-  } catch {
-    return null;
-  }
-}
-
-function saveRestored(home: string, restored: Restored): void {
-  const file = join(home, "restored.json");
-  writeFileSync(`${file}.new`, JSON.stringify(restored), { mode: 0o600 });
-  renameSync(`${file}.new`, file);
 }

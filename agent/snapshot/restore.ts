@@ -155,7 +155,7 @@ class Restore {
     const linked = new Set(entries.filter((entry) => entry.type === "h").map((entry) => entry.target));
     let neededBytes = 0;
     let neededEntries = 0;
-    const todo: Extract<Entry, { type: "f" }>[] = [];
+    const pending: Extract<Entry, { type: "f" }>[] = [];
     for (const entry of entries) {
       if (this.#breather.due) await this.#breather.rest();
       if (!isFile(entry)) continue;
@@ -168,11 +168,11 @@ class Restore {
       }
       neededBytes += entry.size - entry.holes.reduce((sum, hole) => sum + hole.length, 0);
       neededEntries++;
-      todo.push(entry);
+      pending.push(entry);
       this.#reporter.step();
     }
     checkSpace(this.#ground.root, neededBytes * 0.9 - 64 * 1024 * 1024, neededEntries);
-    for (const entry of todo) {
+    for (const entry of pending) {
       if (this.#breather.due) await this.#breather.rest();
       const { job, missing } = await writer.begin(entry, this.#breather);
       let missingBytes = 0;

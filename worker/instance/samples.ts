@@ -69,7 +69,7 @@ function fromOneReading({ report, config, gpuCount, now }: Report): Sample[] {
       fromAt: now - config.check_interval_seconds * 1000,
       toAt: now,
       expected: 1,
-      taken: max === null ? 0 : 1,
+      taken: 1,
       gpus: Array.from({ length: gpuCount ?? 1 }, (_, index) => ({ index, ...reading })),
       sensorError: null,
     },
