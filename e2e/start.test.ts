@@ -195,6 +195,35 @@ describe("npm start", () => {
     mustBeEqual(join(base, "asleep"), workspaceOf(await machineOf(asleep.id)));
   });
 
+  it("leaves no process behind when it is ended while it still starts, with the signal given twice", async () => {
+    for (const afterMs of [300, 900, 3_000]) {
+      const argv = [startFile, "--json", "--no-sample", "--state", `${stateDir}-early`, "--fresh"];
+      const early = spawn(process.execPath, argv, { stdio: "ignore" });
+      const ended = new Promise((done) => early.on("exit", done));
+      await new Promise((done) => setTimeout(done, afterMs));
+      // npm passes on the signal that the terminal has sent already.
+      early.kill("SIGINT");
+      early.kill("SIGINT");
+      await ended;
+      expect(processesWith(`${stateDir}-early`)).toEqual([]);
+    }
+  });
+
+  it("a start that was killed while it started is cleaned up by the next one", async () => {
+    const argv = [startFile, "--json", "--no-sample", "--state", `${stateDir}-early`];
+    const killed = spawn(process.execPath, argv, { stdio: "ignore" });
+    await until("the worker is being started", () =>
+      processesWith(`${stateDir}-early`).some(({ argv }) => argv.includes("wrangler-dist/cli.js dev")),
+    );
+    killed.kill("SIGKILL");
+    const next = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "ignore"] });
+    await new Promise((done) => next.stdout.once("data", done));
+    const ended = new Promise((done) => next.on("exit", done));
+    next.kill("SIGINT");
+    expect(await ended).toBe(0);
+    expect(processesWith(`${stateDir}-early`)).toEqual([]);
+  });
+
   it("ends the machines even when the stand-in is dead", async () => {
     expect((await machineOf(awake.id)).processes).toBeGreaterThan(1);
     killStandIn();

@@ -28,12 +28,17 @@ export interface CloudOptions {
 
 /** What the tools of the local cloud read; there while it runs. */
 export interface LocalFile {
-  pid: number;
-  startTime: string | null;
   url: string;
   apiToken: string;
   vastUrl: string;
   vastApiKey: string;
+}
+
+/** Who works on this state, for the next start. */
+interface RunningFile {
+  pid: number;
+  startTime: string | null;
+  url: string;
   programs: { pid: number; startTime: string | null }[];
 }
 
@@ -47,6 +52,7 @@ export class LocalCloud {
   #workerdPids = "";
   #cron: NodeJS.Timeout | null = null;
   #stopping = false;
+  #stopped: Promise<void> | null = null;
 
   private constructor(options: CloudOptions, secrets: Secrets) {
     this.#options = options;
@@ -54,18 +60,29 @@ export class LocalCloud {
     this.#secrets = secrets;
   }
 
-  /** Errors: CloudError with words for people. Nothing is left running when it throws. */
-  static async start(options: CloudOptions): Promise<LocalCloud> {
+  /** Claims the state folder; nothing runs yet. Errors: CloudError with words for people. */
+  static async prepare(options: CloudOptions): Promise<LocalCloud> {
     const stateDir = resolve(options.stateDir);
     await endLeftovers(stateDir);
     if (options.fresh) await removeState(stateDir);
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
     const cloud = new LocalCloud({ ...options, stateDir }, await readSecrets(stateDir, options.port));
+    cloud.#writeRunningFile();
+    return cloud;
+  }
+
+  static async start(options: CloudOptions): Promise<LocalCloud> {
+    const cloud = await LocalCloud.prepare(options);
+    await cloud.start();
+    return cloud;
+  }
+
+  /** Errors: CloudError with words for people. Nothing is left running when it throws. */
+  async start(): Promise<void> {
     try {
-      await cloud.#startAll();
-      return cloud;
+      await this.#startAll();
     } catch (error) {
-      await cloud.stop();
+      await this.stop();
       throw error;
     }
   }
@@ -94,6 +111,7 @@ export class LocalCloud {
     step("starting the stand-in for vast.ai");
     const vast = this.startProgram("vast");
     await buildCloud(this.#buildDir);
+    if (this.#stopping) throw new CloudError("the local cloud is ending");
     step("preparing the database");
     this.#migrate();
     await vast;
@@ -107,15 +125,20 @@ export class LocalCloud {
 
   /** Starts a program that is not running and waits until it answers. */
   async startProgram(name: ProgramName): Promise<void> {
+    if (this.#stopping) throw new CloudError("the local cloud is ending");
+    await this.#startProgram(name);
+  }
+
+  async #startProgram(name: ProgramName): Promise<void> {
     const running = this.#programs.get(name);
     if (running && isAlive(running)) return;
     // What is left of its group would hold the port.
     if (running) await killGroup(running);
     const program = name === "worker" ? this.#spawnWorker() : this.#spawnVast();
     this.#programs.set(name, program);
+    this.#writeRunningFile();
     await waitForAnswer(this.#addressOf(name), program, name);
     if (name === "worker") this.#workerdPids = pidsOf(program.pid, "workerd").join();
-    if (existsSync(join(this.stateDir, "local.json"))) this.#writeLocalFile();
   }
 
   /** SIGKILL to the whole group, as a crash would do. */
@@ -158,17 +181,22 @@ export class LocalCloud {
   }
 
   /** Ends worker, stand-in and every machine. Machines that run are found and started again by the next start. */
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop();
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
     this.#stopping = true;
     if (this.#cron) clearInterval(this.#cron);
     // The worker first: it must not see its machines die and draw conclusions.
     for (const name of ["worker", "vast"] as const) {
       // Machines outlive a stand-in that died, and only a stand-in ends them with their meters read.
-      if (name === "vast" && this.#programs.has(name)) await this.startProgram(name).catch(() => undefined);
+      if (name === "vast" && this.#programs.has(name)) await this.#startProgram(name).catch(() => undefined);
       const program = this.#programs.get(name);
       if (program) await endGroup(program, name === "vast" ? 15_000 : 5_000);
     }
-    rmSync(join(this.stateDir, "local.json"), { force: true });
+    for (const name of ["local.json", "running.json"]) rmSync(join(this.stateDir, name), { force: true });
   }
 
   /** A request to the API with the first user's token; the answer's JSON. */
@@ -307,15 +335,23 @@ export class LocalCloud {
 
   #writeLocalFile(): void {
     const file: LocalFile = {
-      pid: process.pid,
-      startTime: startTimeOf(process.pid),
       url: this.url,
       apiToken: this.apiToken,
       vastUrl: this.vastUrl,
       vastApiKey: this.vastApiKey,
-      programs: [...this.#programs.values()].map(({ pid, startTime }) => ({ pid, startTime })),
     };
     writeFileSync(join(this.stateDir, "local.json"), `${JSON.stringify(file, null, 2)}\n`, { mode: 0o600 });
+  }
+
+  /** Written before anything is waited for: a start that is killed at any moment can be cleaned up after. */
+  #writeRunningFile(): void {
+    const file: RunningFile = {
+      pid: process.pid,
+      startTime: startTimeOf(process.pid),
+      url: this.url,
+      programs: [...this.#programs.values()].map(({ pid, startTime }) => ({ pid, startTime })),
+    };
+    writeFileSync(join(this.stateDir, "running.json"), JSON.stringify(file), { mode: 0o600 });
   }
 }
 
@@ -326,16 +362,16 @@ function cronsDue(now: Date): string[] {
 
 /** A start that was killed leaves its programs; they would hold the ports and the files. */
 async function endLeftovers(stateDir: string): Promise<void> {
-  const file = join(stateDir, "local.json");
+  const file = join(stateDir, "running.json");
   if (!existsSync(file)) return;
-  const left: LocalFile = JSON.parse(readFileSync(file, "utf8"));
+  const left: RunningFile = JSON.parse(readFileSync(file, "utf8"));
   if (left.pid !== process.pid && isAlive(left)) {
     throw new CloudError(
       `a local cloud with this state is running already (process ${left.pid}), at ${left.url}\nEnd it, or say --state DIR for another one.`,
     );
   }
   for (const program of left.programs) if (isAlive(program)) await endGroup(program, 10_000);
-  rmSync(file, { force: true });
+  for (const name of ["local.json", "running.json"]) rmSync(join(stateDir, name), { force: true });
 }
 
 /** Nobody would know of the machines of a stand-in that was killed, once its state is gone. */

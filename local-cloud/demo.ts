@@ -52,12 +52,13 @@ process.exit(code);
 
 async function tellStory(): Promise<number> {
   report({ event: "starting" }, "soneca demo: a machine falls asleep, is destroyed, and wakes with every byte");
-  cloud = await LocalCloud.start({
+  cloud = await LocalCloud.prepare({
     stateDir: join(base, "state"),
     port: undefined,
     bootMs: 1_500,
     onStep: (step) => report({ event: "step", step }, step),
   });
+  await cloud.start();
   const created = await ask(cloud, "POST", "/api/instances", {
     name: "demo",
     gpu_type: "RTX 4090",

@@ -64,27 +64,30 @@ const note = (text: string) => {
 };
 
 let cloud: LocalCloud | null = null;
-let ending = false;
+let ending: Promise<void> | null = null;
+/** A signal may come twice, from the terminal and from npm: both wait for the one end. */
 async function end(code: number): Promise<never> {
-  if (!ending) {
-    ending = true;
+  ending ??= (async () => {
     note("\nending: the machines stop, their state is kept");
     await cloud?.stop();
-  }
+  })();
+  await ending;
   process.exit(code);
 }
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void end(0));
 
 try {
   note("soneca: local cloud");
-  cloud = await LocalCloud.start({
+  cloud = await LocalCloud.prepare({
     stateDir: options.state,
     port: options.port,
     fresh: options.fresh,
     onStep: (step) => note(`  ${step}`),
   });
   if (ending) await end(0);
+  await cloud.start();
 } catch (error) {
+  if (ending) await end(0);
   console.error(error instanceof CloudError ? `soneca: ${error.message}` : error);
   process.exit(1);
 }
