@@ -280,8 +280,7 @@ export class InstanceObject extends DurableObject<Env> {
     const now = Date.now();
     const outcome = transition(saved.state, event, this.#context());
     const isOrdinary = outcome.effects.length === 0 && !changesMoreThanTheClock(saved.state, outcome.state);
-    const saveEveryMs = beatsPerSave * saved.state.config.check_interval_seconds * 1000;
-    if (isOrdinary && doneRow === undefined && now - saved.savedAt < saveEveryMs) {
+    if (isOrdinary && doneRow === undefined && now - saved.savedAt < saveEveryMs(saved.state)) {
       this.#saved = { ...saved, state: outcome.state };
       return;
     }
@@ -344,9 +343,17 @@ const notFound = { ok: false, code: "instance_not_found" } as const;
  */
 function afterRest(saved: Saved | null): Saved | null {
   if (saved?.state.now.status !== "running" && saved?.state.now.status !== "snapshotting") return saved;
-  const saveEveryMs = beatsPerSave * saved.state.config.check_interval_seconds * 1000;
-  const lastBeatAt = Math.min(Date.now(), Math.max(saved.state.now.lastBeatAt, saved.savedAt) + saveEveryMs);
+  const lastBeatAt = Math.min(
+    Date.now(),
+    Math.max(saved.state.now.lastBeatAt, saved.savedAt) + saveEveryMs(saved.state),
+  );
   return { ...saved, state: { ...saved.state, now: { ...saved.state.now, lastBeatAt } } };
+}
+
+/** How old the written state may become by ordinary heartbeats: in a transition never so old that it looks stalled. */
+function saveEveryMs(state: State): number {
+  const atRestMs = beatsPerSave * state.config.check_interval_seconds * 1000;
+  return state.now.status === "running" ? atRestMs : Math.min(atRestMs, 60_000);
 }
 
 /** At rest the configured interval; quicker in a transition; right at the end of an idle window. Milliseconds. */
