@@ -79,6 +79,7 @@ async function tellStory(): Promise<number> {
   await story.until("hibernated");
   if (existsSync(first.path)) throw new Error(`the destroyed machine's folder is still there: ${first.path}`);
   const asleep = await story.until("deleted");
+  await story.untilTold("deleted");
   await story.tellMoney(asleep);
 
   report({ event: "wake" }, "somebody wakes it");
@@ -88,6 +89,7 @@ async function tellStory(): Promise<number> {
   await cloud.vastLocal("PUT", `/local/machines/${second.id}/gpu`, { load: ["90"] });
   const awake = await story.until("running");
   await copyFolder(join(second.path, "workspace"), join(keep, "after"));
+  await story.untilTold("woke_up");
   await story.tellMoney(awake);
   return compare();
 }

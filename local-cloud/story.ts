@@ -12,6 +12,7 @@ export class Story {
   readonly #cloud: LocalCloud;
   readonly #id: string;
   readonly #report: Report;
+  readonly #told = new Set<string>();
   #after = 0;
   #progressAt = 0;
 
@@ -53,6 +54,17 @@ export class Story {
     }
     throw new Error(`it did not become ${state} in time`);
   }
+
+  /** Events are read from D1, which follows the instance by moments: the state may be known before its event is. */
+  async untilTold(type: EventView["event_type"]): Promise<void> {
+    const deadline = Date.now() + 60_000;
+    while (!this.#told.has(type)) {
+      if (Date.now() > deadline) throw new Error(`no event ${type} was shown within a minute`);
+      await sleep(100);
+      await this.tellNews();
+    }
+  }
+
   async tellNews(): Promise<void> {
     const answer = await this.#cloud.api<{ events: EventView[]; next_after: number }>(
       "GET",
@@ -60,6 +72,7 @@ export class Story {
     );
     if (answer.status !== 200) return;
     for (const event of answer.body.events) {
+      this.#told.add(event.event_type);
       const text = eventText(event);
       if (text) this.#report({ event: "instance", ...event }, text);
     }
