@@ -109,8 +109,16 @@ export class Instance {
     return answer.body.events;
   }
 
-  async eventTypes(): Promise<string[]> {
-    return (await this.events()).map((event) => event.event_type);
+  /** Events are read from D1, which follows the instance by moments: waits until one of this type is there. */
+  async eventsUpTo(type: string): Promise<EventView[]> {
+    return until(`event ${type} of ${this.id} is shown`, async () => {
+      const events = await this.events();
+      return events.some((event) => event.event_type === type) && events;
+    });
+  }
+
+  async eventTypesUpTo(type: string): Promise<string[]> {
+    return (await this.eventsUpTo(type)).map((event) => event.event_type);
   }
 
   /** Waits for a view that fits. A worker that is being started again is waited for. */
