@@ -3,6 +3,7 @@
  * char, one byte) everywhere in memory: they are keys of maps.
  */
 import { ByteReader, ByteWriter, equalBytes, latin1FromBytes } from "./bytes.ts";
+import { type PartCipher, type SnapshotCipher, sealBytes, tableNumber } from "./cipher.ts";
 import { decodeFrame, decodeZstd } from "./codec.ts";
 import { damaged, FormatError, unknownFormat } from "./error.ts";
 import { limits } from "./limits.ts";
@@ -35,16 +36,28 @@ export interface PartTable {
   chunks: number;
 }
 
-/** Collects encoded frames; `finish` joins them. */
+const encryptedFlag = 1;
+const saltBytes = 16;
+
+/** Collects encoded frames; `finish` joins them. With a cipher each frame and the table are encrypted. */
 export class PartBuilder {
-  readonly #kind: PartKind;
+  readonly #header: Uint8Array;
+  readonly #cipher: PartCipher | null;
   readonly #frames: { bytes: Uint8Array; plainBytes: number; chunks: ChunkRef[] }[] = [];
   chunks = 0;
   storedBytes = headerBytes + footerBytes;
   plainBytes = 0;
 
-  constructor(kind: PartKind) {
-    this.#kind = kind;
+  constructor(kind: PartKind, cipher: SnapshotCipher | null = null) {
+    const salt = cipher ? cipher.newSalt() : new Uint8Array(saltBytes);
+    this.#cipher = cipher ? cipher.part(salt) : null;
+    const head = new ByteWriter(headerBytes);
+    head.u32(headerMagic);
+    head.u8(1);
+    head.u8(kind === "meta" ? 1 : 0);
+    head.u16(cipher ? encryptedFlag : 0);
+    head.bytes(salt);
+    this.#header = head.finish();
   }
 
   get frames(): number {
@@ -54,16 +67,17 @@ export class PartBuilder {
   fits(frameBytes: number, chunks: number): boolean {
     const tableGuess = (this.chunks + chunks) * 40 + (this.frames + 1) * 16;
     return (
-      this.storedBytes + frameBytes + tableGuess <= limits.partBytes &&
+      this.storedBytes + frameBytes + sealBytes + tableGuess <= limits.partBytes &&
       this.chunks + chunks <= limits.partChunks &&
       this.frames < limits.partFrames
     );
   }
 
   add(bytes: Uint8Array, plainBytes: number, chunks: ChunkRef[]): void {
-    this.#frames.push({ bytes, plainBytes, chunks });
+    const stored = this.#cipher ? this.#cipher.seal(this.#frames.length, this.#header, bytes) : bytes;
+    this.#frames.push({ bytes: stored, plainBytes, chunks });
     this.chunks += chunks.length;
-    this.storedBytes += bytes.length;
+    this.storedBytes += stored.length;
     this.plainBytes += plainBytes;
   }
 
@@ -75,15 +89,10 @@ export class PartBuilder {
       offset += bytes.length;
     }
     const plainTable = encodeTable(frames);
-    const table = await primitives.zstdCompress(plainTable, tableLevel);
+    const packed = await primitives.zstdCompress(plainTable, tableLevel);
+    const table = this.#cipher ? this.#cipher.seal(tableNumber, this.#header, packed) : packed;
     const part = new Uint8Array(offset + table.length + footerBytes);
-    const head = new ByteWriter(headerBytes);
-    head.u32(headerMagic);
-    head.u8(1);
-    head.u8(this.#kind === "meta" ? 1 : 0);
-    head.u16(0);
-    head.bytes(new Uint8Array(16));
-    part.set(head.view(), 0);
+    part.set(this.#header, 0);
     this.#frames.forEach((frame, i) => {
       part.set(frame.bytes, frames[i]!.offset);
     });
@@ -128,11 +137,17 @@ export function decodeFooter(bytes: Uint8Array, partBytes: number): PartFooter {
   return { tableOffset, tableBytes, frames, chunks, tableSha256 };
 }
 
-/** `bytes`: the stored table, `footer.tableBytes` from `footer.tableOffset`. */
-export async function decodeTable(bytes: Uint8Array, footer: PartFooter, primitives: Primitives): Promise<PartTable> {
-  if (bytes.length !== footer.tableBytes || !equalBytes(primitives.sha256(bytes), footer.tableSha256)) {
+/** `stored`: the stored table, `footer.tableBytes` from `footer.tableOffset`. */
+export async function decodeTable(
+  stored: Uint8Array,
+  footer: PartFooter,
+  primitives: Primitives,
+  open: OpenPiece = asIs,
+): Promise<PartTable> {
+  if (stored.length !== footer.tableBytes || !equalBytes(primitives.sha256(stored), footer.tableSha256)) {
     throw damaged("the table does not have the SHA-256 in its footer");
   }
+  const bytes = open(tableNumber, stored);
   const plainBytes = zstdContentSize(bytes);
   if (plainBytes > Math.min(limits.tableBytes, 8 + footer.frames * 24 + footer.chunks * 40))
     throw damaged("the table is too large");
@@ -148,30 +163,50 @@ export async function decodeTable(bytes: Uint8Array, footer: PartFooter, primiti
   return { frames, chunks };
 }
 
-/** The header's check. `bytes`: at least the part's first 24 bytes. */
-export function decodeHeader(bytes: Uint8Array): PartKind {
+/** Undoes the encryption of frame `n` or of the table; where there is none, gives the bytes as they are. */
+export type OpenPiece = (n: number, stored: Uint8Array) => Uint8Array;
+
+const asIs: OpenPiece = (_, stored) => stored;
+
+/**
+ * The header's check. `bytes`: at least the part's first 24 bytes. `cipher`: the snapshot's; null where it has no
+ * encryption. Errors: throws FormatError, also where one is encrypted and the other is not.
+ */
+export function decodeHeader(bytes: Uint8Array, cipher: SnapshotCipher | null): { kind: PartKind; open: OpenPiece } {
   const reader = new ByteReader(bytes, "header");
   if (reader.u32() !== headerMagic) throw damaged("this is not a part");
   const version = reader.u8();
   const kind = reader.u8();
   const flags = reader.u16();
+  const salt = reader.take(saltBytes).slice();
   if (version !== 1) throw unknownFormat(`a part has version ${version}`);
   if (kind > 1) throw unknownFormat(`a part has kind ${kind}`);
-  if (flags !== 0) throw unknownFormat(`a part has the flags ${flags}`);
-  if (!equalBytes(reader.take(16), new Uint8Array(16))) throw damaged("a part without encryption has a salt");
-  return kind === 1 ? "meta" : "data";
+  if (flags > encryptedFlag) throw unknownFormat(`a part has the flags ${flags}`);
+  const isEncrypted = flags === encryptedFlag;
+  if (isEncrypted !== (cipher !== null))
+    throw damaged(
+      isEncrypted ? "a part is encrypted, its snapshot is not" : "a part of an encrypted snapshot is plain",
+    );
+  if (!isEncrypted && salt.some((byte) => byte !== 0)) throw damaged("a part without encryption has a salt");
+  return { kind: kind === 1 ? "meta" : "data", open: cipher ? pieceOpener(bytes, cipher.part(salt)) : asIs };
+}
+
+function pieceOpener(bytes: Uint8Array, cipher: PartCipher): OpenPiece {
+  const header = bytes.slice(0, headerBytes);
+  return (n, stored) => cipher.open(n, header, stored);
 }
 
 /** A whole part: every byte but those of the frames' bodies is checked. */
 export async function decodePart(
   bytes: Uint8Array,
   primitives: Primitives,
-): Promise<{ kind: PartKind; table: PartTable }> {
+  cipher: SnapshotCipher | null = null,
+): Promise<{ kind: PartKind; table: PartTable; open: OpenPiece }> {
   if (bytes.length < headerBytes + footerBytes) throw damaged("the part is too short");
-  const kind = decodeHeader(bytes);
+  const { kind, open } = decodeHeader(bytes, cipher);
   const footer = decodeFooter(bytes.subarray(bytes.length - footerBytes), bytes.length);
   const table = bytes.subarray(footer.tableOffset, footer.tableOffset + footer.tableBytes);
-  return { kind, table: await decodeTable(table, footer, primitives) };
+  return { kind, table: await decodeTable(table, footer, primitives, open), open };
 }
 
 /** The chunks of one frame, each checked against its id. `bytes`: exactly the frame. */
