@@ -54,7 +54,7 @@ async function buildAgent(outfile: string): Promise<void> {
     entryPoints: [join(root, "agent/main.ts")],
     outfile,
     // The FFI addon travels inside the file, one per processor; agent/fs/native.ts picks and loads it.
-    plugins: [nativeAddons],
+    plugins: [nativeAddons, coderThread],
   });
 }
 
@@ -71,7 +71,7 @@ function writePublic(dir: string, agent: Uint8Array): void {
 const nativeAddons: Plugin = {
   name: "native-addons",
   setup(builder) {
-    builder.onResolve({ filter: /^soneca:/ }, ({ path }) => {
+    builder.onResolve({ filter: /^soneca:koffi-/ }, ({ path }) => {
       const addon = join(root, "node_modules/@koromix", path.slice("soneca:".length), "linux_x64/koffi.node");
       if (existsSync(addon)) return { path: addon, namespace: "addon" };
       const text = `${addon} is not installed: this agent keeps no extended attributes. Run: npm install --no-save --os=linux --cpu=x64 koffi`;
@@ -81,6 +81,19 @@ const nativeAddons: Plugin = {
     builder.onLoad({ filter: /.*/, namespace: "addon" }, ({ path }) => {
       const base64 = readFileSync(path).toString("base64");
       return { contents: `export default Buffer.from("${base64}", "base64");`, loader: "js" };
+    });
+  },
+};
+
+/** `soneca:coder-thread` becomes the program of a coder thread, as text: threads of the one-file agent start from it. */
+const coderThread: Plugin = {
+  name: "coder-thread",
+  setup(builder) {
+    builder.onResolve({ filter: /^soneca:coder-thread$/ }, ({ path }) => ({ path, namespace: "thread" }));
+    builder.onLoad({ filter: /.*/, namespace: "thread" }, async () => {
+      const entryPoints = [join(root, "agent/snapshot/coder-thread.ts")];
+      const { outputFiles } = await build({ ...common, entryPoints, minify: true, write: false });
+      return { contents: outputFiles![0]!.text, loader: "text" };
     });
   },
 };

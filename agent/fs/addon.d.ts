@@ -3,3 +3,9 @@ declare module "soneca:koffi-linux-x64" {
   const bytes: Uint8Array;
   export default bytes;
 }
+
+/** Bundled only: the program of a coder thread (agent/snapshot/coder-thread.ts) as text. */
+declare module "soneca:coder-thread" {
+  const text: string;
+  export default text;
+}

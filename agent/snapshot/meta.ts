@@ -1,7 +1,6 @@
 /** Writes what describes the data: the tree's chunks, its root, and the index segments; and reads them back. */
 import { ByteWriter, fromHex, latin1FromBytes } from "../../core/snapshot/bytes.ts";
 import { findCut, treeChunker } from "../../core/snapshot/chunker.ts";
-import { encodeFrame } from "../../core/snapshot/codec.ts";
 import { damaged } from "../../core/snapshot/error.ts";
 import { limits } from "../../core/snapshot/limits.ts";
 import { type Manifest, parseManifest } from "../../core/snapshot/manifest.ts";
@@ -19,8 +18,9 @@ import {
 } from "../../core/snapshot/tree.ts";
 import { Breather } from "./breather.ts";
 import { ChunkIndex } from "./chunk-index.ts";
+import type { CoderPool } from "./coder-pool.ts";
 import { forEachInFlight } from "./in-flight.ts";
-import type { Packer } from "./packer.ts";
+import { type Packer, zstdLevel } from "./packer.ts";
 import { chunkIdOf, nodePrimitives, sha256Hex } from "./primitives.ts";
 import type { Scanned } from "./scan.ts";
 import { Stop } from "./stop.ts";
@@ -95,7 +95,10 @@ class TreeCutter {
 const segmentTargetBytes = 24 * 1024 * 1024;
 
 /** The segment parts for these parts: few, each with as many parts as its size allows. */
-export async function buildSegmentParts(parts: IndexedPart[]): Promise<{ part: IndexedPart; bytes: Uint8Array }[]> {
+export async function buildSegmentParts(
+  parts: IndexedPart[],
+  coders: CoderPool,
+): Promise<{ part: IndexedPart; bytes: Uint8Array }[]> {
   const groups: IndexedPart[][] = [[]];
   let size = 0;
   for (const part of parts) {
@@ -107,15 +110,21 @@ export async function buildSegmentParts(parts: IndexedPart[]): Promise<{ part: I
     groups.at(-1)!.push(part);
     size += guess;
   }
-  return Promise.all(groups.map(buildSegmentPart));
+  return Promise.all(groups.map((group) => buildSegmentPart(group, coders)));
 }
 
-async function buildSegmentPart(parts: IndexedPart[]): Promise<{ part: IndexedPart; bytes: Uint8Array }> {
+async function buildSegmentPart(
+  parts: IndexedPart[],
+  coders: CoderPool,
+): Promise<{ part: IndexedPart; bytes: Uint8Array }> {
   const segment = encodeSegment(parts);
   const builder = new PartBuilder("meta");
   for (let at = 0; at < segment.length; at += limits.framePackBytes) {
     const piece = segment.subarray(at, at + limits.framePackBytes);
-    builder.add(await encodeFrame(piece, nodePrimitives, 3), piece.length, [
+    const buffer = new ArrayBuffer(piece.length + 64);
+    new Uint8Array(buffer).set(piece);
+    const frame = await coders.run({ kind: "encode", buffer, plainBytes: piece.length, level: zstdLevel });
+    builder.add(new Uint8Array(frame.buffer, 0, frame.storedBytes), piece.length, [
       { id: chunkIdOf(piece), plainBytes: piece.length },
     ]);
   }
@@ -188,17 +197,28 @@ export async function fetchPart(
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
   for (let attempt = 1; ; attempt++) {
-    let bytes: Uint8Array;
-    try {
-      bytes = await store.get(partObjectKey(id, key), undefined, { signal });
-    } catch (error) {
-      if (error instanceof StoreError && error.code === "object_not_found") {
-        throw new Stop("part_missing", `The store has lost the part ${key}.`, false);
-      }
-      throw error;
-    }
+    const bytes = await getPart(store, id, key, signal);
     if (bytes.length === size && sha256Hex(bytes) === key) return bytes;
-    if (attempt === 2) throw new Stop("part_damaged", `The part ${key} does not have the bytes of its name.`, false);
+    if (attempt === 2) throw partDamaged(key);
+  }
+}
+
+export function partDamaged(key: string): Stop {
+  return new Stop("part_damaged", `The part ${key} does not have the bytes of its name.`, false);
+}
+
+/** Unchecked. Errors: Stop `part_missing`. */
+export async function getPart(
+  store: SnapshotStore,
+  id: string,
+  key: string,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  try {
+    return await store.get(partObjectKey(id, key), undefined, { signal });
+  } catch (error) {
+    if (!(error instanceof StoreError) || error.code !== "object_not_found") throw error;
+    throw new Stop("part_missing", `The store has lost the part ${key}.`, false);
   }
 }
 

@@ -1,16 +1,18 @@
 /**
- * Chunks in, parts out: small chunks share a frame of up to 4 MiB, a big chunk has its own; frames are compressed on
- * other threads and joined in order; full parts are sent, many at a time. Every stage is bounded, so `add` waits when
- * the network is slower than the disk.
+ * Chunks in, parts out: small chunks share a frame of up to 4 MiB, a big chunk has its own; frames are encoded on coder
+ * threads and joined in order; full parts are sent, several at a time. Every stage has a fixed number of buffers, so
+ * `add` waits when the network or the processors are slower than the disk.
  */
-import { encodeFrame } from "../../core/snapshot/codec.ts";
 import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
 import { type ChunkRef, PartBuilder, type PartKind } from "../../core/snapshot/part.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
+import { type CoderPool, frameBufferBytes } from "./coder-pool.ts";
+import type { EncodeAnswer } from "./coder-tasks.ts";
 import { nodePrimitives, sha256Hex } from "./primitives.ts";
 
 export interface PackerInput {
   kind: PartKind;
+  coders: CoderPool;
   /** Whether the store has the chunk already. */
   isStored: (id: string) => boolean;
   /** Resolves when the part is in the store for good. */
@@ -21,60 +23,78 @@ export interface PackerInput {
 }
 
 interface Encoded {
-  bytes: Promise<Uint8Array>;
+  answer: Promise<EncodeAnswer>;
+  isDone: boolean;
   plainBytes: number;
   chunks: ChunkRef[];
 }
 
-const zstdLevel = 3;
-const encodesInFlight = 6;
+export const zstdLevel = 3;
+/** While the sender is the slowest of all: fewer bytes for processor time that nothing else wants. */
+const patientLevel = 9;
+/** A part that waited so long for its turn to be sent says that the sender is. */
+const patienceMs = 500;
+
+/** The memory of one part that grows or is sent: the frame that crosses the target, and the table, fit as well. */
+export function partRoomBytes(targetBytes: number): number {
+  return Math.min(limits.partBytes, targetBytes + limits.chunkBytes + 1024 * 1024);
+}
 
 export class Packer {
   readonly #input: PackerInput;
+  readonly #targetBytes: number;
   readonly #queued = new Set<string>();
   readonly #encoding: Encoded[] = [];
   readonly #sending = new Set<Promise<void>>();
-  #builder: PartBuilder;
-  #frame = Buffer.allocUnsafe(limits.framePackBytes);
+  readonly #freeFrames: ArrayBuffer[] = [];
+  readonly #freeRooms: Uint8Array[] = [];
+  #framesMade = 0;
+  #builder: PartBuilder | null = null;
+  #frame: ArrayBuffer | null = null;
   #frameBytes = 0;
   #frameChunks: ChunkRef[] = [];
+  #level = zstdLevel;
   #failure: { error: unknown } | null = null;
-  partsMade = 0;
-  storedBytes = 0;
   plainBytes = 0;
 
   constructor(input: PackerInput) {
     this.#input = input;
-    this.#builder = new PartBuilder(input.kind);
+    this.#targetBytes = input.partTargetBytes ?? limits.partTargetBytes;
   }
 
   has(id: string): boolean {
     return this.#queued.has(id) || this.#input.isStored(id);
   }
 
-  /** `bytes` are copied before the first wait. */
+  /** One call at a time. `bytes` are not looked at after it has resolved. */
   async add(id: string, bytes: Uint8Array): Promise<void> {
+    this.#throwFailure();
     this.#queued.add(id);
     this.plainBytes += bytes.length;
     const chunk = { id, plainBytes: bytes.length };
     if (bytes.length >= smallFileBytes) {
-      this.#encode(Buffer.from(bytes), [chunk]);
+      const buffer = await this.#takeFrame();
+      new Uint8Array(buffer).set(bytes);
+      this.#encode(buffer, bytes.length, [chunk]);
     } else {
-      if (this.#frameBytes + bytes.length > this.#frame.length || this.#frameChunks.length >= limits.frameChunks)
-        this.#closeFrame();
-      this.#frame.set(bytes, this.#frameBytes);
+      const isFull = this.#frameBytes + bytes.length > limits.framePackBytes;
+      if (isFull || this.#frameChunks.length >= limits.frameChunks) this.#closeFrame();
+      this.#frame ??= await this.#takeFrame();
+      new Uint8Array(this.#frame).set(bytes, this.#frameBytes);
       this.#frameBytes += bytes.length;
       this.#frameChunks.push(chunk);
     }
-    await this.#settle(encodesInFlight);
+    while (this.#encoding[0]?.isDone) await this.#join();
   }
 
   /** Resolves when everything that was added is in the store. */
   async flush(): Promise<void> {
     this.#closeFrame();
-    await this.#settle(0);
-    if (this.#builder.frames > 0) await this.#closePart();
+    while (this.#encoding.length > 0) await this.#join();
+    await this.#closePart();
     await this.drain();
+    this.#freeFrames.length = this.#framesMade = 0;
+    this.#freeRooms.length = 0;
   }
 
   /** Waits for what is in flight, whether it fails or not; then throws the first failure. */
@@ -83,46 +103,66 @@ export class Packer {
     this.#throwFailure();
   }
 
+  /** One frame grows, and the threads have all that they can take. */
+  async #takeFrame(): Promise<ArrayBuffer> {
+    for (;;) {
+      const free = this.#freeFrames.pop();
+      if (free) return free;
+      if (this.#framesMade <= this.#input.coders.capacity) {
+        this.#framesMade++;
+        return new ArrayBuffer(frameBufferBytes);
+      }
+      await this.#join();
+    }
+  }
+
   #closeFrame(): void {
-    if (this.#frameChunks.length === 0) return;
-    const plain = this.#frame.subarray(0, this.#frameBytes);
-    this.#encode(plain, this.#frameChunks);
-    // The old buffer belongs to the encoder now.
-    this.#frame = Buffer.allocUnsafe(limits.framePackBytes);
+    if (!this.#frame) return;
+    this.#encode(this.#frame, this.#frameBytes, this.#frameChunks);
+    this.#frame = null;
     this.#frameBytes = 0;
     this.#frameChunks = [];
   }
 
-  #encode(plain: Uint8Array, chunks: ChunkRef[]): void {
-    const bytes = encodeFrame(plain, nodePrimitives, zstdLevel);
+  #encode(buffer: ArrayBuffer, plainBytes: number, chunks: ChunkRef[]): void {
+    const answer = this.#input.coders.run({ kind: "encode", buffer, plainBytes, level: this.#level });
+    const encoded: Encoded = { answer, isDone: false, plainBytes, chunks };
+    const onEnd = () => {
+      encoded.isDone = true;
+    };
     // Awaited in order later; a failure in between must not count as unhandled.
-    bytes.catch(() => {});
-    this.#encoding.push({ bytes, plainBytes: plain.length, chunks });
+    answer.then(onEnd, onEnd);
+    this.#encoding.push(encoded);
   }
 
-  /** Moves encoded frames into parts until at most `left` are on their way. */
-  async #settle(left: number): Promise<void> {
+  /** The oldest frame goes into the part; its buffer is free again. */
+  async #join(): Promise<void> {
     this.#throwFailure();
-    while (this.#encoding.length > left) {
-      const { bytes, plainBytes, chunks } = this.#encoding.shift()!;
-      const encoded = await bytes;
-      if (!this.#builder.fits(encoded.length, chunks.length)) await this.#closePart();
-      this.#builder.add(encoded, plainBytes, chunks);
-      if (this.#builder.storedBytes >= (this.#input.partTargetBytes ?? limits.partTargetBytes)) await this.#closePart();
-    }
+    const { answer, plainBytes, chunks } = this.#encoding.shift()!;
+    const { buffer, storedBytes } = await answer;
+    if (this.#builder && !this.#builder.fits(storedBytes, chunks.length)) await this.#closePart();
+    this.#builder ??= new PartBuilder(this.#input.kind, null, this.#takeRoom());
+    this.#builder.add(new Uint8Array(buffer, 0, storedBytes), plainBytes, chunks);
+    this.#freeFrames.push(buffer);
+    if (this.#builder.storedBytes >= this.#targetBytes) await this.#closePart();
+  }
+
+  #takeRoom(): Uint8Array {
+    return this.#freeRooms.pop() ?? new Uint8Array(partRoomBytes(this.#targetBytes));
   }
 
   async #closePart(): Promise<void> {
-    const builder = this.#builder;
-    this.#builder = new PartBuilder(this.#input.kind);
-    const { bytes, table } = await builder.finish(nodePrimitives);
+    if (!this.#builder) return;
+    const { bytes, table } = await this.#builder.finish(nodePrimitives);
+    this.#builder = null;
     const part: IndexedPart = { key: sha256Hex(bytes), bytes: bytes.length, frames: table.frames };
+    const fullAt = performance.now();
     while (this.#sending.size >= this.#input.concurrency) await Promise.race(this.#sending);
+    this.#level = performance.now() - fullAt > patienceMs ? patientLevel : zstdLevel;
     this.#throwFailure();
-    this.partsMade++;
-    this.storedBytes += bytes.length;
     const sending = this.#input
       .send(part, bytes)
+      .then(() => void this.#freeRooms.push(new Uint8Array(bytes.buffer as ArrayBuffer)))
       .catch((error) => {
         this.#failure ??= { error };
       })

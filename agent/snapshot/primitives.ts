@@ -1,7 +1,8 @@
 /** The format's ports on Node: SHA-256 of node:crypto, zstd of node:zlib on libuv's threads. */
 import { createHash, hash } from "node:crypto";
 import { promisify } from "node:util";
-import { constants, zstdCompress, zstdDecompress } from "node:zlib";
+import { constants, zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from "node:zlib";
+import { limits } from "../../core/snapshot/limits.ts";
 import type { Primitives } from "../../core/snapshot/primitives.ts";
 
 const compress = promisify(zstdCompress);
@@ -9,25 +10,61 @@ const decompress = promisify(zstdDecompress);
 /** zstd refuses windows above this at decode: one chunk. */
 const windowLogMax = 23;
 
+const compressOptions = (plainBytes: number, level: number, chunkSize: number) => ({
+  params: { [constants.ZSTD_c_compressionLevel]: level },
+  pledgedSrcSize: plainBytes,
+  chunkSize: Math.max(8192, chunkSize),
+});
+const decompressOptions = (maxBytes: number) => ({
+  params: { [constants.ZSTD_d_windowLogMax]: windowLogMax },
+  maxOutputLength: Math.max(1, maxBytes),
+  chunkSize: Math.max(8192, Math.min(maxBytes + 1, limits.chunkBytes + 1)),
+});
+
+const sha256 = (bytes: Uint8Array): Uint8Array => hash("sha256", bytes, "buffer");
+function newSha256() {
+  const hasher = createHash("sha256");
+  return { update: (bytes: Uint8Array) => void hasher.update(bytes), digest: (): Uint8Array => hasher.digest() };
+}
+
+/** For the main thread: zstd on libuv's threads. */
 export const nodePrimitives: Primitives = {
-  sha256: (bytes) => hash("sha256", bytes, "buffer"),
-  newSha256() {
-    const hasher = createHash("sha256");
-    return { update: (bytes) => void hasher.update(bytes), digest: () => hasher.digest() };
-  },
+  sha256,
+  newSha256,
   zstdCompress: (bytes, level) =>
-    compress(bytes, {
-      params: { [constants.ZSTD_c_compressionLevel]: level },
-      pledgedSrcSize: bytes.length,
-      chunkSize: Math.max(1024, Math.min(bytes.length, 1 << 20)),
-    }),
-  zstdDecompress: (bytes, maxBytes) =>
-    decompress(bytes, {
-      params: { [constants.ZSTD_d_windowLogMax]: windowLogMax },
-      maxOutputLength: Math.max(1, maxBytes),
-      chunkSize: Math.max(1024, Math.min(maxBytes + 1, 1 << 22)),
-    }),
+    compress(bytes, compressOptions(bytes.length, level, Math.min(bytes.length, 1 << 20))),
+  zstdDecompress: (bytes, maxBytes) => decompress(bytes, decompressOptions(maxBytes)),
 };
+
+/**
+ * For a coder thread: everything in this thread. `release` gives the memory of all results back at once, since a thread
+ * makes more than the garbage collector would notice in time; call it when nothing looks at them any more.
+ */
+export function makeSyncPrimitives(): { primitives: Primitives; release: () => void } {
+  let made: ArrayBuffer[] = [];
+  const keep = (bytes: Buffer): Buffer => {
+    // Smaller ones may lie in Node's shared pool.
+    if (bytes.buffer instanceof ArrayBuffer && bytes.buffer.byteLength >= 65_536) made.push(bytes.buffer);
+    return bytes;
+  };
+  const primitives: Primitives = {
+    sha256,
+    newSha256,
+    zstdCompress: async (bytes, level) =>
+      keep(zstdCompressSync(bytes, compressOptions(bytes.length, level, compressedBytesMax(bytes.length)))),
+    zstdDecompress: async (bytes, maxBytes) => keep(zstdDecompressSync(bytes, decompressOptions(maxBytes))),
+  };
+  const release = () => {
+    for (const buffer of made) buffer.transfer(0);
+    made = [];
+  };
+  return { primitives, release };
+}
+
+/** As ZSTD_compressBound, and one byte so that zlib sees the end without another buffer. */
+function compressedBytesMax(bytes: number): number {
+  return bytes + (bytes >> 8) + 65;
+}
 
 export function sha256Hex(bytes: Uint8Array): string {
   return hash("sha256", bytes, "hex");

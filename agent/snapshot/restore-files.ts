@@ -1,24 +1,27 @@
 /**
- * Files on their way back. A small file is written in one go. A big one grows as `.soneca-<hash>.part` beside its place,
- * its chunks in any order, and takes its name when the last has come: it is absent or whole. What an earlier run left is
- * read again and kept where its hashes are right, so no journal is needed.
+ * Files on their way back. A small file is made in one go by a coder thread. A big one grows as `.soneca-<hash>.part`
+ * beside its place, its chunks in any order, and takes its name when the last has come: it is absent or whole. What an
+ * earlier run left is read again and kept where its hashes are right, so no journal is needed.
  */
-import { closeSync, constants, ftruncateSync, openSync, readSync, renameSync, unlinkSync, writeSync } from "node:fs";
-import { isAllZero } from "../../core/snapshot/bytes.ts";
+import { closeSync, constants, ftruncateSync, openSync, readSync, renameSync, unlinkSync } from "node:fs";
 import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
-import type { FileEntry, Hole } from "../../core/snapshot/tree.ts";
+import { type FileEntry, parentOf } from "../../core/snapshot/tree.ts";
 import type { Folders } from "../fs/folders.ts";
+import { native, setTimes } from "../fs/native.ts";
 import { fsPath } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
+import type { WriteTarget } from "./coder-tasks.ts";
 import { chunkIdOf } from "./primitives.ts";
 import { zeroBytes, zeroChunkId } from "./read.ts";
 import { applyAttributes } from "./restore-attributes.ts";
 import { removeInTheWay, tempPathOf } from "./restore-folder.ts";
+import { holesFrom, makeFile, writeAround } from "./restore-write.ts";
 import { statEntry } from "./walk.ts";
 
 export interface Target {
   file: FileJob;
   offset: number;
+  plainBytes: number;
 }
 
 export interface FileJob {
@@ -29,18 +32,32 @@ export interface FileJob {
   missing: number;
 }
 
-const writeFlags = constants.O_WRONLY | constants.O_NOFOLLOW;
+export interface FileWriterInput {
+  folders: Folders;
+  isEntry: (path: string) => boolean;
+  deleteExtras: boolean;
+  /** Folders that were there before the restore: only in them can something lie in the way. */
+  old: ReadonlySet<string>;
+}
+
 let checkBuffer = Buffer.alloc(0);
 
 export class FileWriter {
   readonly #folders: Folders;
   readonly #deleteExtras: boolean;
   readonly #isEntry: (path: string) => boolean;
+  readonly #old: ReadonlySet<string>;
+  /** What a new file inherits from the folders that were there: their group, or access control lists. */
+  readonly #inherits: { group: boolean; xattrs: boolean };
+  readonly #uid = process.geteuid?.() ?? -1;
+  readonly #gid = process.getegid?.() ?? -1;
 
-  constructor(folders: Folders, isEntry: (path: string) => boolean, deleteExtras: boolean) {
+  constructor({ folders, isEntry, deleteExtras, old }: FileWriterInput) {
     this.#folders = folders;
-    this.#isEntry = isEntry;
     this.#deleteExtras = deleteExtras;
+    this.#isEntry = isEntry;
+    this.#old = old;
+    this.#inherits = inheritanceOf(folders, old);
   }
 
   /**
@@ -48,6 +65,7 @@ export class FileWriter {
    * may have more names; any other such file is made anew, or a write would reach through to its other name.
    */
   async isInPlace(entry: FileEntry, mayShare: boolean, breather: Breather): Promise<boolean> {
+    if (!this.#old.has(parentOf(entry.path))) return false;
     const there = statEntry(this.#folders, entry.path);
     if (there?.type !== "f" || there.size !== entry.size || there.mtimeNs !== entry.mtimeNs) return false;
     if (there.inode !== null && !mayShare) return false;
@@ -64,7 +82,13 @@ export class FileWriter {
     const missing = new Map<string, number[]>();
     if (entry.size === 0) {
       const job: FileJob = { entry, temp: null, missing: 0 };
-      this.#writeSmall(job, new Uint8Array(0));
+      makeFile(
+        this.#folders,
+        this.target({ file: job, offset: 0, plainBytes: 0 }),
+        new Uint8Array(0),
+        this.#deleteExtras,
+      );
+      this.finish({ file: job, offset: 0, plainBytes: 0 });
       return { job, missing };
     }
     if (entry.size < smallFileBytes && entry.chunks.length === 1) {
@@ -83,39 +107,36 @@ export class FileWriter {
     return { job, missing };
   }
 
-  /** `bytes`: a chunk that was checked against its id. */
-  write({ file, offset }: Target, bytes: Uint8Array): void {
-    if (file.temp === null) {
-      this.#writeSmall(file, bytes);
-      file.missing = 0;
-      return;
+  /** What a coder thread needs to write a chunk to its place. */
+  target({ file: { entry, temp }, offset, plainBytes }: Target): WriteTarget {
+    const { path, size, holes, mode, uid, gid } = entry;
+    if (temp !== null) {
+      const near = holesFrom(holes, offset);
+      const past = near.findIndex((hole) => hole.offset >= offset + plainBytes);
+      const within = past < 0 ? near : near.slice(0, past);
+      return { path: temp, isWhole: false, offset, size, holes: within, attributes: null };
     }
-    const fd = openSync(fsPath(this.#folders.at(file.temp)), writeFlags);
-    try {
-      writeAround(fd, bytes, offset, file.entry.holes);
-    } finally {
-      closeSync(fd);
-    }
-    file.missing--;
-    if (file.missing === 0) this.#finishBig(file);
+    const isOurs = uid === this.#uid && gid === this.#gid && !this.#inherits.group;
+    const attributes = this.#isPlain(entry) ? { mode, owner: isOurs ? null : { uid, gid } } : null;
+    return { path, isWhole: true, offset, size, holes, attributes };
   }
 
-  #writeSmall(job: FileJob, bytes: Uint8Array): void {
-    const { path } = job.entry;
-    removeInTheWay(this.#folders, path, this.#deleteExtras);
-    const at = this.#folders.at(path);
-    const fd = openSync(fsPath(at), writeFlags | constants.O_CREAT | constants.O_EXCL, 0o600);
-    try {
-      if (job.entry.holes.length > 0) {
-        ftruncateSync(fd, job.entry.size);
-        writeAround(fd, bytes, 0, job.entry.holes);
-      } else {
-        writeAll(fd, bytes, 0);
-      }
-    } finally {
-      closeSync(fd);
+  /** After the chunk was written there: what is whole now gets its attributes and its name. */
+  finish({ file }: Target): void {
+    const { entry, temp } = file;
+    file.missing--;
+    if (temp !== null) {
+      if (file.missing === 0) this.#finishBig(file);
+    } else if (this.#isPlain(entry)) {
+      setTimes(this.#folders.at(entry.path), entry.mtimeNs);
+    } else {
+      this.#apply(entry.path, entry);
     }
-    this.#apply(path, job.entry);
+  }
+
+  /** Mode, owner and times are all that the file needs. */
+  #isPlain(entry: FileEntry): boolean {
+    return entry.xattrs.length === 0 && !this.#inherits.xattrs;
   }
 
   #finishBig(job: FileJob): void {
@@ -177,6 +198,16 @@ export class FileWriter {
   }
 }
 
+function inheritanceOf(folders: Folders, old: ReadonlySet<string>): { group: boolean; xattrs: boolean } {
+  const inherits = { group: false, xattrs: false };
+  for (const path of old) {
+    const mode = statEntry(folders, path)?.mode ?? 0;
+    if ((mode & 0o2000) !== 0) inherits.group = true;
+    if (native?.listXattrs(folders.at(path)).includes("system.posix_acl_default")) inherits.xattrs = true;
+  }
+  return inherits;
+}
+
 function removeFolderInTheWay(folders: Folders, path: string, deleteExtras: boolean): void {
   if (statEntry(folders, path)?.type === "d") removeInTheWay(folders, path, deleteExtras);
 }
@@ -190,35 +221,4 @@ function readChunk(fd: number, offset: number, length: number): Uint8Array {
     filled += got;
   }
   return checkBuffer.subarray(0, filled);
-}
-
-/** Writes all but the zeros that the hole list names. The list is advice: bytes that are not zero are written anyway. */
-function writeAround(fd: number, bytes: Uint8Array, offset: number, holes: Hole[]): void {
-  const end = offset + bytes.length;
-  let at = offset;
-  for (const hole of holesFrom(holes, offset)) {
-    if (hole.offset >= end) break;
-    const from = Math.max(hole.offset, at);
-    const to = Math.min(hole.offset + hole.length, end);
-    if (to <= from || !isAllZero(bytes.subarray(from - offset, to - offset))) continue;
-    if (from > at) writeAll(fd, bytes.subarray(at - offset, from - offset), at);
-    at = to;
-  }
-  if (at < end) writeAll(fd, bytes.subarray(at - offset), at);
-}
-
-/** The holes that end after `offset`; they are sorted. */
-function holesFrom(holes: Hole[], offset: number): Hole[] {
-  let low = 0;
-  let high = holes.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (holes[middle]!.offset + holes[middle]!.length <= offset) low = middle + 1;
-    else high = middle;
-  }
-  return low === 0 ? holes : holes.slice(low);
-}
-
-function writeAll(fd: number, bytes: Uint8Array, offset: number): void {
-  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, offset + at);
 }

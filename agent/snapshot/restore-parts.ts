@@ -1,21 +1,21 @@
 /** One part at a restore: the whole object, or only ranges of it where little of it is needed. */
-import { decodeFrame } from "../../core/snapshot/codec.ts";
-import { FormatError } from "../../core/snapshot/error.ts";
-import { checkChunk, type FrameInfo } from "../../core/snapshot/part.ts";
+import type { FrameInfo } from "../../core/snapshot/part.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import { partObjectKey, type SnapshotStore, StoreError } from "../../core/snapshot/store.ts";
-import type { Breather } from "./breather.ts";
-import type { Gate } from "./in-flight.ts";
-import { nodePrimitives } from "./primitives.ts";
+import { type CoderPool, ownBytes } from "./coder-pool.ts";
+import type { WriteFrame, WriteTarget } from "./coder-tasks.ts";
 import { Stop } from "./stop.ts";
 
 export interface PartInput {
   store: SnapshotStore;
   id: string;
   part: IndexedPart;
-  wanted: { has(id: string): boolean };
-  decoding: Gate;
-  breather: Breather;
+  /** What each chunk is for. */
+  wanted: Map<string, WriteTarget[]>;
+  coders: CoderPool;
+  /** A byte string, symlinks resolved. */
+  root: string;
+  deleteExtras: boolean;
   signal?: AbortSignal | undefined;
 }
 
@@ -25,69 +25,71 @@ const wholeShare = 0.4;
 const gapBytes = 256 * 1024;
 
 /**
- * Gives every wanted chunk of the part, checked against its id (so the part's own hash is not computed). `bytes` are
- * valid until the returned promise resolves. Errors: FormatError or Stop when the bytes stay wrong after a second reading.
+ * Brings every wanted chunk of the part to its places, checked against its id (so the part's own hash is not computed).
+ * What is damaged is read once more. `onWritten` is told the ids; returns those that stay damaged.
  */
-export async function openPartFrames(
+export async function writePart(
   input: PartInput,
-  onChunk: (id: string, bytes: Uint8Array) => Promise<void>,
   onReceived: (bytes: number) => void,
-): Promise<void> {
+  onWritten: (ids: string[]) => Promise<void>,
+): Promise<string[]> {
   const { part, wanted } = input;
   const frames = part.frames.filter((frame) => frame.chunks.some((chunk) => wanted.has(chunk.id)));
   const needed = frames.reduce((sum, frame) => sum + frame.storedBytes, 0);
   const isWhole = needed >= part.bytes * wholeShare;
+  const lost: string[] = [];
   for (const run of isWhole ? [frames] : groupFrames(frames)) {
-    for (let attempt = 1; ; attempt++) {
-      const { bytes, base } = await readRun(input, run, isWhole);
-      onReceived(bytes.length);
-      try {
-        for (const frame of run) await openOne(input, frame, bytes, base, onChunk);
-        break;
-      } catch (error) {
-        if (!(error instanceof FormatError) || attempt === 2) throw error;
-      }
+    let left = toWriteFrames(run, wanted, null);
+    for (let attempt = 1; left.length > 0; attempt++) {
+      const ids = left.flatMap((frame) => frame.chunks.map((chunk) => chunk.id));
+      const damaged = new Set(await writeRun(input, run, isWhole, left, onReceived));
+      await onWritten(ids.filter((id) => !damaged.has(id)));
+      if (attempt === 2) lost.push(...damaged);
+      left = attempt === 1 ? toWriteFrames(run, wanted, damaged) : [];
     }
   }
+  return lost;
 }
 
-async function readRun(
+async function writeRun(
   input: PartInput,
   run: FrameInfo[],
   isWhole: boolean,
-): Promise<{ bytes: Uint8Array; base: number }> {
-  const { store, id, part, signal } = input;
+  frames: WriteFrame[],
+  onReceived: (bytes: number) => void,
+): Promise<string[]> {
+  const { store, id, part, coders, root, deleteExtras, signal } = input;
   const base = isWhole ? 0 : run[0]!.offset;
   const range = isWhole ? undefined : { offset: base, length: run.at(-1)!.offset + run.at(-1)!.storedBytes - base };
+  let bytes: Uint8Array;
   try {
-    return { bytes: await store.get(partObjectKey(id, part.key), range, { signal }), base };
+    bytes = ownBytes(await store.get(partObjectKey(id, part.key), range, { signal }));
   } catch (error) {
     if (!(error instanceof StoreError) || error.code !== "object_not_found") throw error;
     throw new Stop("part_missing", `The store has lost the part ${part.key}.`, false);
   }
+  onReceived(bytes.length);
+  const moved = frames.map((frame) => ({ ...frame, offset: frame.offset - base }));
+  return (await coders.run({ kind: "write", bytes, root, deleteExtras, frames: moved })).damaged;
 }
 
-async function openOne(
-  input: PartInput,
-  frame: FrameInfo,
-  bytes: Uint8Array,
-  base: number,
-  onChunk: (id: string, bytes: Uint8Array) => Promise<void>,
-): Promise<void> {
-  const { wanted, breather } = input;
-  await input.decoding.run(async () => {
-    const from = frame.offset - base;
-    const plain = await decodeFrame(bytes.subarray(from, from + frame.storedBytes), frame.plainBytes, nodePrimitives);
+/** The first place of each wanted chunk; with `only`, of those among them. Offsets are those of the part. */
+function toWriteFrames(run: FrameInfo[], wanted: Map<string, WriteTarget[]>, only: Set<string> | null): WriteFrame[] {
+  const seen = new Set<string>();
+  const frames: WriteFrame[] = [];
+  for (const { offset, storedBytes, plainBytes, chunks } of run) {
+    const frame: WriteFrame = { offset, storedBytes, plainBytes, chunks: [] };
     let at = 0;
-    for (const { id, plainBytes } of frame.chunks) {
-      const chunk = plain.subarray(at, at + plainBytes);
-      at += plainBytes;
-      if (!wanted.has(id)) continue;
-      if (breather.due) await breather.rest();
-      checkChunk(chunk, id, nodePrimitives);
-      await onChunk(id, chunk);
+    for (const chunk of chunks) {
+      const targets = wanted.get(chunk.id);
+      if (targets && !seen.has(chunk.id) && (only?.has(chunk.id) ?? true))
+        frame.chunks.push({ id: chunk.id, at, plainBytes: chunk.plainBytes, targets });
+      if (targets) seen.add(chunk.id);
+      at += chunk.plainBytes;
     }
-  });
+    if (frame.chunks.length > 0) frames.push(frame);
+  }
+  return frames;
 }
 
 function groupFrames(frames: FrameInfo[]): FrameInfo[][] {

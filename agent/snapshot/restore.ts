@@ -10,6 +10,7 @@
 import { linkSync, mkdirSync, readlinkSync, symlinkSync } from "node:fs";
 import { ByteWriter } from "../../core/snapshot/bytes.ts";
 import { FormatError } from "../../core/snapshot/error.ts";
+import { limits } from "../../core/snapshot/limits.ts";
 import {
   type Entry,
   encodeHoles,
@@ -21,7 +22,9 @@ import {
 import { degraded, makeNode, syncFileSystem } from "../fs/native.ts";
 import { bytesOfText, fsPath, textOfBytes } from "../fs/paths.ts";
 import { Breather } from "./breather.ts";
-import { forEachInFlight, Gate } from "./in-flight.ts";
+import { CoderPool } from "./coder-pool.ts";
+import type { WriteTarget } from "./coder-tasks.ts";
+import { forEachInFlight, partLanes, partsInFlight } from "./in-flight.ts";
 import { Journal } from "./journal.ts";
 import { type LoadedSnapshot, loadSnapshot, loadTree } from "./meta.ts";
 import { nodePrimitives } from "./primitives.ts";
@@ -29,7 +32,7 @@ import { isFile, readXattrs } from "./read.ts";
 import { applyAttributes } from "./restore-attributes.ts";
 import { type FileJob, FileWriter, type Target } from "./restore-files.ts";
 import { checkSpace, clearExtras, makeFolders, removeInTheWay, tempPathOf } from "./restore-folder.ts";
-import { openPartFrames } from "./restore-parts.ts";
+import { type PartInput, writePart } from "./restore-parts.ts";
 import { type Ground, openGround, Reporter } from "./setup.ts";
 import { type CacheRow, isRacy, StatCache, statCacheFile } from "./stat-cache.ts";
 import { failureOf, Stop } from "./stop.ts";
@@ -37,18 +40,19 @@ import type { RestoreOptions, RestoreResult, SkippedPath } from "./types.ts";
 import { type Found, statEntry } from "./walk.ts";
 
 const maxNamedPaths = 10;
-const decodesInFlight = 4;
 
 /** An abort is prompt and leaves a folder that the next run goes on with. Errors: throws for bugs only. */
 export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreResult> {
   let ground: Ground | null = null;
+  const coders = new CoderPool();
   try {
     mkdirSync(fsPath(bytesOfText(options.root)), { recursive: true });
     ground = openGround(options.root, options.stateDir, options.id, true);
-    return await new Restore(options, ground).run();
+    return await new Restore(options, ground, coders).run();
   } catch (error) {
     return failureOf(error);
   } finally {
+    await coders.close();
     ground?.folders.close();
   }
 }
@@ -56,21 +60,23 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
 class Restore {
   readonly #options: RestoreOptions;
   readonly #ground: Ground;
+  readonly #coders: CoderPool;
   readonly #reporter: Reporter;
   readonly #breather: Breather;
   readonly #startedAt = performance.now();
-  readonly #damagedPaths: string[] = [];
+  readonly #damagedPaths = new Set<string>();
   readonly #skipped: SkippedPath[] = [];
 
-  constructor(options: RestoreOptions, ground: Ground) {
+  constructor(options: RestoreOptions, ground: Ground, coders: CoderPool) {
     this.#options = options;
+    this.#coders = coders;
     this.#ground = ground;
     this.#reporter = new Reporter(options.onProgress);
     this.#breather = new Breather(options.signal);
   }
 
   async run(): Promise<RestoreResult> {
-    const { id, seq, epoch, store, signal, expectedDigest, concurrency = 32, deleteExtras = false } = this.#options;
+    const { id, seq, epoch, store, signal, expectedDigest, concurrency, deleteExtras = false } = this.#options;
     const { folders } = this.#ground;
     const { progress } = this.#reporter;
     this.#reporter.phase("tree");
@@ -83,7 +89,7 @@ class Restore {
         false,
       );
     }
-    const entries = await loadTree(store, snapshot, concurrency, signal);
+    const entries = await loadTree(store, snapshot, partsInFlight(store, concurrency, limits.partTargetBytes), signal);
     const files = entries.filter(isFile);
     progress.entries = entries.length;
     progress.files = files.length;
@@ -107,13 +113,17 @@ class Restore {
       this.#breather,
     );
 
-    const plan = await this.#plan(entries, snapshot, new FileWriter(folders, isEntry, deleteExtras));
-    await this.#fetch(plan, snapshot, concurrency);
-    if (this.#damagedPaths.length > 0) {
-      const named = this.#damagedPaths.slice(0, maxNamedPaths);
+    const plan = await this.#plan(
+      entries,
+      snapshot,
+      new FileWriter({ folders, isEntry, deleteExtras, old: prepared.old }),
+    );
+    await this.#fetch(plan, snapshot);
+    if (this.#damagedPaths.size > 0) {
+      const named = [...this.#damagedPaths].slice(0, maxNamedPaths);
       throw new Stop(
         "snapshot_damaged",
-        `${this.#damagedPaths.length} files cannot be restored: their bytes in the store are damaged.`,
+        `${this.#damagedPaths.size} files cannot be restored: their bytes in the store are damaged.`,
         false,
         named,
       );
@@ -183,8 +193,9 @@ class Restore {
         plan.parts.set(part, wanted);
         const targets = wanted.get(id) ?? [];
         wanted.set(id, targets);
-        for (const offset of offsets) targets.push({ file: job, offset });
-        missingBytes += offsets.length * (entry.chunks.find((chunk) => chunk.id === id)?.plainBytes ?? 0);
+        const plainBytes = index.plainBytesOf(id) ?? 0;
+        for (const offset of offsets) targets.push({ file: job, offset, plainBytes });
+        missingBytes += offsets.length * plainBytes;
       }
       progress.doneBytes += entry.size - missingBytes;
       if (missingBytes < entry.size) progress.reusedBytes += entry.size - missingBytes;
@@ -193,43 +204,52 @@ class Restore {
     return plan;
   }
 
-  async #fetch(plan: Plan, snapshot: LoadedSnapshot, concurrency: number): Promise<void> {
+  async #fetch(plan: Plan, snapshot: LoadedSnapshot): Promise<void> {
     this.#reporter.phase("receive");
-    const { store, id, signal } = this.#options;
+    const { store, id, signal, concurrency, deleteExtras = false } = this.#options;
     const { progress } = this.#reporter;
-    const decoding = new Gate(decodesInFlight);
     progress.partsTotal = plan.parts.size;
     const parts = [...plan.parts];
-    for (const [n] of parts) progress.storedBytes += snapshot.index.parts[n]!.bytes;
-    await forEachInFlight(parts, concurrency, async ([n, wanted]) => {
+    const sizes = parts.map(([n]) => snapshot.index.parts[n]!.bytes);
+    progress.storedBytes = sizes.reduce((sum, bytes) => sum + bytes, 0);
+    const lanes = partLanes(store, concurrency, Math.max(1, ...sizes), this.#coders);
+    await forEachInFlight(parts, lanes, async ([n, places]) => {
       const part = snapshot.index.parts[n]!;
-      try {
-        await openPartFrames(
-          { store, id, part, wanted, decoding, breather: this.#breather, signal },
-          async (chunk, bytes) => {
-            const targets = wanted.get(chunk);
-            if (!targets) return;
-            for (const target of targets) {
-              if (this.#breather.due) await this.#breather.rest();
-              plan.writer.write(target, bytes);
-              progress.doneBytes += bytes.length;
-            }
-            wanted.delete(chunk);
-            this.#reporter.step();
-          },
-          (bytes) => {
-            progress.sentBytes += bytes;
-          },
+      const wanted = new Map<string, WriteTarget[]>();
+      for (const [chunk, targets] of places)
+        wanted.set(
+          chunk,
+          targets.map((target) => plan.writer.target(target)),
         );
+      const { root } = this.#ground;
+      const input: PartInput = { store, id, part, wanted, coders: this.#coders, root, deleteExtras, signal };
+      const onReceived = (bytes: number) => {
+        progress.sentBytes += bytes;
+      };
+      try {
+        await writePart(input, onReceived, (ids) => this.#finishChunks(plan.writer, places, ids));
       } catch (error) {
         if (!isDamage(error)) throw error;
-        // The rest goes on; these files are named at the end.
-        const broken = new Set<FileJob>([...wanted.values()].flat().map((target) => target.file));
-        for (const job of broken) this.#damagedPaths.push(textOfBytes(job.entry.path));
       }
+      // The rest goes on; what is left of this part is named at the end.
+      const broken = new Set<FileJob>([...places.values()].flat().map((target) => target.file));
+      for (const job of broken) this.#damagedPaths.add(textOfBytes(job.entry.path));
       progress.partsDone++;
       this.#reporter.step();
     });
+  }
+
+  async #finishChunks(writer: FileWriter, places: Map<string, Target[]>, ids: string[]): Promise<void> {
+    const { progress } = this.#reporter;
+    for (const id of ids) {
+      for (const target of places.get(id) ?? []) {
+        if (this.#breather.due) await this.#breather.rest();
+        writer.finish(target);
+        progress.doneBytes += target.plainBytes;
+      }
+      places.delete(id);
+      this.#reporter.step();
+    }
   }
 
   async #makeOthers(entries: Entry[], deleteExtras: boolean): Promise<void> {

@@ -23,6 +23,9 @@ export function openFolderStore(folder: string): SnapshotStore {
   const made = new Set<string>();
 
   const store: SnapshotStore = {
+    // A disk is busy with a few; each costs the memory of a part.
+    mostInFlight: 3,
+
     async put(key, bytes, sha256, options) {
       const file = fileOf(key);
       if (sha256Hex(bytes) !== sha256) throw new StoreError("bytes_differ", { key });

@@ -13,10 +13,12 @@ import { manifestObjectKey, partObjectKey, StoreError } from "../../core/snapsho
 import { degraded, syncFileSystem } from "../fs/native.ts";
 import { Breather } from "./breather.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
+import { CoderPool } from "./coder-pool.ts";
 import { makeExcluder, readExcludes } from "./excludes.ts";
+import { partsInFlight } from "./in-flight.ts";
 import { Journal, listParts, loadKnownParts } from "./journal.ts";
 import { buildSegmentParts, packTree } from "./meta.ts";
-import { Packer } from "./packer.ts";
+import { Packer, partRoomBytes } from "./packer.ts";
 import { sha256Hex } from "./primitives.ts";
 import { chunkIdsOf, countChanges, type Round, scanRound } from "./scan.ts";
 import { type Ground, openGround, Reporter } from "./setup.ts";
@@ -46,7 +48,7 @@ export async function takeSnapshot(options: TakeOptions): Promise<TakeResult> {
   } catch (error) {
     return failureOf(error);
   } finally {
-    run?.close();
+    await run?.close();
   }
 }
 
@@ -83,6 +85,7 @@ class Take {
   readonly #journal: Journal;
   readonly #journalled: IndexedPart[];
   readonly #excludes: string[];
+  readonly #coders: CoderPool;
   readonly #sent = new Set<string>();
   readonly #startedAt = performance.now();
   #known!: ChunkIndex;
@@ -97,10 +100,7 @@ class Take {
     this.#journal = journal;
     this.#journalled = parts;
     this.#excludes = readExcludes(ground.root, options.excludes ?? []);
-  }
-
-  get #concurrency(): number {
-    return this.#options.concurrency ?? 32;
+    this.#coders = new CoderPool(options.effort);
   }
 
   async take(): Promise<TakeSuccess> {
@@ -113,7 +113,7 @@ class Take {
       id,
       journal: this.#journal,
       journalled: this.#journalled,
-      concurrency: this.#concurrency,
+      concurrency: this.#options.concurrency ?? 32,
       signal,
     });
 
@@ -125,7 +125,7 @@ class Take {
     await tree.flush();
 
     const needed = this.#partsOf(round, treeIds);
-    const segments = await buildSegmentParts(needed);
+    const segments = await buildSegmentParts(needed, this.#coders);
     for (const { part, bytes } of segments) await this.#send(part, bytes);
     const parts = [...needed, ...segments.map(({ part }) => part)];
     if (parts.length > limits.partsInSnapshot)
@@ -161,7 +161,8 @@ class Take {
     };
   }
 
-  close(): void {
+  async close(): Promise<void> {
+    await this.#coders.close();
     this.#journal.close();
     this.#ground.folders.close();
   }
@@ -173,9 +174,10 @@ class Take {
     const partTargetBytes = limits.partTargetBytes * (crowd > 0.75 ? 3 : crowd > 0.5 ? 2 : 1);
     return new Packer({
       kind,
+      coders: this.#coders,
       isStored: (id) => known.has(id),
       send: (part, bytes) => this.#send(part, bytes),
-      concurrency: this.#concurrency,
+      concurrency: partsInFlight(this.#options.store, this.#options.concurrency, partRoomBytes(partTargetBytes)),
       partTargetBytes,
     });
   }

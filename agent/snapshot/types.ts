@@ -32,8 +32,10 @@ export interface TakeOptions {
   /** The engine's own folder, outside `root`. Losing or damaging it costs time and nothing else. */
   stateDir: string;
   excludes?: string[];
-  /** Parts in flight; 32 by default. */
+  /** Parts in flight at most; 32 by default. A part's size and the store may ask for fewer. */
   concurrency?: number;
+  /** "background": two threads at the lowest priority, for while the machine still works. "full" (default): all cores. */
+  effort?: "background" | "full";
   parentSeq?: number;
   /** Written into the manifest. */
   agentVersion?: string;

@@ -1,12 +1,14 @@
 /** Proves a stored snapshot: every part has the bytes of its name, every chunk its id, and the tree needs nothing else. */
-import { decodePart, openFrame } from "../../core/snapshot/part.ts";
+import { ByteWriter } from "../../core/snapshot/bytes.ts";
+import { limits } from "../../core/snapshot/limits.ts";
+import { encodeFrames } from "../../core/snapshot/part.ts";
+import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import type { SnapshotStore } from "../../core/snapshot/store.ts";
-import { Breather } from "./breather.ts";
-import { forEachInFlight, Gate } from "./in-flight.ts";
-import { fetchPart, loadSnapshot, loadTree } from "./meta.ts";
-import { nodePrimitives } from "./primitives.ts";
+import { CoderPool, ownBytes } from "./coder-pool.ts";
+import { forEachInFlight, partLanes, partsInFlight } from "./in-flight.ts";
+import { getPart, loadSnapshot, loadTree, partDamaged } from "./meta.ts";
 import { Reporter } from "./setup.ts";
-import { failureOf, Stop } from "./stop.ts";
+import { failureOf, Stop, throwIfAborted } from "./stop.ts";
 import { scanDigest } from "./take.ts";
 import type { OnProgress, SnapshotFailure } from "./types.ts";
 
@@ -28,31 +30,25 @@ export type VerifyResult =
   | SnapshotFailure;
 
 export async function verifySnapshot(options: VerifyOptions): Promise<VerifyResult> {
-  const { id, seq, epoch, store, concurrency = 32, signal } = options;
+  const { id, seq, epoch, store, concurrency, signal } = options;
   const reporter = new Reporter(options.onProgress);
+  const coders = new CoderPool();
   const { progress } = reporter;
   try {
     reporter.phase("tree");
     const snapshot = await loadSnapshot(store, id, seq, epoch, signal);
     const { manifest, index } = snapshot;
-    const entries = await loadTree(store, snapshot, concurrency, signal);
+    const entries = await loadTree(store, snapshot, partsInFlight(store, concurrency, limits.partTargetBytes), signal);
     const storedBytes = manifest.parts.reduce((sum, part) => sum + part.bytes, 0);
     Object.assign(progress, { entries: entries.length, partsTotal: manifest.parts.length, storedBytes });
 
     reporter.phase("parts");
-    const decoding = new Gate(2);
-    const breather = new Breather(signal);
-    await forEachInFlight(manifest.parts, concurrency, async ({ key, bytes: size }) => {
-      const bytes = await fetchPart(store, id, key, size, signal);
-      await decoding.run(async () => {
-        const { table } = await decodePart(bytes, nodePrimitives);
-        for (const frame of table.frames) {
-          await openFrame(bytes.subarray(frame.offset, frame.offset + frame.storedBytes), frame, nodePrimitives);
-          progress.doneBytes += frame.plainBytes;
-          if (breather.due) await breather.rest();
-        }
-      });
-      progress.sentBytes += size;
+    const described = new Map(index.parts.map((part) => [part.key, part]));
+    const largest = Math.max(1, ...manifest.parts.map((part) => part.bytes));
+    await forEachInFlight(manifest.parts, partLanes(store, concurrency, largest, coders), async ({ key, bytes }) => {
+      const part = described.get(key);
+      progress.doneBytes += await verifyPart(options, coders, key, bytes, part ? framesOf(part) : null);
+      progress.sentBytes += bytes;
       progress.partsDone++;
       reporter.step();
     });
@@ -73,7 +69,35 @@ export async function verifySnapshot(options: VerifyOptions): Promise<VerifyResu
     };
   } catch (error) {
     return failureOf(error);
+  } finally {
+    await coders.close();
   }
+}
+
+/** Wrong bytes are asked for once more. Returns how many plain bytes the part holds. */
+async function verifyPart(
+  { store, id, signal }: VerifyOptions,
+  coders: CoderPool,
+  key: string,
+  size: number,
+  frames: Uint8Array | null,
+): Promise<number> {
+  for (let attempt = 1; ; attempt++) {
+    throwIfAborted(signal);
+    const bytes = ownBytes(await getPart(store, id, key, signal));
+    try {
+      if (bytes.length !== size) throw partDamaged(key);
+      return (await coders.run({ kind: "verify", bytes, key, frames })).plainBytes;
+    } catch (error) {
+      if (attempt === 2 || !(error instanceof Stop) || error.code !== "part_damaged") throw error;
+    }
+  }
+}
+
+function framesOf(part: IndexedPart): Uint8Array {
+  const writer = new ByteWriter(4096);
+  encodeFrames(writer, part.frames);
+  return writer.finish();
 }
 
 async function checkFolder(options: VerifyOptions, digest: string, excludes: string[]): Promise<void> {

@@ -39,16 +39,21 @@ export interface PartTable {
 const encryptedFlag = 1;
 const saltBytes = 16;
 
-/** Collects encoded frames; `finish` joins them. With a cipher each frame and the table are encrypted. */
+/**
+ * Joins encoded frames in one buffer. `room`: a buffer to begin with, which `finish` returns a view of where it was
+ * enough; the builder is of no use afterwards. With a cipher each frame and the table are encrypted.
+ */
 export class PartBuilder {
   readonly #header: Uint8Array;
   readonly #cipher: PartCipher | null;
-  readonly #frames: { bytes: Uint8Array; plainBytes: number; chunks: ChunkRef[] }[] = [];
+  readonly #frames: FrameInfo[] = [];
+  #bytes: Uint8Array;
+  #end = headerBytes;
   chunks = 0;
-  storedBytes = headerBytes + footerBytes;
   plainBytes = 0;
 
-  constructor(kind: PartKind, cipher: SnapshotCipher | null = null) {
+  constructor(kind: PartKind, cipher: SnapshotCipher | null = null, room: Uint8Array = new Uint8Array(0)) {
+    this.#bytes = room;
     const salt = cipher ? cipher.newSalt() : new Uint8Array(saltBytes);
     this.#cipher = cipher ? cipher.part(salt) : null;
     const head = new ByteWriter(headerBytes);
@@ -58,10 +63,16 @@ export class PartBuilder {
     head.u16(cipher ? encryptedFlag : 0);
     head.bytes(salt);
     this.#header = head.finish();
+    this.#put(this.#header, 0);
   }
 
   get frames(): number {
     return this.#frames.length;
+  }
+
+  /** Without the table. */
+  get storedBytes(): number {
+    return this.#end + footerBytes;
   }
 
   fits(frameBytes: number, chunks: number): boolean {
@@ -73,39 +84,43 @@ export class PartBuilder {
     );
   }
 
+  /** `bytes` are copied. */
   add(bytes: Uint8Array, plainBytes: number, chunks: ChunkRef[]): void {
     const stored = this.#cipher ? this.#cipher.seal(this.#frames.length, this.#header, bytes) : bytes;
-    this.#frames.push({ bytes: stored, plainBytes, chunks });
+    this.#put(stored, this.#end);
+    this.#frames.push({ offset: this.#end, storedBytes: stored.length, plainBytes, chunks });
+    this.#end += stored.length;
     this.chunks += chunks.length;
-    this.storedBytes += stored.length;
     this.plainBytes += plainBytes;
   }
 
   async finish(primitives: Primitives): Promise<{ bytes: Uint8Array; table: PartTable }> {
-    const frames: FrameInfo[] = [];
-    let offset = headerBytes;
-    for (const { bytes, plainBytes, chunks } of this.#frames) {
-      frames.push({ offset, storedBytes: bytes.length, plainBytes, chunks });
-      offset += bytes.length;
-    }
-    const plainTable = encodeTable(frames);
-    const packed = await primitives.zstdCompress(plainTable, tableLevel);
+    const frames = this.#frames;
+    const packed = await primitives.zstdCompress(encodeTable(frames), tableLevel);
     const table = this.#cipher ? this.#cipher.seal(tableNumber, this.#header, packed) : packed;
-    const part = new Uint8Array(offset + table.length + footerBytes);
-    part.set(this.#header, 0);
-    this.#frames.forEach((frame, i) => {
-      part.set(frame.bytes, frames[i]!.offset);
-    });
-    part.set(table, offset);
     const foot = new ByteWriter(footerBytes);
-    foot.u32(offset);
+    foot.u32(this.#end);
     foot.u32(table.length);
     foot.u32(frames.length);
     foot.u32(this.chunks);
     foot.bytes(primitives.sha256(table));
     foot.u32(footerMagic);
-    part.set(foot.view(), offset + table.length);
-    return { bytes: part, table: { frames, chunks: this.chunks } };
+    this.#put(table, this.#end);
+    this.#put(foot.view(), this.#end + table.length);
+    return {
+      bytes: this.#bytes.subarray(0, this.#end + table.length + footerBytes),
+      table: { frames, chunks: this.chunks },
+    };
+  }
+
+  #put(bytes: Uint8Array, at: number): void {
+    const end = at + bytes.length;
+    if (end > this.#bytes.length) {
+      const next = new Uint8Array(Math.max(end, Math.min(limits.partBytes, this.#bytes.length * 2)));
+      next.set(this.#bytes);
+      this.#bytes = next;
+    }
+    this.#bytes.set(bytes, at);
   }
 }
 

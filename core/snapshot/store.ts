@@ -74,9 +74,12 @@ export interface CallOptions {
  * - An adapter retries what is transient by itself; a StoreError that comes out is final for this call.
  * - After `put` resolves, the object survives a crash of this machine.
  * - No reader ever sees half an object: an object is absent or whole.
- * - Bytes that come out of `get` are not yet checked; the caller knows what they must be.
+ * - Bytes that come out of `get` are not yet checked; the caller knows what they must be. They belong to the caller.
+ * - Bytes that go into `put` may be overwritten by the caller as soon as it resolves.
  */
 export interface SnapshotStore {
+  /** More calls at once than this bring nothing. Missing: as many as memory allows, up to 32. */
+  readonly mostInFlight?: number;
   /**
    * Create-only and idempotent. `sha256` is that of `bytes`; a store that can verify it does.
    * "created", or "exists" where the same bytes lie there already. Errors: `manifest_exists` where other bytes lie there.

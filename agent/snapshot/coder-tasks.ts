@@ -1,0 +1,116 @@
+/** What the coder threads are asked and what they answer. Buffers in a message are transferred, never copied. */
+import { FormatError } from "../../core/snapshot/error.ts";
+import type { Hole } from "../../core/snapshot/tree.ts";
+import { Stop } from "./stop.ts";
+
+/** The first `plainBytes` of `buffer` become a frame in the same buffer, which travels back with the answer. */
+export interface EncodeTask {
+  kind: "encode";
+  buffer: ArrayBuffer;
+  plainBytes: number;
+  level: number;
+}
+export interface EncodeAnswer {
+  buffer: ArrayBuffer;
+  storedBytes: number;
+}
+
+/** A whole part: the hash of its name, its table, every frame and every chunk id. */
+export interface VerifyTask {
+  kind: "verify";
+  bytes: Uint8Array;
+  key: string;
+  /** The frames that a segment says it has, as in a table; null where no segment describes it. */
+  frames: Uint8Array | null;
+}
+export interface VerifyAnswer {
+  plainBytes: number;
+}
+
+/** Where a chunk goes. */
+export interface WriteTarget {
+  path: string;
+  /** A whole small file, which is made; false: a place in a big one that is there. */
+  isWhole: boolean;
+  offset: number;
+  size: number;
+  holes: Hole[];
+  /** What a small file gets at once: its mode, and its owner where it is not this process's. Null: it stays 0600. */
+  attributes: { mode: number; owner: { uid: number; gid: number } | null } | null;
+}
+
+export interface WriteChunk {
+  id: string;
+  /** From the first plain byte of its frame. */
+  at: number;
+  plainBytes: number;
+  targets: WriteTarget[];
+}
+
+export interface WriteFrame {
+  /** From the first byte of `bytes`. */
+  offset: number;
+  storedBytes: number;
+  plainBytes: number;
+  chunks: WriteChunk[];
+}
+
+/** Decodes frames, checks the wanted chunks by their ids and writes them to their places below `root`. */
+export interface WriteTask {
+  kind: "write";
+  bytes: Uint8Array;
+  /** A byte string, symlinks resolved. */
+  root: string;
+  deleteExtras: boolean;
+  frames: WriteFrame[];
+}
+export interface WriteAnswer {
+  /** Ids of chunks whose bytes are damaged: nothing of them was written. */
+  damaged: string[];
+}
+
+export type CoderTask = EncodeTask | VerifyTask | WriteTask;
+export type AnswerOf<T extends CoderTask> = T extends EncodeTask
+  ? EncodeAnswer
+  : T extends VerifyTask
+    ? VerifyAnswer
+    : WriteAnswer;
+
+export interface CoderRequest {
+  n: number;
+  task: CoderTask;
+}
+export type CoderResponse =
+  | { n: number; ok: true; answer: EncodeAnswer | VerifyAnswer | WriteAnswer }
+  | { n: number; ok: false; error: PackedError };
+
+/** The errors that mean something to the caller, as plain data. */
+type PackedError =
+  | { kind: "stop"; code: string; message: string; retryable: boolean; paths: string[] | undefined }
+  | { kind: "format"; code: FormatError["code"]; message: string }
+  | { kind: "system"; code: string; syscall: string | undefined; message: string }
+  | { kind: "bug"; message: string };
+
+export function packError(error: unknown): PackedError {
+  if (error instanceof Stop) {
+    const { code, message, retryable, paths } = error;
+    return { kind: "stop", code, message, retryable, paths };
+  }
+  if (error instanceof FormatError) return { kind: "format", code: error.code, message: error.message };
+  const { code, syscall, message, stack } = error as NodeJS.ErrnoException;
+  if (typeof code === "string" && /^E[A-Z0-9]+$/.test(code)) return { kind: "system", code, syscall, message };
+  return { kind: "bug", message: stack ?? String(message ?? error) };
+}
+
+export function unpackError(packed: PackedError): Error {
+  switch (packed.kind) {
+    case "stop":
+      return new Stop(packed.code, packed.message, packed.retryable, packed.paths);
+    case "format":
+      return new FormatError(packed.code, packed.message);
+    case "system":
+      return Object.assign(new Error(packed.message), { code: packed.code, syscall: packed.syscall });
+    case "bug":
+      return new Error(`in a coder thread: ${packed.message}`);
+  }
+}

@@ -1,0 +1,84 @@
+/** A coder thread: takes one task after another until it is ended. It holds no state of its own between tasks. */
+import { readlinkSync } from "node:fs";
+import { setPriority } from "node:os";
+import { parentPort, workerData } from "node:worker_threads";
+import { ByteWriter, equalBytes } from "../../core/snapshot/bytes.ts";
+import { encodeFrame } from "../../core/snapshot/codec.ts";
+import { damaged } from "../../core/snapshot/error.ts";
+import { decodePart, encodeFrames, openFrame } from "../../core/snapshot/part.ts";
+import {
+  type CoderRequest,
+  type CoderResponse,
+  type CoderTask,
+  type EncodeAnswer,
+  type EncodeTask,
+  packError,
+  type VerifyAnswer,
+  type VerifyTask,
+} from "./coder-tasks.ts";
+import { makeSyncPrimitives, sha256Hex } from "./primitives.ts";
+import { writeFrames } from "./restore-write.ts";
+import { Stop } from "./stop.ts";
+
+const { primitives, release } = makeSyncPrimitives();
+
+async function encode({ buffer, plainBytes, level }: EncodeTask): Promise<EncodeAnswer> {
+  const frame = await encodeFrame(new Uint8Array(buffer, 0, plainBytes), primitives, level);
+  new Uint8Array(buffer).set(frame);
+  return { buffer, storedBytes: frame.length };
+}
+
+async function verify({ bytes, key, frames }: VerifyTask): Promise<VerifyAnswer> {
+  if (sha256Hex(bytes) !== key)
+    throw new Stop("part_damaged", `The part ${key} does not have the bytes of its name.`, false);
+  const { table } = await decodePart(bytes, primitives);
+  if (frames) {
+    const own = new ByteWriter(frames.length + 16);
+    encodeFrames(own, table.frames);
+    if (!equalBytes(own.view(), frames)) throw damaged(`a segment describes the part ${key} wrongly`);
+  }
+  let plainBytes = 0;
+  for (const frame of table.frames) {
+    await openFrame(bytes.subarray(frame.offset, frame.offset + frame.storedBytes), frame, primitives);
+    release();
+    plainBytes += frame.plainBytes;
+  }
+  return { plainBytes };
+}
+
+async function perform(task: CoderTask) {
+  switch (task.kind) {
+    case "encode":
+      return encode(task);
+    case "verify":
+      return verify(task);
+    case "write":
+      return writeFrames(task, primitives, release);
+  }
+}
+
+async function respond({ n, task }: CoderRequest): Promise<void> {
+  let response: CoderResponse;
+  try {
+    response = { n, ok: true, answer: await perform(task) };
+  } catch (error) {
+    response = { n, ok: false, error: packError(error) };
+  }
+  release();
+  // Given back at once: many parts a second would outrun the garbage collector.
+  if (task.kind !== "encode") (task.bytes.buffer as ArrayBuffer).transfer(0);
+  parentPort!.postMessage(response, task.kind === "encode" ? [task.buffer] : []);
+}
+
+/** For this thread alone: Linux keeps a priority for each. */
+function beNice(): void {
+  const tid = Number(readlinkSync("/proc/thread-self").split("/").at(-1));
+  if (tid > 0) setPriority(tid, 19);
+}
+
+try {
+  if ((workerData as { isBackground: boolean }).isBackground) beNice();
+} catch {
+  // No /proc, or not allowed: it works at the usual priority.
+}
+parentPort!.on("message", (request: CoderRequest) => void respond(request));

@@ -1,0 +1,132 @@
+/** What a coder thread does at a restore: decodes frames, checks their chunks, writes them to their places. */
+import { closeSync, constants, fchmodSync, fchownSync, ftruncateSync, openSync, writeSync } from "node:fs";
+import { isAllZero } from "../../core/snapshot/bytes.ts";
+import { decodeFrame } from "../../core/snapshot/codec.ts";
+import { FormatError } from "../../core/snapshot/error.ts";
+import type { Primitives } from "../../core/snapshot/primitives.ts";
+import type { Hole } from "../../core/snapshot/tree.ts";
+import { Folders } from "../fs/folders.ts";
+import { fsPath } from "../fs/paths.ts";
+import type { WriteAnswer, WriteFrame, WriteTarget, WriteTask } from "./coder-tasks.ts";
+import { chunkIdOf } from "./primitives.ts";
+import { removeInTheWay } from "./restore-folder.ts";
+
+const writeFlags = constants.O_WRONLY | constants.O_NOFOLLOW;
+
+/** File descriptors of folders, of the last root that was written to. They are this thread's own. */
+let ways: { root: string; folders: Folders } | null = null;
+
+/** A chunk that is damaged is named and the rest goes on. Errors: system errors, Stop `restore_conflict`, FormatError for later formats. */
+export async function writeFrames(
+  { bytes, root, deleteExtras, frames }: WriteTask,
+  primitives: Primitives,
+  release: () => void,
+): Promise<WriteAnswer> {
+  if (ways?.root !== root) {
+    ways?.folders.close();
+    ways = { root, folders: new Folders(root === "/" ? "" : root, true) };
+  }
+  const damaged: string[] = [];
+  for (const frame of frames) {
+    const plain = await decodeOrNull(bytes, frame, primitives);
+    for (const { id, at, plainBytes, targets } of frame.chunks) {
+      const chunk = plain?.subarray(at, at + plainBytes);
+      if (!chunk || chunkIdOf(chunk) !== id) damaged.push(id);
+      else for (const target of targets) writeTarget(ways.folders, target, chunk, deleteExtras);
+    }
+    release();
+  }
+  return { damaged };
+}
+
+async function decodeOrNull(bytes: Uint8Array, frame: WriteFrame, primitives: Primitives): Promise<Uint8Array | null> {
+  try {
+    const stored = bytes.subarray(frame.offset, frame.offset + frame.storedBytes);
+    return await decodeFrame(stored, frame.plainBytes, primitives);
+  } catch (error) {
+    if (error instanceof FormatError && error.code === "snapshot_damaged") return null;
+    throw error;
+  }
+}
+
+function writeTarget(folders: Folders, target: WriteTarget, bytes: Uint8Array, deleteExtras: boolean): void {
+  if (target.isWhole) {
+    makeFile(folders, target, bytes, deleteExtras);
+    return;
+  }
+  const fd = openSync(fsPath(folders.at(target.path)), writeFlags);
+  try {
+    writeAround(fd, bytes, target.offset, target.holes);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Makes a small file with all its bytes. What lies in its way goes. */
+export function makeFile(
+  folders: Folders,
+  { path, size, holes, attributes }: Omit<WriteTarget, "offset" | "isWhole">,
+  bytes: Uint8Array,
+  deleteExtras: boolean,
+): void {
+  const flags = writeFlags | constants.O_CREAT | constants.O_EXCL;
+  let fd: number;
+  try {
+    fd = openSync(fsPath(folders.at(path)), flags, 0o600);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    removeInTheWay(folders, path, deleteExtras);
+    fd = openSync(fsPath(folders.at(path)), flags, 0o600);
+  }
+  try {
+    if (holes.length > 0) ftruncateSync(fd, size);
+    writeAround(fd, bytes, 0, holes);
+    if (!attributes) return;
+    const { owner, mode } = attributes;
+    // A change of owner clears setuid and setgid, so the mode comes after it.
+    if (owner) ignoreRefusal(() => fchownSync(fd, owner.uid, owner.gid));
+    ignoreRefusal(() => fchmodSync(fd, mode));
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** The check after the restore finds what this process may not set. */
+function ignoreRefusal(work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (typeof (error as NodeJS.ErrnoException).code !== "string") throw error;
+  }
+}
+
+/** Writes all but the zeros that the hole list names. The list is advice: bytes that are not zero are written anyway. */
+export function writeAround(fd: number, bytes: Uint8Array, offset: number, holes: Hole[]): void {
+  const end = offset + bytes.length;
+  let at = offset;
+  for (const hole of holesFrom(holes, offset)) {
+    if (hole.offset >= end) break;
+    const from = Math.max(hole.offset, at);
+    const to = Math.min(hole.offset + hole.length, end);
+    if (to <= from || !isAllZero(bytes.subarray(from - offset, to - offset))) continue;
+    if (from > at) writeAll(fd, bytes.subarray(at - offset, from - offset), at);
+    at = to;
+  }
+  if (at < end) writeAll(fd, bytes.subarray(at - offset), at);
+}
+
+/** The holes that end after `offset`; they are sorted. */
+export function holesFrom(holes: Hole[], offset: number): Hole[] {
+  let low = 0;
+  let high = holes.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (holes[middle]!.offset + holes[middle]!.length <= offset) low = middle + 1;
+    else high = middle;
+  }
+  return low === 0 ? holes : holes.slice(low);
+}
+
+function writeAll(fd: number, bytes: Uint8Array, offset: number): void {
+  for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at, bytes.length - at, offset + at);
+}
