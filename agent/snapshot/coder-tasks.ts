@@ -1,23 +1,24 @@
-/** What the coder threads are asked and what they answer. Buffers in a message are transferred, never copied. */
+/** What the coder threads are asked and what they answer. No bytes are copied: they are shared, or belong to the thread. */
 import { FormatError } from "../../core/snapshot/error.ts";
 import type { Hole } from "../../core/snapshot/tree.ts";
 import { Stop } from "./stop.ts";
 
-/** The first `plainBytes` of `buffer` become a frame in the same buffer, which travels back with the answer. */
+/** The first `plainBytes` of `buffer` become a frame in the same place. */
 export interface EncodeTask {
   kind: "encode";
-  buffer: ArrayBuffer;
+  /** Shared: nobody else looks at it until the answer. The garbage collector does not count shared memory as its own. */
+  buffer: SharedArrayBuffer;
   plainBytes: number;
   level: number;
 }
 export interface EncodeAnswer {
-  buffer: ArrayBuffer;
   storedBytes: number;
 }
 
 /** A whole part: the hash of its name, its table, every frame and every chunk id. */
 export interface VerifyTask {
   kind: "verify";
+  /** An ArrayBuffer of its own, which the thread takes. */
   bytes: Uint8Array;
   key: string;
   /** The frames that a segment says it has, as in a table; null where no segment describes it. */
@@ -58,6 +59,7 @@ export interface WriteFrame {
 /** Decodes frames, checks the wanted chunks by their ids and writes them to their places below `root`. */
 export interface WriteTask {
   kind: "write";
+  /** An ArrayBuffer of its own, which the thread takes. */
   bytes: Uint8Array;
   /** A byte string, symlinks resolved. */
   root: string;

@@ -25,7 +25,7 @@ const { primitives, release } = makeSyncPrimitives();
 async function encode({ buffer, plainBytes, level }: EncodeTask): Promise<EncodeAnswer> {
   const frame = await encodeFrame(new Uint8Array(buffer, 0, plainBytes), primitives, level);
   new Uint8Array(buffer).set(frame);
-  return { buffer, storedBytes: frame.length };
+  return { storedBytes: frame.length };
 }
 
 async function verify({ bytes, key, frames }: VerifyTask): Promise<VerifyAnswer> {
@@ -67,7 +67,7 @@ async function respond({ n, task }: CoderRequest): Promise<void> {
   release();
   // Given back at once: many parts a second would outrun the garbage collector.
   if (task.kind !== "encode") (task.bytes.buffer as ArrayBuffer).transfer(0);
-  parentPort!.postMessage(response, task.kind === "encode" ? [task.buffer] : []);
+  parentPort!.postMessage(response);
 }
 
 /** For this thread alone: Linux keeps a priority for each. */

@@ -121,10 +121,10 @@ async function buildSegmentPart(
   const builder = new PartBuilder("meta");
   for (let at = 0; at < segment.length; at += limits.framePackBytes) {
     const piece = segment.subarray(at, at + limits.framePackBytes);
-    const buffer = new ArrayBuffer(piece.length + 64);
+    const buffer = new SharedArrayBuffer(piece.length + 64);
     new Uint8Array(buffer).set(piece);
-    const frame = await coders.run({ kind: "encode", buffer, plainBytes: piece.length, level: zstdLevel });
-    builder.add(new Uint8Array(frame.buffer, 0, frame.storedBytes), piece.length, [
+    const { storedBytes } = await coders.run({ kind: "encode", buffer, plainBytes: piece.length, level: zstdLevel });
+    builder.add(new Uint8Array(buffer, 0, storedBytes), piece.length, [
       { id: chunkIdOf(piece), plainBytes: piece.length },
     ]);
   }

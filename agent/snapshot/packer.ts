@@ -23,6 +23,7 @@ export interface PackerInput {
 }
 
 interface Encoded {
+  buffer: SharedArrayBuffer;
   answer: Promise<EncodeAnswer>;
   isDone: boolean;
   plainBytes: number;
@@ -46,11 +47,11 @@ export class Packer {
   readonly #queued = new Set<string>();
   readonly #encoding: Encoded[] = [];
   readonly #sending = new Set<Promise<void>>();
-  readonly #freeFrames: ArrayBuffer[] = [];
+  readonly #freeFrames: SharedArrayBuffer[] = [];
   readonly #freeRooms: Uint8Array[] = [];
   #framesMade = 0;
   #builder: PartBuilder | null = null;
-  #frame: ArrayBuffer | null = null;
+  #frame: SharedArrayBuffer | null = null;
   #frameBytes = 0;
   #frameChunks: ChunkRef[] = [];
   #level = zstdLevel;
@@ -104,13 +105,13 @@ export class Packer {
   }
 
   /** One frame grows, and the threads have all that they can take. */
-  async #takeFrame(): Promise<ArrayBuffer> {
+  async #takeFrame(): Promise<SharedArrayBuffer> {
     for (;;) {
       const free = this.#freeFrames.pop();
       if (free) return free;
       if (this.#framesMade <= this.#input.coders.capacity) {
         this.#framesMade++;
-        return new ArrayBuffer(frameBufferBytes);
+        return new SharedArrayBuffer(frameBufferBytes);
       }
       await this.#join();
     }
@@ -124,9 +125,9 @@ export class Packer {
     this.#frameChunks = [];
   }
 
-  #encode(buffer: ArrayBuffer, plainBytes: number, chunks: ChunkRef[]): void {
+  #encode(buffer: SharedArrayBuffer, plainBytes: number, chunks: ChunkRef[]): void {
     const answer = this.#input.coders.run({ kind: "encode", buffer, plainBytes, level: this.#level });
-    const encoded: Encoded = { answer, isDone: false, plainBytes, chunks };
+    const encoded: Encoded = { buffer, answer, isDone: false, plainBytes, chunks };
     const onEnd = () => {
       encoded.isDone = true;
     };
@@ -138,8 +139,8 @@ export class Packer {
   /** The oldest frame goes into the part; its buffer is free again. */
   async #join(): Promise<void> {
     this.#throwFailure();
-    const { answer, plainBytes, chunks } = this.#encoding.shift()!;
-    const { buffer, storedBytes } = await answer;
+    const { buffer, answer, plainBytes, chunks } = this.#encoding.shift()!;
+    const { storedBytes } = await answer;
     if (this.#builder && !this.#builder.fits(storedBytes, chunks.length)) await this.#closePart();
     this.#builder ??= new PartBuilder(this.#input.kind, null, this.#takeRoom());
     this.#builder.add(new Uint8Array(buffer, 0, storedBytes), plainBytes, chunks);

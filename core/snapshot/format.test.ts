@@ -121,6 +121,29 @@ describe("the chunker", () => {
     }
   });
 
+  test("cuts where the rule of FORMAT.md says, wherever the bytes lie in memory", () => {
+    const plainCut = (bytes: Uint8Array, p: typeof treeChunker) => {
+      if (bytes.length <= p.min) return bytes.length;
+      let h = 0;
+      for (let o = p.min - 65; o < Math.min(bytes.length, p.max); o++) {
+        h = ((h << 1) + gear[bytes[o]!]!) | 0;
+        if (o >= p.min - 1 && (h & (o < p.target - 1 ? p.strictMask : p.looseMask)) === 0) return o + 1;
+      }
+      return Math.min(bytes.length, p.max);
+    };
+    const all = noise(2 << 20, 11);
+    for (let from = 0; from < all.length; from += 40_009) {
+      const bytes = all.subarray(from, from + 300_000);
+      expect(findCut(all, from, from + bytes.length, true, treeChunker)).toBe(plainCut(bytes, treeChunker));
+      const moved = new Uint8Array(bytes.length + 1).subarray(1);
+      moved.set(bytes);
+      expect(findCut(moved, 0, bytes.length, true, treeChunker)).toBe(plainCut(bytes, treeChunker));
+    }
+    // Ends of every kind, around the unrolled turns.
+    for (let length = treeChunker.min; length < treeChunker.min + 40; length++)
+      expect(findCut(all, 1, 1 + length, true, treeChunker)).toBe(plainCut(all.subarray(1, 1 + length), treeChunker));
+  });
+
   test("finds its cuts again after an insertion at the front", () => {
     const bytes = noise(4 << 20, 8);
     const moved = new Uint8Array(bytes.length + 1000);
