@@ -14,7 +14,7 @@ import type { OnProgress, SnapshotFailure } from "./snapshot/types.ts";
 import { verifySnapshot } from "./snapshot/verify.ts";
 
 export const snapshotUsage = `soneca-agent snapshot DIR --store STORE [--id ID] [--exclude GLOB]... [--state DIR] [--json]
-soneca-agent restore ID[@SEQ] DIR --store STORE [--delete] [--state DIR] [--json]
+soneca-agent restore ID[@SEQ] DIR --store STORE [--delete] [--no-owner] [--state DIR] [--json]
 soneca-agent verify ID[@SEQ] --store STORE [DIR] [--state DIR] [--json]
 soneca-agent list --store STORE [--id ID] [--json]
 STORE is a folder, or the http(s):// address of a control plane (token in SONECA_TOKEN).`;
@@ -48,6 +48,7 @@ const exitOfCode: Record<string, number> = {
   manifest_invalid: snapshotExit.damaged,
   manifest_digest_differs: snapshotExit.damaged,
   restore_digest_mismatch: snapshotExit.damaged,
+  restore_inexact: snapshotExit.incomplete,
   folder_differs: snapshotExit.damaged,
   part_missing: snapshotExit.damaged,
   part_damaged: snapshotExit.damaged,
@@ -67,6 +68,7 @@ const optionTypes = {
   state: { type: "string" },
   epoch: { type: "string" },
   delete: { type: "boolean" },
+  "no-owner": { type: "boolean" },
   json: { type: "boolean" },
   help: { type: "boolean", short: "h" },
 } as const;
@@ -74,7 +76,15 @@ const optionTypes = {
 interface Context {
   positionals: string[];
   store: string;
-  options: { id?: string; exclude?: string[]; state?: string; epoch?: string; delete?: boolean; json?: boolean };
+  options: {
+    id?: string;
+    exclude?: string[];
+    state?: string;
+    epoch?: string;
+    delete?: boolean;
+    json?: boolean;
+    "no-owner"?: boolean;
+  };
   print: (line: Record<string, unknown>) => void;
   onProgress: OnProgress;
   signal: AbortSignal;
@@ -171,6 +181,7 @@ async function runRestore(context: Context): Promise<number> {
     store,
     stateDir,
     deleteExtras,
+    owner: options["no-owner"] !== true,
     onProgress,
     signal,
   });

@@ -95,6 +95,7 @@ function fakeEngine() {
         reusedBytes: 0,
         receivedBytes: 0,
         parts: 1,
+        disowned: 0,
         extras: 0,
         skipped: [],
         wallMs: 1,

@@ -7,15 +7,19 @@ import { parentOf } from "../../core/snapshot/tree.ts";
 import { fsPath } from "./paths.ts";
 
 const oPath = 0o10000000;
+const folderFlags = oPath | constants.O_DIRECTORY;
 const maxOpen = 256;
 const hasFdPaths = process.platform === "linux" && existsSync("/proc/self/fd");
 /** Leaves room for a name of 255 bytes below Linux's PATH_MAX of 4096. */
 const plainPathBytes = 3800;
 
+const nameOf = (path: string) => path.slice(path.lastIndexOf("/") + 1);
+
 export class Folders {
   readonly #root: string;
   readonly #always: boolean;
   readonly #open = new Map<string, number>();
+  #pinned: string | null = null;
 
   /** `root`: byte string. `always`: false takes the plain path where it is short enough, which is faster. */
   constructor(root: string, always: boolean) {
@@ -28,26 +32,54 @@ export class Folders {
     if (path === "") return this.#root || "/";
     const plain = `${this.#root}/${path}`;
     if (!hasFdPaths || (!this.#always && plain.length < plainPathBytes)) return plain;
-    const slash = path.lastIndexOf("/");
-    return `/proc/self/fd/${this.#fdOf(slash < 0 ? "" : path.slice(0, slash))}/${path.slice(slash + 1)}`;
+    return `/proc/self/fd/${this.#fdOf(parentOf(path))}/${nameOf(path)}`;
+  }
+
+  /** For calls that want two paths: the way to the first stays open while that to the second is found. */
+  both(first: string, second: string): [string, string] {
+    const a = this.at(first);
+    this.#pinned = parentOf(first);
+    try {
+      return [a, this.at(second)];
+    } finally {
+      this.#pinned = null;
+    }
   }
 
   #fdOf(folder: string): number {
-    const known = this.#open.get(folder);
-    if (known !== undefined) {
-      this.#open.delete(folder);
-      this.#open.set(folder, known);
-      return known;
+    // From the deepest folder that is open down to this one; not by recursion, as a tree may be 30,000 levels deep.
+    const closed: string[] = [];
+    let way = folder;
+    let fd = this.#use(way);
+    while (fd === undefined && way !== "") {
+      closed.push(way);
+      way = parentOf(way);
+      fd = this.#use(way);
     }
-    const flags = oPath | constants.O_DIRECTORY | (folder === "" ? 0 : constants.O_NOFOLLOW);
-    const way =
-      folder === ""
-        ? this.#root || "/"
-        : `/proc/self/fd/${this.#fdOf(parentOf(folder))}/${folder.slice(folder.lastIndexOf("/") + 1)}`;
-    const fd = openSync(fsPath(way), flags);
+    if (fd === undefined) fd = this.#keep("", openSync(fsPath(this.#root || "/"), folderFlags));
+    for (let next = closed.pop(); next !== undefined; next = closed.pop()) {
+      fd = this.#keep(
+        next,
+        openSync(fsPath(`/proc/self/fd/${fd}/${nameOf(next)}`), folderFlags | constants.O_NOFOLLOW),
+      );
+    }
+    return fd;
+  }
+
+  #use(folder: string): number | undefined {
+    const fd = this.#open.get(folder);
+    if (fd !== undefined) {
+      this.#open.delete(folder);
+      this.#open.set(folder, fd);
+    }
+    return fd;
+  }
+
+  #keep(folder: string, fd: number): number {
     this.#open.set(folder, fd);
-    if (this.#open.size > maxOpen) {
-      const [oldest, oldFd] = this.#open.entries().next().value!;
+    for (const [oldest, oldFd] of this.#open) {
+      if (this.#open.size <= maxOpen) break;
+      if (oldest === this.#pinned) continue;
       this.#open.delete(oldest);
       closeSync(oldFd);
     }

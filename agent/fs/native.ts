@@ -32,6 +32,11 @@ const enxio = 6;
 const enodata = 61;
 const erange = 34;
 const enotsup = 95;
+const enotty = 25;
+const enosys = 38;
+const einval = 22;
+const getFlagsRequest = 0x80086601;
+const setFlagsRequest = 0x40086602;
 
 export class NativeError extends Error {
   override name = "NativeError";
@@ -98,6 +103,10 @@ function bindNative(koffi: Koffi) {
   const lseek = libc.func("int64_t lseek(int fd, int64_t offset, int whence)");
   const mknod = libc.func("int mknod(const uint8_t *path, uint32_t mode, uint64_t dev)");
   const syncfs = libc.func("int syncfs(int fd)");
+  const ioctl = libc.func("int ioctl(int fd, uint64_t request, _Inout_ uint8_t *value)");
+  const statx = libc.func("int statx(int fd, const uint8_t *path, int flags, uint32_t mask, _Out_ uint8_t *result)");
+  const flags = Buffer.alloc(8);
+  const statxResult = Buffer.alloc(256);
   const times = Buffer.alloc(32);
   const list = Buffer.alloc(65_536);
   const value = Buffer.alloc(65_536);
@@ -162,6 +171,24 @@ function bindNative(koffi: Koffi) {
     /** `mode` with its type bits. */
     makeNode(path: string, mode: number, rdev: number): void {
       check("mknod", mknod(cString(path), mode, rdev));
+    },
+    /** FS_IOC_GETFLAGS: null where the file system has no such flags. */
+    getFlags(fd: number): number | null {
+      flags.fill(0);
+      if (Number(ioctl(fd, getFlagsRequest, flags)) === 0) return flags.readUInt32LE(0);
+      const errno = koffi.errno();
+      if (errno === enotty || errno === enotsup || errno === enosys || errno === einval) return null;
+      throw new NativeError("ioctl", errno);
+    },
+    setFlags(fd: number, value: number): void {
+      flags.fill(0);
+      flags.writeUInt32LE(value, 0);
+      check("ioctl", ioctl(fd, setFlagsRequest, flags));
+    },
+    /** stx_attributes of the entry itself: immutable, append and no dump have the values of the flags. 0 where unknown. */
+    statAttributes(path: string): number {
+      if (Number(statx(atFdCwd, cString(path), atSymlinkNoFollow, 0, statxResult)) !== 0) return 0;
+      return statxResult.readUInt32LE(8);
     },
     /** On another thread: it can take minutes. */
     async syncFileSystem(path: string): Promise<void> {

@@ -10,8 +10,14 @@ export function bytesOfText(text: string): string {
   return isAscii(text) ? text : Buffer.from(text, "utf8").toString("latin1");
 }
 
-/** For messages: bytes that are not UTF-8 appear as U+FFFD. */
+const longestText = 4000;
+
+/** For messages: bytes that are not UTF-8 appear as U+FFFD, and the middle of a very long path as an ellipsis. */
 export function textOfBytes(bytes: string): string {
+  if (bytes.length > longestText) {
+    const half = longestText / 2;
+    return `${textOfBytes(bytes.slice(0, half))}…${textOfBytes(bytes.slice(-half))}`;
+  }
   return isAscii(bytes) ? bytes : Buffer.from(bytes, "latin1").toString("utf8");
 }
 

@@ -4,13 +4,14 @@ import { promisify } from "node:util";
 import { fileChunker, findCut } from "../../core/snapshot/chunker.ts";
 import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
 import type { ChunkRef } from "../../core/snapshot/part.ts";
-import type { Entry, Hole, InodeEntry, Xattr } from "../../core/snapshot/tree.ts";
+import type { Entry, Hole, InodeEntry } from "../../core/snapshot/tree.ts";
 import type { Folders } from "../fs/folders.ts";
 import { native } from "../fs/native.ts";
 import { fsPath } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
 import { chunkIdOf } from "./primitives.ts";
 import { type Found, statEntry, toFound } from "./walk.ts";
+import { readXattrs } from "./xattrs.ts";
 
 /** Takes the chunks that the store does not have yet. `bytes` are valid only until the returned promise resolves. */
 export interface ChunkSink {
@@ -48,7 +49,7 @@ function readOther(folders: Folders, found: Found): ReadResult {
   const { path, mode, uid, gid, mtimeNs, rdev } = found;
   const common = { path, mode, uid, gid, mtimeNs };
   const target = found.type === "l" ? readlinkSync(fsPath(folders.at(path)), { encoding: "latin1" }) : "";
-  const xattrs = readXattrs(folders.at(path));
+  const xattrs = readXattrs(folders.at(path), found.type);
   const after = statEntry(folders, path);
   if (!after) return null;
   const moved = after.key !== found.key;
@@ -73,7 +74,7 @@ async function readFile(
       found.size < smallFileBytes
         ? await readSmall(fd, found.size, sink)
         : await new BigReader(fd, found.size, holes, sink, breather).run();
-    const xattrs = readXattrs(folders.at(found.path));
+    const xattrs = readXattrs(folders.at(found.path), "f", fd);
     const after = toFound(found.path, fstatSync(fd, { bigint: true }));
     const size = chunks.reduce((sum, chunk) => sum + chunk.plainBytes, 0);
     const moved = after.key !== found.key || size !== found.size;
@@ -197,25 +198,6 @@ export function zeroChunkId(length: number): string {
     zeroIds.set(length, id);
   }
   return id;
-}
-
-/** Left out: labels that belong to the host (SELinux, IMA, overlayfs), which no other host would accept. */
-export function isKeptXattr(name: string): boolean {
-  if (name.startsWith("user.")) return true;
-  if (name.startsWith("trusted.")) return !name.startsWith("trusted.overlay.");
-  return name === "security.capability" || name === "system.posix_acl_access" || name === "system.posix_acl_default";
-}
-
-export function readXattrs(path: string): Xattr[] {
-  if (!native) return [];
-  const names = native.listXattrs(path).filter(isKeptXattr);
-  if (names.length === 0) return [];
-  const xattrs: Xattr[] = [];
-  for (const name of names.sort((a, b) => (a < b ? -1 : 1))) {
-    const value = native.getXattr(path, name);
-    if (value) xattrs.push([name, value]);
-  }
-  return xattrs;
 }
 
 export function isFile(entry: Entry): entry is Extract<Entry, { type: "f" }> {

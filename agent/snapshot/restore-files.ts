@@ -142,9 +142,7 @@ export class FileWriter {
   #finishBig(job: FileJob): void {
     this.#apply(job.temp!, job.entry);
     removeFolderInTheWay(this.#folders, job.entry.path, this.#deleteExtras);
-    // The temp file's own folder is found once more: two calls of `at` may not be mixed.
-    const from = this.#folders.at(job.temp!);
-    const to = this.#folders.at(job.entry.path);
+    const [from, to] = this.#folders.both(job.temp!, job.entry.path);
     renameSync(fsPath(from), fsPath(to));
   }
 

@@ -1,8 +1,11 @@
 /** The folder that is restored into: makes the folders of the tree, and looks at what lies there already. */
-import { chmodSync, lstatSync, mkdirSync, readdirSync, rmSync, statfsSync, unlinkSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, statfsSync, unlinkSync } from "node:fs";
 import type { Entry } from "../../core/snapshot/tree.ts";
+import { chmodNoFollow } from "../fs/chmod.ts";
+import { clearFlags } from "../fs/flags.ts";
 import type { Folders } from "../fs/folders.ts";
 import { fsPath, textOfBytes } from "../fs/paths.ts";
+import { removeTree } from "../fs/remove.ts";
 import type { Breather } from "./breather.ts";
 import { sha256Hex } from "./primitives.ts";
 import { Stop } from "./stop.ts";
@@ -32,10 +35,11 @@ export async function makeFolders(folders: Folders, entries: Entry[], breather: 
     if (breather.due) await breather.rest();
     const at = folders.at(path);
     const there = path === "" ? lstatSync(fsPath(`${at}/.`)) : statOrNull(at);
+    if (there) loosen(at, path);
     if (there && !there.isDirectory()) unlinkSync(fsPath(at));
     if (there?.isDirectory()) {
       old.add(path);
-      if (path !== "" && (there.mode & 0o700) !== 0o700) chmodSync(fsPath(at), 0o700);
+      if (path !== "" && (there.mode & 0o700) !== 0o700) chmodNoFollow(at, 0o700);
     } else {
       mkdirSync(fsPath(at), 0o700);
     }
@@ -57,8 +61,9 @@ export async function clearExtras(
     if (breather.due) await breather.rest();
     for (const name of readdirSync(fsPath(folders.at(folder)), { encoding: "latin1" })) {
       const path = folder === "" ? name : `${folder}/${name}`;
-      if (isEntry(path) || isTemp(path)) continue;
-      if (deleteExtras || leftover.test(name)) rmSync(fsPath(folders.at(path)), { recursive: true, force: true });
+      const isKept = isEntry(path) || isTemp(path);
+      if (isKept) loosen(folders.at(path), path);
+      else if (deleteExtras || leftover.test(name)) removeTree(folders, path);
       else extras++;
     }
   }
@@ -67,27 +72,31 @@ export async function clearExtras(
 
 /** Takes away what lies where another thing must be. Errors: Stop `restore_conflict` for a folder that is not empty. */
 export function removeInTheWay(folders: Folders, path: string, deleteExtras: boolean): void {
-  const at = fsPath(folders.at(path));
-  const there = statOrNull(folders.at(path));
+  const at = folders.at(path);
+  const there = statOrNull(at);
   if (!there) return;
-  if (!there.isDirectory()) {
-    unlinkSync(at);
-    return;
+  // Anything in a folder is the user's.
+  if (there.isDirectory() && !deleteExtras && !isEmpty(at)) {
+    const text = textOfBytes(path);
+    throw new Stop("restore_conflict", `A folder lies where the snapshot has another thing: ${text}.`, false, [text]);
   }
+  removeTree(folders, path);
+}
+
+function isEmpty(at: string): boolean {
+  return readdirSync(fsPath(at), { encoding: "latin1" }).length === 0;
+}
+
+/** Takes immutable and append-only flags away, which would refuse every change. They come back at the end of the restore. */
+function loosen(at: string, path: string): void {
   try {
-    rmSync(at, { recursive: deleteExtras, force: true });
-  } catch {
-    try {
-      // An empty folder goes; anything in it is the user's.
-      rmSync(at, { recursive: readdirSync(at).length === 0, force: true });
-    } catch {
-      throw new Stop(
-        "restore_conflict",
-        `A folder lies where the snapshot has another thing: ${textOfBytes(path)}.`,
-        false,
-        [textOfBytes(path)],
-      );
-    }
+    clearFlags(at);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "EPERM" && code !== "EACCES") throw error;
+    const text = textOfBytes(path) || ".";
+    const message = `${text} is immutable or append-only (chattr), and this process may not change that.`;
+    throw new Stop("restore_conflict", message, false, [text]);
   }
 }
 

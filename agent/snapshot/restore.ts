@@ -8,17 +8,9 @@
  * Run again after a kill, it goes on where it was.
  */
 import { linkSync, mkdirSync, readlinkSync, symlinkSync } from "node:fs";
-import { ByteWriter } from "../../core/snapshot/bytes.ts";
 import { FormatError } from "../../core/snapshot/error.ts";
 import { limits } from "../../core/snapshot/limits.ts";
-import {
-  type Entry,
-  encodeHoles,
-  encodeRecord,
-  type HardLinkEntry,
-  type InodeEntry,
-  isInDigest,
-} from "../../core/snapshot/tree.ts";
+import type { Entry, HardLinkEntry, InodeEntry } from "../../core/snapshot/tree.ts";
 import { degraded, makeNode, syncFileSystem } from "../fs/native.ts";
 import { bytesOfText, fsPath, textOfBytes } from "../fs/paths.ts";
 import { Breather } from "./breather.ts";
@@ -27,17 +19,18 @@ import type { WriteTarget } from "./coder-tasks.ts";
 import { forEachInFlight, partLanes, partsInFlight } from "./in-flight.ts";
 import { Journal } from "./journal.ts";
 import { type LoadedSnapshot, loadSnapshot, loadTree } from "./meta.ts";
-import { nodePrimitives } from "./primitives.ts";
-import { isFile, readXattrs } from "./read.ts";
-import { applyAttributes } from "./restore-attributes.ts";
+import { isFile } from "./read.ts";
+import { applyAttributes, applyFlags } from "./restore-attributes.ts";
+import { checkEntries, demandExact } from "./restore-check.ts";
 import { type FileJob, FileWriter, type Target } from "./restore-files.ts";
 import { checkSpace, clearExtras, makeFolders, removeInTheWay, tempPathOf } from "./restore-folder.ts";
 import { type PartInput, writePart } from "./restore-parts.ts";
 import { type Ground, openGround, Reporter } from "./setup.ts";
-import { type CacheRow, isRacy, StatCache, statCacheFile } from "./stat-cache.ts";
+import { StatCache, statCacheFile } from "./stat-cache.ts";
 import { failureOf, Stop } from "./stop.ts";
 import type { RestoreOptions, RestoreResult, SkippedPath } from "./types.ts";
 import { type Found, statEntry } from "./walk.ts";
+import { flagsOf } from "./xattrs.ts";
 
 const maxNamedPaths = 10;
 
@@ -90,6 +83,7 @@ class Restore {
       );
     }
     const entries = await loadTree(store, snapshot, partsInFlight(store, concurrency, limits.partTargetBytes), signal);
+    const disowned = this.#options.owner === false ? disown(entries) : 0;
     const files = entries.filter(isFile);
     progress.entries = entries.length;
     progress.files = files.length;
@@ -131,10 +125,15 @@ class Restore {
     this.#reporter.phase("attributes");
     await this.#makeOthers(entries, deleteExtras);
     await this.#finishFolders(entries);
+    await this.#finishFlags(entries);
     await syncFileSystem(this.#ground.root);
 
     this.#reporter.phase("check");
-    await this.#check(entries, digest);
+    const checked = await checkEntries(folders, entries, this.#breather);
+    demandExact(checked, disowned === 0 ? digest : null);
+    const cache = new StatCache(statCacheFile(this.#ground.stateDir, id, this.#ground.root), this.#ground.root);
+    cache.replace(checked.rows);
+    cache.save();
     this.#rememberParts(snapshot);
     this.#reporter.phase("done");
     const { plainBytes, reusedBytes, sentBytes, partsDone } = progress;
@@ -150,6 +149,7 @@ class Restore {
         parts: partsDone,
         extras,
         skipped: this.#skipped,
+        disowned,
         wallMs: Math.round(performance.now() - this.#startedAt),
         degraded,
       },
@@ -265,11 +265,12 @@ class Restore {
     const { folders } = this.#ground;
     const target = statEntry(folders, entry.target);
     const there = statEntry(folders, entry.path);
-    // A socket cannot be made, so its other names cannot either.
-    if (!target) return void this.#skipped.push({ path: textOfBytes(entry.path), reason: "link to a socket" });
+    // A device that could not be made has no other names either: the check lists them.
+    if (!target) return;
     if (there && there.inode !== null && there.inode === target.inode) return;
     removeInTheWay(folders, entry.path, deleteExtras);
-    linkSync(fsPath(folders.at(entry.target)), fsPath(folders.at(entry.path)));
+    const [from, to] = folders.both(entry.target, entry.path);
+    linkSync(fsPath(from), fsPath(to));
   }
 
   #makeSpecial(entry: InodeEntry, deleteExtras: boolean): void {
@@ -303,6 +304,17 @@ class Restore {
     }
   }
 
+  /** Last of all: nothing in or around an immutable entry can be changed after it. */
+  async #finishFlags(entries: Entry[]): Promise<void> {
+    for (let i = entries.length - 1; i >= 0; i--) {
+      const entry = entries[i]!;
+      if ((entry.type !== "f" && entry.type !== "d") || flagsOf(entry.xattrs) === 0) continue;
+      if (this.#breather.due) await this.#breather.rest();
+      // What is refused is found by the check.
+      applyFlags(this.#ground.folders.at(entry.path), entry);
+    }
+  }
+
   async #finishFolders(entries: Entry[]): Promise<void> {
     for (let i = entries.length - 1; i >= 0; i--) {
       const entry = entries[i]!;
@@ -311,61 +323,6 @@ class Restore {
       const now = statEntry(this.#ground.folders, entry.path);
       if (now) applyAttributes(this.#ground.folders.at(entry.path), entry, now);
     }
-  }
-
-  /** The digest over real metadata and checked ids. What it saw becomes the stat cache of the next snapshot. */
-  async #check(entries: Entry[], digest: string): Promise<void> {
-    const { folders, root, stateDir } = this.#ground;
-    const hasher = nodePrimitives.newSha256();
-    const expected = new ByteWriter(4096);
-    const actual = new ByteWriter(4096);
-    const rows = new Map<string, CacheRow>();
-    const different: string[] = [];
-    for (const entry of entries) {
-      if (this.#breather.due) await this.#breather.rest();
-      if (!isInDigest(entry.type)) continue;
-      const readAt = Date.now();
-      const found = statEntry(folders, entry.path);
-      const real = found && this.#realEntry(entry, found);
-      expected.clear();
-      encodeRecord(expected, entry);
-      actual.clear();
-      if (real) encodeRecord(actual, real);
-      hasher.update(actual.view());
-      if (Buffer.compare(expected.view(), actual.view()) !== 0) different.push(textOfBytes(entry.path) || ".");
-      else if (found && entry.type !== "h" && !isRacy(found.newestMs, readAt))
-        rows.set(entry.path, cacheRow(entry, found));
-    }
-    if (different.length > 0 || Buffer.from(hasher.digest()).toString("hex") !== digest) {
-      const named = different.slice(0, maxNamedPaths);
-      throw new Stop(
-        "restore_digest_mismatch",
-        `${different.length} entries differ from the snapshot: ${named.join(", ")}.`,
-        false,
-        named,
-      );
-    }
-    const cache = new StatCache(statCacheFile(stateDir, this.#options.id, root), root);
-    cache.replace(rows);
-    cache.save();
-  }
-
-  #realEntry(entry: Entry, found: Found): Entry | null {
-    const { folders } = this.#ground;
-    if (entry.type === "h") {
-      const target = statEntry(folders, entry.target);
-      return found.inode !== null && found.inode === target?.inode ? entry : null;
-    }
-    if (found.type !== entry.type) return null;
-    const { path, mode, uid, gid, mtimeNs } = found;
-    // Without FFI the attributes cannot be looked at; `degraded` says so.
-    const xattrs = degraded.length > 0 ? entry.xattrs : readXattrs(folders.at(entry.path));
-    const common = { path, mode, uid, gid, mtimeNs, xattrs };
-    if (entry.type === "f") return found.size === entry.size ? { ...entry, ...common } : null;
-    if (entry.type === "l")
-      return { ...entry, ...common, target: readlinkSync(fsPath(folders.at(path)), { encoding: "latin1" }) };
-    if (entry.type === "c" || entry.type === "b") return { ...entry, ...common, rdev: found.rdev };
-    return { ...entry, ...common };
   }
 
   /** So that the first snapshot after a wake knows what the store has. */
@@ -386,13 +343,17 @@ interface Plan {
   parts: Map<number, Map<string, Target[]>>;
 }
 
-function cacheRow(entry: InodeEntry, found: Found): CacheRow {
-  const writer = new ByteWriter(1024);
-  encodeRecord(writer, entry);
-  const record = writer.finish();
-  writer.clear();
-  if (entry.type === "f") encodeHoles(writer, entry.holes);
-  return { key: found.key, record, holes: writer.finish() };
+/** Gives every entry to the process itself. Returns how many lose an owner; a program among them loses setuid and setgid. */
+function disown(entries: Entry[]): number {
+  const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
+  let disowned = 0;
+  for (const entry of entries) {
+    if (entry.type === "h" || (entry.uid === uid && entry.gid === gid)) continue;
+    Object.assign(entry, { uid, gid });
+    if (entry.type === "f") entry.mode &= ~0o6000;
+    disowned++;
+  }
+  return disowned;
 }
 
 function isDamage(error: unknown): boolean {

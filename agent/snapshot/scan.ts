@@ -123,7 +123,7 @@ class RoundBuilder {
     this.#count(found.type, found.size);
     this.rows.set(found.path, row);
     this.#keep({ path: found.path, type: found.type, record: row.record, holes: row.holes });
-    if (found.inode !== null) this.#names.set(found.inode, found.path);
+    if (found.inode !== null && found.type !== "s") this.#names.set(found.inode, found.path);
     return true;
   }
 
@@ -141,7 +141,8 @@ class RoundBuilder {
     this.#count(entry.type, entry.type === "f" ? entry.size : 0);
     if (entry.type === "s") this.#round.sockets.push({ path: textOfBytes(entry.path), reason: "socket" });
     this.#keep({ path: entry.path, type: entry.type, record, holes });
-    if (found.inode !== null) this.#names.set(found.inode, entry.path);
+    // A socket's other names are sockets: no restore makes them, so none is a link to one.
+    if (found.inode !== null && found.type !== "s") this.#names.set(found.inode, entry.path);
   }
 
   #count(type: string, size: number): void {

@@ -1,27 +1,30 @@
 /** Ends a snapshot or a restore from the inside; the outermost function turns it into `{ ok: false }`. */
+import { readlinkSync } from "node:fs";
 import { FormatError } from "../../core/snapshot/error.ts";
 import { StoreError } from "../../core/snapshot/store.ts";
-import type { SnapshotFailure } from "./types.ts";
+import type { Loss, SnapshotFailure } from "./types.ts";
 
 export class Stop extends Error {
   override name = "Stop";
   readonly code: string;
   readonly retryable: boolean;
   readonly paths: string[] | undefined;
+  readonly losses: Loss[] | undefined;
 
-  constructor(code: string, message: string, retryable: boolean, paths?: string[]) {
+  constructor(code: string, message: string, retryable: boolean, paths?: string[], losses?: Loss[]) {
     super(message);
     this.code = code;
     this.retryable = retryable;
     this.paths = paths;
+    this.losses = losses;
   }
 }
 
 /** Errors that are expected become a failure; anything else is a bug and is thrown on. */
 export function failureOf(error: unknown): SnapshotFailure {
   if (error instanceof Stop) {
-    const { code, message, retryable, paths } = error;
-    return { ok: false, code, message, retryable, ...(paths ? { paths } : {}) };
+    const { code, message, retryable, paths, losses } = error;
+    return { ok: false, code, message, retryable, ...(paths ? { paths } : {}), ...(losses ? { losses } : {}) };
   }
   if (error instanceof StoreError) {
     return {
@@ -36,9 +39,20 @@ export function failureOf(error: unknown): SnapshotFailure {
   if (system === "ENOSPC" || system === "EDQUOT")
     return { ok: false, code: "no_space", message: "The disk is full.", retryable: true };
   if (typeof system === "string" && /^E[A-Z]+$/.test(system)) {
-    return { ok: false, code: "file_system_error", message: String((error as Error).message), retryable: true };
+    return { ok: false, code: "file_system_error", message: withRealPaths((error as Error).message), retryable: true };
   }
   throw error;
+}
+
+/** A folder is named by its descriptor inside the engine; people want its path. Works while the descriptor is open. */
+function withRealPaths(message: string): string {
+  return message.replace(/\/proc\/self\/fd\/\d+/g, (link) => {
+    try {
+      return readlinkSync(link);
+    } catch {
+      return link;
+    }
+  });
 }
 
 export function throwIfAborted(signal: AbortSignal | undefined): void {

@@ -71,6 +71,16 @@ export interface TakeStats {
   degraded: string[];
 }
 
+/** Something that the machine of a restore cannot keep, for one or many entries. */
+export interface Loss {
+  /** `owner`, `mode`, `time`, `device`, `hard link`, or an extended attribute's name (`soneca.flags` for inode flags). */
+  what: string;
+  /** The system's code or words. */
+  reason: string;
+  entries: number;
+  example: string;
+}
+
 export interface SnapshotFailure {
   ok: false;
   code: string;
@@ -78,6 +88,8 @@ export interface SnapshotFailure {
   retryable: boolean;
   /** The first ten paths that are concerned, where the failure is about paths. */
   paths?: string[];
+  /** With `restore_inexact`: all else is in place and proved. */
+  losses?: Loss[];
 }
 
 export interface TakeSuccess {
@@ -117,6 +129,8 @@ export interface RestoreOptions {
   concurrency?: number;
   /** Removes what the snapshot does not have. Without it extra files stay and are counted in `stats.extras`. */
   deleteExtras?: boolean;
+  /** False: every entry gets the owner of this process, and programs lose setuid and setgid; `stats.disowned` counts them. */
+  owner?: boolean;
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }
@@ -131,6 +145,8 @@ export interface RestoreStats {
   parts: number;
   extras: number;
   skipped: SkippedPath[];
+  /** Entries that have another owner than in the snapshot, as the caller asked for. */
+  disowned: number;
   wallMs: number;
   degraded: string[];
 }

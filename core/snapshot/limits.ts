@@ -16,7 +16,11 @@ export const limits = {
   segmentBytes: 512 * mib,
   segmentsInSnapshot: 1024,
   treeBytes: 1024 * mib,
-  pathBytes: 4096,
+  /**
+   * Linux bounds one call's path to 4,096 bytes, not a tree's depth. Never the bound that binds: all parents of a path are
+   * entries too, so even with names of 255 bytes the stream is full (`treeBytes`) before a path has 740,000 bytes.
+   */
+  pathBytes: mib,
   nameBytes: 255,
   xattrBytes: 64 * kib,
   xattrsBytes: mib,

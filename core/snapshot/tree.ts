@@ -57,7 +57,7 @@ export function encodeRecord(writer: ByteWriter, entry: Entry): void {
   writer.varint(entry.mode);
   writer.varint(entry.uid);
   writer.varint(entry.gid);
-  writer.i64(entry.mtimeNs);
+  encodeTime(writer, entry.mtimeNs);
   if (entry.type === "f") {
     writer.varint(entry.size);
     writer.varint(entry.chunks.length);
@@ -72,6 +72,27 @@ export function encodeRecord(writer: ByteWriter, entry: Entry): void {
     writer.varint(entry.rdev);
   }
   if (entry.xattrs.length > 0) encodeXattrs(writer, entry.xattrs);
+}
+
+const billion = 1_000_000_000n;
+
+/** Seconds and nanoseconds apart: 64 bits of nanoseconds end in 2262, file systems do not. */
+function encodeTime(writer: ByteWriter, timeNs: bigint): void {
+  let seconds = timeNs / billion;
+  let nanoseconds = timeNs % billion;
+  if (nanoseconds < 0n) {
+    seconds -= 1n;
+    nanoseconds += billion;
+  }
+  writer.i64(seconds);
+  writer.u32(Number(nanoseconds));
+}
+
+function decodeTime(reader: ByteReader): bigint {
+  const seconds = reader.i64();
+  const nanoseconds = reader.u32();
+  if (nanoseconds >= 1_000_000_000) throw damaged("a time has more than a second of nanoseconds");
+  return seconds * billion + BigInt(nanoseconds);
 }
 
 /** Follows the record of a file in the stream. Advisory: it says where zeros need no blocks. */
@@ -117,7 +138,7 @@ export function decodeEntry(reader: ByteReader): Entry {
   const mode = reader.varint(0o7777, "mode");
   const uid = reader.varint(0xffffffff, "uid");
   const gid = reader.varint(0xffffffff, "gid");
-  const mtimeNs = reader.i64();
+  const mtimeNs = decodeTime(reader);
   const common = { path, mode, uid, gid, mtimeNs };
   const xattrsOf = () => ((flags & hasXattrs) !== 0 ? decodeXattrs(reader) : []);
   if (type === "f") {
@@ -217,7 +238,8 @@ export class TreeChecker {
     }
     if (entry.type === "h") {
       const target = this.#types.get(entry.target);
-      if (target === undefined || target === "d" || target === "h") throw hostile("is a hard link to nothing");
+      if (target === undefined || target === "d" || target === "h" || target === "s")
+        throw hostile("is a hard link to nothing");
     }
     this.#before = path;
     this.#types.set(path, type);
@@ -236,7 +258,11 @@ export function* readTree(bytes: Uint8Array): Generator<Entry, void> {
   }
 }
 
-/** root = "SNT1" | varint entries | varint chunks { id[32], varint plainBytes, varint skip, varint pathBytes, path } */
+/**
+ * root = "SNT1" | varint entries | varint chunks { id[32], varint plainBytes, varint skip, varint shared, varint n, rest[n] }
+ * A path is the first `shared` bytes of the path before it (of "" for the first), then the rest: so a root stays small
+ * however deep the tree is.
+ */
 export interface TreeRoot {
   entries: number;
   chunks: TreeChunk[];
@@ -256,14 +282,24 @@ export function encodeTreeRoot(root: TreeRoot): Uint8Array {
   writer.latin1(rootMagic);
   writer.varint(root.entries);
   writer.varint(root.chunks.length);
+  let before = "";
   for (const chunk of root.chunks) {
     writer.bytes(latin1ToBytes(chunk.id));
     writer.varint(chunk.plainBytes);
     writer.varint(chunk.skip);
-    writer.varint(chunk.firstPath.length);
-    writer.latin1(chunk.firstPath);
+    const shared = sharedLength(before, chunk.firstPath);
+    writer.varint(shared);
+    writer.varint(chunk.firstPath.length - shared);
+    writer.latin1(chunk.firstPath.slice(shared));
+    before = chunk.firstPath;
   }
   return writer.finish();
+}
+
+function sharedLength(a: string, b: string): number {
+  let at = 0;
+  while (at < a.length && at < b.length && a.charCodeAt(at) === b.charCodeAt(at)) at++;
+  return at;
 }
 
 export function decodeTreeRoot(bytes: Uint8Array): TreeRoot {
@@ -271,18 +307,24 @@ export function decodeTreeRoot(bytes: Uint8Array): TreeRoot {
   if (reader.latin1(4) !== rootMagic) throw damaged("this is not a tree root");
   const entries = reader.varint(limits.treeBytes, "number of entries");
   const count = reader.varint(limits.treeBytes, "number of chunks");
-  if (count * 35 > reader.left) throw damaged("the tree root ends too early");
+  if (count * 36 > reader.left) throw damaged("the tree root ends too early");
   const chunks: TreeChunk[] = [];
   let sum = 0;
+  let pathBytes = 0;
+  let before = "";
   for (let i = 0; i < count; i++) {
     const id = reader.latin1(32);
     const plainBytes = reader.varint(limits.chunkBytes, "chunk size");
     const skip = reader.varint(plainBytes, "skip");
-    const firstPath = reader.latin1(reader.varint(limits.pathBytes, "path length"));
+    const shared = reader.varint(before.length, "shared length");
+    const rest = reader.latin1(reader.varint(limits.pathBytes - shared, "path length"));
+    const firstPath = before.slice(0, shared) + rest;
     if (plainBytes === 0) throw damaged("the tree root has an empty chunk");
     sum += plainBytes;
-    if (sum > limits.treeBytes) throw damaged("the tree is too large");
+    pathBytes += firstPath.length;
+    if (sum > limits.treeBytes || pathBytes > limits.treeBytes) throw damaged("the tree is too large");
     chunks.push({ id, plainBytes, skip, firstPath });
+    before = firstPath;
   }
   reader.end();
   return { entries, chunks };

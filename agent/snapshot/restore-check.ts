@@ -1,0 +1,218 @@
+/**
+ * The end of a restore: every entry is looked at again. What differs is set once more; what still differs then, by the
+ * same value, is something that this machine cannot keep, and is told apart from a folder that is not the snapshot.
+ */
+import { readlinkSync } from "node:fs";
+import { ByteWriter, equalBytes } from "../../core/snapshot/bytes.ts";
+import { type Entry, encodeHoles, encodeRecord, type InodeEntry, isInDigest } from "../../core/snapshot/tree.ts";
+import { clearFlags } from "../fs/flags.ts";
+import type { Folders } from "../fs/folders.ts";
+import { degraded } from "../fs/native.ts";
+import { fsPath, textOfBytes } from "../fs/paths.ts";
+import type { Breather } from "./breather.ts";
+import { nodePrimitives } from "./primitives.ts";
+import { applyAttributes, applyFlags, type Refusals } from "./restore-attributes.ts";
+import { type CacheRow, isRacy } from "./stat-cache.ts";
+import { Stop } from "./stop.ts";
+import type { Loss } from "./types.ts";
+import { type Found, statEntry } from "./walk.ts";
+import { flagsName, readXattrsOfOwn } from "./xattrs.ts";
+
+const maxNamedPaths = 10;
+
+export interface Checked {
+  /** Of what is really there, 64 hex digits. */
+  digest: string;
+  /** For the next snapshot's stat cache. */
+  rows: Map<string, CacheRow>;
+  different: string[];
+  losses: Loss[];
+}
+
+export async function checkEntries(folders: Folders, entries: Entry[], breather: Breather): Promise<Checked> {
+  const hasher = nodePrimitives.newSha256();
+  const expected = new ByteWriter(4096);
+  const actual = new ByteWriter(4096);
+  const rows = new Map<string, CacheRow>();
+  const different: string[] = [];
+  const losses = new Losses();
+  for (const entry of entries) {
+    if (breather.due) await breather.rest();
+    if (!isInDigest(entry.type)) continue;
+    const readAt = Date.now();
+    const seen = look(folders, entry);
+    expected.clear();
+    encodeRecord(expected, entry);
+    actual.clear();
+    if (seen?.entry) encodeRecord(actual, seen.entry);
+    if (equalBytes(expected.view(), actual.view())) {
+      if (seen && entry.type !== "h" && !isRacy(seen.found.newestMs, readAt))
+        rows.set(entry.path, rowOf(entry, seen.found));
+    } else {
+      const after = settle(folders, entry, seen, losses);
+      if (!after) different.push(textOfBytes(entry.path) || ".");
+      actual.clear();
+      if (after && after !== "missing") encodeRecord(actual, after);
+    }
+    hasher.update(actual.view());
+  }
+  return { digest: Buffer.from(hasher.digest()).toString("hex"), rows, different, losses: losses.list() };
+}
+
+/** Errors: Stop `restore_digest_mismatch` or `restore_inexact`. `digest`: null where the caller gave the owners up. */
+export function demandExact(checked: Checked, digest: string | null): void {
+  const { different, losses } = checked;
+  if (different.length > 0) {
+    const named = different.slice(0, maxNamedPaths);
+    throw new Stop(
+      "restore_digest_mismatch",
+      `${different.length} entries differ from the snapshot; something changes the folder: ${named.join(", ")}.`,
+      false,
+      named,
+    );
+  }
+  if (losses.length > 0) {
+    const words = losses.map(
+      ({ what, reason, entries, example }) => `${what} of ${entries} (${reason}), as ${example}`,
+    );
+    const advice = losses.some(({ what }) => what === "owner")
+      ? " Restore as root, or give the owners up with --no-owner."
+      : "";
+    throw new Stop(
+      "restore_inexact",
+      `Every byte is in place and proved, but this machine cannot keep: ${words.join("; ")}.${advice}`,
+      false,
+      losses.map(({ example }) => example).slice(0, maxNamedPaths),
+      losses,
+    );
+  }
+  if (digest !== null && checked.digest !== digest)
+    throw new Stop("restore_digest_mismatch", "The folder has another digest than the snapshot.", false);
+}
+
+class Losses {
+  readonly #byKind = new Map<string, Loss>();
+
+  add(path: string, what: string, reason: string): void {
+    const key = `${what}\0${reason}`;
+    const known = this.#byKind.get(key);
+    if (known) known.entries++;
+    else this.#byKind.set(key, { what, reason, entries: 1, example: textOfBytes(path) || "." });
+  }
+
+  list(): Loss[] {
+    return [...this.#byKind.values()];
+  }
+}
+
+interface Seen {
+  found: Found;
+  /** Null where it is another thing than the entry. */
+  entry: Entry | null;
+}
+
+function look(folders: Folders, entry: Entry): Seen | null {
+  const found = statEntry(folders, entry.path);
+  return found && { found, entry: realEntry(folders, entry, found) };
+}
+
+function realEntry(folders: Folders, entry: Entry, found: Found): Entry | null {
+  if (entry.type === "h") {
+    const target = statEntry(folders, entry.target);
+    return found.inode !== null && found.inode === target?.inode ? entry : null;
+  }
+  if (found.type !== entry.type) return null;
+  const { path, mode, uid, gid, mtimeNs } = found;
+  // Without FFI the attributes cannot be looked at; `degraded` says so.
+  const xattrs = degraded.length > 0 ? entry.xattrs : readXattrsOfOwn(folders.at(path), found.type);
+  const common = { path, mode, uid, gid, mtimeNs, xattrs };
+  if (entry.type === "f") return found.size === entry.size ? { ...entry, ...common } : null;
+  if (entry.type === "l")
+    return { ...entry, ...common, target: readlinkSync(fsPath(folders.at(path)), { encoding: "latin1" }) };
+  if (entry.type === "c" || entry.type === "b") return { ...entry, ...common, rdev: found.rdev };
+  return { ...entry, ...common };
+}
+
+/** Null: it differs in more than an attribute that cannot be set here. "missing": it cannot be made here. */
+function settle(folders: Folders, entry: Entry, before: Seen | null, losses: Losses): InodeEntry | "missing" | null {
+  if (!before) return settleMissing(folders, entry, losses);
+  if (entry.type === "h" || !isSameThing(entry, before.entry)) return null;
+  const refusals = applyAgain(folders, entry, before.found);
+  const after = look(folders, entry);
+  if (!after || !isSameThing(entry, after.entry)) return null;
+  for (const what of differencesOf(entry, after.entry)) {
+    const reason =
+      refusals.get(what) ?? (isSteady(what, before.entry, after.entry) ? "the file system changes it" : null);
+    if (reason === null) return null;
+    losses.add(entry.path, what, reason);
+  }
+  return after.entry;
+}
+
+function settleMissing(folders: Folders, entry: Entry, losses: Losses): "missing" | null {
+  if (entry.type === "c" || entry.type === "b") {
+    losses.add(entry.path, "device", "it cannot be made");
+    return "missing";
+  }
+  // Another name of such a device.
+  if (entry.type === "h" && !statEntry(folders, entry.target)) {
+    losses.add(entry.path, "hard link", "its device cannot be made");
+    return "missing";
+  }
+  return null;
+}
+
+function applyAgain(folders: Folders, entry: InodeEntry, found: Found): Refusals {
+  const path = folders.at(entry.path);
+  try {
+    clearFlags(path);
+  } catch {
+    // Then the attributes are refused one by one.
+  }
+  const refusals = applyAttributes(path, entry, found);
+  if (entry.type === "f" || entry.type === "d")
+    for (const [what, code] of applyFlags(path, entry)) refusals.set(what, code);
+  return refusals;
+}
+
+function isSameThing(entry: InodeEntry, real: Entry | null): real is InodeEntry {
+  if (!real || real.type === "h" || real.type !== entry.type) return false;
+  if (entry.type === "l") return (real as typeof entry).target === entry.target;
+  if (entry.type === "c" || entry.type === "b") return (real as typeof entry).rdev === entry.rdev;
+  return true;
+}
+
+function differencesOf(a: InodeEntry, b: InodeEntry): string[] {
+  const differences: string[] = [];
+  const isOwned = a.uid === b.uid && a.gid === b.gid;
+  if (!isOwned) differences.push("owner");
+  // Without its owner a program does not get its setuid bit: that is the owner's loss, not another one.
+  if (a.mode !== b.mode && (isOwned || a.type !== "f" || (a.mode & 0o1777) !== b.mode)) differences.push("mode");
+  if (a.mtimeNs !== b.mtimeNs) differences.push("time");
+  const left = new Map(a.xattrs);
+  for (const [name, value] of b.xattrs) {
+    const wanted = left.get(name);
+    if (!wanted || !equalBytes(wanted, value)) differences.push(name);
+    left.delete(name);
+  }
+  return [...differences, ...left.keys()];
+}
+
+/** Two looks saw the same value, though it was set between them. */
+function isSteady(what: string, before: Entry | null, after: InodeEntry): boolean {
+  if (!before || before.type === "h") return false;
+  if (what === "owner") return before.uid === after.uid && before.gid === after.gid;
+  if (what === "mode") return before.mode === after.mode;
+  if (what === "time") return before.mtimeNs === after.mtimeNs;
+  const [one, other] = [before, after].map((entry) => new Map(entry.xattrs).get(what));
+  return one === other || (one !== undefined && other !== undefined && equalBytes(one, other)) || what === flagsName;
+}
+
+function rowOf(entry: InodeEntry, found: Found): CacheRow {
+  const writer = new ByteWriter(1024);
+  encodeRecord(writer, entry);
+  const record = writer.finish();
+  writer.clear();
+  if (entry.type === "f") encodeHoles(writer, entry.holes);
+  return { key: found.key, record, holes: writer.finish() };
+}

@@ -1,0 +1,60 @@
+/** The extended attributes of an entry as the format keeps them, its inode flags among them. */
+import { constants, lstatSync } from "node:fs";
+import type { Xattr } from "../../core/snapshot/tree.ts";
+import { chmodNoFollow } from "../fs/chmod.ts";
+import { readFlags, readFlagsAt } from "../fs/flags.ts";
+import { native } from "../fs/native.ts";
+import { fsPath } from "../fs/paths.ts";
+
+/** Sorts among the others and is none that Linux could have: its namespaces are security, system, trusted and user. */
+export const flagsName = "soneca.flags";
+
+/** Left out: labels that belong to the host (SELinux, IMA, overlayfs), which no other host would accept. */
+export function isKeptXattr(name: string): boolean {
+  if (name.startsWith("user.")) return true;
+  if (name.startsWith("trusted.")) return !name.startsWith("trusted.overlay.");
+  return name === "security.capability" || name === "system.posix_acl_access" || name === "system.posix_acl_default";
+}
+
+/** `fd`: the entry, where it is open already. Sorted by name. Errors: throws a system error. */
+export function readXattrs(path: string, type: string, fd?: number): Xattr[] {
+  if (!native) return [];
+  const xattrs: Xattr[] = [];
+  for (const name of native.listXattrs(path).filter(isKeptXattr)) {
+    const value = native.getXattr(path, name);
+    if (value) xattrs.push([name, value]);
+  }
+  if (type === "f" || type === "d") {
+    const flags = fd === undefined ? readFlagsAt(path) : readFlags(fd);
+    if (flags !== 0) xattrs.push([flagsName, flagsValue(flags)]);
+  }
+  return xattrs.length < 2 ? xattrs : xattrs.sort(([a], [b]) => (a < b ? -1 : 1));
+}
+
+/** As `readXattrs`, of an entry that its owner may not read by its mode: the mode is lifted for the moment. */
+export function readXattrsOfOwn(path: string, type: string): Xattr[] {
+  try {
+    return readXattrs(path, type);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EACCES" || (type !== "f" && type !== "d")) throw error;
+    const { mode } = lstatSync(fsPath(path));
+    chmodNoFollow(path, (mode & 0o7777) | constants.S_IRUSR);
+    try {
+      return readXattrs(path, type);
+    } finally {
+      chmodNoFollow(path, mode & 0o7777);
+    }
+  }
+}
+
+/** 0 where none are recorded. */
+export function flagsOf(xattrs: readonly Xattr[]): number {
+  const value = xattrs.find(([name]) => name === flagsName)?.[1];
+  return value?.length === 4 ? Buffer.from(value).readUInt32LE(0) : 0;
+}
+
+function flagsValue(flags: number): Uint8Array {
+  const value = new Uint8Array(4);
+  new DataView(value.buffer).setUint32(0, flags, true);
+  return value;
+}
