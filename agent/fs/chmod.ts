@@ -6,7 +6,6 @@ const oPath = 0o10000000;
 
 /** `path`: byte string. Errors: throws a system error; `ELOOP` where a symlink lies there. */
 export function chmodNoFollow(path: string, mode: number): void {
-  if (process.platform !== "linux") return chmodSync(fsPath(path), mode);
   const fd = openSync(fsPath(path), oPath | constants.O_NOFOLLOW);
   try {
     if (fstatSync(fd).isSymbolicLink()) throw Object.assign(new Error("ELOOP: chmod of a symlink"), { code: "ELOOP" });

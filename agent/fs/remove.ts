@@ -19,7 +19,10 @@ export function removeTree(folders: Folders, path: string): void {
       throw error;
     }
     clearFlags(at);
-    if (!isFolder) return unlinkSync(fsPath(at));
+    if (!isFolder) {
+      unlinkSync(fsPath(at));
+      return;
+    }
     hadFolder = true;
     open.push({ path: next, names: namesOf(folders, next) });
   };

@@ -4,7 +4,7 @@ import { promisify } from "node:util";
 import { fileChunker, findCut } from "../../core/snapshot/chunker.ts";
 import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
 import type { ChunkRef } from "../../core/snapshot/part.ts";
-import type { Entry, Hole, InodeEntry } from "../../core/snapshot/tree.ts";
+import type { Entry, Hole, InodeEntry, Xattr } from "../../core/snapshot/tree.ts";
 import type { Folders } from "../fs/folders.ts";
 import { native } from "../fs/native.ts";
 import { fsPath } from "../fs/paths.ts";
@@ -49,7 +49,7 @@ function readOther(folders: Folders, found: Found): ReadResult {
   const { path, mode, uid, gid, mtimeNs, rdev } = found;
   const common = { path, mode, uid, gid, mtimeNs };
   const target = found.type === "l" ? readlinkSync(fsPath(folders.at(path)), { encoding: "latin1" }) : "";
-  const xattrs = readXattrs(folders.at(path), found.type);
+  const xattrs = readXattrsOfOther(folders.at(path), found.type);
   const after = statEntry(folders, path);
   if (!after) return null;
   const moved = after.key !== found.key;
@@ -57,6 +57,16 @@ function readOther(folders: Folders, found: Found): ReadResult {
   if (found.type === "c" || found.type === "b")
     return { entry: { ...common, type: found.type, rdev, xattrs }, found, moved };
   return { entry: { ...common, type: found.type as "d" | "p" | "s", xattrs }, found, moved };
+}
+
+/** A folder that may not be opened is in the list of the unreadable already, by its names; its record is kept. */
+function readXattrsOfOther(path: string, type: string): Xattr[] {
+  try {
+    return readXattrs(path, type);
+  } catch (error) {
+    if (type !== "d" || (error as NodeJS.ErrnoException).code !== "EACCES") throw error;
+    return [];
+  }
 }
 
 async function readFile(

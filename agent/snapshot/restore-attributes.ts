@@ -32,7 +32,7 @@ export function applyAttributes(path: string, entry: InodeEntry, now: Found): Re
     attempt("mode", () => chmodNoFollow(path, now.mode | 0o600));
     mode = -1;
   }
-  applyXattrs(path, entry, attempt);
+  applyXattrs(path, entry, attempt, refusals);
   if (entry.type !== "l") {
     // A program of somebody else must not run with the rights of whoever restores it.
     const wanted = isOwned || entry.type === "d" ? entry.mode : entry.mode & ~0o6000;
@@ -52,7 +52,7 @@ export function applyFlags(path: string, entry: InodeEntry): Refusals {
 
 type Attempt = (what: string, work: () => void) => boolean;
 
-function applyXattrs(path: string, entry: InodeEntry, attempt: Attempt): void {
+function applyXattrs(path: string, entry: InodeEntry, attempt: Attempt, refusals: Refusals): void {
   if (!native) return;
   const { getXattr, setXattr, removeXattr } = native;
   const wanted = new Map(entry.xattrs);
@@ -64,6 +64,10 @@ function applyXattrs(path: string, entry: InodeEntry, attempt: Attempt): void {
   for (const name of names) if (!wanted.has(name)) attempt(name, () => removeXattr(path, name));
   for (const [name, value] of wanted) {
     if (name === flagsName) continue;
+    if (!isKeptXattr(name)) {
+      refusals.set(name, "not kept");
+      continue;
+    }
     attempt(name, () => {
       const there = names.includes(name) ? getXattr(path, name) : null;
       if (!there || !equalBytes(there, value)) setXattr(path, name, value);

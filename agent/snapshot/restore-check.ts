@@ -29,7 +29,13 @@ export interface Checked {
   losses: Loss[];
 }
 
-export async function checkEntries(folders: Folders, entries: Entry[], breather: Breather): Promise<Checked> {
+/** `notMade`: paths of fifos and devices that were refused, and the system's code. */
+export async function checkEntries(
+  folders: Folders,
+  entries: Entry[],
+  notMade: Map<string, string>,
+  breather: Breather,
+): Promise<Checked> {
   const hasher = nodePrimitives.newSha256();
   const expected = new ByteWriter(4096);
   const actual = new ByteWriter(4096);
@@ -49,7 +55,7 @@ export async function checkEntries(folders: Folders, entries: Entry[], breather:
       if (seen && entry.type !== "h" && !isRacy(seen.found.newestMs, readAt))
         rows.set(entry.path, rowOf(entry, seen.found));
     } else {
-      const after = settle(folders, entry, seen, losses);
+      const after = seen ? settle(folders, entry, seen, losses) : settleMissing(entry, notMade, losses);
       if (!after) different.push(textOfBytes(entry.path) || ".");
       actual.clear();
       if (after && after !== "missing") encodeRecord(actual, after);
@@ -133,9 +139,8 @@ function realEntry(folders: Folders, entry: Entry, found: Found): Entry | null {
   return { ...entry, ...common };
 }
 
-/** Null: it differs in more than an attribute that cannot be set here. "missing": it cannot be made here. */
-function settle(folders: Folders, entry: Entry, before: Seen | null, losses: Losses): InodeEntry | "missing" | null {
-  if (!before) return settleMissing(folders, entry, losses);
+/** Null: it differs in more than an attribute that cannot be set here. */
+function settle(folders: Folders, entry: Entry, before: Seen, losses: Losses): InodeEntry | null {
   if (entry.type === "h" || !isSameThing(entry, before.entry)) return null;
   const refusals = applyAgain(folders, entry, before.found);
   const after = look(folders, entry);
@@ -149,17 +154,13 @@ function settle(folders: Folders, entry: Entry, before: Seen | null, losses: Los
   return after.entry;
 }
 
-function settleMissing(folders: Folders, entry: Entry, losses: Losses): "missing" | null {
-  if (entry.type === "c" || entry.type === "b") {
-    losses.add(entry.path, "device", "it cannot be made");
-    return "missing";
-  }
-  // Another name of such a device.
-  if (entry.type === "h" && !statEntry(folders, entry.target)) {
-    losses.add(entry.path, "hard link", "its device cannot be made");
-    return "missing";
-  }
-  return null;
+/** "missing": it cannot be made here. Null: it is gone. */
+function settleMissing(entry: Entry, notMade: Map<string, string>, losses: Losses): "missing" | null {
+  const isName = entry.type === "h";
+  const reason = notMade.get(isName ? entry.target : entry.path);
+  if (reason === undefined) return null;
+  losses.add(entry.path, isName ? "hard link" : entry.type === "p" ? "fifo" : "device", reason);
+  return "missing";
 }
 
 function applyAgain(folders: Folders, entry: InodeEntry, found: Found): Refusals {

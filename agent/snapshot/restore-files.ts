@@ -69,7 +69,14 @@ export class FileWriter {
     const there = statEntry(this.#folders, entry.path);
     if (there?.type !== "f" || there.size !== entry.size || there.mtimeNs !== entry.mtimeNs) return false;
     if (there.inode !== null && !mayShare) return false;
-    const fd = openSync(fsPath(this.#folders.at(entry.path)), constants.O_RDONLY | constants.O_NOFOLLOW);
+    let fd: number;
+    try {
+      fd = openSync(fsPath(this.#folders.at(entry.path)), constants.O_RDONLY | constants.O_NOFOLLOW);
+    } catch (error) {
+      // Not readable by its own owner: it is made anew.
+      if ((error as NodeJS.ErrnoException).code === "EACCES") return false;
+      throw error;
+    }
     try {
       return (await this.#findMissing(fd, entry, breather, true)).length === 0;
     } finally {

@@ -8,7 +8,7 @@
  * Run again after a kill, it goes on where it was.
  */
 import { linkSync, mkdirSync, readlinkSync, symlinkSync } from "node:fs";
-import { FormatError } from "../../core/snapshot/error.ts";
+import { damaged, FormatError } from "../../core/snapshot/error.ts";
 import { limits } from "../../core/snapshot/limits.ts";
 import type { Entry, HardLinkEntry, InodeEntry } from "../../core/snapshot/tree.ts";
 import { degraded, makeNode, syncFileSystem } from "../fs/native.ts";
@@ -59,6 +59,7 @@ class Restore {
   readonly #startedAt = performance.now();
   readonly #damagedPaths = new Set<string>();
   readonly #skipped: SkippedPath[] = [];
+  readonly #notMade = new Map<string, string>();
 
   constructor(options: RestoreOptions, ground: Ground, coders: CoderPool) {
     this.#options = options;
@@ -129,7 +130,7 @@ class Restore {
     await syncFileSystem(this.#ground.root);
 
     this.#reporter.phase("check");
-    const checked = await checkEntries(folders, entries, this.#breather);
+    const checked = await checkEntries(folders, entries, this.#notMade, this.#breather);
     demandExact(checked, disowned === 0 ? digest : null);
     const cache = new StatCache(statCacheFile(this.#ground.stateDir, id, this.#ground.root), this.#ground.root);
     cache.replace(checked.rows);
@@ -161,7 +162,7 @@ class Restore {
     this.#reporter.phase("compare");
     const { index } = snapshot;
     const { progress } = this.#reporter;
-    const plan: Plan = { writer, parts: new Map() };
+    const plan: Plan = { writer, parts: new Map(), sizes: new Map() };
     const linked = new Set(entries.filter((entry) => entry.type === "h").map((entry) => entry.target));
     let neededBytes = 0;
     let neededEntries = 0;
@@ -186,6 +187,11 @@ class Restore {
       if (this.#breather.due) await this.#breather.rest();
       const { job, missing } = await writer.begin(entry, this.#breather);
       let missingBytes = 0;
+      for (const { id, plainBytes } of entry.chunks) {
+        if (!missing.has(id)) continue;
+        if ((plan.sizes.get(id) ?? plainBytes) !== plainBytes) throw damaged("two files name a chunk with two sizes");
+        plan.sizes.set(id, plainBytes);
+      }
       for (const [id, offsets] of missing) {
         const part = index.partOf(id);
         if (part === undefined) throw new Stop("snapshot_damaged", "A chunk lies in no listed part.", false);
@@ -194,6 +200,7 @@ class Restore {
         const targets = wanted.get(id) ?? [];
         wanted.set(id, targets);
         const plainBytes = index.plainBytesOf(id) ?? 0;
+        if (plainBytes !== plan.sizes.get(id)) throw damaged("a file names a chunk with another size");
         for (const offset of offsets) targets.push({ file: job, offset, plainBytes });
         missingBytes += offsets.length * plainBytes;
       }
@@ -299,8 +306,8 @@ class Restore {
     try {
       makeNode(path, kind | 0o600, entry.type === "c" || entry.type === "b" ? entry.rdev : 0);
     } catch (error) {
-      // A container without the right to make devices: the check names the path.
-      this.#skipped.push({ path: textOfBytes(entry.path), reason: (error as NodeJS.ErrnoException).code ?? "mknod" });
+      // A container without the right to make devices, a file system without fifos: the check lists them.
+      this.#notMade.set(entry.path, (error as NodeJS.ErrnoException).code ?? "mknod");
     }
   }
 
@@ -341,6 +348,8 @@ interface Plan {
   writer: FileWriter;
   /** By the part's ordinal in the index: what each of its chunks is for. */
   parts: Map<number, Map<string, Target[]>>;
+  /** Of each of these chunks, as the files say. */
+  sizes: Map<string, number>;
 }
 
 /** Gives every entry to the process itself. Returns how many lose an owner; a program among them loses setuid and setgid. */

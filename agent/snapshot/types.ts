@@ -73,7 +73,7 @@ export interface TakeStats {
 
 /** Something that the machine of a restore cannot keep, for one or many entries. */
 export interface Loss {
-  /** `owner`, `mode`, `time`, `device`, `hard link`, or an extended attribute's name (`soneca.flags` for inode flags). */
+  /** `owner`, `mode`, `time`, `device`, `fifo`, `hard link`, or an extended attribute's name (`soneca.flags` for inode flags). */
   what: string;
   /** The system's code or words. */
   reason: string;
