@@ -162,7 +162,7 @@ class Restore {
     this.#reporter.phase("compare");
     const { index } = snapshot;
     const { progress } = this.#reporter;
-    const plan: Plan = { writer, parts: new Map(), sizes: new Map() };
+    const plan: Plan = { writer, parts: new Map() };
     const linked = new Set(entries.filter((entry) => entry.type === "h").map((entry) => entry.target));
     let neededBytes = 0;
     let neededEntries = 0;
@@ -188,19 +188,16 @@ class Restore {
       const { job, missing } = await writer.begin(entry, this.#breather);
       let missingBytes = 0;
       for (const { id, plainBytes } of entry.chunks) {
-        if (!missing.has(id)) continue;
-        if ((plan.sizes.get(id) ?? plainBytes) !== plainBytes) throw damaged("two files name a chunk with two sizes");
-        plan.sizes.set(id, plainBytes);
-      }
-      for (const [id, offsets] of missing) {
+        const offsets = missing.get(id);
+        if (!offsets) continue;
+        if (index.plainBytesOf(id) !== plainBytes) throw damaged("a file names a chunk with another size");
+        missing.delete(id);
         const part = index.partOf(id);
         if (part === undefined) throw new Stop("snapshot_damaged", "A chunk lies in no listed part.", false);
         const wanted = plan.parts.get(part) ?? new Map<string, Target[]>();
         plan.parts.set(part, wanted);
         const targets = wanted.get(id) ?? [];
         wanted.set(id, targets);
-        const plainBytes = index.plainBytesOf(id) ?? 0;
-        if (plainBytes !== plan.sizes.get(id)) throw damaged("a file names a chunk with another size");
         for (const offset of offsets) targets.push({ file: job, offset, plainBytes });
         missingBytes += offsets.length * plainBytes;
       }
@@ -348,8 +345,6 @@ interface Plan {
   writer: FileWriter;
   /** By the part's ordinal in the index: what each of its chunks is for. */
   parts: Map<number, Map<string, Target[]>>;
-  /** Of each of these chunks, as the files say. */
-  sizes: Map<string, number>;
 }
 
 /** Gives every entry to the process itself. Returns how many lose an owner; a program among them loses setuid and setgid. */

@@ -4,7 +4,7 @@ import { cutAll, treeChunker } from "../../core/snapshot/chunker.ts";
 import { encodeFrame } from "../../core/snapshot/codec.ts";
 import { formatManifest, type Manifest } from "../../core/snapshot/manifest.ts";
 import { type ChunkRef, PartBuilder } from "../../core/snapshot/part.ts";
-import type { IndexedPart } from "../../core/snapshot/segment.ts";
+import { encodeSegment, type IndexedPart } from "../../core/snapshot/segment.ts";
 import { manifestObjectKey, partObjectKey, type SnapshotStore } from "../../core/snapshot/store.ts";
 import {
   type Entry,
@@ -14,7 +14,6 @@ import {
   type FileEntry,
   isInDigest,
 } from "../../core/snapshot/tree.ts";
-import { buildSegmentParts } from "../snapshot/meta.ts";
 import { chunkIdOf, nodePrimitives, sha256Hex } from "../snapshot/primitives.ts";
 
 const common = { mode: 0o755, uid: 0, gid: 0, mtimeNs: 1_600_000_000_000_000_000n, xattrs: [] };
@@ -66,8 +65,7 @@ export async function putHandMade(store: SnapshotStore, id: string, made: HandMa
         ]
       : [];
   const needed = [...data, await putPart(store, id, "meta", [...pieces, root])];
-  const segments = await buildSegmentParts(needed);
-  for (const { part, bytes } of segments) await store.put(partObjectKey(id, part.key), bytes, part.key, {});
+  const segment = await putPart(store, id, "meta", [encodeSegment(needed)]);
   const manifest: Manifest = {
     v: 1,
     instance: id,
@@ -78,8 +76,8 @@ export async function putHandMade(store: SnapshotStore, id: string, made: HandMa
     chunker: 1,
     root: { id: toHex(latin1ToBytes(chunkIdOf(root))) },
     digest: digestOf(entries),
-    segments: segments.map(({ part }) => part.key),
-    parts: [...needed, ...segments.map(({ part }) => part)].map(({ key, bytes }) => ({ key, bytes })),
+    segments: [segment.key],
+    parts: [...needed, segment].map(({ key, bytes }) => ({ key, bytes })),
     excludes: [],
     encryption: null,
     stats: {
