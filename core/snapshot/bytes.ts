@@ -44,6 +44,12 @@ export class ByteWriter {
     this.length += 4;
   }
 
+  /** Over bytes that were written already. */
+  setU32(at: number, value: number): void {
+    if (at + 4 > this.length) throw new RangeError("beyond what was written");
+    this.#view.setUint32(at, value, true);
+  }
+
   i64(value: bigint): void {
     this.#grow(8);
     this.#view.setBigInt64(this.length, value, true);
@@ -82,6 +88,11 @@ export class ByteWriter {
   /** Without a copy: valid until the next write or clear. */
   view(): Uint8Array {
     return this.#bytes.subarray(0, this.length);
+  }
+
+  /** Forgets all but the first `length` bytes. */
+  truncate(length: number): void {
+    this.length = Math.min(this.length, length);
   }
 
   clear(): void {

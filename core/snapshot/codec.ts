@@ -1,49 +1,121 @@
 /**
- * Frames: the unit of compression. frame = u8 codec | u8 flags | varint plainBytes | body.
- * 0 raw · 1 zstd · 2 planes (reserved, not read by this version) · 3 zero. Flag 1 (bases) is reserved too.
+ * Frames: the unit of compression. frame = u8 codec | u8 flags | varint plainBytes | [bases] | body.
+ * Codecs: 0 raw · 1 zstd · 2 planes · 3 zero. Flag 1: the frame was coded against bytes of other chunks, its bases.
  */
 import { ByteReader, ByteWriter, isAllZero } from "./bytes.ts";
+import { chooseCodec } from "./choose.ts";
+import { codecs, frameFlags } from "./codec-ids.ts";
 import { damaged, unknownFormat } from "./error.ts";
 import { limits } from "./limits.ts";
+import { decodePlanes, encodePlanesWithReference } from "./planes/body.ts";
+import { threadKernels } from "./planes/thread-kernels.ts";
 import type { Primitives } from "./primitives.ts";
 import { checkZstdFrame } from "./zstd-frame.ts";
 
-export const codecs = { raw: 0, zstd: 1, planes: 2, zero: 3 } as const;
-
-/** zstd must save this share, or the bytes are stored as they are and decode for nothing. */
-const worthwhile = 0.985;
-const minZstdBytes = 64;
+/** A run of bytes of another chunk. A frame's bases, joined, are its reference bytes: as many as its plain bytes. */
+export interface Base {
+  id: string;
+  /** Bytes of the chunk before it. */
+  skip: number;
+  take: number;
+}
 
 export async function encodeFrame(plain: Uint8Array, primitives: Primitives, level: number): Promise<Uint8Array> {
   if (plain.length === 0 || plain.length > limits.chunkBytes) throw new RangeError(`a frame of ${plain.length} bytes`);
   if (isAllZero(plain)) return joinFrame(codecs.zero, plain.length, new Uint8Array(0));
-  if (plain.length >= minZstdBytes) {
-    const packed = await primitives.zstdCompress(plain, level);
-    if (packed.length < plain.length * worthwhile) return joinFrame(codecs.zstd, plain.length, packed);
-  }
-  return joinFrame(codecs.raw, plain.length, plain);
+  const { codec, body } = await chooseCodec(plain, primitives, level, threadKernels());
+  return joinFrame(codec, plain.length, body);
 }
 
-/** `plainBytes` is what the table says of this frame. May return a view of `bytes`. */
-export async function decodeFrame(bytes: Uint8Array, plainBytes: number, primitives: Primitives): Promise<Uint8Array> {
-  const reader = new ByteReader(bytes, "frame");
-  const codec = reader.u8();
-  const flags = reader.u8();
-  if (flags !== 0) throw unknownFormat(`a frame has the flags ${flags}`);
-  if (codec !== codecs.raw && codec !== codecs.zstd && codec !== codecs.zero)
-    throw unknownFormat(`a frame has codec ${codec}`);
-  if (reader.varint(limits.chunkBytes, "plain size") !== plainBytes)
-    throw damaged("a frame has another size than its table says");
+/**
+ * A planes frame against `reference`, the bytes of `bases` joined. Whether it is smaller than one without is for the
+ * caller to see: a frame with bases costs their reading at restore.
+ */
+export function encodeFrameWithBases(plain: Uint8Array, bases: Base[], reference: Uint8Array): Uint8Array {
+  if (plain.length === 0 || plain.length > limits.chunkBytes) throw new RangeError(`a frame of ${plain.length} bytes`);
+  const taken = bases.reduce((sum, base) => sum + base.take, 0);
+  if (reference.length !== plain.length || taken !== plain.length) {
+    throw new RangeError("bases must be as long as what is coded");
+  }
+  const writer = new ByteWriter(plain.length >> 1);
+  writeHead(writer, codecs.planes, frameFlags.bases, plain.length);
+  writer.varint(bases.length);
+  for (const base of bases) {
+    writer.latin1(base.id);
+    writer.varint(base.skip);
+    writer.varint(base.take);
+  }
+  encodePlanesWithReference(writer, plain, reference, threadKernels());
+  return writer.view();
+}
+
+/** The bases of a frame, in order; none for most. Errors: FormatError. */
+export function readBases(bytes: Uint8Array): Base[] {
+  return readHead(bytes).bases;
+}
+
+/**
+ * `plainBytes` is what the table says of this frame; `reference` the bytes that its bases name, where it has any. May
+ * return a view of `bytes`. Errors: FormatError.
+ */
+export async function decodeFrame(
+  bytes: Uint8Array,
+  plainBytes: number,
+  primitives: Primitives,
+  reference?: Uint8Array,
+): Promise<Uint8Array> {
+  const head = readHead(bytes);
+  const { codec, body } = head;
+  if (head.plainBytes !== plainBytes) throw damaged("a frame has another size than its table says");
+  if (head.bases.length > 0 && reference === undefined) {
+    throw unknownFormat("a frame is coded against bases, which this reader does not bring");
+  }
   if (codec === codecs.zero) {
-    reader.end();
+    if (body.length !== 0) throw damaged("a zero frame has bytes");
     return new Uint8Array(plainBytes);
   }
-  const body = reader.take(reader.left);
   if (codec === codecs.raw) {
     if (body.length !== plainBytes) throw damaged("a raw frame has the wrong length");
     return body;
   }
+  if (codec === codecs.planes) {
+    if (head.bases.length === 0) return decodePlanes(body, plainBytes, undefined, threadKernels());
+    if (reference?.length !== plainBytes) throw new RangeError("the reference has another length than its frame");
+    return decodePlanes(body, plainBytes, reference, threadKernels());
+  }
   return decodeZstd(body, plainBytes, primitives, "frame");
+}
+
+interface Head {
+  codec: number;
+  plainBytes: number;
+  bases: Base[];
+  body: Uint8Array;
+}
+
+function readHead(bytes: Uint8Array): Head {
+  const reader = new ByteReader(bytes, "frame");
+  const codec = reader.u8();
+  const flags = reader.u8();
+  if (codec > codecs.zero) throw unknownFormat(`a frame has codec ${codec}`);
+  if ((flags & ~frameFlags.bases) !== 0) throw unknownFormat(`a frame has the flags ${flags}`);
+  const plainBytes = reader.varint(limits.chunkBytes, "plain size");
+  const bases: Base[] = [];
+  if (flags !== 0) {
+    if (codec !== codecs.planes) throw damaged("a frame has bases that its codec does not use");
+    const count = reader.varint(limits.frameBases, "number of bases");
+    let left = plainBytes;
+    for (let i = 0; i < count; i++) {
+      const id = reader.latin1(32);
+      const skip = reader.varint(limits.chunkBytes, "skip");
+      const take = reader.varint(limits.chunkBytes - skip, "take");
+      if (take === 0) throw damaged("a frame has an empty base");
+      left -= take;
+      bases.push({ id, skip, take });
+    }
+    if (count === 0 || left !== 0) throw damaged("a frame's bases have another length than its bytes");
+  }
+  return { codec, plainBytes, bases, body: reader.take(reader.left) };
 }
 
 export async function decodeZstd(
@@ -65,9 +137,13 @@ export async function decodeZstd(
 
 function joinFrame(codec: number, plainBytes: number, body: Uint8Array): Uint8Array {
   const writer = new ByteWriter(body.length + 16);
-  writer.u8(codec);
-  writer.u8(0);
-  writer.varint(plainBytes);
+  writeHead(writer, codec, 0, plainBytes);
   writer.bytes(body);
   return writer.view();
+}
+
+function writeHead(writer: ByteWriter, codec: number, flags: number, plainBytes: number): void {
+  writer.u8(codec);
+  writer.u8(flags);
+  writer.varint(plainBytes);
 }

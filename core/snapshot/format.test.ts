@@ -188,9 +188,9 @@ describe("frames", () => {
 
   test("codecs and flags of later versions are named as such", async () => {
     for (const head of [
-      [2, 0, 1, 0],
+      [4, 0, 1, 0],
       [9, 0, 1, 0],
-      [0, 1, 1, 0],
+      [0, 2, 1, 0],
     ]) {
       await expect(decodeFrame(new Uint8Array(head), 1, primitives)).rejects.toMatchObject({
         code: "snapshot_format_unknown",

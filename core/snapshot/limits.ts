@@ -7,6 +7,7 @@ export const limits = {
   /** Plain bytes of a frame that holds more than one chunk. */
   framePackBytes: 4 * mib,
   frameChunks: 16_384,
+  frameBases: 1024,
   partTargetBytes: 16 * mib,
   partBytes: 64 * mib,
   partFrames: 65_536,

@@ -1,0 +1,103 @@
+/**
+ * Which codec for a frame: nothing is known of its bytes but the bytes. Symbols coded one by one (planes) beat zstd on
+ * numbers and lose to it by a factor of two or three on text, so both are tried on a sample; the whole is given to
+ * zstd only where the sample does not settle it.
+ */
+import { ByteWriter } from "./bytes.ts";
+import { codecs } from "./codec-ids.ts";
+import { encodePlanes } from "./planes/body.ts";
+import type { Kernels } from "./planes/kernels.ts";
+import { type Plan, planBlocks, probedLayouts, probePieces } from "./planes/plan.ts";
+import type { Primitives } from "./primitives.ts";
+
+/** A codec must save this share, or the bytes are stored as they are and decode for nothing. */
+const worthwhile = 0.985;
+/** What planes must save against zstd: zstd is what every tool reads. */
+const planesWorthwhile = 0.99;
+/** Where a sample says less than this difference, it settles nothing. */
+const clearly = 0.97;
+const runBytes = 32 * 1024;
+const maxRuns = 8;
+/** Below this the sample would be the whole. */
+const minBytesToSample = 256 * 1024;
+const minZstdBytes = 64;
+const minPlanesBytes = 2048;
+
+export interface Coded {
+  codec: number;
+  body: Uint8Array;
+}
+
+/** `plain` is not empty and not all zero. */
+export async function chooseCodec(
+  plain: Uint8Array,
+  primitives: Primitives,
+  level: number,
+  kernels: Kernels,
+): Promise<Coded> {
+  const raw = { codec: codecs.raw, body: plain };
+  const withZstd = async (): Promise<Coded> => {
+    const body = await primitives.zstdCompress(plain, level);
+    return body.length < plain.length * worthwhile ? { codec: codecs.zstd, body } : raw;
+  };
+  if (plain.length < minZstdBytes) return raw;
+  if (plain.length < minPlanesBytes) return withZstd();
+
+  const sample = plain.length < minBytesToSample ? null : await trySample(plain, primitives, level, kernels);
+  if (sample?.zstdWins) return withZstd();
+  const plan = planBlocks(plain.length, probePieces(plain, kernels));
+  if (plan.estimatedBytes >= plain.length * worthwhile) return sample?.nothingWins ? raw : withZstd();
+  if (sample && plan.estimatedBytes > plain.length * sample.zstdShare) return withZstd();
+
+  const body = encodeWith(plan, plain, kernels);
+  const isGood = body.length < plain.length * worthwhile;
+  if (isGood && sample?.planesWin && body.length < plain.length * sample.zstdShare * clearly) {
+    return { codec: codecs.planes, body };
+  }
+  const other = await withZstd();
+  return isGood && body.length < other.body.length * planesWorthwhile ? { codec: codecs.planes, body } : other;
+}
+
+function encodeWith(plan: Plan, plain: Uint8Array, kernels: Kernels): Uint8Array {
+  const writer = new ByteWriter(plan.estimatedBytes + (plan.estimatedBytes >> 4) + 1024);
+  encodePlanes(writer, plain, plan, kernels);
+  return writer.view();
+}
+
+interface Sample {
+  /** Of the sampled bytes. */
+  zstdShare: number;
+  /** In each run, clearly. */
+  zstdWins: boolean;
+  planesWin: boolean;
+  nothingWins: boolean;
+}
+
+async function trySample(plain: Uint8Array, primitives: Primitives, level: number, kernels: Kernels): Promise<Sample> {
+  const runs = Math.min(maxRuns, Math.max(2, plain.length >> 20));
+  const sampled = Array.from({ length: runs }, (_, run) => {
+    // The middle of each of `runs` equal parts, at a place where a piece begins.
+    const from = Math.floor(((run + 0.5) * plain.length) / runs - runBytes / 2) & ~7;
+    return plain.subarray(from, from + runBytes);
+  });
+  const planes = sampled.map((bytes) => estimatePlanes(bytes, kernels));
+  const zstd = await Promise.all(sampled.map(async (bytes) => (await primitives.zstdCompress(bytes, level)).length));
+  const every = (holds: (planes: number, zstd: number) => boolean) =>
+    planes.every((bytes, run) => holds(bytes, zstd[run]!));
+  return {
+    zstdShare: zstd.reduce((sum, bytes) => sum + bytes) / (runs * runBytes),
+    zstdWins: every((p, z) => z < p * clearly),
+    planesWin: every((p, z) => p < z * clearly),
+    nothingWins: every((p, z) => p >= runBytes * worthwhile && z >= runBytes * worthwhile),
+  };
+}
+
+/** In bytes, each piece under its best layout. */
+function estimatePlanes(bytes: Uint8Array, kernels: Kernels): number {
+  const costs = probePieces(bytes, kernels);
+  let bits = 0;
+  for (let from = 0; from < costs.length; from += probedLayouts.length) {
+    bits += Math.min(...costs.subarray(from, from + probedLayouts.length));
+  }
+  return bits / 8;
+}

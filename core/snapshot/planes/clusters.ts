@@ -1,0 +1,190 @@
+/**
+ * Up to four tables for a plane, one chosen per group of 256 symbols. Groups of one distribution gather under one
+ * table: start by quantiles of the groups' means, two rounds of counting and re-assigning on a sample of the groups,
+ * one exact pass over all, then tables that do not pay for themselves are merged.
+ */
+import { groupSymbols, groupsOf, maxTables, planeModes } from "./format.ts";
+import type { Kernels } from "./kernels.ts";
+import { normalise } from "./table.ts";
+
+export interface PlaneChoice {
+  mode: number;
+  /** Of rans. */
+  tables: number;
+}
+
+/** A plane with at least so many bits a symbol is stored as it is: it would save less than it costs to decode. */
+const rawBits = 7.95;
+/** With fewer groups the tables cost more than they give. */
+const minGroupsToCluster = 8;
+const minGroupsToSample = 64;
+const sampleStep = 4;
+const rounds = 2;
+
+const raw: PlaneChoice = { mode: planeModes.raw, tables: 0 };
+const constant: PlaneChoice = { mode: planeModes.constant, tables: 0 };
+
+/**
+ * How the plane of `symbols` symbols at `at` of `kernels.planes` is to be coded. For rans it leaves the frequencies
+ * and, with more than one table, the selectors in `kernels`.
+ */
+export function chooseTables(at: number, symbols: number, kernels: Kernels): PlaneChoice {
+  if (symbols === 0) return raw;
+  const groups = groupsOf(symbols);
+  const { selectors } = kernels;
+  let tables = 1;
+  if (groups < minGroupsToCluster) {
+    selectors.fill(0, 0, groups);
+  } else {
+    const step = groups < minGroupsToSample ? 1 : sampleStep;
+    kernels.sumGroups(at, symbols);
+    startByQuantiles(kernels, groups);
+    kernels.countGroups(at, symbols, step);
+    if (bitsOfSample(kernels.counts) >= rawBits) return raw;
+    for (let round = 0; round < rounds; round++) {
+      setCosts(kernels);
+      kernels.assignGroups(at, symbols, step);
+      kernels.countGroups(at, symbols, step);
+    }
+    setCosts(kernels);
+    kernels.assignGroups(at, symbols, 1);
+    tables = maxTables;
+  }
+  kernels.countGroups(at, symbols, 1);
+  const histograms = Array.from({ length: tables }, (_, table) => histogramOf(kernels.counts, table));
+  const merged = mergeTables(histograms, groups);
+  if (merged.length === 1 && merged[0]!.symbols === 1) return constant;
+  let bits = merged.length > 1 ? 2 * groups : 0;
+  for (const histogram of merged) bits += histogram.bits;
+  if (bits >= rawBits * symbols) return raw;
+  if (merged.length < tables) {
+    const target = new Uint8Array(maxTables);
+    merged.forEach((histogram, table) => {
+      for (const from of histogram.from) target[from] = table;
+    });
+    for (let group = 0; group < groups; group++) selectors[group] = target[selectors[group]!]!;
+  }
+  merged.forEach((histogram, table) => {
+    normalise(histogram.counts, kernels.frequencies.subarray(table * 256, table * 256 + 256));
+  });
+  return { mode: planeModes.rans, tables: merged.length };
+}
+
+/** Four clusters of groups, equally many in each, by their means. */
+function startByQuantiles(kernels: Kernels, groups: number): void {
+  const { sums, selectors } = kernels;
+  const groupsWithMean = new Uint32Array(groupSymbols);
+  for (let group = 0; group < groups; group++) groupsWithMean[sums[group]! >> 8]!++;
+  const clusterOfMean = new Uint8Array(groupSymbols);
+  let before = 0;
+  for (let mean = 0; mean < 256; mean++) {
+    // Of the middle one of the groups with this mean.
+    clusterOfMean[mean] = Math.min(maxTables - 1, Math.floor(((before + groupsWithMean[mean]! / 2) * 4) / groups));
+    before += groupsWithMean[mean]!;
+  }
+  for (let group = 0; group < groups; group++) selectors[group] = clusterOfMean[sums[group]! >> 8]!;
+}
+
+const logTable = Float64Array.from({ length: 4096 }, (_, n) => (n === 0 ? 0 : Math.log2(n)));
+
+/** log2 of 1..2^20 within 1/1400, and 0 of 0. */
+function log2(n: number): number {
+  const shift = Math.max(0, 20 - Math.clz32(n));
+  return logTable[n >> shift]! + shift;
+}
+
+function setCosts(kernels: Kernels): void {
+  const { counts, costs } = kernels;
+  for (let table = 0; table < maxTables; table++) {
+    let total = 0;
+    for (let i = table * 256; i < table * 256 + 256; i++) total += counts[i]!;
+    const all = log2(total);
+    for (let symbol = 0; symbol < 256; symbol++) {
+      const count = counts[table * 256 + symbol]!;
+      // A symbol that the sample does not have counts as half a one; an empty cluster attracts nothing.
+      const bits = total === 0 ? 16 : count === 0 ? all + 1 : all - log2(count);
+      costs[symbol * 4 + table] = Math.min(255, Math.round(16 * bits));
+    }
+  }
+}
+
+interface Histogram {
+  counts: Uint32Array;
+  symbols: number;
+  /** Of the coded symbols and the table. */
+  bits: number;
+  /** The clusters in it. */
+  from: number[];
+}
+
+function measure(counts: Uint32Array, from: number[]): Histogram {
+  let total = 0;
+  let sum = 0;
+  let symbols = 0;
+  let first = 255;
+  let last = 0;
+  for (let symbol = 0; symbol < 256; symbol++) {
+    const count = counts[symbol]!;
+    if (count === 0) continue;
+    if (symbols++ === 0) first = symbol;
+    last = symbol;
+    total += count;
+    sum += count * log2(count);
+  }
+  const tableBits = 16 + (last - first + 1) + 9 * symbols;
+  return { counts, symbols, bits: total * log2(total) - sum + tableBits, from };
+}
+
+function histogramOf(counts: Uint32Array, table: number): Histogram {
+  return measure(counts.slice(table * 256, table * 256 + 256), [table]);
+}
+
+/** Merges the pair that gains most by it until none does. Empty ones go first. */
+function mergeTables(all: Histogram[], groups: number): Histogram[] {
+  let histograms = all.filter((histogram) => histogram.symbols > 0);
+  while (histograms.length > 1) {
+    let best: Histogram | undefined;
+    let bestGain = 0;
+    for (let i = 0; i < histograms.length; i++) {
+      for (let j = i + 1; j < histograms.length; j++) {
+        const a = histograms[i]!;
+        const b = histograms[j]!;
+        const both = measure(
+          a.counts.map((count, symbol) => count + b.counts[symbol]!),
+          [...a.from, ...b.from],
+        );
+        const gain = a.bits + b.bits - both.bits + (histograms.length === 2 ? 2 * groups : 0);
+        if (gain > bestGain) {
+          best = both;
+          bestGain = gain;
+        }
+      }
+    }
+    if (!best) break;
+    const { from } = best;
+    histograms = [...histograms.filter((histogram) => !from.includes(histogram.from[0]!)), best];
+  }
+  return histograms;
+}
+
+/** Bits a symbol of four sampled histograms, with what few samples hide of the entropy (Miller and Madow). */
+function bitsOfSample(counts: Uint32Array): number {
+  let bits = 0;
+  let all = 0;
+  for (let from = 0; from < 1024; from += 256) {
+    let total = 0;
+    let symbols = 0;
+    let sum = 0;
+    for (let i = from; i < from + 256; i++) {
+      const count = counts[i]!;
+      if (count === 0) continue;
+      symbols++;
+      total += count;
+      sum += count * log2(count);
+    }
+    if (total === 0) continue;
+    bits += total * log2(total) - sum + 0.72 * (symbols - 1);
+    all += total;
+  }
+  return bits / all;
+}
