@@ -215,9 +215,9 @@ describe("the plan", () => {
   });
 
   test("gives each part of a mixed chunk its own layout, in blocks that fill it", () => {
-    const plain = new Uint8Array(18 * pieceBytes + 100);
+    const plain = new Uint8Array(32 * pieceBytes + 100);
     plain.set(floats(8 * pieceBytes, 0.02));
-    const wide = Float32Array.from({ length: pieceBytes / 2 }, (_, i) => Math.sin(i * i) * 0.03);
+    const wide = Float32Array.from({ length: 4 * pieceBytes }, (_, i) => Math.sin(i * i) * 0.03);
     plain.set(new Uint8Array(wide.buffer), 16 * pieceBytes + 3);
     const plan = planBlocks(plain.length, probePieces(plain, fastKernels));
     expect(plan.blocks[0]).toMatchObject({ from: 0, layout: { stride: 2, rotation: 1 } });
