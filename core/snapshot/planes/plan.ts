@@ -1,11 +1,11 @@
 /**
  * Which layout for which bytes of a frame. Nothing is known of them: alignment, width and kind are found by estimates
- * per piece of 16 KiB, and a path through the pieces with the least cost is taken, where each change costs a block.
+ * per piece of 32 KiB, and a path through the pieces with the least cost is taken, where each change costs a block.
  */
 import { blockMaxBytes, type Layout, residuals, rotations } from "./format.ts";
 import type { Kernels } from "./kernels.ts";
 
-export const pieceBytes = 16 * 1024;
+export const pieceBytes = 32 * 1024;
 
 /** What `Kernels.probe` estimates, in its order. Without rotation the phase has no meaning for the size. */
 export const probedLayouts: readonly Layout[] = [
