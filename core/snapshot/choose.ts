@@ -4,7 +4,7 @@
  * zstd only where the sample does not settle it.
  */
 import { ByteWriter } from "./bytes.ts";
-import { codecs } from "./codec-ids.ts";
+import { codecs, joinFrame, writeFrameHead } from "./frame-head.ts";
 import { encodePlanes } from "./planes/body.ts";
 import type { Kernels } from "./planes/kernels.ts";
 import { type Plan, planBlocks, probedLayouts, probePieces } from "./planes/plan.ts";
@@ -23,43 +23,38 @@ const minBytesToSample = 256 * 1024;
 const minZstdBytes = 64;
 const minPlanesBytes = 2048;
 
-export interface Coded {
-  codec: number;
-  body: Uint8Array;
-}
-
-/** `plain` is not empty and not all zero. */
-export async function chooseCodec(
+/** The frame of `plain`, which is not empty and not all zero. */
+export async function chooseFrame(
   plain: Uint8Array,
   primitives: Primitives,
   level: number,
   kernels: Kernels,
-): Promise<Coded> {
-  const raw = { codec: codecs.raw, body: plain };
-  const withZstd = async (): Promise<Coded> => {
+): Promise<Uint8Array> {
+  const raw = () => joinFrame(codecs.raw, plain.length, plain);
+  const withZstd = async () => {
     const body = await primitives.zstdCompress(plain, level);
-    return body.length < plain.length * worthwhile ? { codec: codecs.zstd, body } : raw;
+    return body.length < plain.length * worthwhile ? joinFrame(codecs.zstd, plain.length, body) : raw();
   };
-  if (plain.length < minZstdBytes) return raw;
+  if (plain.length < minZstdBytes) return raw();
   if (plain.length < minPlanesBytes) return withZstd();
 
   const sample = plain.length < minBytesToSample ? null : await trySample(plain, primitives, level, kernels);
   if (sample?.zstdWins) return withZstd();
   const plan = planBlocks(plain.length, probePieces(plain, kernels));
-  if (plan.estimatedBytes >= plain.length * worthwhile) return sample?.nothingWins ? raw : withZstd();
+  if (plan.estimatedBytes >= plain.length * worthwhile) return sample?.nothingWins ? raw() : withZstd();
   if (sample && plan.estimatedBytes > plain.length * sample.zstdShare) return withZstd();
 
-  const body = encodeWith(plan, plain, kernels);
-  const isGood = body.length < plain.length * worthwhile;
-  if (isGood && sample?.planesWin && body.length < plain.length * sample.zstdShare * clearly) {
-    return { codec: codecs.planes, body };
-  }
+  const frame = encodeWith(plan, plain, kernels);
+  const isGood = frame.length < plain.length * worthwhile;
+  if (isGood && sample?.planesWin && frame.length < plain.length * sample.zstdShare * clearly) return frame;
   const other = await withZstd();
-  return isGood && body.length < other.body.length * planesWorthwhile ? { codec: codecs.planes, body } : other;
+  return isGood && frame.length < other.length * planesWorthwhile ? frame : other;
 }
 
 function encodeWith(plan: Plan, plain: Uint8Array, kernels: Kernels): Uint8Array {
+  // Pages that are never written cost nothing.
   const writer = new ByteWriter(plan.estimatedBytes + (plan.estimatedBytes >> 4) + 1024);
+  writeFrameHead(writer, codecs.planes, 0, plain.length);
   encodePlanes(writer, plain, plan, kernels);
   return writer.view();
 }

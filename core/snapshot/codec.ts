@@ -3,9 +3,9 @@
  * Codecs: 0 raw · 1 zstd · 2 planes · 3 zero. Flag 1: the frame was coded against bytes of other chunks, its bases.
  */
 import { ByteReader, ByteWriter, isAllZero } from "./bytes.ts";
-import { chooseCodec } from "./choose.ts";
-import { codecs, frameFlags } from "./codec-ids.ts";
+import { chooseFrame } from "./choose.ts";
 import { damaged, unknownFormat } from "./error.ts";
+import { codecs, frameFlags, joinFrame, writeFrameHead } from "./frame-head.ts";
 import { limits } from "./limits.ts";
 import { decodePlanes, encodePlanesWithReference } from "./planes/body.ts";
 import { threadKernels } from "./planes/thread-kernels.ts";
@@ -23,8 +23,7 @@ export interface Base {
 export async function encodeFrame(plain: Uint8Array, primitives: Primitives, level: number): Promise<Uint8Array> {
   if (plain.length === 0 || plain.length > limits.chunkBytes) throw new RangeError(`a frame of ${plain.length} bytes`);
   if (isAllZero(plain)) return joinFrame(codecs.zero, plain.length, new Uint8Array(0));
-  const { codec, body } = await chooseCodec(plain, primitives, level, threadKernels());
-  return joinFrame(codec, plain.length, body);
+  return chooseFrame(plain, primitives, level, threadKernels());
 }
 
 /**
@@ -38,7 +37,7 @@ export function encodeFrameWithBases(plain: Uint8Array, bases: Base[], reference
     throw new RangeError("bases must be as long as what is coded");
   }
   const writer = new ByteWriter(plain.length >> 1);
-  writeHead(writer, codecs.planes, frameFlags.bases, plain.length);
+  writeFrameHead(writer, codecs.planes, frameFlags.bases, plain.length);
   writer.varint(bases.length);
   for (const base of bases) {
     writer.latin1(base.id);
@@ -133,17 +132,4 @@ export async function decodeZstd(
   }
   if (plain.length !== plainBytes) throw damaged(`the ${what} decompresses to another length`);
   return plain;
-}
-
-function joinFrame(codec: number, plainBytes: number, body: Uint8Array): Uint8Array {
-  const writer = new ByteWriter(body.length + 16);
-  writeHead(writer, codec, 0, plainBytes);
-  writer.bytes(body);
-  return writer.view();
-}
-
-function writeHead(writer: ByteWriter, codec: number, flags: number, plainBytes: number): void {
-  writer.u8(codec);
-  writer.u8(flags);
-  writer.varint(plainBytes);
 }

@@ -1,7 +1,7 @@
 /**
  * Up to four tables for a plane, one chosen per group of 256 symbols. Groups of one distribution gather under one
  * table: start by quantiles of the groups' means, two rounds of counting and re-assigning on a sample of the groups,
- * one exact pass over all, then tables that do not pay for themselves are merged.
+ * merge tables that do not pay for themselves, then one exact pass over all groups.
  */
 import { groupSymbols, groupsOf, maxTables, planeModes } from "./format.ts";
 import type { Kernels } from "./kernels.ts";
@@ -31,43 +31,64 @@ const constant: PlaneChoice = { mode: planeModes.constant, tables: 0 };
 export function chooseTables(at: number, symbols: number, kernels: Kernels): PlaneChoice {
   if (symbols === 0) return raw;
   const groups = groupsOf(symbols);
-  const { selectors } = kernels;
   let tables = 1;
   if (groups < minGroupsToCluster) {
-    selectors.fill(0, 0, groups);
+    kernels.selectors.fill(0, 0, groups);
   } else {
-    const step = groups < minGroupsToSample ? 1 : sampleStep;
-    kernels.sumGroups(at, symbols);
-    startByQuantiles(kernels, groups);
-    kernels.countGroups(at, symbols, step);
-    if (bitsOfSample(kernels.counts) >= rawBits) return raw;
-    for (let round = 0; round < rounds; round++) {
-      setCosts(kernels);
-      kernels.assignGroups(at, symbols, step);
-      kernels.countGroups(at, symbols, step);
-    }
-    setCosts(kernels);
-    kernels.assignGroups(at, symbols, 1);
-    tables = maxTables;
+    tables = clusterGroups(at, symbols, groups, kernels);
+    if (tables === 0) return raw;
   }
   kernels.countGroups(at, symbols, 1);
-  const histograms = Array.from({ length: tables }, (_, table) => histogramOf(kernels.counts, table));
-  const merged = mergeTables(histograms, groups);
-  if (merged.length === 1 && merged[0]!.symbols === 1) return constant;
-  let bits = merged.length > 1 ? 2 * groups : 0;
-  for (const histogram of merged) bits += histogram.bits;
-  if (bits >= rawBits * symbols) return raw;
-  if (merged.length < tables) {
-    const target = new Uint8Array(maxTables);
-    merged.forEach((histogram, table) => {
-      for (const from of histogram.from) target[from] = table;
-    });
-    for (let group = 0; group < groups; group++) selectors[group] = target[selectors[group]!]!;
+  let bits = tables > 1 ? 2 * groups : 0;
+  for (let table = 0; table < tables; table++) {
+    const histogram = measure(kernels.counts.subarray(table * 256, table * 256 + 256), 1);
+    if (tables === 1 && histogram.symbols === 1) return constant;
+    bits += histogram.bits;
   }
+  if (bits >= rawBits * symbols) return raw;
+  for (let table = 0; table < tables; table++) {
+    const range = [table * 256, table * 256 + 256] as const;
+    normalise(kernels.counts.subarray(...range), kernels.frequencies.subarray(...range));
+  }
+  return { mode: planeModes.rans, tables };
+}
+
+/** Gives every group its table; returns how many tables there are, none if the plane is noise. */
+function clusterGroups(at: number, symbols: number, groups: number, kernels: Kernels): number {
+  const step = groups < minGroupsToSample ? 1 : groups < 4 * minGroupsToSample ? sampleStep : 2 * sampleStep;
+  kernels.sumGroups(at, symbols);
+  startByQuantiles(kernels, groups);
+  kernels.countGroups(at, symbols, step);
+  if (bitsOfSample(kernels.counts) >= rawBits) return 0;
+  for (let round = 0; round < rounds; round++) {
+    setCosts(kernels);
+    kernels.assignGroups(at, symbols, step);
+    kernels.countGroups(at, symbols, step);
+  }
+  const merged = mergeTables(kernels.counts, groups, step);
+  if (merged.length === 1) {
+    kernels.selectors.fill(0, 0, groups);
+    return 1;
+  }
+  kernels.counts.fill(0);
   merged.forEach((histogram, table) => {
-    normalise(histogram.counts, kernels.frequencies.subarray(table * 256, table * 256 + 256));
+    kernels.counts.set(histogram.counts, table * 256);
   });
-  return { mode: planeModes.rans, tables: merged.length };
+  setCosts(kernels);
+  kernels.assignGroups(at, symbols, 1);
+  return renumber(kernels.selectors, groups);
+}
+
+/** So that no table is without groups. */
+function renumber(selectors: Uint8Array, groups: number): number {
+  const numbers = new Uint8Array(maxTables).fill(maxTables);
+  let tables = 0;
+  for (let group = 0; group < groups; group++) {
+    const table = selectors[group]!;
+    if (numbers[table] === maxTables) numbers[table] = tables++;
+    selectors[group] = numbers[table]!;
+  }
+  return tables;
 }
 
 /** Four clusters of groups, equally many in each, by their means. */
@@ -113,11 +134,10 @@ interface Histogram {
   symbols: number;
   /** Of the coded symbols and the table. */
   bits: number;
-  /** The clusters in it. */
-  from: number[];
 }
 
-function measure(counts: Uint32Array, from: number[]): Histogram {
+/** `scale`: how many symbols each counted one stands for. */
+function measure(counts: Uint32Array, scale: number): Histogram {
   let total = 0;
   let sum = 0;
   let symbols = 0;
@@ -132,37 +152,34 @@ function measure(counts: Uint32Array, from: number[]): Histogram {
     sum += count * log2(count);
   }
   const tableBits = 16 + (last - first + 1) + 9 * symbols;
-  return { counts, symbols, bits: total * log2(total) - sum + tableBits, from };
+  return { counts, symbols, bits: scale * (total * log2(total) - sum) + tableBits };
 }
 
-function histogramOf(counts: Uint32Array, table: number): Histogram {
-  return measure(counts.slice(table * 256, table * 256 + 256), [table]);
-}
-
-/** Merges the pair that gains most by it until none does. Empty ones go first. */
-function mergeTables(all: Histogram[], groups: number): Histogram[] {
-  let histograms = all.filter((histogram) => histogram.symbols > 0);
+/** The four sampled histograms without empty ones; the pair that gains most is merged until none gains. */
+function mergeTables(counts: Uint32Array, groups: number, scale: number): Histogram[] {
+  let histograms: Histogram[] = [];
+  for (let from = 0; from < counts.length; from += 256) {
+    const histogram = measure(counts.slice(from, from + 256), scale);
+    if (histogram.symbols > 0) histograms.push(histogram);
+  }
   while (histograms.length > 1) {
-    let best: Histogram | undefined;
+    let best: { pair: Histogram[]; both: Histogram } | undefined;
     let bestGain = 0;
-    for (let i = 0; i < histograms.length; i++) {
-      for (let j = i + 1; j < histograms.length; j++) {
-        const a = histograms[i]!;
-        const b = histograms[j]!;
-        const both = measure(
-          a.counts.map((count, symbol) => count + b.counts[symbol]!),
-          [...a.from, ...b.from],
-        );
+    for (const [i, a] of histograms.entries()) {
+      for (const b of histograms.slice(i + 1)) {
+        const sum = a.counts.slice();
+        for (let symbol = 0; symbol < 256; symbol++) sum[symbol]! += b.counts[symbol]!;
+        const both = measure(sum, scale);
         const gain = a.bits + b.bits - both.bits + (histograms.length === 2 ? 2 * groups : 0);
         if (gain > bestGain) {
-          best = both;
+          best = { pair: [a, b], both };
           bestGain = gain;
         }
       }
     }
     if (!best) break;
-    const { from } = best;
-    histograms = [...histograms.filter((histogram) => !from.includes(histogram.from[0]!)), best];
+    const { pair, both } = best;
+    histograms = [...histograms.filter((histogram) => !pair.includes(histogram)), both];
   }
   return histograms;
 }

@@ -82,6 +82,14 @@ export function estimateLayouts(
   for (let layout = 4, stride = 2; stride <= 8; stride *= 2) {
     const base = 16 - 2 * stride;
     const symbols = sampled / stride;
+    // Where a wider stride does not pay as it is, its rotations are not asked for.
+    const asItIs = layoutCosts[Math.log2(stride)]!;
+    const narrower = layoutCosts[Math.log2(stride) - 1]!;
+    if (stride > 2 && asItIs > narrower - (narrower >>> 6)) {
+      layoutCosts.fill(asItIs, layout, layout + stride);
+      layout += stride;
+      continue;
+    }
     for (let phase = 0; phase < stride; phase++, layout++) {
       const lane = (j: number) => base + ((phase + j) % stride);
       let sum = Math.min(128 * symbols, lowSeven(lane(0), symbols) + sign(lane(stride - 1), symbols));

@@ -115,6 +115,12 @@ export function probe(at: usize, bytes: usize): usize {
   for (let stride: u32 = 2; stride <= 8; stride <<= 1) {
     const base: usize = (16 - 2 * <usize>stride) << 9;
     const symbols = sampled / stride;
+    const asItIs = load<u32>(layoutCosts + (<usize>ctz(stride) << 2));
+    const narrower = load<u32>(layoutCosts + (<usize>(ctz(stride) - 1) << 2));
+    if (stride > 2 && asItIs > narrower - (narrower >> 6)) {
+      for (let phase: u32 = 0; phase < stride; phase++, to += 4) store<u32>(to, asItIs);
+      continue;
+    }
     let every: u32 = 0;
     // Each lane's cost is asked for by all phases but one.
     for (let lane: u32 = 0; lane < stride; lane++) {
