@@ -21,9 +21,9 @@ export const layoutCosts: usize = 0x161700;
 export const histograms: usize = 0x162000;
 /** Four histograms of 256 u32, added up at last: neighbouring bytes are often equal, and one counter would wait for itself. */
 export const partial: usize = 0x166000;
-/** 16 shuffles: which 16-bit word goes to which lane. */
+/** 16 pairs of shuffles: which word goes to which lane, and what is left of the lanes that get one, shifted up. */
 export const spreadShuffles: usize = 0x167000;
 /** 16 shuffles: the words that lanes give up, close together at the end of 8 bytes. */
-export const packShuffles: usize = 0x167100;
+export const packShuffles: usize = 0x167200;
 /** The chunker's 256 words. */
 export const gear: usize = 0x167400;

@@ -12,23 +12,26 @@ import {
   wordsEnd,
 } from "./layout";
 
-/** For each set of four lanes (a bit each), the shuffles that give them words and take words from them. */
+/** For each set of four lanes (a bit each), the shuffles that take words from them and give words to them. */
 export function initRans(): void {
   for (let mask: usize = 0; mask < 16; mask++) {
-    let taken: u8 = 0;
+    const give = spreadShuffles + (mask << 5);
+    const kept = give + 16;
+    const pack = packShuffles + (mask << 4);
+    memory.fill(give, 0x80, 32);
+    memory.fill(pack, 0x80, 16);
     const given = popcnt<u32>(<u32>mask);
-    for (let i: usize = 0; i < 16; i++) {
-      store<u8>(spreadShuffles + mask * 16 + i, 0x80);
-      store<u8>(packShuffles + mask * 16 + i, 0x80);
-    }
+    let taken: u32 = 0;
     for (let lane: usize = 0; lane < 4; lane++) {
-      if (!((mask >> lane) & 1)) continue;
-      store<u8>(spreadShuffles + mask * 16 + lane * 4, taken * 2);
-      store<u8>(spreadShuffles + mask * 16 + lane * 4 + 1, taken * 2 + 1);
-      const to = packShuffles + mask * 16 + 8 - <usize>(<u8>given - taken) * 2;
-      store<u8>(to, <u8>(lane * 4));
-      store<u8>(to + 1, <u8>(lane * 4 + 1));
-      taken++;
+      const low = <u16>(lane * 0x404 + 0x100);
+      if ((mask >> lane) & 1) {
+        store<u16>(give + lane * 4, <u16>(taken * 0x202 + 0x100));
+        store<u16>(kept + lane * 4 + 2, low);
+        store<u16>(pack + 8 - <usize>(given - taken) * 2, low);
+        taken++;
+      } else {
+        store<u32>(kept + lane * 4, <u32>(lane * 0x4040404) + 0x3020100);
+      }
     }
   }
 }
@@ -68,16 +71,16 @@ function step(state: v128, entries: v128): v128 {
 
 // @ts-ignore: decorator
 @inline
-function low(state: v128): v128 {
-  return i32x4.lt_s(state, i32x4.splat(1 << 15));
+function low(state: v128): u32 {
+  return i32x4.bitmask(i32x4.lt_s(state, i32x4.splat(1 << 15)));
 }
 
-/** The lanes of `need` (`mask` as bits) take the next words, from `at` on. */
+/** The lanes of `mask` shift up by a word and take the next ones, from `at` on. */
 // @ts-ignore: decorator
 @inline
-function refill(state: v128, need: v128, mask: u32, at: usize): v128 {
-  const given = v128.swizzle(v128.load64_zero(at), v128.load(spreadShuffles + (<usize>mask << 4)));
-  return v128.bitselect(v128.or(i32x4.shl(state, 16), given), state, need);
+function refill(state: v128, mask: u32, at: usize): v128 {
+  const shuffles = spreadShuffles + (<usize>mask << 5);
+  return v128.or(v128.swizzle(state, v128.load(shuffles, 16)), v128.swizzle(v128.load64_zero(at), v128.load(shuffles)));
 }
 
 // @ts-ignore: decorator
@@ -117,24 +120,20 @@ export function decode(at: usize, symbols: usize, tables: usize, wordCount: usiz
       const b = i16x8.narrow_i32x4_u(v128.and(e2, bytes), v128.and(e3, bytes));
       v128.store(to, i8x16.narrow_i16x8_u(a, b));
       x0 = step(x0, e0);
-      const n0 = low(x0);
-      const m0 = i32x4.bitmask(n0);
-      x0 = refill(x0, n0, m0, from);
+      const m0 = low(x0);
+      x0 = refill(x0, m0, from);
       from += bytesOf(m0);
       x1 = step(x1, e1);
-      const n1 = low(x1);
-      const m1 = i32x4.bitmask(n1);
-      x1 = refill(x1, n1, m1, from);
+      const m1 = low(x1);
+      x1 = refill(x1, m1, from);
       from += bytesOf(m1);
       x2 = step(x2, e2);
-      const n2 = low(x2);
-      const m2 = i32x4.bitmask(n2);
-      x2 = refill(x2, n2, m2, from);
+      const m2 = low(x2);
+      x2 = refill(x2, m2, from);
       from += bytesOf(m2);
       x3 = step(x3, e3);
-      const n3 = low(x3);
-      const m3 = i32x4.bitmask(n3);
-      x3 = refill(x3, n3, m3, from);
+      const m3 = low(x3);
+      x3 = refill(x3, m3, from);
       from += bytesOf(m3);
       const e4 = lookUp(x4, table);
       const e5 = lookUp(x5, table);
@@ -144,24 +143,20 @@ export function decode(at: usize, symbols: usize, tables: usize, wordCount: usiz
       const d = i16x8.narrow_i32x4_u(v128.and(e6, bytes), v128.and(e7, bytes));
       v128.store(to, i8x16.narrow_i16x8_u(c, d), 16);
       x4 = step(x4, e4);
-      const n4 = low(x4);
-      const m4 = i32x4.bitmask(n4);
-      x4 = refill(x4, n4, m4, from);
+      const m4 = low(x4);
+      x4 = refill(x4, m4, from);
       from += bytesOf(m4);
       x5 = step(x5, e5);
-      const n5 = low(x5);
-      const m5 = i32x4.bitmask(n5);
-      x5 = refill(x5, n5, m5, from);
+      const m5 = low(x5);
+      x5 = refill(x5, m5, from);
       from += bytesOf(m5);
       x6 = step(x6, e6);
-      const n6 = low(x6);
-      const m6 = i32x4.bitmask(n6);
-      x6 = refill(x6, n6, m6, from);
+      const m6 = low(x6);
+      x6 = refill(x6, m6, from);
       from += bytesOf(m6);
       x7 = step(x7, e7);
-      const n7 = low(x7);
-      const m7 = i32x4.bitmask(n7);
-      x7 = refill(x7, n7, m7, from);
+      const m7 = low(x7);
+      x7 = refill(x7, m7, from);
       from += bytesOf(m7);
       to += 32;
     }
