@@ -54,8 +54,9 @@ export function openFolderStore(folder: string): SnapshotStore {
       throwIfCancelled(options);
       const name = parseObjectKey(key);
       try {
-        const { size } = await stat(file);
-        return { key, bytes: size, sha256: name?.kind === "part" ? name.sha256 : null };
+        const { size, mtimeMs } = await stat(file);
+        const sha256 = name?.kind === "part" ? name.sha256 : null;
+        return { key, bytes: size, sha256, modifiedMs: Math.floor(mtimeMs) };
       } catch (error) {
         if (isNotThere(error)) return null;
         throw toStoreError(key, error);

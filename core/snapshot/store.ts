@@ -49,6 +49,8 @@ export interface StoreObject {
   bytes: number;
   /** As the store verified it at the write; null where the store does not keep it. */
   sha256: string | null;
+  /** Epoch milliseconds of the last write, the store's clock; null where the store does not tell. */
+  modifiedMs: number | null;
 }
 
 /** `offset` may be negative: then it counts from the end, and `length` is everything from there. */
@@ -100,6 +102,8 @@ const storeErrorTable = {
   manifest_exists: "Another object already has this name.",
   bytes_differ: "The bytes do not have the SHA-256 that was announced.",
   key_invalid: "The key is not one of this store's.",
+  settings_invalid: "The store's settings are not complete.",
+  bucket_not_found: "The store has no such bucket.",
   delete_not_offered: "This store collects its garbage by itself; it takes no delete.",
   store_refused: "The store refused the request.",
   store_fenced: "The store refused: a newer machine owns this instance.",
