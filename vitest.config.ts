@@ -20,7 +20,7 @@ export default defineConfig({
         test: {
           name: "node",
           environment: "node",
-          include: ["{core,agent,cli,local-cloud,tools}/**/*.test.ts", "worker/providers/*.test.ts"],
+          include: ["{core,agent,cli,local-cloud,tools,bench}/**/*.test.ts", "worker/providers/*.test.ts"],
           testTimeout: 30_000,
         },
       },
