@@ -39,7 +39,7 @@ export interface MeasureOptions {
 const pollMs = 20;
 // The last \`exit\` keeps bash from becoming the command, which would leave nobody to print the times.
 const wrapped = (script: string) =>
-  `set -o pipefail; TIMEFORMAT='%3R %3U %3S'; { time ( ${script}\n) >"$BENCH_OUT/stdout" 2>"$BENCH_OUT/stderr"; } 2>"$BENCH_OUT/times"; exit $?`;
+  `set -o pipefail; TIMEFORMAT='%3R %3U %3S'; { time { ( ${script}\n) >"$BENCH_OUT/stdout" 2>"$BENCH_OUT/stderr"; }; } 2>"$BENCH_OUT/times"`;
 
 /** @throws when the command fails, exceeds its time or is interrupted; its processes are ended then. */
 export async function measure(command: Command, options: MeasureOptions): Promise<Measure> {
