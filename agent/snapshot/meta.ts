@@ -23,6 +23,7 @@ import { forEachInFlight } from "./in-flight.ts";
 import { type Packer, zstdLevel } from "./packer.ts";
 import { chunkIdOf, nodePrimitives, sha256Hex } from "./primitives.ts";
 import type { Scanned } from "./scan.ts";
+import type { KnownSegment } from "./segment-book.ts";
 import { Stop } from "./stop.ts";
 
 /** Adds the tree of these entries to `packer`. Returns the ids of its chunks, the root's last. */
@@ -94,11 +95,15 @@ class TreeCutter {
 
 const segmentTargetBytes = 24 * 1024 * 1024;
 
+/** A part that holds one segment. `describes`: keys of the parts in it. */
+export interface SegmentPart {
+  part: IndexedPart;
+  bytes: Uint8Array;
+  describes: string[];
+}
+
 /** The segment parts for these parts: few, each with as many parts as its size allows. */
-export async function buildSegmentParts(
-  parts: IndexedPart[],
-  coders: CoderPool,
-): Promise<{ part: IndexedPart; bytes: Uint8Array }[]> {
+export async function buildSegmentParts(parts: IndexedPart[], coders: CoderPool): Promise<SegmentPart[]> {
   const groups: IndexedPart[][] = [[]];
   let size = 0;
   for (const part of parts) {
@@ -113,10 +118,7 @@ export async function buildSegmentParts(
   return Promise.all(groups.map((group) => buildSegmentPart(group, coders)));
 }
 
-async function buildSegmentPart(
-  parts: IndexedPart[],
-  coders: CoderPool,
-): Promise<{ part: IndexedPart; bytes: Uint8Array }> {
+async function buildSegmentPart(parts: IndexedPart[], coders: CoderPool): Promise<SegmentPart> {
   const segment = encodeSegment(parts);
   const builder = new PartBuilder("meta");
   for (let at = 0; at < segment.length; at += limits.framePackBytes) {
@@ -129,13 +131,18 @@ async function buildSegmentPart(
     ]);
   }
   const { bytes, table } = await builder.finish(nodePrimitives);
-  return { bytes, part: { key: sha256Hex(bytes), bytes: bytes.length, frames: table.frames } };
+  return {
+    bytes,
+    describes: parts.map((part) => part.key),
+    part: { key: sha256Hex(bytes), bytes: bytes.length, frames: table.frames },
+  };
 }
 
 export interface LoadedSnapshot {
   manifest: Manifest;
   manifestSha256: string;
   index: ChunkIndex;
+  segments: KnownSegment[];
 }
 
 /** Manifest and segments, checked against each other. */
@@ -158,13 +165,17 @@ export async function loadSnapshot(
     throw new Stop("snapshot_format_unknown", "The snapshot is encrypted; this agent cannot read it.", false);
   const index = new ChunkIndex();
   const sizes = new Map(manifest.parts.map((part) => [part.key, part.bytes]));
+  const segments: KnownSegment[] = [];
   for (const key of manifest.segments) {
-    for (const part of await loadSegment(store, id, key, sizes.get(key) ?? -1, signal)) {
+    const bytes = sizes.get(key) ?? -1;
+    const described = await loadSegment(store, id, key, bytes, signal);
+    segments.push({ key, bytes, parts: described.map((part) => part.key) });
+    for (const part of described) {
       // A part that the manifest does not list is no part of this snapshot.
       if (sizes.get(part.key) === part.bytes) index.add(part);
     }
   }
-  return { manifest, manifestSha256: sha256Hex(bytes), index };
+  return { manifest, manifestSha256: sha256Hex(bytes), index, segments };
 }
 
 async function loadSegment(

@@ -25,6 +25,7 @@ import { checkEntries, demandExact } from "./restore-check.ts";
 import { type FileJob, FileWriter, type Target } from "./restore-files.ts";
 import { checkSpace, clearExtras, makeFolders, removeInTheWay, tempPathOf } from "./restore-folder.ts";
 import { type PartInput, writePart } from "./restore-parts.ts";
+import { SegmentBook, segmentBookFile } from "./segment-book.ts";
 import { type Ground, openGround, Reporter } from "./setup.ts";
 import { StatCache, statCacheFile } from "./stat-cache.ts";
 import { failureOf, Stop } from "./stop.ts";
@@ -338,6 +339,7 @@ class Restore {
     } finally {
       journal.close();
     }
+    new SegmentBook(segmentBookFile(this.#ground.stateDir, this.#options.id)).replace(snapshot.segments);
   }
 }
 

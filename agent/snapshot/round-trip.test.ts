@@ -2,6 +2,7 @@ import {
   appendFileSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -12,6 +13,8 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { type Manifest, parseManifest } from "../../core/snapshot/manifest.ts";
+import { manifestObjectKey } from "../../core/snapshot/store.ts";
 import { describeWorkspace, type HardWorkspace, makeHardWorkspace, noise } from "../testing/workspace.ts";
 import { restoreSnapshot } from "./restore.ts";
 import { openFolderStore } from "./store-folder.ts";
@@ -42,6 +45,11 @@ const restore = (seq: number, more: object = {}) =>
     stateDir: at("state2"),
     ...more,
   });
+const manifestOf = (seq: number): Manifest => {
+  const parsed = parseManifest(readFileSync(at(`store/${manifestObjectKey("i-test", seq, 1)}`), "utf8"));
+  if (!parsed.ok) throw new Error(parsed.message);
+  return parsed.manifest;
+};
 
 beforeEach(() => {
   dir = mkdtempSync(join(tmpdir(), "soneca-trip-"));
@@ -96,7 +104,8 @@ describe("a workspace with everything that is hard to keep", () => {
       store: openFolderStore(at("store")),
       stateDir: at("state2"),
     });
-    expect(again).toMatchObject({ ok: true, stats: { newPlainBytes: 0 } });
+    // The socket did not come back: one chunk of the tree is new, and a segment describes it.
+    expect(again).toMatchObject({ ok: true, stats: { newPlainBytes: 0, newParts: 2 } });
   });
 
   test("restores over a folder that was changed in every way", async () => {
@@ -130,6 +139,10 @@ test("a second snapshot sends what changed", async () => {
   const third = await take(3);
   expect(third).toMatchObject({ ok: true });
   expect(third.ok && third.stats.newPlainBytes).toBeLessThan(9 * 1024 * 1024);
+  // Each snapshot describes its own new parts and lists the segments of those before it.
+  const segments = [1, 2, 3].map((seq) => manifestOf(seq).segments);
+  expect(segments.map((keys) => keys.length)).toEqual([1, 2, 3]);
+  expect(segments[2]).toEqual(expect.arrayContaining(segments[1]!));
   expect(await restore(3)).toMatchObject({ ok: true });
   expect(describeWorkspace(at("back"))).toEqual(describeWorkspace(at("work")));
   expect(await restore(1, { deleteExtras: true })).toMatchObject({ ok: true });

@@ -21,6 +21,7 @@ import { buildSegmentParts, packTree } from "./meta.ts";
 import { Packer, partRoomBytes } from "./packer.ts";
 import { sha256Hex } from "./primitives.ts";
 import { chunkIdsOf, countChanges, type Round, scanRound } from "./scan.ts";
+import { type KnownSegment, SegmentBook, segmentBookFile } from "./segment-book.ts";
 import { type Ground, openGround, Reporter } from "./setup.ts";
 import { StatCache, statCacheFile } from "./stat-cache.ts";
 import { failureOf, Stop, throwIfAborted } from "./stop.ts";
@@ -34,6 +35,8 @@ import type {
 } from "./types.ts";
 
 const maxRounds = 3;
+
+type StoredPart = Pick<IndexedPart, "key" | "bytes">;
 
 /**
  * One at a time for each `stateDir`. An abort is prompt and leaves everything that was sent for the next run.
@@ -125,22 +128,17 @@ class Take {
     await tree.flush();
 
     const needed = this.#partsOf(round, treeIds);
-    const segments = await buildSegmentParts(needed, this.#coders);
-    for (const { part, bytes } of segments) await this.#send(part, bytes);
-    const parts = [...needed, ...segments.map(({ part }) => part)];
+    const book = new SegmentBook(segmentBookFile(this.#ground.stateDir, id));
+    const segments = await this.#sendSegments(book, needed);
+    const parts = [...needed, ...segments];
     if (parts.length > limits.partsInSnapshot)
       throw new Stop("workspace_too_large", "The snapshot needs too many parts.", false);
     await this.#confirm(parts);
 
-    const manifest = this.#manifest(
-      round,
-      torn,
-      treeIds.at(-1)!,
-      parts,
-      segments.map(({ part }) => part.key),
-      data.plainBytes,
-    );
+    const segmentKeys = segments.map((segment) => segment.key);
+    const manifest = this.#manifest(round, torn, treeIds.at(-1)!, parts, segmentKeys, data.plainBytes);
     const manifestSha256 = await this.#putManifest(manifest);
+    book.replace(segments);
     this.#reporter.phase("done");
     return {
       ok: true,
@@ -262,8 +260,17 @@ class Take {
     return [...numbers].sort((a, b) => a - b).map((n) => this.#known.parts[n]!);
   }
 
+  /** One segment describes what those that are in the store do not. */
+  async #sendSegments(book: SegmentBook, needed: IndexedPart[]): Promise<KnownSegment[]> {
+    const { kept, rest } = book.plan(needed, (key) => this.#known.hasPart(key));
+    if (rest.length === 0) return kept;
+    const made = await buildSegmentParts(rest, this.#coders);
+    for (const { part, bytes } of made) await this.#send(part, bytes);
+    return [...kept, ...made.map(({ part, describes }) => ({ key: part.key, bytes: part.bytes, parts: describes }))];
+  }
+
   /** Parts that this run found instead of sending could have been collected meanwhile. */
-  async #confirm(parts: IndexedPart[]): Promise<void> {
+  async #confirm(parts: StoredPart[]): Promise<void> {
     if (parts.every((part) => this.#sent.has(part.key))) return;
     this.#reporter.phase("confirm");
     const sizes = await listParts(this.#options.store, this.#options.id, this.#options.signal);
@@ -276,7 +283,7 @@ class Take {
     round: Round,
     torn: number,
     rootId: string,
-    parts: IndexedPart[],
+    parts: StoredPart[],
     segments: string[],
     newPlainBytes: number,
   ): Manifest {

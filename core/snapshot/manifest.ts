@@ -27,7 +27,7 @@ export const manifestSchema = z.strictObject({
   root: z.strictObject({ id: sha256Hex }),
   /** The tree digest: equal for equal workspaces. */
   digest: sha256Hex,
-  /** Keys of the parts that hold the index segments, oldest first. */
+  /** Keys of the parts that hold the index segments. */
   segments: z.array(sha256Hex).min(1).max(1024),
   /** Every part that a restore needs, segments and tree too; each key once. */
   parts: z
