@@ -25,7 +25,10 @@ const { primitives, release } = makeSyncPrimitives();
 async function encode({ buffer, plainBytes, level }: EncodeTask): Promise<EncodeAnswer> {
   const frame = await encodeFrame(new Uint8Array(buffer, 0, plainBytes), primitives, level);
   new Uint8Array(buffer).set(frame);
-  return { storedBytes: frame.length };
+  const storedBytes = frame.length;
+  // Given back at once, as everything of this size: a thread makes more than the garbage collector notices in time.
+  if (frame.buffer instanceof ArrayBuffer) frame.buffer.transfer(0);
+  return { storedBytes };
 }
 
 async function verify({ bytes, key, frames }: VerifyTask): Promise<VerifyAnswer> {
@@ -65,7 +68,6 @@ async function respond({ n, task }: CoderRequest): Promise<void> {
     response = { n, ok: false, error: packError(error) };
   }
   release();
-  // Given back at once: many parts a second would outrun the garbage collector.
   if (task.kind !== "encode") (task.bytes.buffer as ArrayBuffer).transfer(0);
   parentPort!.postMessage(response);
 }

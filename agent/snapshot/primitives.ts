@@ -1,6 +1,8 @@
 /** The format's ports on Node: SHA-256 of node:crypto, zstd of node:zlib on libuv's threads. */
 import { createHash, hash } from "node:crypto";
 import { promisify } from "node:util";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { constants, zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from "node:zlib";
 import { limits } from "../../core/snapshot/limits.ts";
 import type { Primitives } from "../../core/snapshot/primitives.ts";
@@ -42,7 +44,10 @@ export const nodePrimitives: Primitives = {
  */
 export function makeSyncPrimitives(): { primitives: Primitives; release: () => void } {
   let made: ArrayBuffer[] = [];
+  let contexts = 0;
+  const collect = garbageCollector();
   const keep = (bytes: Buffer): Buffer => {
+    contexts++;
     // Smaller ones may lie in Node's shared pool.
     if (bytes.buffer instanceof ArrayBuffer && bytes.buffer.byteLength >= 65_536) made.push(bytes.buffer);
     return bytes;
@@ -57,8 +62,21 @@ export function makeSyncPrimitives(): { primitives: Primitives; release: () => v
   const release = () => {
     for (const buffer of made) buffer.transfer(0);
     made = [];
+    if (contexts < contextsKept) return;
+    contexts = 0;
+    collect();
   };
   return { primitives, release };
+}
+
+/** Each call of zstd leaves a context of megabytes until its wrapper is collected, and V8 does not count them. */
+const contextsKept = 4;
+
+/** Collects what died young: 0.3 ms in the small heap of a thread. */
+function garbageCollector(): () => void {
+  setFlagsFromString("--expose-gc");
+  const gc = runInNewContext("typeof gc === 'function' ? gc : null") as NodeJS.GCFunction | null;
+  return () => void gc?.({ type: "minor" });
 }
 
 /** As ZSTD_compressBound, and one byte so that zlib sees the end without another buffer. */

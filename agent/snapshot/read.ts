@@ -114,6 +114,17 @@ async function readSmall(fd: number, size: number, sink: ChunkSink | null): Prom
   return [{ id, plainBytes: filled }];
 }
 
+let window = Buffer.alloc(0);
+function theWindow(): Buffer {
+  if (window.length === 0) window = Buffer.allocUnsafeSlow(windowBytes);
+  return window;
+}
+
+/** Memory that only a run needs. */
+export function releaseReader(): void {
+  window = Buffer.alloc(0);
+}
+
 /** Cuts a file of any size through a window of two chunks. Inside a hole whole chunks of zeros cost no reading. */
 class BigReader {
   readonly #fd: number;
@@ -122,7 +133,8 @@ class BigReader {
   readonly #sink: ChunkSink | null;
   readonly #breather: Breather;
   readonly #chunks: ChunkRef[] = [];
-  #window = Buffer.alloc(0);
+  /** One for all, since files are read one at a time. */
+  readonly #window = theWindow();
   #from = 0;
   #to = 0;
   /** The file's offset of `#window[#to]`. */
@@ -175,7 +187,6 @@ class BigReader {
   }
 
   async #fill(): Promise<void> {
-    if (this.#window.length === 0) this.#window = Buffer.allocUnsafe(Math.min(windowBytes, this.#size));
     this.#window.copyWithin(0, this.#from, this.#to);
     this.#to -= this.#from;
     this.#from = 0;

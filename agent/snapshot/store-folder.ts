@@ -24,7 +24,7 @@ export function openFolderStore(folder: string): SnapshotStore {
 
   const store: SnapshotStore = {
     // A disk is busy with a few; each costs the memory of a part.
-    mostInFlight: 3,
+    mostInFlight: 2,
 
     async put(key, bytes, sha256, options) {
       const file = fileOf(key);
