@@ -22,12 +22,12 @@ import type { CoderPool } from "./coder-pool.ts";
 import { forEachInFlight } from "./in-flight.ts";
 import { type Packer, zstdLevel } from "./packer.ts";
 import { chunkIdOf, nodePrimitives, sha256Hex } from "./primitives.ts";
-import type { Scanned } from "./scan.ts";
+import { pathOf, type Row, streamOf } from "./rows.ts";
 import type { KnownSegment } from "./segment-book.ts";
 import { Stop } from "./stop.ts";
 
 /** Adds the tree of these entries to `packer`. Returns the ids of its chunks, the root's last. */
-export async function packTree(entries: Scanned[], packer: Packer): Promise<string[]> {
+export async function packTree(entries: Row[], packer: Packer): Promise<string[]> {
   const cutter = new TreeCutter(packer);
   for (const entry of entries) await cutter.add(entry);
   const chunks = await cutter.finish();
@@ -42,7 +42,7 @@ export async function packTree(entries: Scanned[], packer: Packer): Promise<stri
 class TreeCutter {
   readonly #packer: Packer;
   readonly #pending = new ByteWriter(2 * treeChunker.max);
-  readonly #starts: { at: number; path: string }[] = [];
+  readonly #starts: { at: number; row: Row }[] = [];
   readonly #chunks: TreeChunk[] = [];
   /** Stream offset of the first pending byte. */
   #base = 0;
@@ -51,10 +51,9 @@ class TreeCutter {
     this.#packer = packer;
   }
 
-  async add(entry: Scanned): Promise<void> {
-    this.#starts.push({ at: this.#base + this.#pending.length, path: entry.path });
-    this.#pending.bytes(entry.record);
-    this.#pending.bytes(entry.holes);
+  async add(row: Row): Promise<void> {
+    this.#starts.push({ at: this.#base + this.#pending.length, row });
+    this.#pending.bytes(streamOf(row));
     if (this.#pending.length >= 4 * treeChunker.max) await this.#cut(false);
   }
 
@@ -85,7 +84,7 @@ class TreeCutter {
       id,
       plainBytes: bytes.length,
       skip: first ? first.at - offset : bytes.length,
-      firstPath: first?.path ?? "",
+      firstPath: first ? pathOf(first.row) : "",
     });
     const inNext = this.#starts.findIndex((start) => start.at >= end);
     this.#starts.splice(0, inNext < 0 ? this.#starts.length : inNext);

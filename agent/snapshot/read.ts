@@ -30,17 +30,15 @@ const attempts = 3;
 /** Null when it is gone. Errors: throws a system error when it cannot be read. */
 export async function readEntry(
   folders: Folders,
-  first: Found,
+  path: string,
   sink: ChunkSink | null,
   breather: Breather,
 ): Promise<ReadResult> {
-  let found = first;
   for (let attempt = 1; ; attempt++) {
+    const found = statEntry(folders, path);
+    if (!found) return null;
     const result = found.type === "f" ? await readFile(folders, found, sink, breather) : readOther(folders, found);
     if (result && (!result.moved || attempt === attempts)) return result;
-    const again = statEntry(folders, found.path);
-    if (!again) return null;
-    found = again;
     if (attempt >= attempts && !result) return null;
   }
 }

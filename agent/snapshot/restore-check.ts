@@ -12,7 +12,8 @@ import { fsPath, textOfBytes } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
 import { nodePrimitives } from "./primitives.ts";
 import { applyAttributes, applyFlags, type Refusals } from "./restore-attributes.ts";
-import { type CacheRow, isRacy } from "./stat-cache.ts";
+import { type Row, RowShelf } from "./rows.ts";
+import { isRacy } from "./stat-cache.ts";
 import { Stop } from "./stop.ts";
 import type { Loss } from "./types.ts";
 import { type Found, statEntry } from "./walk.ts";
@@ -24,7 +25,7 @@ export interface Checked {
   /** Of what is really there, 64 hex digits. */
   digest: string;
   /** For the next snapshot's stat cache. */
-  rows: Map<string, CacheRow>;
+  rows: Map<string, Row>;
   different: string[];
   losses: Loss[];
 }
@@ -39,7 +40,8 @@ export async function checkEntries(
   const hasher = nodePrimitives.newSha256();
   const expected = new ByteWriter(4096);
   const actual = new ByteWriter(4096);
-  const rows = new Map<string, CacheRow>();
+  const rows = new Map<string, Row>();
+  const shelf = new RowShelf();
   const different: string[] = [];
   const losses = new Losses();
   for (const entry of entries) {
@@ -53,7 +55,7 @@ export async function checkEntries(
     if (seen?.entry) encodeRecord(actual, seen.entry);
     if (equalBytes(expected.view(), actual.view())) {
       if (seen && entry.type !== "h" && !isRacy(seen.found.newestMs, readAt))
-        rows.set(entry.path, rowOf(entry, seen.found));
+        rows.set(entry.path, shelf.add(seen.found.stamp, 0, expected.view(), holesOf(entry)));
     } else {
       const after = seen ? settle(folders, entry, seen, losses) : settleMissing(entry, notMade, losses);
       if (!after) different.push(textOfBytes(entry.path) || ".");
@@ -209,11 +211,8 @@ function isSteady(what: string, before: Entry | null, after: InodeEntry): boolea
   return one === other || (one !== undefined && other !== undefined && equalBytes(one, other)) || what === flagsName;
 }
 
-function rowOf(entry: InodeEntry, found: Found): CacheRow {
-  const writer = new ByteWriter(1024);
-  encodeRecord(writer, entry);
-  const record = writer.finish();
-  writer.clear();
+function holesOf(entry: InodeEntry): Uint8Array {
+  const writer = new ByteWriter(16);
   if (entry.type === "f") encodeHoles(writer, entry.holes);
-  return { key: found.key, record, holes: writer.finish() };
+  return writer.view();
 }

@@ -1,25 +1,19 @@
 /** One round over the workspace: every entry's record, and the digest over them. Reads only what the cache does not know. */
-import { ByteReader, ByteWriter } from "../../core/snapshot/bytes.ts";
-import { decodeEntry, encodeHoles, encodeRecord, type InodeEntry, isInDigest } from "../../core/snapshot/tree.ts";
+import { ByteWriter } from "../../core/snapshot/bytes.ts";
+import { encodeHoles, encodeRecord, type InodeEntry, isInDigest } from "../../core/snapshot/tree.ts";
 import type { Folders } from "../fs/folders.ts";
 import { textOfBytes } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
 import { nodePrimitives } from "./primitives.ts";
 import { type ChunkSink, readEntry } from "./read.ts";
-import { type CacheRow, isRacy, type StatCache } from "./stat-cache.ts";
+import { chunkIdsOf, hasStamp, pathOf, type Row, RowShelf, recordOf, stampFields } from "./rows.ts";
+import { isRacy, type StatCache } from "./stat-cache.ts";
 import type { SkippedPath } from "./types.ts";
-import { type Found, isGone, skipped, walk } from "./walk.ts";
-
-export interface Scanned {
-  path: string;
-  type: string;
-  record: Uint8Array;
-  /** Encoded; empty for everything but files. */
-  holes: Uint8Array;
-}
+import { type Found, isGone, skipped, type Walked, walk } from "./walk.ts";
 
 export interface Round {
-  entries: Scanned[];
+  /** In the order of the tree. */
+  entries: Row[];
   files: number;
   plainBytes: number;
   /** 64 hex digits. */
@@ -42,6 +36,8 @@ export interface RoundInput {
   folders: Folders;
   isExcluded: (path: string) => boolean;
   cache: StatCache;
+  /** Every chunk that the cache knows is known to be in the store, from an earlier round. */
+  isCacheStored: boolean;
   /** Null: only ids are wanted. */
   sink: ChunkSink | null;
   breather: Breather;
@@ -50,27 +46,31 @@ export interface RoundInput {
 }
 
 const noHoles = new Uint8Array(0);
+const noStamp = [0, 0, 0, 0, 0, 0];
+const hashBytes = 1 << 16;
 
 /** Errors: throws Stop when aborted, and what the sink throws. What one entry's reading throws is listed in the round. */
 export async function scanRound(input: RoundInput): Promise<Round> {
   const { folders, breather, counts, cache } = input;
-  const { found, unreadable } = await walk(folders, input.isExcluded, breather);
+  const walked = await walk(folders, input.isExcluded, breather);
   const names = new Set<string>();
-  Object.assign(counts, { entries: found.length, files: 0, plainBytes: 0, doneBytes: 0, reusedBytes: 0 });
-  for (const { type, inode, size } of found) {
-    if (type !== "f" || (inode !== null && names.has(inode))) continue;
-    if (inode !== null) names.add(inode);
+  Object.assign(counts, { entries: walked.paths.length, files: 0, plainBytes: 0, doneBytes: 0, reusedBytes: 0 });
+  for (let n = 0; n < walked.paths.length; n++) {
+    if (walked.typeAt(n) !== "f") continue;
+    const inode = walked.inodes.get(n);
+    if (inode !== undefined && names.has(inode)) continue;
+    if (inode !== undefined) names.add(inode);
     counts.files++;
-    counts.plainBytes += size;
+    counts.plainBytes += walked.sizeAt(n);
   }
 
-  const round = new RoundBuilder(input, unreadable);
-  for (const entry of found) {
+  const round = new RoundBuilder(input, walked);
+  for (let n = 0; n < walked.paths.length; n++) {
     if (breather.due) {
       input.onStep();
       await breather.rest();
     }
-    await round.add(entry);
+    await round.add(n);
   }
   cache.replace(round.rows);
   return round.finish();
@@ -78,106 +78,115 @@ export async function scanRound(input: RoundInput): Promise<Round> {
 
 class RoundBuilder {
   readonly #input: RoundInput;
-  readonly #writer = new ByteWriter(4096);
+  readonly #walked: Walked;
+  readonly #shelf = new RowShelf();
+  readonly #record = new ByteWriter(4096);
+  readonly #holes = new ByteWriter(256);
   readonly #hasher = nodePrimitives.newSha256();
+  readonly #toHash = new ByteWriter(2 * hashBytes);
   readonly #names = new Map<string, string>();
   readonly #round: Omit<Round, "digest">;
-  readonly rows = new Map<string, CacheRow>();
+  readonly rows = new Map<string, Row>();
 
-  constructor(input: RoundInput, unreadable: SkippedPath[]) {
+  constructor(input: RoundInput, walked: Walked) {
     this.#input = input;
-    this.#round = { entries: [], files: 0, plainBytes: 0, torn: [], unreadable, sockets: [] };
+    this.#walked = walked;
+    this.#round = { entries: [], files: 0, plainBytes: 0, torn: [], unreadable: walked.unreadable, sockets: [] };
   }
 
-  async add(found: Found): Promise<void> {
-    const firstName = found.inode === null ? undefined : this.#names.get(found.inode);
+  async add(n: number): Promise<void> {
+    const { folders, sink, breather } = this.#input;
+    const path = this.#walked.paths[n]!;
+    const inode = this.#walked.inodes.get(n);
+    const firstName = inode === undefined ? undefined : this.#names.get(inode);
     if (firstName !== undefined) {
-      this.#writer.clear();
-      encodeRecord(this.#writer, { path: found.path, type: "h", target: firstName });
-      this.#keep({ path: found.path, type: "h", record: this.#writer.finish(), holes: noHoles });
+      this.#record.clear();
+      encodeRecord(this.#record, { path, type: "h", target: firstName });
+      this.#keep("h", this.#shelf.add(noStamp, 0, this.#record.view(), noHoles));
       return;
     }
-    if (this.#reuse(found)) return;
+    if (this.#reuse(n, path, inode)) return;
     const readAt = Date.now();
     try {
-      const result = await readEntry(this.#input.folders, found, this.#input.sink, this.#input.breather);
+      const result = await readEntry(folders, path, sink, breather);
       if (!result) return;
-      if (result.moved) this.#round.torn.push(found.path);
+      if (result.moved) this.#round.torn.push(path);
       this.#encode(result.entry, result.found, result.moved || isRacy(result.found.newestMs, readAt));
     } catch (error) {
       if (isGone(error)) return;
       if (typeof (error as NodeJS.ErrnoException).code !== "string" || !isSystemError(error)) throw error;
-      this.#round.unreadable.push(skipped(found.path, error));
+      this.#round.unreadable.push(skipped(path, error));
     }
   }
 
-  #reuse(found: Found): boolean {
-    const { cache, sink, counts } = this.#input;
-    const row = cache.get(found.path);
-    if (row?.key !== found.key) return false;
-    if (found.type === "f" && found.size > 0) {
+  #reuse(n: number, path: string, inode: string | undefined): boolean {
+    const { cache, sink, counts, isCacheStored } = this.#input;
+    const row = cache.get(path);
+    if (!row || !hasStamp(row, this.#walked.stamps, n * stampFields)) return false;
+    const type = this.#walked.typeAt(n)!;
+    if (type === "f") {
+      const size = this.#walked.sizeAt(n);
       // The store may have lost what the cache says: then the file is read again.
-      if (sink && !chunkIdsOf(row).every((id) => sink.has(id))) return false;
-      counts.reusedBytes += found.size;
+      if (sink && !isCacheStored) for (const id of chunkIdsOf(row)) if (!sink.has(id)) return false;
+      counts.reusedBytes += size;
+      this.#count(size);
     }
-    this.#count(found.type, found.size);
-    this.rows.set(found.path, row);
-    this.#keep({ path: found.path, type: found.type, record: row.record, holes: row.holes });
-    if (found.inode !== null && found.type !== "s") this.#names.set(found.inode, found.path);
+    this.rows.set(path, row);
+    this.#keep(type, row);
+    if (inode !== undefined && type !== "s") this.#names.set(inode, path);
     return true;
   }
 
   #encode(entry: InodeEntry, found: Found, isFresh: boolean): void {
-    this.#writer.clear();
-    encodeRecord(this.#writer, entry);
-    const record = this.#writer.finish();
-    let holes: Uint8Array = noHoles;
-    if (entry.type === "f") {
-      this.#writer.clear();
-      encodeHoles(this.#writer, entry.holes);
-      holes = this.#writer.finish();
-    }
-    if (!isFresh) this.rows.set(entry.path, { key: found.key, record, holes });
-    this.#count(entry.type, entry.type === "f" ? entry.size : 0);
+    this.#record.clear();
+    encodeRecord(this.#record, entry);
+    this.#holes.clear();
+    if (entry.type === "f") encodeHoles(this.#holes, entry.holes);
+    const row = this.#shelf.add(found.stamp, 0, this.#record.view(), this.#holes.view());
+    if (!isFresh) this.rows.set(entry.path, row);
+    if (entry.type === "f") this.#count(entry.size);
     if (entry.type === "s") this.#round.sockets.push({ path: textOfBytes(entry.path), reason: "socket" });
-    this.#keep({ path: entry.path, type: entry.type, record, holes });
+    this.#keep(entry.type, row);
     // A socket's other names are sockets: no restore makes them, so none is a link to one.
     if (found.inode !== null && found.type !== "s") this.#names.set(found.inode, entry.path);
   }
 
-  #count(type: string, size: number): void {
-    if (type !== "f") return;
+  #count(size: number): void {
     this.#round.files++;
     this.#round.plainBytes += size;
     this.#input.counts.doneBytes += size;
   }
 
-  #keep(scanned: Scanned): void {
-    this.#round.entries.push(scanned);
-    if (isInDigest(scanned.type)) this.#hasher.update(scanned.record);
+  #keep(type: string, row: Row): void {
+    this.#round.entries.push(row);
+    if (!isInDigest(type)) return;
+    this.#toHash.bytes(recordOf(row));
+    if (this.#toHash.length >= hashBytes) this.#hash();
+  }
+
+  #hash(): void {
+    this.#hasher.update(this.#toHash.view());
+    this.#toHash.clear();
   }
 
   finish(): Round {
+    this.#hash();
     const digest = Buffer.from(this.#hasher.digest()).toString("hex");
     return { ...this.#round, digest };
   }
 }
 
-export function chunkIdsOf(row: { record: Uint8Array; holes: Uint8Array }): string[] {
-  const entry = decodeEntry(new ByteReader(Buffer.concat([row.record, row.holes]), "record"));
-  return entry.type === "f" ? entry.chunks.map((chunk) => chunk.id) : [];
-}
-
 /** How many entries differ between two rounds. */
 export function countChanges(before: Round, after: Round): number {
-  const records = new Map(before.entries.map((entry) => [entry.path, entry.record]));
+  const rows = new Map(before.entries.map((row) => [pathOf(row), row]));
   let changes = 0;
-  for (const entry of after.entries) {
-    const record = records.get(entry.path);
-    if (!record || Buffer.compare(record, entry.record) !== 0) changes++;
-    records.delete(entry.path);
+  for (const row of after.entries) {
+    const path = pathOf(row);
+    const old = rows.get(path);
+    if (!old || !recordOf(old).equals(recordOf(row))) changes++;
+    rows.delete(path);
   }
-  return changes + records.size;
+  return changes + rows.size;
 }
 
 /** From a file system call (Node's or ours), not from the disk of the state folder or the store. */

@@ -3,25 +3,16 @@
  * device, inode, size, mtime, ctime and mode are all the same; entries that changed within two seconds of the moment
  * they were read (or lie in the future) are never put in. Lost or damaged: everything is read, nothing is wrong.
  *
- * file = "SNC1" | varint rootBytes, root | { varint pathBytes+1, path, varint keyBytes, key, varint recordBytes, record,
- * varint holesBytes, holes }* | varint 0 | sha256 of everything before
+ * file = "SNC2" | u32 rootBytes | root | rows (rows.ts) | sha256 of everything before
  */
-import { createHash } from "node:crypto";
-import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
-import { ByteReader, ByteWriter, equalBytes } from "../../core/snapshot/bytes.ts";
-import { limits } from "../../core/snapshot/limits.ts";
+import { createHash, hash } from "node:crypto";
+import { closeSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { sha256Hex } from "./primitives.ts";
+import { bytesOf, type Row, readRows } from "./rows.ts";
 
-export interface CacheRow {
-  /** From statKey in walk.ts. */
-  key: string;
-  record: Uint8Array;
-  /** The encoded hole list; empty for everything but files. */
-  holes: Uint8Array;
-}
-
-const magic = "SNC1";
+const magic = "SNC2";
 const racyMs = 2000;
+const writeBytes = 1 << 20;
 
 /** `newestMs`: the later of mtime and ctime; `readAt`: when its reading began. */
 export function isRacy(newestMs: number, readAt: number): boolean {
@@ -31,32 +22,33 @@ export function isRacy(newestMs: number, readAt: number): boolean {
 export class StatCache {
   readonly #file: string;
   readonly #root: string;
-  #rows = new Map<string, CacheRow>();
+  #rows: Map<string, Row>;
+  #isSaved = true;
 
   constructor(file: string, root: string) {
     this.#file = file;
     this.#root = root;
-    try {
-      this.#rows = readRows(readFileSync(file), root);
-    } catch {
-      this.#rows = new Map();
-    }
+    this.#rows = loadRows(file, root);
   }
 
-  get(path: string): CacheRow | undefined {
+  get(path: string): Row | undefined {
     return this.#rows.get(path);
   }
 
-  replace(rows: Map<string, CacheRow>): void {
+  replace(rows: Map<string, Row>): void {
+    if (this.#isSaved && isSame(this.#rows, rows)) return;
     this.#rows = rows;
+    this.#isSaved = false;
   }
 
-  /** False when it could not be written. */
+  /** False when it could not be written. A crash of the machine may lose it: that costs a reading. */
   save(): boolean {
+    if (this.#isSaved) return true;
     const temp = `${this.#file}.new`;
     try {
-      writeRows(temp, this.#root, this.#rows);
+      saveRows(temp, this.#root, this.#rows);
       renameSync(temp, this.#file);
+      this.#isSaved = true;
       return true;
     } catch {
       rmSync(temp, { force: true });
@@ -69,57 +61,60 @@ export function statCacheFile(stateDir: string, id: string, root: string): strin
   return `${stateDir}/stat-${id}-${sha256Hex(Buffer.from(root, "latin1")).slice(0, 12)}`;
 }
 
-function writeRows(file: string, root: string, rows: Map<string, CacheRow>): void {
+function isSame(a: Map<string, Row>, b: Map<string, Row>): boolean {
+  if (a.size !== b.size) return false;
+  for (const [path, row] of b) if (a.get(path) !== row) return false;
+  return true;
+}
+
+function headOf(root: string): Buffer {
+  const head = Buffer.from(`${magic}0000${root}`, "latin1");
+  head.writeUInt32LE(root.length, magic.length);
+  return head;
+}
+
+function saveRows(file: string, root: string, rows: Map<string, Row>): void {
   const fd = openSync(file, "w", 0o600);
   try {
     const hasher = createHash("sha256");
-    const writer = new ByteWriter(1 << 20);
+    const buffer = Buffer.allocUnsafe(writeBytes);
+    let filled = 0;
+    const write = (bytes: Uint8Array) => {
+      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
+    };
     const flush = () => {
-      hasher.update(writer.view());
-      for (let at = 0; at < writer.length; ) at += writeSync(fd, writer.view(), at);
-      writer.clear();
+      hasher.update(buffer.subarray(0, filled));
+      write(buffer.subarray(0, filled));
+      filled = 0;
     };
-    const block = (bytes: Uint8Array) => {
-      writer.varint(bytes.length);
-      writer.bytes(bytes);
+    const put = (bytes: Uint8Array) => {
+      for (let at = 0; at < bytes.length; ) {
+        if (filled === buffer.length) flush();
+        const take = Math.min(bytes.length - at, buffer.length - filled);
+        buffer.set(bytes.subarray(at, at + take), filled);
+        filled += take;
+        at += take;
+      }
     };
-    writer.latin1(magic);
-    writer.varint(root.length);
-    writer.latin1(root);
-    for (const [path, row] of rows) {
-      writer.varint(path.length + 1);
-      writer.latin1(path);
-      writer.varint(row.key.length);
-      writer.latin1(row.key);
-      block(row.record);
-      block(row.holes);
-      if (writer.length > 1 << 19) flush();
-    }
-    writer.varint(0);
+    put(headOf(root));
+    for (const row of rows.values()) put(bytesOf(row));
     flush();
-    writeSync(fd, hasher.digest());
-    fsyncSync(fd);
+    write(hasher.digest());
   } finally {
     closeSync(fd);
   }
 }
 
-function readRows(bytes: Uint8Array, root: string): Map<string, CacheRow> {
-  const rows = new Map<string, CacheRow>();
-  const body = bytes.subarray(0, bytes.length - 32);
-  if (!equalBytes(createHash("sha256").update(body).digest(), bytes.subarray(bytes.length - 32))) return rows;
-  const reader = new ByteReader(body, "stat cache");
-  const any = limits.treeBytes;
-  if (reader.latin1(4) !== magic || reader.latin1(reader.varint(any, "size")) !== root) return rows;
-  for (;;) {
-    const pathBytes = reader.varint(any, "size");
-    if (pathBytes === 0) break;
-    const path = reader.latin1(pathBytes - 1);
-    const key = reader.latin1(reader.varint(any, "size"));
-    const record = reader.take(reader.varint(any, "size"));
-    const holes = reader.take(reader.varint(any, "size"));
-    rows.set(path, { key, record, holes });
+function loadRows(file: string, root: string): Map<string, Row> {
+  try {
+    const bytes = readFileSync(file);
+    const body = bytes.subarray(0, bytes.length - 32);
+    if (hash("sha256", body, "hex") !== bytes.toString("hex", bytes.length - 32)) return new Map();
+    const head = headOf(root);
+    if (!body.subarray(0, head.length).equals(head)) return new Map();
+    return new Map(readRows(body, head.length));
+  } catch {
+    // Never written, lost, or of an earlier version: everything is read.
+    return new Map();
   }
-  reader.end();
-  return rows;
 }

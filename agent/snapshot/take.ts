@@ -20,7 +20,8 @@ import { Journal, listParts, loadKnownParts } from "./journal.ts";
 import { buildSegmentParts, packTree } from "./meta.ts";
 import { Packer, partRoomBytes } from "./packer.ts";
 import { sha256Hex } from "./primitives.ts";
-import { chunkIdsOf, countChanges, type Round, scanRound } from "./scan.ts";
+import { chunkIdsOf } from "./rows.ts";
+import { countChanges, type Round, scanRound } from "./scan.ts";
 import { type KnownSegment, SegmentBook, segmentBookFile } from "./segment-book.ts";
 import { type Ground, openGround, Reporter } from "./setup.ts";
 import { StatCache, statCacheFile } from "./stat-cache.ts";
@@ -66,6 +67,7 @@ export async function scanDigest(options: ScanDigestOptions): Promise<ScanDigest
       folders: ground.folders,
       isExcluded: makeExcluder(readExcludes(ground.root, options.excludes ?? [])),
       cache,
+      isCacheStored: false,
       sink: null,
       breather: new Breather(options.signal),
       counts: new Reporter(undefined).progress,
@@ -240,6 +242,7 @@ class Take {
       folders: this.#ground.folders,
       isExcluded: makeExcluder(this.#excludes),
       cache: this.#cache,
+      isCacheStored: n > 1,
       sink: data,
       breather: new Breather(this.#options.signal),
       counts: this.#reporter.progress,
@@ -255,7 +258,7 @@ class Take {
       if (part === undefined) throw new Error("a chunk of the tree lies in no part");
       numbers.add(part);
     };
-    for (const entry of round.entries) if (entry.type === "f") chunkIdsOf(entry).forEach(need);
+    for (const row of round.entries) for (const id of chunkIdsOf(row)) need(id);
     treeIds.forEach(need);
     return [...numbers].sort((a, b) => a - b).map((n) => this.#known.parts[n]!);
   }

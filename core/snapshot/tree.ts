@@ -75,6 +75,8 @@ export function encodeRecord(writer: ByteWriter, entry: Entry): void {
 }
 
 const billion = 1_000_000_000n;
+/** Of a record's time. */
+export const timeBytes = 12;
 
 /** Seconds and nanoseconds apart: 64 bits of nanoseconds end in 2262, file systems do not. */
 function encodeTime(writer: ByteWriter, timeNs: bigint): void {

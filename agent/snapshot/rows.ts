@@ -1,0 +1,117 @@
+/**
+ * An entry's record beside what `lstat` said of it: millions of them in a few large buffers, so that they cost little
+ * more memory than their bytes, and the stat cache on disk is these bytes.
+ *
+ * row = stamp: f64[6] { dev, ino, size, mtimeMs, ctimeMs, mode } | u32 recordBytes | u32 holesBytes | record | holes
+ */
+
+import { timeBytes } from "../../core/snapshot/tree.ts";
+
+/**
+ * All that must stay the same for an entry to count as unchanged. As doubles: times to 0.25 us, inodes to 2^53. That is
+ * enough, since only entries that rested for two seconds are kept, and any later change moves ctime by more.
+ */
+export const stampFields = 6;
+const stampBytes = stampFields * 8;
+const headBytes = stampBytes + 8;
+const slabBytes = 1024 * 1024;
+
+export interface Row {
+  readonly slab: Buffer;
+  readonly at: number;
+}
+
+export function recordOf({ slab, at }: Row): Buffer {
+  const from = at + headBytes;
+  return slab.subarray(from, from + slab.readUInt32LE(at + stampBytes));
+}
+
+/** Record and hole list, as they follow each other in the tree's stream. */
+export function streamOf({ slab, at }: Row): Buffer {
+  return slab.subarray(at + headBytes, endOf(slab, at));
+}
+
+/** The whole row, as it lies in a cache's file. */
+export function bytesOf({ slab, at }: Row): Buffer {
+  return slab.subarray(at, endOf(slab, at));
+}
+
+function endOf(slab: Buffer, at: number): number {
+  return at + headBytes + slab.readUInt32LE(at + stampBytes) + slab.readUInt32LE(at + stampBytes + 4);
+}
+
+/** The six numbers at `from` of `stamps` against those of the row. */
+export function hasStamp({ slab, at }: Row, stamps: Float64Array, from: number): boolean {
+  for (let i = 0; i < stampFields; i++) if (slab.readDoubleLE(at + 8 * i) !== stamps[from + i]) return false;
+  return true;
+}
+
+/** The path at the front of the record. */
+export function pathOf({ slab, at }: Row): string {
+  const [bytes, from] = varintAt(slab, at + headBytes);
+  return slab.toString("latin1", from, from + bytes);
+}
+
+export function typeOf({ slab, at }: Row): string {
+  const [bytes, from] = varintAt(slab, at + headBytes);
+  return String.fromCharCode(slab[from + bytes]!);
+}
+
+/** Ids of a file's chunks; none for other types. The record is one that this program encoded. */
+export function* chunkIdsOf({ slab, at }: Row): Generator<string, void> {
+  const [pathBytes, pathFrom] = varintAt(slab, at + headBytes);
+  let from = pathFrom + pathBytes;
+  if (slab[from] !== 0x66) return;
+  from += 2;
+  // mode, uid, gid | mtime | size
+  for (let i = 0; i < 3; i++) from = varintAt(slab, from)[1];
+  from = varintAt(slab, from + timeBytes)[1];
+  let [chunks, next] = varintAt(slab, from);
+  for (; chunks > 0; chunks--) {
+    yield slab.toString("latin1", next, next + 32);
+    next = varintAt(slab, next + 32)[1];
+  }
+}
+
+/** Value and end. */
+function varintAt(bytes: Buffer, from: number): [value: number, end: number] {
+  let value = 0;
+  let scale = 1;
+  let at = from;
+  for (; bytes[at]! >= 128; scale *= 128) value += (bytes[at++]! & 127) * scale;
+  return [value + bytes[at]! * scale, at + 1];
+}
+
+/** Where new rows are written, one after another. */
+export class RowShelf {
+  #slab = Buffer.alloc(0);
+  #end = 0;
+
+  add(stamp: ArrayLike<number>, stampFrom: number, record: Uint8Array, holes: Uint8Array): Row {
+    const bytes = headBytes + record.length + holes.length;
+    if (this.#end + bytes > this.#slab.length) {
+      this.#slab = Buffer.allocUnsafeSlow(Math.max(slabBytes, bytes));
+      this.#end = 0;
+    }
+    const slab = this.#slab;
+    const at = this.#end;
+    for (let i = 0; i < stampFields; i++) slab.writeDoubleLE(stamp[stampFrom + i]!, at + 8 * i);
+    slab.writeUInt32LE(record.length, at + stampBytes);
+    slab.writeUInt32LE(holes.length, at + stampBytes + 4);
+    slab.set(record, at + headBytes);
+    slab.set(holes, at + headBytes + record.length);
+    this.#end += bytes;
+    return { slab, at };
+  }
+}
+
+/** Rows that lie one after another, with their paths. Errors: RangeError when a row goes past the end. */
+export function* readRows(slab: Buffer, from: number): Generator<[path: string, row: Row], void> {
+  for (let at = from; at < slab.length; ) {
+    const end = endOf(slab, at);
+    if (end > slab.length) throw new RangeError("a row goes past the end");
+    const row = { slab, at };
+    yield [pathOf(row), row];
+    at = end;
+  }
+}
