@@ -4,6 +4,7 @@
  */
 import { closeSync, constants, existsSync, openSync } from "node:fs";
 import { parentOf } from "../../core/snapshot/tree.ts";
+import { type Mount, mountsBelow } from "./mounts.ts";
 import { fsPath } from "./paths.ts";
 
 const oPath = 0o10000000;
@@ -20,6 +21,7 @@ export class Folders {
   readonly #always: boolean;
   readonly #open = new Map<string, number>();
   #pinned: string | null = null;
+  #mounts: Mount[] | null = null;
 
   /** `root`: byte string. `always`: false takes the plain path where it is short enough, which is faster. */
   constructor(root: string, always: boolean) {
@@ -44,6 +46,12 @@ export class Folders {
     } finally {
       this.#pinned = null;
     }
+  }
+
+  /** Whether another file system is mounted at or below the path; what is inside it is not the tree's to remove. */
+  holdsMount(path: string): boolean {
+    this.#mounts ??= mountsBelow(this.#root);
+    return this.#mounts.some((mount) => mount.path === path || mount.path.startsWith(`${path}/`));
   }
 
   #fdOf(folder: string): number {

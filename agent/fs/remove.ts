@@ -3,10 +3,17 @@ import { lstatSync, readdirSync, rmdirSync, unlinkSync } from "node:fs";
 import { chmodNoFollow } from "./chmod.ts";
 import { clearFlags } from "./flags.ts";
 import type { Folders } from "./folders.ts";
-import { fsPath } from "./paths.ts";
+import { fsPath, textOfBytes } from "./paths.ts";
 
-/** `path`: byte string below the root of `folders`. Nothing there is no error. Errors: throws a system error. */
+/**
+ * `path`: byte string below the root of `folders`. Nothing there is no error. Errors: throws a system error; `EBUSY`,
+ * before anything is removed, where another file system is mounted at or below the path.
+ */
 export function removeTree(folders: Folders, path: string): void {
+  if (folders.holdsMount(path)) {
+    const message = `EBUSY: a file system is mounted there, rmdir '${textOfBytes(path)}'`;
+    throw Object.assign(new Error(message), { code: "EBUSY", syscall: "rmdir" });
+  }
   const open: { path: string; names: string[] }[] = [];
   let hadFolder = false;
   const visit = (next: string) => {

@@ -19,11 +19,13 @@ export function readExcludes(root: string, given: string[]): string[] {
   return [...new Set([...given, ...lines.filter((line) => line !== "" && !line.startsWith("#"))])];
 }
 
-/** `path`: byte string relative to the root. */
-export function makeExcluder(patterns: string[]): (path: string) => boolean {
-  if (patterns.length === 0) return () => false;
+/** `path`: byte string relative to the root. `sealed`: folders of which only the folder itself is taken. */
+export function makeExcluder(patterns: string[], sealed: string[] = []): (path: string) => boolean {
+  if (patterns.length === 0 && sealed.length === 0) return () => false;
   const expressions = patterns.map(toExpression);
-  return (path) => expressions.some((expression) => expression.test(path));
+  const prefixes = sealed.map((path) => `${path}/`);
+  return (path) =>
+    expressions.some((expression) => expression.test(path)) || prefixes.some((prefix) => path.startsWith(prefix));
 }
 
 function toExpression(pattern: string): RegExp {

@@ -63,7 +63,7 @@ export async function clearExtras(
       const path = folder === "" ? name : `${folder}/${name}`;
       const isKept = isEntry(path) || isTemp(path);
       if (isKept) loosen(folders.at(path), path);
-      else if (deleteExtras || leftover.test(name)) removeTree(folders, path);
+      else if ((deleteExtras || leftover.test(name)) && !folders.holdsMount(path)) removeTree(folders, path);
       else extras++;
     }
   }
@@ -76,7 +76,7 @@ export function removeInTheWay(folders: Folders, path: string, deleteExtras: boo
   const there = statOrNull(at);
   if (!there) return;
   // Anything in a folder is the user's.
-  if (there.isDirectory() && !deleteExtras && !isEmpty(at)) {
+  if (folders.holdsMount(path) || (there.isDirectory() && !deleteExtras && !isEmpty(at))) {
     const text = textOfBytes(path);
     throw new Stop("restore_conflict", `A folder lies where the snapshot has another thing: ${text}.`, false, [text]);
   }

@@ -1,6 +1,6 @@
 /** One round over the workspace: every entry's record, and the digest over them. Reads only what the cache does not know. */
 import { ByteWriter } from "../../core/snapshot/bytes.ts";
-import { encodeHoles, encodeRecord, type InodeEntry, isInDigest } from "../../core/snapshot/tree.ts";
+import { encodeHoles, encodeRecord, type InodeEntry, isInDigest, parentOf } from "../../core/snapshot/tree.ts";
 import type { Folders } from "../fs/folders.ts";
 import { textOfBytes } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
@@ -18,7 +18,7 @@ export interface Round {
   plainBytes: number;
   /** 64 hex digits. */
   digest: string;
-  /** Entries that moved while they were read. */
+  /** Entries that moved or went away while they were read. */
   torn: string[];
   unreadable: SkippedPath[];
   sockets: SkippedPath[];
@@ -85,6 +85,7 @@ class RoundBuilder {
   readonly #hasher = nodePrimitives.newSha256();
   readonly #toHash = new ByteWriter(2 * hashBytes);
   readonly #names = new Map<string, string>();
+  readonly #folders = new Set<string>();
   readonly #round: Omit<Round, "digest">;
   readonly rows = new Map<string, Row>();
 
@@ -97,23 +98,35 @@ class RoundBuilder {
   async add(n: number): Promise<void> {
     const { folders, sink, breather } = this.#input;
     const path = this.#walked.paths[n]!;
+    // Its folder became another thing since the walk, maybe a link outward: no reader would take such a tree.
+    if (path !== "" && !this.#folders.has(parentOf(path))) {
+      this.#round.torn.push(path);
+      return;
+    }
     const inode = this.#walked.inodes.get(n);
     const firstName = inode === undefined ? undefined : this.#names.get(inode);
     if (firstName !== undefined) {
       this.#record.clear();
       encodeRecord(this.#record, { path, type: "h", target: firstName });
-      this.#keep("h", this.#shelf.add(noStamp, 0, this.#record.view(), noHoles));
+      this.#keep(path, "h", this.#shelf.add(noStamp, 0, this.#record.view(), noHoles));
       return;
     }
     if (this.#reuse(n, path, inode)) return;
     const readAt = Date.now();
     try {
       const result = await readEntry(folders, path, sink, breather);
-      if (!result) return;
+      // It was there a moment ago, so the folder does not rest.
+      if (!result) {
+        this.#round.torn.push(path);
+        return;
+      }
       if (result.moved) this.#round.torn.push(path);
       this.#encode(result.entry, result.found, result.moved || isRacy(result.found.newestMs, readAt));
     } catch (error) {
-      if (isGone(error)) return;
+      if (isGone(error)) {
+        this.#round.torn.push(path);
+        return;
+      }
       if (typeof (error as NodeJS.ErrnoException).code !== "string" || !isSystemError(error)) throw error;
       this.#round.unreadable.push(skipped(path, error));
     }
@@ -132,7 +145,7 @@ class RoundBuilder {
       this.#count(size);
     }
     this.rows.set(path, row);
-    this.#keep(type, row);
+    this.#keep(path, type, row);
     if (inode !== undefined && type !== "s") this.#names.set(inode, path);
     return true;
   }
@@ -146,7 +159,7 @@ class RoundBuilder {
     if (!isFresh) this.rows.set(entry.path, row);
     if (entry.type === "f") this.#count(entry.size);
     if (entry.type === "s") this.#round.sockets.push({ path: textOfBytes(entry.path), reason: "socket" });
-    this.#keep(entry.type, row);
+    this.#keep(entry.path, entry.type, row);
     // A socket's other names are sockets: no restore makes them, so none is a link to one.
     if (found.inode !== null && found.type !== "s") this.#names.set(found.inode, entry.path);
   }
@@ -157,8 +170,9 @@ class RoundBuilder {
     this.#input.counts.doneBytes += size;
   }
 
-  #keep(type: string, row: Row): void {
+  #keep(path: string, type: string, row: Row): void {
     this.#round.entries.push(row);
+    if (type === "d") this.#folders.add(path);
     if (!isInDigest(type)) return;
     this.#toHash.bytes(recordOf(row));
     if (this.#toHash.length >= hashBytes) this.#hash();

@@ -10,7 +10,9 @@ import { limits } from "../../core/snapshot/limits.ts";
 import { formatManifest, type Manifest, manifestKey, maxSkipped, parseManifest } from "../../core/snapshot/manifest.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import { manifestObjectKey, partObjectKey, StoreError } from "../../core/snapshot/store.ts";
+import { type Mount, mountsBelow } from "../fs/mounts.ts";
 import { degraded, syncFileSystem } from "../fs/native.ts";
+import { textOfBytes } from "../fs/paths.ts";
 import { Breather } from "./breather.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
 import { CoderPool } from "./coder-pool.ts";
@@ -62,10 +64,11 @@ export async function scanDigest(options: ScanDigestOptions): Promise<ScanDigest
   try {
     ground = openGround(options.root, options.stateDir, options.id, false);
     const cache = new StatCache(statCacheFile(ground.stateDir, options.id, ground.root), ground.root);
-    await syncFileSystem(ground.root);
+    const mounts = mountsBelow(ground.root);
+    await syncAll(ground.root, mounts);
     const round = await scanRound({
       folders: ground.folders,
-      isExcluded: makeExcluder(readExcludes(ground.root, options.excludes ?? [])),
+      isExcluded: makeExcluder(readExcludes(ground.root, options.excludes ?? []), sealedBy(mounts)),
       cache,
       isCacheStored: false,
       sink: null,
@@ -82,6 +85,20 @@ export async function scanDigest(options: ScanDigestOptions): Promise<ScanDigest
   }
 }
 
+/** Each file system cleans its own pages. */
+async function syncAll(root: string, mounts: Mount[]): Promise<void> {
+  await syncFileSystem(root);
+  for (const { path, isPseudo } of mounts) if (!isPseudo) await syncFileSystem(`${root}/${path}`);
+}
+
+function sealedBy(mounts: Mount[]): string[] {
+  return mounts.filter((mount) => mount.isPseudo).map((mount) => mount.path);
+}
+
+function describeMount({ path, fileSystem }: Mount): string {
+  return `${textOfBytes(path)} is a mount of its own (${fileSystem}); a restore makes it a plain part of the workspace`;
+}
+
 class Take {
   readonly #options: TakeOptions;
   readonly #ground: Ground;
@@ -94,6 +111,7 @@ class Take {
   readonly #sent = new Set<string>();
   readonly #startedAt = performance.now();
   #known!: ChunkIndex;
+  #mounts: Mount[] = [];
   #rounds = 0;
 
   constructor(options: TakeOptions, ground: Ground) {
@@ -156,7 +174,7 @@ class Take {
         parts: parts.length,
         newParts: this.#sent.size,
         wallMs: Math.round(performance.now() - this.#startedAt),
-        degraded,
+        degraded: [...degraded, ...this.#mounts.filter((mount) => !mount.isPseudo).map(describeMount)],
       },
     };
   }
@@ -236,11 +254,12 @@ class Take {
     this.#rounds = n;
     this.#reporter.phase("sync");
     // Cleans pages that are mapped and dirty: their next change touches the times again.
-    await syncFileSystem(this.#ground.root);
+    this.#mounts = mountsBelow(this.#ground.root);
+    await syncAll(this.#ground.root, this.#mounts);
     this.#reporter.phase(n === 1 ? "read" : `read again ${n}`);
     return scanRound({
       folders: this.#ground.folders,
-      isExcluded: makeExcluder(this.#excludes),
+      isExcluded: makeExcluder(this.#excludes, sealedBy(this.#mounts)),
       cache: this.#cache,
       isCacheStored: n > 1,
       sink: data,
@@ -291,7 +310,15 @@ class Take {
     newPlainBytes: number,
   ): Manifest {
     const { id, epoch, seq, agentVersion, parentSeq } = this.#options;
-    const skipped: SkippedPath[] = [...round.unreadable, ...round.sockets];
+    const sealed = this.#mounts.filter((mount) => mount.isPseudo);
+    const skipped: SkippedPath[] = [
+      ...round.unreadable,
+      ...sealed.map(({ path, fileSystem }) => ({
+        path: textOfBytes(path),
+        reason: `all in it is made by ${fileSystem}`,
+      })),
+      ...round.sockets,
+    ];
     return {
       v: 1,
       instance: id,
