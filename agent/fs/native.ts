@@ -168,6 +168,11 @@ function bindNative(koffi: Koffi) {
       }
       return holes.filter((hole) => hole.length > 0);
     },
+    /** Whether `length` bytes from `offset` of an open file hold no data at all; the file is at least that long. */
+    isHole(fd: number, offset: number, length: number): boolean {
+      const data = Number(lseek(fd, offset, seekData));
+      return data < 0 ? koffi.errno() === enxio : data >= offset + length;
+    },
     /** `mode` with its type bits. */
     makeNode(path: string, mode: number, rdev: number): void {
       check("mknod", mknod(cString(path), mode, rdev));

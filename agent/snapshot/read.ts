@@ -6,9 +6,10 @@ import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
 import type { ChunkRef } from "../../core/snapshot/part.ts";
 import type { Entry, Hole, InodeEntry, Xattr } from "../../core/snapshot/tree.ts";
 import type { Folders } from "../fs/folders.ts";
-import { native } from "../fs/native.ts";
+import { NativeError, native } from "../fs/native.ts";
 import { fsPath } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
+import { isInHole } from "./holes.ts";
 import { chunkIdOf } from "./primitives.ts";
 import { type Found, statEntry, toFound } from "./walk.ts";
 import { readXattrs } from "./xattrs.ts";
@@ -26,6 +27,7 @@ const readAsync = promisify(read);
 const scratch = Buffer.allocUnsafe(smallFileBytes);
 const windowBytes = 2 * fileChunker.max;
 const attempts = 3;
+const efbig = 27;
 
 /** Null when it is gone. Errors: throws a system error when it cannot be read. */
 export async function readEntry(
@@ -77,6 +79,7 @@ async function readFile(
   const fd = openSync(fsPath(folders.at(found.path)), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     if (fstatSync(fd).isFile() === false) return null;
+    if (found.size > limits.fileChunks * fileChunker.max) throw new NativeError("read", efbig);
     const holes = native && found.isSparse ? native.findHoles(fd, found.size, limits.holes) : [];
     const chunks =
       found.size < smallFileBytes
@@ -170,8 +173,7 @@ class BigReader {
   /** The chunker never cuts zeros before `max` (a test holds it to that), so the answer is known without reading. */
   async #takeZeroChunk(): Promise<boolean> {
     const start = this.#at - (this.#to - this.#from);
-    const hole = this.#holes.find((h) => h.offset <= start && start < h.offset + h.length);
-    if (!hole || hole.offset + hole.length - start < fileChunker.max) return false;
+    if (!isInHole(this.#holes, start, fileChunker.max)) return false;
     const zeros = zeroBytes(fileChunker.max);
     await this.#emit(zeroChunkId(fileChunker.max), zeros);
     const next = start + fileChunker.max;

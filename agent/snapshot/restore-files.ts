@@ -4,6 +4,7 @@
  * earlier run left is read again and kept where its hashes are right, so no journal is needed.
  */
 import { closeSync, constants, ftruncateSync, openSync, readSync, renameSync, unlinkSync } from "node:fs";
+import { fileChunker } from "../../core/snapshot/chunker.ts";
 import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
 import { type FileEntry, parentOf } from "../../core/snapshot/tree.ts";
 import type { Folders } from "../fs/folders.ts";
@@ -11,6 +12,7 @@ import { native, setTimes } from "../fs/native.ts";
 import { fsPath } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
 import type { WriteTarget } from "./coder-tasks.ts";
+import { isInHole } from "./holes.ts";
 import { chunkIdOf } from "./primitives.ts";
 import { zeroBytes, zeroChunkId } from "./read.ts";
 import { applyAttributes } from "./restore-attributes.ts";
@@ -192,10 +194,15 @@ export class FileWriter {
     let offset = 0;
     for (const { id, plainBytes } of entry.chunks) {
       if (breather.due) await breather.rest();
-      const isHere = isOld && chunkIdOf(readChunk(fd, offset, plainBytes)) === id;
-      if (!isHere) {
-        if (!isOld && id === zeroChunkId(plainBytes)) writeAround(fd, zeroBytes(plainBytes), offset, entry.holes);
-        else missing.push({ id, offset });
+      // Zeros are cut at the largest size, or by the end: the others' ids need no comparing.
+      const mayBeZeros = plainBytes === fileChunker.max || offset + plainBytes === entry.size;
+      const isZeros = mayBeZeros && id === zeroChunkId(plainBytes);
+      if (isZeros && !isOld) {
+        if (!isInHole(entry.holes, offset, plainBytes)) writeAround(fd, zeroBytes(plainBytes), offset, entry.holes);
+      } else {
+        const isHole = isZeros && isOld && native?.isHole(fd, offset, plainBytes) === true;
+        const isHere = isHole || (isOld && chunkIdOf(readChunk(fd, offset, plainBytes)) === id);
+        if (!isHere) missing.push({ id, offset });
       }
       offset += plainBytes;
     }

@@ -8,6 +8,7 @@ import type { Hole } from "../../core/snapshot/tree.ts";
 import { Folders } from "../fs/folders.ts";
 import { fsPath } from "../fs/paths.ts";
 import type { WriteAnswer, WriteFrame, WriteTarget, WriteTask } from "./coder-tasks.ts";
+import { firstHoleAfter } from "./holes.ts";
 import { chunkIdOf } from "./primitives.ts";
 import { removeInTheWay } from "./restore-folder.ts";
 
@@ -117,14 +118,8 @@ export function writeAround(fd: number, bytes: Uint8Array, offset: number, holes
 
 /** The holes that end after `offset`; they are sorted. */
 export function holesFrom(holes: Hole[], offset: number): Hole[] {
-  let low = 0;
-  let high = holes.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (holes[middle]!.offset + holes[middle]!.length <= offset) low = middle + 1;
-    else high = middle;
-  }
-  return low === 0 ? holes : holes.slice(low);
+  const first = firstHoleAfter(holes, offset);
+  return first === 0 ? holes : holes.slice(first);
 }
 
 function writeAll(fd: number, bytes: Uint8Array, offset: number): void {
