@@ -5,7 +5,7 @@
  */
 import { execFile, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { closeSync, lutimesSync, openSync, unlinkSync, writeFileSync } from "node:fs";
+import { closeSync, lstatSync, lutimesSync, openSync, unlinkSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -35,6 +35,7 @@ const enotsup = 95;
 const enotty = 25;
 const enosys = 38;
 const einval = 22;
+const eperm = 1;
 const getFlagsRequest = 0x80086601;
 const setFlagsRequest = 0x40086602;
 
@@ -226,12 +227,11 @@ export const native: Native | null = tryBind(await loadKoffi());
 export const degraded: string[] = native
   ? []
   : [
-      "extended attributes are not kept",
-      "holes in sparse files are found only as zeros",
-      "times are set one process per entry",
+      "without the FFI addon extended attributes, ACLs, file capabilities and inode flags are not kept",
+      "without the FFI addon holes in files are not found; they are kept as zeros",
     ];
 
-/** Sets mtime to the nanosecond, on a symlink itself. atime becomes the same. */
+/** Sets mtime to the nanosecond, on a symlink itself. atime becomes the same. Errors: throws a system error. */
 export function setTimes(path: string, mtimeNs: bigint): void {
   if (native) {
     native.setTimes(path, mtimeNs);
@@ -239,12 +239,16 @@ export function setTimes(path: string, mtimeNs: bigint): void {
   }
   const nanoseconds = ((mtimeNs % 1_000_000_000n) + 1_000_000_000n) % 1_000_000_000n;
   const seconds = (mtimeNs - nanoseconds) / 1_000_000_000n;
-  // touch reads @-5.5 as five seconds and a half before 1970.
-  const stamp = seconds < 0n && nanoseconds > 0n ? null : `@${seconds}.${String(nanoseconds).padStart(9, "0")}`;
-  const done = stamp && spawnSync("touch", ["-h", "-d", stamp, "--", fsPath(path) as string]).status === 0;
-  if (!done) lutimesSync(fsPath(path), Number(mtimeNs) / 1e9, Number(mtimeNs) / 1e9);
+  lutimesSync(fsPath(path), Number(mtimeNs) / 1e9, Number(mtimeNs) / 1e9);
+  if (lstatSync(fsPath(path), { bigint: true }).mtimeNs === mtimeNs) return;
+  // Node's calls have microseconds. In words, as touch reads a negative "@-5.5" wrongly.
+  const date = new Date(Number(seconds) * 1000);
+  if (Number.isNaN(date.getTime())) throw new NativeError("utimensat", einval);
+  const words = `${date.toISOString().slice(0, 19).replace("T", " ")}.${String(nanoseconds).padStart(9, "0")} UTC`;
+  runOn(path, "touch", ["-h", "-c", "-d", words, "--"]);
 }
 
+/** `mode` with its type bits. Errors: throws a system error. */
 export function makeNode(path: string, mode: number, rdev: number): void {
   if (native) {
     native.makeNode(path, mode, rdev);
@@ -253,8 +257,15 @@ export function makeNode(path: string, mode: number, rdev: number): void {
   const type = mode & 0o170000;
   const kind = type === 0o020000 ? "c" : type === 0o060000 ? "b" : "p";
   const numbers = kind === "p" ? [] : [String(majorOf(rdev)), String(minorOf(rdev))];
-  const { status } = spawnSync("mknod", ["--", fsPath(path) as string, kind, ...numbers]);
-  if (status !== 0) throw new NativeError("mknod", status ?? -1);
+  runOn(path, "sh", ["-c", 'path=$1; shift; exec mknod -m 600 -- "$path" "$@"', "sh"], [kind, ...numbers]);
+}
+
+/** The path goes in by standard input: an argument of Node's is UTF-8. The other process has descriptors of its own. */
+function runOn(path: string, program: string, before: string[], after: string[] = []): void {
+  const way = path.replace(/^\/proc\/self\//, `/proc/${process.pid}/`);
+  const input = Buffer.from([way, ...after].map((text) => `${text}\0`).join(""), "latin1");
+  const { status } = spawnSync("xargs", ["-0", program, ...before], { input, stdio: ["pipe", "ignore", "ignore"] });
+  if (status !== 0) throw new NativeError(program, eperm);
 }
 
 /** Writes everything of the file system that holds `path` to its disk. False when that could not be done. */

@@ -53,7 +53,10 @@ export function applyFlags(path: string, entry: InodeEntry): Refusals {
 type Attempt = (what: string, work: () => void) => boolean;
 
 function applyXattrs(path: string, entry: InodeEntry, attempt: Attempt, refusals: Refusals): void {
-  if (!native) return;
+  if (!native) {
+    for (const [name] of entry.xattrs) refusals.set(name, "no FFI addon");
+    return;
+  }
   const { getXattr, setXattr, removeXattr } = native;
   const wanted = new Map(entry.xattrs);
   let names: string[] = [];

@@ -7,7 +7,6 @@ import { ByteWriter, equalBytes } from "../../core/snapshot/bytes.ts";
 import { type Entry, encodeHoles, encodeRecord, type InodeEntry, isInDigest } from "../../core/snapshot/tree.ts";
 import { clearFlags } from "../fs/flags.ts";
 import type { Folders } from "../fs/folders.ts";
-import { degraded } from "../fs/native.ts";
 import { fsPath, textOfBytes } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
 import { nodePrimitives } from "./primitives.ts";
@@ -131,8 +130,8 @@ function realEntry(folders: Folders, entry: Entry, found: Found): Entry | null {
   }
   if (found.type !== entry.type) return null;
   const { path, mode, uid, gid, mtimeNs } = found;
-  // Without FFI the attributes cannot be looked at; `degraded` says so.
-  const xattrs = degraded.length > 0 ? entry.xattrs : readXattrsOfOwn(folders.at(path), found.type);
+  // Without FFI there are none to be seen: those of the entry become losses.
+  const xattrs = readXattrsOfOwn(folders.at(path), found.type);
   const common = { path, mode, uid, gid, mtimeNs, xattrs };
   if (entry.type === "f") return found.size === entry.size ? { ...entry, ...common } : null;
   if (entry.type === "l")

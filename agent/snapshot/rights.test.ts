@@ -145,6 +145,30 @@ describe.skipIf(!isRoot || !hasSetpriv)("a restore (needs root and setpriv)", ()
   });
 });
 
+describe.skipIf(!isRoot || !hasSetpriv)("without the FFI addon", () => {
+  test("times are exact, devices and odd names come back, and attributes are listed as lost", async () => {
+    const time = (mtimeNs: bigint) => ({ mtimeNs });
+    await put(
+      [
+        folder("", time(1_600_000_000_123_456_789n)),
+        file("\xff\xfe\n'", "text", time(-5_000_000_001n)),
+        node("device", "c", { rdev: 0x12_345_678, mode: 0o640 }),
+        node("fifo \xff", "p"),
+        file("later", "text", time(7_000_000_000_000_000_001n)),
+        { ...link("link", "nowhere"), mtimeNs: 1n },
+        file("noted", "text", { xattrs: [["user.note", Buffer.from("x")]] }),
+      ].sort((a, b) => (a.path < b.path ? -1 : 1)),
+    );
+    const withoutFfi = ["--reuid=0", "env", "SONECA_NO_FFI=1"];
+    const { code, last } = restore(withoutFfi);
+    expect(last).toMatchObject({ ok: false, code: "restore_inexact" });
+    expect(last.losses).toEqual([{ what: "user.note", reason: "no FFI addon", entries: 1, example: "noted" }]);
+    expect(code).toBe(3);
+    expect(restore(["--reuid=0"])).toMatchObject({ code: 0, last: { ok: true, receivedBytes: 0 } });
+    expect(lstatSync(at("back/device")).rdev).toBe(0x12_345_678);
+  });
+});
+
 describe.skipIf(!isRoot || !hasSetpriv)("a snapshot (needs root and setpriv)", () => {
   test("by nobody lists what it may not read and is no proof", () => {
     writeFileSync(at("work/mine"), "text");
