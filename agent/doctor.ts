@@ -2,6 +2,7 @@
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { agentEnv } from "../core/protocol/wire.ts";
+import { probeKeeping } from "./fs/probe.ts";
 import { agentVersion, type Env, findHome, findWorkspace, readClaims, readSettings } from "./identity.ts";
 import { describeError } from "./log.ts";
 import { runSmi } from "./monitor.ts";
@@ -32,6 +33,7 @@ export async function examine(options: DoctorOptions): Promise<Check[]> {
     checkWorkspace(env),
     checkHome(env),
     checkNative(options),
+    checkKeeping(env),
     checkSettings(env),
     await checkControlPlane(options),
     { name: "seal", ok: true, essential: false, found: `scope "${detectScope(env)}"`, advice: null },
@@ -102,6 +104,22 @@ function checkNative({ hasNative }: DoctorOptions): Check {
   const advice = "Extended attributes, exact times and special files are then kept only as far as Node can.";
   const found = hasNative ? "the FFI addon is loaded" : "the FFI addon is missing or does not load here";
   return { name: "native", ok: hasNative, essential: false, found, advice };
+}
+
+/** What a workspace here may hold that a snapshot or a restore would lose. */
+function checkKeeping(env: Env): Check {
+  const base = {
+    name: "keeps",
+    essential: false,
+    advice: "A restore here lists what it loses and ends with exit code 3. Root on ext4, xfs or btrfs keeps all of it.",
+  };
+  try {
+    const unkept = probeKeeping(findWorkspace(env));
+    if (unkept.length === 0) return { ...base, ok: true, found: "everything that a workspace can hold but sockets" };
+    return { ...base, ok: false, found: `not ${unkept.map(({ what, reason }) => `${what} (${reason})`).join(", ")}` };
+  } catch (error) {
+    return { ...base, ok: false, found: describeError(error) };
+  }
 }
 
 function checkSettings(env: Env): Check {
