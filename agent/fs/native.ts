@@ -26,6 +26,8 @@ const execFileAsync = promisify(execFile);
 
 const atFdCwd = -100;
 const atSymlinkNoFollow = 0x100;
+/** The same number on every machine. */
+const fchmodat2 = 452;
 const seekData = 3;
 const seekHole = 4;
 const enxio = 6;
@@ -106,6 +108,9 @@ function bindNative(koffi: Koffi) {
   const syncfs = libc.func("int syncfs(int fd)");
   const ioctl = libc.func("int ioctl(int fd, uint64_t request, _Inout_ uint8_t *value)");
   const statx = libc.func("int statx(int fd, const uint8_t *path, int flags, uint32_t mask, _Out_ uint8_t *result)");
+  const syscall = libc.func(
+    "int64_t syscall(int64_t number, int64_t fd, const uint8_t *path, uint64_t mode, int64_t flags)",
+  );
   const flags = Buffer.alloc(8);
   const statxResult = Buffer.alloc(256);
   const times = Buffer.alloc(32);
@@ -177,6 +182,10 @@ function bindNative(koffi: Koffi) {
     /** `mode` with its type bits. */
     makeNode(path: string, mode: number, rdev: number): void {
       check("mknod", mknod(cString(path), mode, rdev));
+    },
+    /** By fchmodat2 of Linux 6.6. False where the kernel or a container's filter does not have it, or it is refused. */
+    chmodNoFollow(path: string, mode: number): boolean {
+      return Number(syscall(fchmodat2, atFdCwd, cString(path), mode, atSymlinkNoFollow)) === 0;
     },
     /** FS_IOC_GETFLAGS: null where the file system has no such flags. */
     getFlags(fd: number): number | null {
