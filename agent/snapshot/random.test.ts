@@ -1,19 +1,23 @@
 /** Random workspaces, random edits, a witness that shares no code with the engine. Needs root and python3. */
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { clearFlags } from "../fs/flags.ts";
 import { Folders } from "../fs/folders.ts";
 import { removeTree } from "../fs/remove.ts";
-import { steps, takeSteps } from "../testing/random-workspace.ts";
+import { countDeepTree, makeDeepTree } from "../testing/deep-tree.ts";
+import { type Step, steps, takeSteps } from "../testing/random-workspace.ts";
 import { hasWitness, witness } from "../testing/witness.ts";
+import { noise } from "../testing/workspace.ts";
 import { restoreSnapshot } from "./restore.ts";
 import { openFolderStore } from "./store-folder.ts";
 import { takeSnapshot } from "./take.ts";
 
 const isRoot = process.getuid?.() === 0;
-const numRuns = Number(process.env.SONECA_RANDOM_RUNS ?? 15);
+const numRuns = Number(process.env.SONECA_RANDOM_RUNS ?? 8);
 const seed = Number(process.env.SONECA_RANDOM_SEED ?? 20_261_124);
 
 test.skipIf(!isRoot || !hasWitness)(
@@ -57,5 +61,75 @@ test.skipIf(!isRoot || !hasWitness)(
       }),
       { numRuns, seed, endOnFailure: false },
     );
+  },
+);
+
+/** Killed after so many lines of progress. Null: it ended by itself. */
+function restoreFor(lines: number, dir: string, seq: number): Promise<number | null> {
+  const program = join(import.meta.dirname, "../testing/snapshot-cli.ts");
+  const args = [
+    "restore",
+    `i-random@${seq}`,
+    join(dir, "back"),
+    "--store",
+    join(dir, "store"),
+    "--state",
+    join(dir, "state"),
+    "--delete",
+    "--json",
+  ];
+  const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  return new Promise((resolve) => {
+    let seen = 0;
+    child.stdout.on("data", (data: Buffer) => {
+      seen += data.toString("latin1").split("\n").length - 1;
+      if (seen >= lines) child.kill("SIGKILL");
+    });
+    child.on("close", resolve);
+  });
+}
+
+test.skipIf(!isRoot || !hasWitness)(
+  "a restore over another workspace, killed in each of its phases, ends exact (needs root and python3)",
+  { timeout: 120_000 },
+  async () => {
+    const dir = mkdtempSync(join(tmpdir(), "soneca-random-"));
+    const at = (name: string) => join(dir, name);
+    const shared = { id: "i-random", epoch: 1, store: openFolderStore(at("store")) };
+    const [first, second] = fc.sample(steps(60), { seed, numRuns: 2 }) as [Step[], Step[]];
+    try {
+      const wanted: string[][] = [];
+      for (const [n, list] of [first, second].entries()) {
+        mkdirSync(at(`work${n}`));
+        takeSteps(at(`work${n}`), list);
+        clearFlags(at(`work${n}`));
+        mkdirSync(at(`work${n}/deep tree`));
+        makeDeepTree(at(`work${n}/deep tree`), "d".repeat(100 + n), 80);
+        for (let i = 0; i < 4; i++) writeFileSync(at(`work${n}/model ${i}`), noise(9_000_000, 10 * n + i));
+        expect(
+          await takeSnapshot({
+            ...shared,
+            seq: n + 1,
+            root: at(`work${n}`),
+            stateDir: at("state"),
+            alreadyQuiet: true,
+          }),
+        ).toMatchObject({ ok: true, stats: { torn: 0 } });
+        wanted.push(witness(at(`work${n}`)));
+      }
+      for (const seq of [1, 2]) {
+        let killed = 0;
+        for (let lines = 1; lines <= 9; lines++) if ((await restoreFor(lines, dir, seq)) === null) killed++;
+        expect(killed).toBeGreaterThan(4);
+        expect(await restoreFor(Number.POSITIVE_INFINITY, dir, seq)).toBe(0);
+        expect(witness(at("back"))).toEqual(wanted[seq - 1]);
+        expect(countDeepTree(at("back/deep tree"), "d".repeat(99 + seq), 80)).toBe(81);
+      }
+    } finally {
+      const folders = new Folders(dir, true);
+      for (const name of ["work0", "work1", "back"]) removeTree(folders, name);
+      folders.close();
+      rmSync(dir, { recursive: true });
+    }
   },
 );

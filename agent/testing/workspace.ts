@@ -20,6 +20,11 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { makeNode, native, setTimes } from "../fs/native.ts";
 
+/** Version 2: owner rw, user 1000 r, group r, mask rw, others none. */
+const accessList = Buffer.from(
+  "0200000001000600ffffffff02000400e803000004000400ffffffff10000600ffffffff20000000ffffffff",
+  "hex",
+);
 const isRoot = process.getuid?.() === 0;
 
 export interface HardWorkspace {
@@ -90,9 +95,11 @@ export async function makeHardWorkspace(root: string): Promise<HardWorkspace> {
   makeSparse(at("only a hole"), 40 * 1024 * 1024 + 5, []);
 
   makeNode(at("fifo"), 0o010644, 0);
+  linkSync(at("fifo"), at("a/another name of fifo"));
   if (isRoot) {
     try {
       makeNode(at("device"), 0o020600, 0x103);
+      linkSync(at("device"), at("another name of device"));
     } catch {
       // A container without the right to make devices.
     }
@@ -109,7 +116,17 @@ export async function makeHardWorkspace(root: string): Promise<HardWorkspace> {
     native.setXattr(at("big text"), "user.comment", Buffer.from("hello"));
     native.setXattr(at("big text"), "user.binary", randomBytes(300));
     native.setXattr(at("empty"), "user.empty", new Uint8Array(0));
-    if (isRoot) native.setXattr(at("zero bytes"), "trusted.note", Buffer.from([0, 1, 2]));
+    native.setXattr(at("just small"), "system.posix_acl_access", accessList);
+    native.setXattr(at("empty"), "system.posix_acl_default", accessList);
+    if (isRoot) {
+      native.setXattr(at("zero bytes"), "trusted.note", Buffer.from([0, 1, 2]));
+      native.setXattr(at("dangling"), "trusted.of a link", Buffer.from([3]));
+      native.setXattr(
+        at("just below small"),
+        "security.capability",
+        Buffer.from(`0100000200040000${"0".repeat(24)}`, "hex"),
+      );
+    }
   }
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(at("socket"), resolve));
@@ -118,6 +135,9 @@ export async function makeHardWorkspace(root: string): Promise<HardWorkspace> {
   setTimes(at("dangling"), 987_654_321_000_000_001n);
   setTimes(at("many/5"), -5_000_000_000n);
   setTimes(at("many/6"), 4_102_444_800_999_999_999n);
+  setTimes(at("many/7"), 12_000_000_000_000_000_001n);
+  setTimes(at("many/8"), -1_500_000_000_000_000_001n);
+  setTimes(at("loop"), -1n);
   setTimes(at("a/deep"), 1_111_111_111_111_111_111n);
   setTimes(at("many"), 1_222_222_222_222_222_222n);
   chmodSync(at("locked"), 0o555);
