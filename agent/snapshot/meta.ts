@@ -31,6 +31,12 @@ export async function packTree(entries: Row[], packer: Packer): Promise<string[]
   const cutter = new TreeCutter(packer);
   for (const entry of entries) await cutter.add(entry);
   const chunks = await cutter.finish();
+  if (cutter.bytes > limits.treeBytes)
+    throw new Stop(
+      "workspace_too_large",
+      `The tree needs ${cutter.bytes} bytes; the most is ${limits.treeBytes}.`,
+      false,
+    );
   const root = encodeTreeRoot({ entries: entries.length, chunks });
   if (root.length > limits.chunkBytes)
     throw new Stop("workspace_too_large", "The tree's root does not fit into one chunk.", false);
@@ -55,6 +61,11 @@ class TreeCutter {
     this.#starts.push({ at: this.#base + this.#pending.length, row });
     this.#pending.bytes(streamOf(row));
     if (this.#pending.length >= 4 * treeChunker.max) await this.#cut(false);
+  }
+
+  /** Of the whole stream, after `finish`. */
+  get bytes(): number {
+    return this.#base;
   }
 
   async finish(): Promise<TreeChunk[]> {

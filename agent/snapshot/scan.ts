@@ -1,5 +1,6 @@
 /** One round over the workspace: every entry's record, and the digest over them. Reads only what the cache does not know. */
 import { ByteWriter } from "../../core/snapshot/bytes.ts";
+import { limits } from "../../core/snapshot/limits.ts";
 import { encodeHoles, encodeRecord, type InodeEntry, isInDigest, parentOf } from "../../core/snapshot/tree.ts";
 import type { Folders } from "../fs/folders.ts";
 import { textOfBytes } from "../fs/paths.ts";
@@ -103,6 +104,10 @@ class RoundBuilder {
       this.#round.torn.push(path);
       return;
     }
+    if (path.length > limits.pathBytes || nameBytesOf(path) > limits.nameBytes) {
+      this.#round.unreadable.push({ path: textOfBytes(path), reason: "ENAMETOOLONG" });
+      return;
+    }
     const inode = this.#walked.inodes.get(n);
     const firstName = inode === undefined ? undefined : this.#names.get(inode);
     if (firstName !== undefined) {
@@ -188,6 +193,10 @@ class RoundBuilder {
     const digest = Buffer.from(this.#hasher.digest()).toString("hex");
     return { ...this.#round, digest };
   }
+}
+
+function nameBytesOf(path: string): number {
+  return path.length - path.lastIndexOf("/") - 1;
 }
 
 /** How many entries differ between two rounds. */

@@ -1,13 +1,16 @@
 /** The extended attributes of an entry as the format keeps them, its inode flags among them. */
 import { constants, lstatSync } from "node:fs";
+import { limits } from "../../core/snapshot/limits.ts";
 import type { Xattr } from "../../core/snapshot/tree.ts";
 import { chmodNoFollow } from "../fs/chmod.ts";
 import { readFlags, readFlagsAt } from "../fs/flags.ts";
-import { native } from "../fs/native.ts";
+import { NativeError, native } from "../fs/native.ts";
 import { fsPath } from "../fs/paths.ts";
 
 /** Sorts among the others and is none that Linux could have: its namespaces are security, system, trusted and user. */
 export const flagsName = "soneca.flags";
+
+const e2big = 7;
 
 /** Left out: labels that belong to the host (SELinux, IMA, overlayfs), which no other host would accept. */
 export function isKeptXattr(name: string): boolean {
@@ -20,9 +23,14 @@ export function isKeptXattr(name: string): boolean {
 export function readXattrs(path: string, type: string, fd?: number): Xattr[] {
   if (!native) return [];
   const xattrs: Xattr[] = [];
+  let bytes = 0;
   for (const name of native.listXattrs(path).filter(isKeptXattr)) {
     const value = native.getXattr(path, name);
-    if (value) xattrs.push([name, value]);
+    if (!value) continue;
+    xattrs.push([name, value]);
+    bytes += name.length + value.length;
+    // xfs and btrfs hold more than the format: better named here than refused by every reader.
+    if (bytes > limits.xattrsBytes || xattrs.length >= limits.xattrCount) throw new NativeError("llistxattr", e2big);
   }
   if (type === "f" || type === "d") {
     const flags = fd === undefined ? readFlagsAt(path) : readFlags(fd);

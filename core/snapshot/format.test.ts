@@ -384,6 +384,25 @@ describe("tree entries", () => {
   });
 });
 
+test("records have exactly these bytes", () => {
+  const shared = { mode: 0o755, uid: 1000, gid: 300, mtimeNs: -1n, xattrs: [] };
+  const hex = (value: Entry) => toHex(encodeEntry(value));
+  const time = `${"ff".repeat(8)}ffc99a3b`;
+  expect(hex({ path: "", type: "d", ...shared })).toBe(`00${"64"}00ed03e807ac02${time}`);
+  expect(hex({ path: "a\xff", type: "l", target: "b", ...shared, xattrs: [["user.c", new Uint8Array([7])]] })).toBe(
+    `0261ff${"6c"}01ed03e807ac02${time}0162${"01"}06757365722e630107`,
+  );
+  expect(hex({ path: "h", type: "h", target: "f" })).toBe("01686800" + "0166");
+  const chunks = [{ id: "i".repeat(32), plainBytes: 300 }];
+  const holes = [
+    { offset: 1, length: 2 },
+    { offset: 200, length: 100 },
+  ];
+  expect(hex({ path: "f", type: "f", ...shared, size: 300, chunks, holes })).toBe(
+    `01666600ed03e807ac02${time}ac0201${"69".repeat(32)}ac02020102c50164`,
+  );
+});
+
 describe("a hostile tree", () => {
   const folder = (path: string): Entry => ({ path, type: "d", mode: 0o755, uid: 0, gid: 0, mtimeNs: 0n, xattrs: [] });
   const link = (path: string, target: string): Entry => ({
