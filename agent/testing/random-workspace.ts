@@ -108,16 +108,27 @@ export function takeSteps(root: string, list: Step[]): void {
       const others = [...there].filter(([other, type]) => type !== "d" && other !== path).map(([other]) => other);
       for (const loose of ["", ...there.keys()]) clearFlags(folders.at(loose));
       removeTree(folders, path);
-      if (!make(folders, path, next, others)) continue;
+      if (!isAllowed(() => make(folders, path, next, others))) continue;
       dress(folders, path, next);
       if (next.attributes.flags !== 0) flagged.push([path, next.attributes.flags]);
     }
     for (const [path, flags] of flagged.reverse()) {
       const type = entriesOf(folders).get(path);
-      if (type === "f" || type === "d") writeFlags(folders.at(path), flags);
+      if (type === "f" || type === "d") isAllowed(() => writeFlags(folders.at(path), flags));
     }
   } finally {
     folders.close();
+  }
+}
+
+/** False where this machine or its file system refuses the step (a device 0:0 on overlayfs, attributes in a container). */
+function isAllowed(work: () => unknown): boolean {
+  try {
+    return work() !== false;
+  } catch (error) {
+    if (!["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSPC"].includes((error as NodeJS.ErrnoException).code ?? ""))
+      throw error;
+    return false;
   }
 }
 
@@ -143,7 +154,8 @@ function dress(folders: Folders, path: string, { attributes: { mode, uid, gid, t
   const way = folders.at(path);
   const stat = lstatSync(fsPath(way));
   lchownSync(fsPath(way), uid, gid);
-  for (const [key, value] of xattrs) setXattr(way, key, value, mode, stat.isDirectory(), stat.isFile());
+  for (const [key, value] of xattrs)
+    isAllowed(() => setXattr(way, key, value, mode, stat.isDirectory(), stat.isFile()));
   if (!stat.isSymbolicLink()) chmodNoFollow(way, mode);
   setTimes(way, at);
 }

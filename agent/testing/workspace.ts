@@ -19,6 +19,7 @@ import {
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { makeNode, native, setTimes } from "../fs/native.ts";
+import { probeKeeping } from "../fs/probe.ts";
 
 /** Version 2: owner rw, user 1000 r, group r, mask rw, others none. */
 const accessList = Buffer.from(
@@ -118,7 +119,8 @@ export async function makeHardWorkspace(root: string): Promise<HardWorkspace> {
     native.setXattr(at("empty"), "user.empty", new Uint8Array(0));
     native.setXattr(at("just small"), "system.posix_acl_access", accessList);
     native.setXattr(at("empty"), "system.posix_acl_default", accessList);
-    if (isRoot) {
+    // A container may not have the rights: then there is less to keep.
+    if (isRoot && !probeKeeping(root).some(({ what }) => what.includes("trusted") || what.includes("capabilities"))) {
       native.setXattr(at("zero bytes"), "trusted.note", Buffer.from([0, 1, 2]));
       native.setXattr(at("dangling"), "trusted.of a link", Buffer.from([3]));
       native.setXattr(
