@@ -10,12 +10,18 @@ import type { Kernels } from "./planes/kernels.ts";
 import { type Plan, planBlocks, probedLayouts, probePieces } from "./planes/plan.ts";
 import type { Primitives } from "./primitives.ts";
 
-/** A codec must save this share, or the bytes are stored as they are and decode for nothing. */
+/** What a codec must save, or the bytes are stored as they are and decode for nothing. */
+const zstdWorthwhile = 0.99;
 const worthwhile = 0.985;
+/** Noise has no piece below this; a little text in it has, and zstd makes three times as much of that. */
+const noiseShare = 0.997;
 /** What planes must save against zstd: zstd is what every tool reads. */
 const planesWorthwhile = 0.99;
 /** Where a sample says less than this difference, it settles nothing. */
 const clearly = 0.97;
+/** More repeats than these, and only the whole tells what zstd makes of them. */
+const fewRepeats = 8;
+const repeatedShare = 0.01;
 const runBytes = 32 * 1024;
 const maxRuns = 8;
 /** Below this the sample would be the whole. */
@@ -33,7 +39,7 @@ export async function chooseFrame(
   const raw = () => joinFrame(codecs.raw, plain.length, plain);
   const withZstd = async () => {
     const body = await primitives.zstdCompress(plain, level);
-    return body.length < plain.length * worthwhile ? joinFrame(codecs.zstd, plain.length, body) : raw();
+    return body.length < plain.length * zstdWorthwhile ? joinFrame(codecs.zstd, plain.length, body) : raw();
   };
   if (plain.length < minZstdBytes) return raw();
   if (plain.length < minPlanesBytes) return withZstd();
@@ -41,14 +47,22 @@ export async function chooseFrame(
   const sample = plain.length < minBytesToSample ? null : await trySample(plain, primitives, level, kernels);
   if (sample?.zstdWins) return withZstd();
   const plan = planBlocks(plain.length, probePieces(plain, kernels));
-  if (plan.estimatedBytes >= plain.length * worthwhile) return sample?.nothingWins ? raw() : withZstd();
+  const repeats = hasRepeats(kernels);
+  if (plan.estimatedBytes >= plain.length * worthwhile) {
+    const isNoise = sample?.nothingWins && !repeats && plan.estimatedBytes >= plain.length * noiseShare;
+    return isNoise ? raw() : withZstd();
+  }
   if (sample && plan.estimatedBytes > plain.length * sample.zstdShare) return withZstd();
 
   const frame = encodeWith(plan, plain, kernels);
   const isGood = frame.length < plain.length * worthwhile;
-  if (isGood && sample?.planesWin && frame.length < plain.length * sample.zstdShare * clearly) return frame;
+  if (isGood && !repeats && sample?.planesWin && frame.length < plain.length * sample.zstdShare * clearly) return frame;
   const other = await withZstd();
   return isGood && frame.length < other.length * planesWorthwhile ? frame : other;
+}
+
+function hasRepeats({ repeatCounts: [looked, again] }: Kernels): boolean {
+  return again! > Math.max(fewRepeats, looked! * repeatedShare);
 }
 
 function encodeWith(plan: Plan, plain: Uint8Array, kernels: Kernels): Uint8Array {

@@ -20,6 +20,7 @@ export interface KernelExports {
   costs: { value: number };
   entropyTable: { value: number };
   layoutCosts: { value: number };
+  repeatCounts: { value: number };
   gear: { value: number };
   split(elements: number, stride: number, phase: number, rotation: number, residual: number): void;
   merge(elements: number, stride: number, phase: number, rotation: number, residual: number): void;
@@ -29,7 +30,8 @@ export interface KernelExports {
   countGroups(at: number, symbols: number, step: number): void;
   assignGroups(at: number, symbols: number, step: number): void;
   probe(at: number, bytes: number): number;
-  startCut(): void;
+  clearRepeats(): void;
+  countRepeats(bytes: number): void;
   findMask(at: number, bytes: number, mask: number): number;
 }
 

@@ -30,6 +30,8 @@ export interface Kernels {
   readonly entropyTable: Uint32Array;
   /** What `probe` leaves: a cost for each of `probedLayouts`. */
   readonly layoutCosts: Uint32Array;
+  /** What `countRepeats` has counted: places looked at, and those whose 16 bytes came before. */
+  readonly repeatCounts: Uint32Array;
 
   /** `elements` elements of `block` from `layout.phase` on to `planes`. */
   split(elements: number, layout: Layout): void;
@@ -53,4 +55,8 @@ export interface Kernels {
    * the sampled bytes. Returns how many bytes were sampled.
    */
   probe(at: number, bytes: number): number;
+  /** Forgets the counts and all that was seen. What was seen lasts until the next `decode`. */
+  clearRepeats(): void;
+  /** Looks for stretches among the first `bytes` bytes of `block` that were seen before. */
+  countRepeats(bytes: number): void;
 }

@@ -2,6 +2,7 @@
 import { blockMaxBytes, frequencyBits, frequencySum, groupSymbols, groupsOf, lanes, stateLow } from "./format.ts";
 import type { Kernels } from "./kernels.ts";
 import { estimateLayouts } from "./plain-probe.ts";
+import { countRepeats, repeatSlots } from "./plain-repeats.ts";
 import { mergeElement, splitElement } from "./transform.ts";
 
 export function createPlainKernels(): Kernels {
@@ -17,6 +18,8 @@ export function createPlainKernels(): Kernels {
   const sums = new Uint32Array(groupsOf(blockMaxBytes));
   const entropyTable = new Uint32Array(4097);
   const layoutCosts = new Uint32Array(18);
+  const repeatCounts = new Uint32Array(2);
+  const seen = new Uint32Array(repeatSlots);
 
   /** The sum of the frequencies of the symbols before each one, per table. */
   function cumulate(tables: number): Uint16Array {
@@ -94,6 +97,7 @@ export function createPlainKernels(): Kernels {
     sums,
     entropyTable,
     layoutCosts,
+    repeatCounts,
     decode,
     encode,
     split(elements, layout) {
@@ -128,6 +132,11 @@ export function createPlainKernels(): Kernels {
         selectors[group] = bits.indexOf(Math.min(...bits));
       }
     },
+    clearRepeats() {
+      seen.fill(0);
+      repeatCounts.fill(0);
+    },
+    countRepeats: (bytes) => countRepeats(block, bytes, seen, repeatCounts),
     probe: (at, bytes) => estimateLayouts(block, at, bytes, entropyTable, layoutCosts),
   };
 }

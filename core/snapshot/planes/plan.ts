@@ -44,8 +44,12 @@ export function fillEntropyTable(table: Uint32Array): void {
   for (let n = 2; n < table.length; n++) table[n] = Math.round(16 * n * Math.log2(n));
 }
 
-/** The costs of each piece of `plain` in bits, `probedLayouts.length` of them a piece. */
+/**
+ * The costs of each piece of `plain` in bits, `probedLayouts.length` of them a piece. Leaves in `kernels.repeatCounts`
+ * how much of it comes twice.
+ */
 export function probePieces(plain: Uint8Array, kernels: Kernels): Float32Array {
+  kernels.clearRepeats();
   fillEntropyTable(kernels.entropyTable);
   const pieces = Math.ceil(plain.length / pieceBytes);
   const layouts = probedLayouts.length;
@@ -53,6 +57,7 @@ export function probePieces(plain: Uint8Array, kernels: Kernels): Float32Array {
   for (let from = 0; from < plain.length; from += blockMaxBytes) {
     const loaded = plain.subarray(from, from + blockMaxBytes);
     kernels.block.set(loaded);
+    kernels.countRepeats(loaded.length);
     for (let at = 0; at < loaded.length; at += pieceBytes) {
       const bytes = Math.min(pieceBytes, loaded.length - at);
       const scale = scaleOf(bytes, kernels.probe(at, bytes));

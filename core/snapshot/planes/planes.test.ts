@@ -157,11 +157,15 @@ describe("bodies", () => {
   test("of any bytes come back, and both sets of kernels plan and write the same", () => {
     for (const bytes of [1, 7, 8, 5000, pieceBytes, pieceBytes + 3, 5 * pieceBytes + 1, blockMaxBytes + 9]) {
       const plain = mixed(bytes, bytes);
+      const counts: number[][] = [];
       const bodies = both.map(([, kernels]) => {
         const writer = new ByteWriter();
-        encodePlanes(writer, plain, planBlocks(bytes, probePieces(plain, kernels)), kernels);
+        const plan = planBlocks(bytes, probePieces(plain, kernels));
+        counts.push([...kernels.repeatCounts]);
+        encodePlanes(writer, plain, plan, kernels);
         return writer.finish();
       });
+      expect(counts[0]).toEqual(counts[1]);
       expect(Buffer.compare(bodies[0]!, bodies[1]!)).toBe(0);
       for (const [, kernels] of both) {
         expect(Buffer.compare(decodePlanes(bodies[0]!, bytes, undefined, kernels), plain)).toBe(0);

@@ -1,6 +1,6 @@
 import { initRans } from "./rans";
 
-export { findMask, startCut } from "./cut";
+export { findMask } from "./cut";
 export { assignGroups, countGroups, sumGroups } from "./groups";
 export {
   block,
@@ -12,12 +12,14 @@ export {
   layoutCosts,
   planes,
   reference,
+  repeatCounts,
   selectors,
   states,
   sums,
   words,
 } from "./layout";
 export { probe } from "./probe";
+export { clearRepeats, countRepeats } from "./repeats";
 export { decode, encode } from "./rans";
 export { merge, split } from "./transform";
 

@@ -17,6 +17,8 @@ export const counts: usize = 0x15be00;
 export const costs: usize = 0x15ce00;
 export const entropyTable: usize = 0x15d600;
 export const layoutCosts: usize = 0x161700;
+/** Eight, of the rotated lanes of one stride. */
+export const laneCosts: usize = 0x161780;
 /** 2 x 15 histograms of 256 u16. */
 export const histograms: usize = 0x162000;
 /** Four histograms of 256 u32, added up at last: neighbouring bytes are often equal, and one counter would wait for itself. */
@@ -25,5 +27,9 @@ export const partial: usize = 0x166000;
 export const spreadShuffles: usize = 0x167000;
 /** 16 shuffles: the words that lanes give up, close together at the end of 8 bytes. */
 export const packShuffles: usize = 0x167200;
+/** Where bytes were seen: 8192 words. No coding runs between the looks at one frame, so the tables lend their room. */
+export const repeatSlots: usize = decodeTables;
+/** Places looked at, and seen before. */
+export const repeatCounts: usize = 0x1617c0;
 /** The chunker's 256 words. */
 export const gear: usize = 0x167400;

@@ -1,5 +1,5 @@
 /** What a piece would cost under each layout: `plain-probe.ts` in WebAssembly, to the bit. */
-import { block, entropyTable, histograms, layoutCosts } from "./layout";
+import { block, entropyTable, histograms, laneCosts, layoutCosts } from "./layout";
 
 const runBytes: usize = 1024;
 const symbolCost: u32 = 14;
@@ -139,6 +139,3 @@ export function probe(at: usize, bytes: usize): usize {
   }
   return <usize>sampled;
 }
-
-/** Eight words after the eighteen of `layoutCosts`. */
-const laneCosts: usize = layoutCosts + 128;
