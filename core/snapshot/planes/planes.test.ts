@@ -349,6 +349,29 @@ describe("damage", () => {
     );
   });
 
+  test("a frame's head and bases: every byte changed, every cut", async () => {
+    const vector = vectors.find((one) => one.reference)!;
+    const frame = fromHex(vector.frame);
+    const reference = fromHex(vector.reference!);
+    const outcome = (bytes: Uint8Array) =>
+      decodeFrame(bytes, vector.plainBytes, {} as Primitives, reference).then(
+        () => "value",
+        (error: unknown) => (error instanceof FormatError ? "refused" : String(error)),
+      );
+    const headBytes = 2 + 1 + 1 + 2 * 32 + 6;
+    for (let at = 0; at < headBytes; at++) {
+      expect(await outcome(frame.slice(0, at))).toBe("refused");
+      for (const value of [0, 1, 3, 127, 128, 255]) {
+        const changed = frame.slice();
+        changed[at] = value;
+        expect(["value", "refused"]).toContain(await outcome(changed));
+      }
+    }
+    const without = (codec: number) => new Uint8Array([codec, 1, 1, 1, ...new Uint8Array(32), 0, 1, 9]);
+    for (const codec of [0, 1, 3]) expect(() => readBases(without(codec))).toThrow(FormatError);
+    expect(() => readBases(new Uint8Array([2, 1, 1, 0]))).toThrow(FormatError);
+  });
+
   test("a block that announces more than there is allocates nothing for it", () => {
     const block = new ByteWriter();
     block.u32(0xffffffff);
