@@ -64,7 +64,7 @@ function fakeEngine() {
   };
   const engine: Engine = {
     async take({ seq, alreadyQuiet, onProgress, signal, pauseWriters }) {
-      onProgress(progress);
+      onProgress({ ...progress, bytesPerSecond: 0, etaMs: null });
       const resume = await pauseWriters?.();
       const failed = await work(`take ${seq}${alreadyQuiet ? " quiet" : ""}`, state.takeMs, signal);
       await resume?.();

@@ -26,7 +26,7 @@ export interface Engine {
     onProgress: OnProgress;
     signal: AbortSignal;
   }): Promise<TakeResult>;
-  scan(options: { signal: AbortSignal }): Promise<ScanDigestResult>;
+  scan(options: { onProgress: OnProgress; signal: AbortSignal }): Promise<ScanDigestResult>;
   restore(options: { snapshot: SnapshotRef; onProgress: OnProgress; signal: AbortSignal }): Promise<RestoreResult>;
 }
 
@@ -320,7 +320,8 @@ export function createWork(options: WorkOptions): Work {
   /** Finds out which snapshot the sealed workspace equals, and takes it where there is none. */
   const lookAtSealed = async (target: Run, { proved, seq }: SealCommand, state: SealState): Promise<Failure | null> => {
     const { signal } = target.controller;
-    const scan = await scanStill(signal);
+    const scan = await scanStill(target);
+    target.progress = null;
     if (!scan.ok || signal.aborted) return scan.ok ? null : scan;
     if (scan.digest === digestOfNothing) return brokenEngine;
     if (scan.digest === proved.digest && proved.epoch === epoch) {
@@ -341,9 +342,11 @@ export function createWork(options: WorkOptions): Work {
   };
 
   /** A second look where the first one met something that moved, for what was under way when it stopped. */
-  const scanStill = async (signal: AbortSignal): Promise<ScanDigestResult> => {
-    let scan = await engine.scan({ signal });
-    if (scan.ok && scan.torn > 0 && !signal.aborted) scan = await engine.scan({ signal });
+  const scanStill = async (target: Run): Promise<ScanDigestResult> => {
+    const { signal } = target.controller;
+    const options = { onProgress: onProgress(target), signal };
+    let scan = await engine.scan(options);
+    if (scan.ok && scan.torn > 0 && !signal.aborted) scan = await engine.scan(options);
     return scan.ok && scan.torn > 0 ? tornFailure(scan.torn) : scan;
   };
 

@@ -33,13 +33,15 @@ interface Thread {
 export class CoderPool {
   readonly size: number;
   readonly #isBackground: boolean;
+  readonly #program: Promise<URL>;
   readonly #threads: Thread[] = [];
   readonly #queue: Waiting[] = [];
   #n = 0;
   #failure: Error | null = null;
   #starting: Promise<void> | null = null;
 
-  constructor(effort: Effort = "full") {
+  constructor(effort: Effort = "full", program: Promise<URL> = threadProgram()) {
+    this.#program = program;
     this.#isBackground = effort === "background";
     this.size = Math.max(1, Math.min(availableParallelism(), this.#isBackground ? 2 : mostThreads));
   }
@@ -89,9 +91,9 @@ export class CoderPool {
 
   async #start(): Promise<void> {
     try {
-      const source = await threadSource();
+      const program = await this.#program;
       if (this.#failure) return;
-      const worker = new Worker(source, { workerData: { isBackground: this.#isBackground }, execArgv: threadArgs });
+      const worker = new Worker(program, { workerData: { isBackground: this.#isBackground }, execArgv: threadArgs });
       const thread: Thread = { worker, running: new Map() };
       worker.on("message", (response: CoderResponse) => this.#onResponse(thread, response));
       worker.on("error", (error) => this.#fail(threadFailed((error as Error | undefined)?.message ?? "unknown")));
@@ -132,13 +134,13 @@ function threadFailed(why: string): Stop {
 }
 
 const threadArgs = ["--disable-warning=ExperimentalWarning"];
-let source: Promise<URL> | null = null;
+let program: Promise<URL> | null = null;
 
 /** In the one-file agent the thread's program is a text inside it (tools/build.ts); else it lies beside this file. */
-function threadSource(): Promise<URL> {
-  source ??= import("soneca:coder-thread").then(
+function threadProgram(): Promise<URL> {
+  program ??= import("soneca:coder-thread").then(
     ({ default: text }) => new URL(`data:text/javascript;base64,${Buffer.from(text).toString("base64")}`),
     () => new URL("./coder-thread.ts", import.meta.url),
   );
-  return source;
+  return program;
 }

@@ -23,6 +23,7 @@ const tailBytes = 128 * 1024;
 
 export class Journal {
   readonly #fd: number;
+  #isOpen = true;
 
   private constructor(fd: number) {
     this.#fd = fd;
@@ -38,6 +39,8 @@ export class Journal {
 
   /** Resolves when it is on the disk. */
   async append(part: IndexedPart): Promise<void> {
+    // What was still on its way when the run was given up: its file descriptor may be another file's by now.
+    if (!this.#isOpen) throw new Error("the run has ended");
     writeRecord(this.#fd, part);
     await syncData(this.#fd);
   }
@@ -48,6 +51,7 @@ export class Journal {
   }
 
   close(): void {
+    this.#isOpen = false;
     closeSync(this.#fd);
   }
 }

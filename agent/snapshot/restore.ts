@@ -47,7 +47,7 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
     return failureOf(error);
   } finally {
     await coders.close();
-    ground?.folders.close();
+    ground?.close();
   }
 }
 

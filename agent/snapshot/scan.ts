@@ -19,6 +19,11 @@ export interface Round {
   plainBytes: number;
   /** 64 hex digits. */
   digest: string;
+  /**
+   * Nothing differs from what the cache knew: every entry is as the last round of an earlier run saw it, and none is
+   * gone. So all of it was at rest from the end of that round to the start of this one, as between two rounds of one run.
+   */
+  isAsCached: boolean;
   /** Entries that moved or went away while they were read. */
   torn: string[];
   unreadable: SkippedPath[];
@@ -53,7 +58,10 @@ const hashBytes = 1 << 16;
 /** Errors: throws Stop when aborted, and what the sink throws. What one entry's reading throws is listed in the round. */
 export async function scanRound(input: RoundInput): Promise<Round> {
   const { folders, breather, counts, cache } = input;
-  const walked = await walk(folders, input.isExcluded, breather);
+  const walked = await walk(folders, input.isExcluded, breather, (entries) => {
+    counts.entries = Math.max(counts.entries, entries);
+    input.onStep();
+  });
   const names = new Set<string>();
   Object.assign(counts, { entries: walked.paths.length, files: 0, plainBytes: 0, doneBytes: 0, reusedBytes: 0 });
   for (let n = 0; n < walked.paths.length; n++) {
@@ -73,8 +81,9 @@ export async function scanRound(input: RoundInput): Promise<Round> {
     }
     await round.add(n);
   }
+  const result = round.finish();
   cache.replace(round.rows);
-  return round.finish();
+  return result;
 }
 
 class RoundBuilder {
@@ -87,7 +96,9 @@ class RoundBuilder {
   readonly #toHash = new ByteWriter(2 * hashBytes);
   readonly #names = new Map<string, string>();
   readonly #folders = new Set<string>();
-  readonly #round: Omit<Round, "digest">;
+  readonly #round: Omit<Round, "digest" | "isAsCached">;
+  #hardLinks = 0;
+  #reused = 0;
   readonly rows = new Map<string, Row>();
 
   constructor(input: RoundInput, walked: Walked) {
@@ -113,6 +124,7 @@ class RoundBuilder {
     if (firstName !== undefined) {
       this.#record.clear();
       encodeRecord(this.#record, { path, type: "h", target: firstName });
+      this.#hardLinks++;
       this.#keep(path, "h", this.#shelf.add(noStamp, 0, this.#record.view(), noHoles));
       return;
     }
@@ -149,6 +161,8 @@ class RoundBuilder {
       counts.reusedBytes += size;
       this.#count(size);
     }
+    this.#reused++;
+    if (type === "s") this.#round.sockets.push({ path: textOfBytes(path), reason: "socket" });
     this.rows.set(path, row);
     this.#keep(path, type, row);
     if (inode !== undefined && type !== "s") this.#names.set(inode, path);
@@ -191,7 +205,12 @@ class RoundBuilder {
   finish(): Round {
     this.#hash();
     const digest = Buffer.from(this.#hasher.digest()).toString("hex");
-    return { ...this.#round, digest };
+    const { paths, unreadable } = this.#walked;
+    const isAsCached =
+      this.#reused + this.#hardLinks === paths.length &&
+      this.#reused === this.#input.cache.size &&
+      unreadable.length === 0;
+    return { ...this.#round, digest, isAsCached };
   }
 }
 

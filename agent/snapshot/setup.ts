@@ -3,6 +3,8 @@ import { mkdirSync, realpathSync, statSync } from "node:fs";
 import { isInstanceName } from "../../core/snapshot/store.ts";
 import { Folders } from "../fs/folders.ts";
 import { bytesOfText, fsPath, textOfBytes } from "../fs/paths.ts";
+import { Rate } from "./rate.ts";
+import { lockState } from "./state-lock.ts";
 import { Stop } from "./stop.ts";
 import type { OnProgress, SnapshotProgress } from "./types.ts";
 
@@ -11,9 +13,13 @@ export interface Ground {
   root: string;
   stateDir: string;
   folders: Folders;
+  close(): void;
 }
 
-/** `always`: every path goes through the file descriptor of its folder. Errors: Stop `usage`-like codes. */
+/**
+ * `always`: every path goes through the file descriptor of its folder. Holds the state folder until `close`.
+ * Errors: Stop `usage`-like codes, `state_in_use`.
+ */
 export function openGround(rootText: string, stateText: string, id: string, always: boolean): Ground {
   if (!isInstanceName(id))
     throw new Stop(
@@ -31,7 +37,13 @@ export function openGround(rootText: string, stateText: string, id: string, alwa
       false,
     );
   }
-  return { root, stateDir, folders: new Folders(root === "/" ? "" : root, always) };
+  const release = lockState(stateDir, id);
+  const folders = new Folders(root === "/" ? "" : root, always);
+  const close = () => {
+    folders.close();
+    release();
+  };
+  return { root, stateDir, folders, close };
 }
 
 function realFolder(text: string, what: string): string {
@@ -56,6 +68,8 @@ export function newProgress(): SnapshotProgress {
     sentBytes: 0,
     partsDone: 0,
     partsTotal: 0,
+    bytesPerSecond: 0,
+    etaMs: null,
   };
 }
 
@@ -65,6 +79,8 @@ const reportMs = 250;
 export class Reporter {
   readonly progress = newProgress();
   readonly #onProgress: OnProgress | undefined;
+  readonly #done = new Rate();
+  readonly #sent = new Rate();
   #toldAt = -reportMs;
 
   constructor(onProgress: OnProgress | undefined) {
@@ -81,7 +97,19 @@ export class Reporter {
   };
 
   tell(): void {
-    this.#toldAt = performance.now();
-    this.#onProgress?.({ ...this.progress });
+    const now = performance.now();
+    this.#toldAt = now;
+    if (!this.#onProgress) return;
+    const { progress } = this;
+    const { plainBytes, doneBytes, reusedBytes, storedBytes, sentBytes } = progress;
+    this.#done.add(now, doneBytes - reusedBytes);
+    this.#sent.add(now, sentBytes);
+    progress.bytesPerSecond = Math.round(this.#done.perSecond ?? 0);
+    progress.etaMs = laterOf(this.#done.msFor(plainBytes - doneBytes), this.#sent.msFor(storedBytes - sentBytes));
+    this.#onProgress({ ...progress });
   }
+}
+
+function laterOf(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? null : Math.max(a, b);
 }

@@ -31,6 +31,10 @@ export class StatCache {
     this.#rows = loadRows(file, root);
   }
 
+  get size(): number {
+    return this.#rows.size;
+  }
+
   get(path: string): Row | undefined {
     return this.#rows.get(path);
   }

@@ -22,10 +22,11 @@ import { Journal, listParts, loadKnownParts } from "./journal.ts";
 import { buildSegmentParts, packTree } from "./meta.ts";
 import { Packer, partRoomBytes } from "./packer.ts";
 import { sha256Hex } from "./primitives.ts";
+import { releaseReader } from "./read.ts";
 import { chunkIdsOf } from "./rows.ts";
 import { countChanges, type Round, scanRound } from "./scan.ts";
 import { type KnownSegment, SegmentBook, segmentBookFile } from "./segment-book.ts";
-import { type Ground, openGround, Reporter } from "./setup.ts";
+import { type Ground, newProgress, openGround, Reporter } from "./setup.ts";
 import { StatCache, statCacheFile } from "./stat-cache.ts";
 import { failureOf, Stop, throwIfAborted } from "./stop.ts";
 import type {
@@ -46,15 +47,17 @@ type StoredPart = Pick<IndexedPart, "key" | "bytes">;
  * Errors: throws for bugs only.
  */
 export async function takeSnapshot(options: TakeOptions): Promise<TakeResult> {
+  let ground: Ground | null = null;
   let run: Take | null = null;
   try {
-    const ground = openGround(options.root, options.stateDir, options.id, false);
+    ground = openGround(options.root, options.stateDir, options.id, false);
     run = new Take(options, ground);
     return await run.take();
   } catch (error) {
     return failureOf(error);
   } finally {
     await run?.close();
+    ground?.close();
   }
 }
 
@@ -65,7 +68,10 @@ export async function scanDigest(options: ScanDigestOptions): Promise<ScanDigest
     ground = openGround(options.root, options.stateDir, options.id, false);
     const cache = new StatCache(statCacheFile(ground.stateDir, options.id, ground.root), ground.root);
     const mounts = mountsBelow(ground.root);
+    const reporter = new Reporter(options.onProgress);
+    reporter.phase("sync");
     await syncAll(ground.root, mounts);
+    reporter.phase("scan");
     const round = await scanRound({
       folders: ground.folders,
       isExcluded: makeExcluder(readExcludes(ground.root, options.excludes ?? []), sealedBy(mounts)),
@@ -73,15 +79,16 @@ export async function scanDigest(options: ScanDigestOptions): Promise<ScanDigest
       isCacheStored: false,
       sink: null,
       breather: new Breather(options.signal),
-      counts: new Reporter(undefined).progress,
-      onStep: () => {},
+      counts: reporter.progress,
+      onStep: reporter.step,
     });
     cache.save();
     return { ok: true, digest: round.digest, torn: round.torn.length + round.unreadable.length };
   } catch (error) {
     return failureOf(error);
   } finally {
-    ground?.folders.close();
+    ground?.close();
+    releaseReader();
   }
 }
 
@@ -182,7 +189,7 @@ class Take {
   async close(): Promise<void> {
     await this.#coders.close();
     this.#journal.close();
-    this.#ground.folders.close();
+    releaseReader();
   }
 
   #newPacker(kind: "data" | "meta"): Packer {
@@ -229,7 +236,8 @@ class Take {
         if (n === maxRounds && pauseWriters) resume = await pauseWriters();
         const round = await this.#round(n, data);
         const broken = round.torn.length + round.unreadable.length;
-        const isStill = alreadyQuiet === true || resume !== null || before?.digest === round.digest;
+        const isAsBefore = before ? before.digest === round.digest : round.isAsCached;
+        const isStill = alreadyQuiet === true || resume !== null || isAsBefore;
         if ((isStill && round.torn.length === 0) || isLast) {
           await resume?.();
           resume = null;
@@ -240,6 +248,8 @@ class Take {
           return { round, torn: Math.max(1, broken, before ? countChanges(before, round) : 1) };
         }
         before = round;
+        // A run that is killed from here on has read everything for the next one as well.
+        this.#cache.save();
       }
     } catch (error) {
       // What is on its way is of use to the next run, but not worth waiting for after an abort.
@@ -264,7 +274,8 @@ class Take {
       isCacheStored: n > 1,
       sink: data,
       breather: new Breather(this.#options.signal),
-      counts: this.#reporter.progress,
+      // What a later round looks at again was counted before.
+      counts: n === 1 ? this.#reporter.progress : newProgress(),
       onStep: this.#reporter.step,
     });
   }

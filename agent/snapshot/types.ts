@@ -1,7 +1,7 @@
 /** What the rest of the agent sees of the snapshot engine. All paths are absolute; digests and hashes are 64 hex digits. */
 import type { SnapshotStore } from "../../core/snapshot/store.ts";
 
-/** Reported at most four times a second, and once at the end of each phase. */
+/** Reported at most four times a second, and once at the end of each phase. No count ever falls. */
 export interface SnapshotProgress {
   phase: string;
   entries: number;
@@ -18,6 +18,10 @@ export interface SnapshotProgress {
   sentBytes: number;
   partsDone: number;
   partsTotal: number;
+  /** Of `doneBytes` without `reusedBytes`, over the last two minutes. */
+  bytesPerSecond: number;
+  /** At that rate and at that of sending; null when nobody knows. */
+  etaMs: number | null;
 }
 
 export type OnProgress = (progress: SnapshotProgress) => void;
@@ -34,7 +38,10 @@ export interface TakeOptions {
   excludes?: string[];
   /** Parts in flight at most; 32 by default. A part's size and the store may ask for fewer. */
   concurrency?: number;
-  /** "background": two threads at the lowest priority, for while the machine still works. "full" (default): all cores. */
+  /**
+   * "full" (default): all cores, for a snapshot that somebody waits for, such as every one on the way to sleep.
+   * "background": two threads at the lowest priority, for one beside work that must not become slower.
+   */
   effort?: "background" | "full";
   parentSeq?: number;
   /** Written into the manifest. */
@@ -110,6 +117,7 @@ export interface ScanDigestOptions {
   id: string;
   stateDir: string;
   excludes?: string[];
+  onProgress?: OnProgress;
   signal?: AbortSignal;
 }
 

@@ -118,6 +118,7 @@ export async function walk(
   folders: Folders,
   isExcluded: (path: string) => boolean,
   breather: Breather,
+  onStep: (entries: number) => void,
 ): Promise<Walked> {
   const walked = new Walked();
   const { paths, unreadable } = walked;
@@ -137,7 +138,10 @@ export async function walk(
       open.pop();
       continue;
     }
-    if (breather.due) await breather.rest();
+    if (breather.due) {
+      onStep(paths.length);
+      await breather.rest();
+    }
     if (path.endsWith("/")) {
       const folder = path.slice(0, -1);
       // Most folders have no neighbour between them and what lies below them; the others are looked for.
