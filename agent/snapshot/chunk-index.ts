@@ -40,8 +40,4 @@ export class ChunkIndex {
     if (place === undefined) return undefined;
     return this.parts[Math.floor(place / limits.partFrames)]?.frames[place % limits.partFrames];
   }
-
-  plainBytesOf(id: string): number | undefined {
-    return this.frameOf(id)?.chunks.find((chunk) => chunk.id === id)?.plainBytes;
-  }
 }

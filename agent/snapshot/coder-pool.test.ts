@@ -1,7 +1,8 @@
 import { readdirSync } from "node:fs";
 import { getPriority } from "node:os";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { codecs, decodeFrame } from "../../core/snapshot/codec.ts";
+import { decodeFrame } from "../../core/snapshot/codec.ts";
+import { codecs } from "../../core/snapshot/frame-head.ts";
 import { PartBuilder } from "../../core/snapshot/part.ts";
 import { noise } from "../testing/workspace.ts";
 import { CoderPool, frameBufferBytes } from "./coder-pool.ts";

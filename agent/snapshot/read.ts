@@ -11,7 +11,7 @@ import { fsPath } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
 import { isInHole } from "./holes.ts";
 import { chunkIdOf } from "./primitives.ts";
-import { type Found, statEntry, toFound } from "./walk.ts";
+import { type Found, type FoundType, statEntry, toFound } from "./walk.ts";
 import { readXattrs } from "./xattrs.ts";
 
 /** Takes the chunks that the store does not have yet. `bytes` are valid only until the returned promise resolves. */
@@ -33,20 +33,26 @@ const efbig = 27;
 export async function readEntry(
   folders: Folders,
   path: string,
+  type: FoundType,
   sink: ChunkSink | null,
   breather: Breather,
 ): Promise<ReadResult> {
+  let isFile = type === "f";
   for (let attempt = 1; ; attempt++) {
-    const found = statEntry(folders, path);
-    if (!found) return null;
-    const result = found.type === "f" ? await readFile(folders, found, sink, breather) : readOther(folders, found);
+    const result = isFile ? await readFile(folders, path, sink, breather) : readOther(folders, path);
     if (result && (!result.moved || attempt === attempts)) return result;
     if (attempt >= attempts && !result) return null;
+    const now = statEntry(folders, path);
+    if (!now) return null;
+    isFile = now.type === "f";
   }
 }
 
-function readOther(folders: Folders, found: Found): ReadResult {
-  const { path, mode, uid, gid, mtimeNs, rdev } = found;
+/** Null when it is gone or a file by now. */
+function readOther(folders: Folders, path: string): ReadResult {
+  const found = statEntry(folders, path);
+  if (!found || found.type === "f") return null;
+  const { mode, uid, gid, mtimeNs, rdev } = found;
   const common = { path, mode, uid, gid, mtimeNs };
   const target = found.type === "l" ? readlinkSync(fsPath(folders.at(path)), { encoding: "latin1" }) : "";
   const xattrs = readXattrsOfOther(folders.at(path), found.type);
@@ -69,27 +75,29 @@ function readXattrsOfOther(path: string, type: string): Xattr[] {
   }
 }
 
+/** Null when it is no file any more. */
 async function readFile(
   folders: Folders,
-  found: Found,
+  path: string,
   sink: ChunkSink | null,
   breather: Breather,
 ): Promise<ReadResult> {
   // NONBLOCK: a fifo that took the file's name meanwhile must not hang the scan.
-  const fd = openSync(fsPath(folders.at(found.path)), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const fd = openSync(fsPath(folders.at(path)), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
-    if (fstatSync(fd).isFile() === false) return null;
+    const found = toFound(path, fstatSync(fd, { bigint: true }));
+    if (found.type !== "f") return null;
     if (found.size > limits.fileChunks * fileChunker.max) throw new NativeError("read", efbig);
     const holes = native && found.isSparse ? native.findHoles(fd, found.size, limits.holes) : [];
     const chunks =
       found.size < smallFileBytes
         ? await readSmall(fd, found.size, sink)
         : await new BigReader(fd, found.size, holes, sink, breather).run();
-    const xattrs = readXattrs(folders.at(found.path), "f", fd);
-    const after = toFound(found.path, fstatSync(fd, { bigint: true }));
+    const xattrs = readXattrs(folders.at(path), "f", fd);
+    const after = toFound(path, fstatSync(fd, { bigint: true }));
     const size = chunks.reduce((sum, chunk) => sum + chunk.plainBytes, 0);
     const moved = after.key !== found.key || size !== found.size;
-    const { path, mode, uid, gid, mtimeNs } = after;
+    const { mode, uid, gid, mtimeNs } = after;
     const kept = moved ? holes.filter((hole) => hole.offset + hole.length <= size) : holes;
     return {
       entry: { path, type: "f", mode, uid, gid, mtimeNs, size, chunks, xattrs, holes: kept },

@@ -34,6 +34,13 @@ export interface FileJob {
   missing: number;
 }
 
+/** A chunk that must still come, and where it goes. */
+export interface Missing {
+  id: string;
+  offset: number;
+  plainBytes: number;
+}
+
 export interface FileWriterInput {
   folders: Folders;
   isEntry: (path: string) => boolean;
@@ -87,32 +94,21 @@ export class FileWriter {
   }
 
   /** Makes the file's place ready. Returns the job, with the chunks that must still come. */
-  async begin(entry: FileEntry, breather: Breather): Promise<{ job: FileJob; missing: Map<string, number[]> }> {
-    const missing = new Map<string, number[]>();
+  async begin(entry: FileEntry, breather: Breather): Promise<{ job: FileJob; missing: Missing[] }> {
     if (entry.size === 0) {
-      const job: FileJob = { entry, temp: null, missing: 0 };
-      makeFile(
-        this.#folders,
-        this.target({ file: job, offset: 0, plainBytes: 0 }),
-        new Uint8Array(0),
-        this.#deleteExtras,
-      );
-      this.finish({ file: job, offset: 0, plainBytes: 0 });
-      return { job, missing };
+      const target: Target = { file: { entry, temp: null, missing: 1 }, offset: 0, plainBytes: 0 };
+      makeFile(this.#folders, this.target(target), new Uint8Array(0), this.#deleteExtras);
+      this.finish(target);
+      return { job: target.file, missing: [] };
     }
     if (entry.size < smallFileBytes && entry.chunks.length === 1) {
-      missing.set(entry.chunks[0]!.id, [0]);
-      return { job: { entry, temp: null, missing: 1 }, missing };
+      const { id, plainBytes } = entry.chunks[0]!;
+      return { job: { entry, temp: null, missing: 1 }, missing: [{ id, offset: 0, plainBytes }] };
     }
     const temp = tempPathOf(entry.path, this.#isEntry);
-    const offsets = await this.#openTemp(temp, entry, breather);
-    const job: FileJob = { entry, temp, missing: offsets.length };
-    for (const { id, offset } of offsets) {
-      const list = missing.get(id);
-      if (list) list.push(offset);
-      else missing.set(id, [offset]);
-    }
-    if (job.missing === 0) this.#finishBig(job);
+    const missing = await this.#openTemp(temp, entry, breather);
+    const job: FileJob = { entry, temp, missing: missing.length };
+    if (missing.length === 0) this.#finishBig(job);
     return { job, missing };
   }
 
@@ -160,7 +156,7 @@ export class FileWriter {
     if (now) applyAttributes(this.#folders.at(path), entry, now);
   }
 
-  async #openTemp(temp: string, entry: FileEntry, breather: Breather): Promise<{ id: string; offset: number }[]> {
+  async #openTemp(temp: string, entry: FileEntry, breather: Breather): Promise<Missing[]> {
     const there = statEntry(this.#folders, temp);
     const isOurs = there?.type === "f" && there.inode === null && there.size === entry.size;
     if (there && !isOurs) removeInTheWay(this.#folders, temp, false);
@@ -184,25 +180,22 @@ export class FileWriter {
   }
 
   /** Chunks whose bytes are not in the open file. Chunks of zeros need no store: they are written here, around the holes. */
-  async #findMissing(
-    fd: number,
-    entry: FileEntry,
-    breather: Breather,
-    isOld: boolean,
-  ): Promise<{ id: string; offset: number }[]> {
-    const missing: { id: string; offset: number }[] = [];
+  async #findMissing(fd: number, entry: FileEntry, breather: Breather, isOld: boolean): Promise<Missing[]> {
+    const missing: Missing[] = [];
     let offset = 0;
-    for (const { id, plainBytes } of entry.chunks) {
+    const last = entry.chunks.at(-1);
+    for (const chunk of entry.chunks) {
+      const { id, plainBytes } = chunk;
+      // Zeros are only cut at the largest size, or where the file ends.
+      const mayBeZero = plainBytes === fileChunker.max || chunk === last;
       if (breather.due) await breather.rest();
-      // Zeros are cut at the largest size, or by the end: the others' ids need no comparing.
-      const mayBeZeros = plainBytes === fileChunker.max || offset + plainBytes === entry.size;
-      const isZeros = mayBeZeros && id === zeroChunkId(plainBytes);
+      const isZeros = mayBeZero && id === zeroChunkId(plainBytes);
       if (isZeros && !isOld) {
         if (!isInHole(entry.holes, offset, plainBytes)) writeAround(fd, zeroBytes(plainBytes), offset, entry.holes);
       } else {
         const isHole = isZeros && isOld && native?.isHole(fd, offset, plainBytes) === true;
         const isHere = isHole || (isOld && chunkIdOf(readChunk(fd, offset, plainBytes)) === id);
-        if (!isHere) missing.push({ id, offset });
+        if (!isHere) missing.push({ id, offset, plainBytes });
       }
       offset += plainBytes;
     }

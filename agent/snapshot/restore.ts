@@ -10,6 +10,7 @@
 import { linkSync, mkdirSync, readlinkSync, symlinkSync } from "node:fs";
 import { damaged, FormatError } from "../../core/snapshot/error.ts";
 import { limits } from "../../core/snapshot/limits.ts";
+import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import type { Entry, HardLinkEntry, InodeEntry } from "../../core/snapshot/tree.ts";
 import { degraded, makeNode, syncFileSystem } from "../fs/native.ts";
 import { bytesOfText, fsPath, textOfBytes } from "../fs/paths.ts";
@@ -188,19 +189,16 @@ class Restore {
       if (this.#breather.due) await this.#breather.rest();
       const { job, missing } = await writer.begin(entry, this.#breather);
       let missingBytes = 0;
-      for (const { id, plainBytes } of entry.chunks) {
-        const offsets = missing.get(id);
-        if (!offsets) continue;
-        if (index.plainBytesOf(id) !== plainBytes) throw damaged("a file names a chunk with another size");
-        missing.delete(id);
+      for (const { id, offset, plainBytes } of missing) {
         const part = index.partOf(id);
         if (part === undefined) throw new Stop("snapshot_damaged", "A chunk lies in no listed part.", false);
         const wanted = plan.parts.get(part) ?? new Map<string, Target[]>();
         plan.parts.set(part, wanted);
-        const targets = wanted.get(id) ?? [];
-        wanted.set(id, targets);
-        for (const offset of offsets) targets.push({ file: job, offset, plainBytes });
-        missingBytes += offsets.length * plainBytes;
+        const target: Target = { file: job, offset, plainBytes };
+        const targets = wanted.get(id);
+        if (targets) targets.push(target);
+        else wanted.set(id, [target]);
+        missingBytes += plainBytes;
       }
       progress.doneBytes += entry.size - missingBytes;
       if (missingBytes < entry.size) progress.reusedBytes += entry.size - missingBytes;
@@ -232,6 +230,7 @@ class Restore {
         progress.sentBytes += bytes;
       };
       try {
+        checkSizes(part, places);
         await writePart(input, onReceived, (ids) => this.#finishChunks(plan.writer, places, ids));
       } catch (error) {
         if (!isDamage(error)) throw error;
@@ -341,6 +340,14 @@ class Restore {
     }
     new SegmentBook(segmentBookFile(this.#ground.stateDir, this.#options.id)).replace(snapshot.segments);
   }
+}
+
+/** A chunk that a file names with another size than the index would leave bytes unwritten. */
+function checkSizes(part: IndexedPart, places: Map<string, Target[]>): void {
+  for (const { chunks } of part.frames)
+    for (const { id, plainBytes } of chunks)
+      if (places.get(id)?.some((target) => target.plainBytes !== plainBytes))
+        throw damaged("a file names a chunk with another size");
 }
 
 interface Plan {

@@ -131,7 +131,7 @@ class RoundBuilder {
     if (this.#reuse(n, path, inode)) return;
     const readAt = Date.now();
     try {
-      const result = await readEntry(folders, path, sink, breather);
+      const result = await readEntry(folders, path, this.#walked.typeAt(n) ?? "f", sink, breather);
       // It was there a moment ago, so the folder does not rest.
       if (!result) {
         this.#round.torn.push(path);

@@ -1,16 +1,17 @@
 /** Proves a stored snapshot: every part has the bytes of its name, every chunk its id, and the tree needs nothing else. */
 import { ByteWriter } from "../../core/snapshot/bytes.ts";
-import { limits } from "../../core/snapshot/limits.ts";
 import { encodeFrames } from "../../core/snapshot/part.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import type { SnapshotStore } from "../../core/snapshot/store.ts";
 import { CoderPool, ownBytes } from "./coder-pool.ts";
-import { forEachInFlight, partLanes, partsInFlight } from "./in-flight.ts";
+import { forEachInFlight, partLanes } from "./in-flight.ts";
 import { getPart, loadSnapshot, loadTree, partDamaged } from "./meta.ts";
 import { Reporter } from "./setup.ts";
 import { failureOf, Stop, throwIfAborted } from "./stop.ts";
 import { scanDigest } from "./take.ts";
 import type { OnProgress, SnapshotFailure } from "./types.ts";
+
+const treeReads = 2;
 
 export interface VerifyOptions {
   id: string;
@@ -38,20 +39,25 @@ export async function verifySnapshot(options: VerifyOptions): Promise<VerifyResu
     reporter.phase("tree");
     const snapshot = await loadSnapshot(store, id, seq, epoch, signal);
     const { manifest, index } = snapshot;
-    const entries = await loadTree(store, snapshot, partsInFlight(store, concurrency, limits.partTargetBytes), signal);
     const storedBytes = manifest.parts.reduce((sum, part) => sum + part.bytes, 0);
-    Object.assign(progress, { entries: entries.length, partsTotal: manifest.parts.length, storedBytes });
-
+    Object.assign(progress, { partsTotal: manifest.parts.length, storedBytes });
     reporter.phase("parts");
     const described = new Map(index.parts.map((part) => [part.key, part]));
     const largest = Math.max(1, ...manifest.parts.map((part) => part.bytes));
-    await forEachInFlight(manifest.parts, partLanes(store, concurrency, largest, coders), async ({ key, bytes }) => {
-      const part = described.get(key);
-      progress.doneBytes += await verifyPart(options, coders, key, bytes, part ? framesOf(part) : null);
-      progress.sentBytes += bytes;
-      progress.partsDone++;
-      reporter.step();
-    });
+    const reading = forEachInFlight(
+      manifest.parts,
+      partLanes(store, concurrency, largest, coders),
+      async ({ key, bytes }) => {
+        const part = described.get(key);
+        progress.doneBytes += await verifyPart(options, coders, key, bytes, part ? framesOf(part) : null);
+        progress.sentBytes += bytes;
+        progress.partsDone++;
+        reporter.step();
+      },
+    );
+    // The tree is looked at while the threads are busy with the parts; the first to fail ends both.
+    const [entries] = await Promise.all([loadTree(store, snapshot, treeReads, signal), reading]);
+    progress.entries = entries.length;
     const indexed = index.parts.length + manifest.segments.length;
     if (indexed < manifest.parts.length)
       throw new Stop("snapshot_damaged", "The manifest lists parts that no segment describes.", false);
