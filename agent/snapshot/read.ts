@@ -1,7 +1,8 @@
 /** Reads one entry completely: content as chunks, link target, xattrs, holes. Notices when it moves meanwhile. */
 import { closeSync, constants, fstatSync, openSync, read, readlinkSync, readSync } from "node:fs";
 import { promisify } from "node:util";
-import { fileChunker, findCut } from "../../core/snapshot/chunker.ts";
+import { fileChunker } from "../../core/snapshot/chunker.ts";
+import { findCut } from "../../core/snapshot/kernels/cut.ts";
 import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
 import type { ChunkRef } from "../../core/snapshot/part.ts";
 import type { Entry, Hole, InodeEntry, Xattr } from "../../core/snapshot/tree.ts";
