@@ -151,10 +151,8 @@ export function lossesInWords({ missing, extra, differing }: Losses): string {
 function bindXattrs(): (path: Buffer) => string {
   const libc = loadLibc();
   if (!libc) return () => "?";
-  const list = libc.func("ssize_t llistxattr(const uint8_t *path, _Out_ uint8_t *list, size_t size)");
-  const get = libc.func(
-    "ssize_t lgetxattr(const uint8_t *path, const uint8_t *name, _Out_ uint8_t *value, size_t size)",
-  );
+  const list = libc.func("long llistxattr(const uint8_t *path, _Out_ uint8_t *list, size_t size)");
+  const get = libc.func("long lgetxattr(const uint8_t *path, const uint8_t *name, _Out_ uint8_t *value, size_t size)");
   const space = Buffer.alloc(65_536);
   const terminated = (bytes: Buffer) => Buffer.concat([bytes, Buffer.alloc(1)]);
   return (path) => {
@@ -198,7 +196,7 @@ export function setInodeFlags(path: string, flags: number): boolean {
   const file = openSync(path, "r");
   const value = Buffer.alloc(8);
   try {
-    if (!ioctl || ioctl(file, getFlags, value) !== 0) return false;
+    if (ioctl?.(file, getFlags, value) !== 0) return false;
     value.writeUInt32LE((value.readUInt32LE(0) | flags) >>> 0, 0);
     return ioctl(file, setFlags, value) === 0;
   } finally {

@@ -38,7 +38,7 @@ export const sizes: Record<SizeName, Size> = {
     },
     mlp: { ...mlp, layers: [1024, 3072, 2048, 16] },
     bigFileBytes: 1024 * mib,
-    memoryBytes: 2048 * mib,
+    memoryBytes: 1024 * mib,
     incompressibleBytes: 512 * mib,
     manyEntries: 100_000,
   },
