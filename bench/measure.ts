@@ -72,7 +72,7 @@ export async function measure(command: Command, options: MeasureOptions): Promis
     const read = (name: string) => readFileSync(join(out, name), "utf8");
     if (isLate) throw new Error(`${command.script}: not done within ${timeoutMs / 1000} s`);
     if (!(command.goodExits ?? [0]).includes(exit))
-      throw new Error(`${command.script}: exit ${exit}\n${read("stderr").slice(-2000)}${read("stdout").slice(-2000)}`);
+      throw new Error(`${command.script}: exit ${exit}\n${read("stderr").slice(-500)}${read("stdout").slice(-500)}`);
     const peak = [...marks.values()].reduce((sum, bytes) => sum + bytes, 0);
     const peakBytes = marks.size > 0 ? peak : null;
     return { ...parseTimes(read("times")), peakBytes, exit, stdout: read("stdout"), stderr: read("stderr") };

@@ -114,10 +114,9 @@ function dataPartBytes(store: string): number {
 function restic(options: ToolOptions): FoundTool {
   const version = ask(options, "restic", "version");
   if (version === null) return missing("restic", "restic", "restic");
-  const run = (script: string, place: Place, args: string[] = [], cwd?: string): Command => ({
+  const run = (script: string, place: Place, args: string[] = []): Command => ({
     script,
     args,
-    cwd,
     env: { RESTIC_REPOSITORY: place.store, RESTIC_PASSWORD: "bench", RESTIC_CACHE_DIR: join(place.state, "cache") },
     goodExits: options.isHard ? [0, 1, 3] : [0],
   });
@@ -126,7 +125,7 @@ function restic(options: ToolOptions): FoundTool {
     label: "restic",
     version,
     prepare: (place) => run("restic init --repository-version 2", place),
-    snapshot: (place, dir) => run(`restic backup --quiet --compression auto --host bench .`, place, [], dir),
+    snapshot: (place, dir) => run(`restic backup --quiet --compression auto --host bench "$1"`, place, [dir]),
     // Another cache: the machine that wakes has none.
     restore: (place, _dir, into) =>
       run(`RESTIC_CACHE_DIR="$2" restic restore latest --quiet --target "$1"`, place, [into, `${into}.state`]),
