@@ -47,10 +47,12 @@ export interface CourseOptions {
   /** The folder that is snapshotted. */
   dir: string;
   tools?: Tool[];
+  /** Whether wall time matters; if not, steps follow one another at once. */
+  isTimed?: boolean;
 }
 
 export async function startCourse(context: Context, options: CourseOptions): Promise<Course> {
-  const { scenario, round = 0, dir } = options;
+  const { scenario, round = 0, dir, isTimed = true } = options;
   const base = join(context.workDir, `${scenario}-${round}`);
   const places = new Map<ToolName, Place>();
   let running = rotated(options.tools ?? context.tools, round);
@@ -68,8 +70,8 @@ export async function startCourse(context: Context, options: CourseOptions): Pro
       }
     }
   };
-  const run = async (command: Command): Promise<Measure> => {
-    settle(context.dropCaches);
+  const run = async (command: Command, isStep = true): Promise<Measure> => {
+    if (isStep && isTimed) settle(context.dropCaches);
     return measure(command, { scratch: context.workDir, signal: context.signal });
   };
   const record = (step: string, tool: Tool, { wallMs, cpuMs, peakBytes }: Measure, more: Partial<Sample> = {}) => {
@@ -88,7 +90,7 @@ export async function startCourse(context: Context, options: CourseOptions): Pro
     places.set(tool.name, place);
   }
   await forEach("prepare", async (tool, place) => {
-    if (tool.prepare) await run(tool.prepare(place));
+    if (tool.prepare) await run(tool.prepare(place), false);
   });
 
   return {

@@ -27,7 +27,7 @@ export async function runKinds(context: Context): Promise<void> {
       context.results.samples.push({ scenario: "kinds", step, tool: "data", round: 0, ...sample });
     note(kind, { plainBytes });
     const tools = context.tools.filter(({ name }) => name !== "tar-zstd-T0");
-    const course = await startCourse(context, { scenario: "kinds", dir, tools });
+    const course = await startCourse(context, { scenario: "kinds", dir, tools, isTimed: false });
     await course.snapshot(kind);
     course.end();
     if (kind === "code") {
