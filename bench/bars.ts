@@ -15,11 +15,17 @@ export interface Bar {
 export type Verdict = "aim met" | "met" | "missed" | "aim missed" | "not measured";
 
 export function judge(bar: Bar, value: number | null): Verdict {
-  if (value === null || !Number.isFinite(value)) return "not measured";
+  if (value === null || Number.isNaN(value)) return "not measured";
   if (bar.must !== null && value > bar.must) return "missed";
   if (bar.aim === null) return "met";
   if (value <= bar.aim) return "aim met";
   return bar.must === null ? "aim missed" : "met";
+}
+
+/** Infinite, and so missed, where the engine itself failed before there was a value. */
+export function valueOf(bar: Bar, results: Results): number | null {
+  const hasFailed = results.failures.some(({ scenario, tool }) => scenario === bar.scenario && tool === "soneca");
+  return bar.value(results) ?? (hasFailed ? Number.POSITIVE_INFINITY : null);
 }
 
 type Of = [step: string, tool: Sample["tool"], metric: Metric];

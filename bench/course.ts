@@ -3,7 +3,7 @@
  * an order that turns with the round. A tool that fails is told of and leaves the course.
  */
 import { spawnSync } from "node:child_process";
-import { lstatSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { compareTrees, describeTree, lossCount, lossesInWords, type Tree } from "./compare.ts";
@@ -53,7 +53,7 @@ export interface CourseOptions {
 
 export async function startCourse(context: Context, options: CourseOptions): Promise<Course> {
   const { scenario, round = 0, dir, isTimed = true } = options;
-  const base = join(context.workDir, `${scenario}-${round}`);
+  const base = newFolder(context.workDir, scenario);
   const places = new Map<ToolName, Place>();
   let running = rotated(options.tools ?? context.tools, round);
 
@@ -120,6 +120,16 @@ export async function startCourse(context: Context, options: CourseOptions): Pro
       if (!context.keep) removeFolder(base);
     },
   };
+}
+
+/** `name-1`, or the next number that is free: what is kept of an earlier course stays as it is. */
+function newFolder(parent: string, name: string): string {
+  for (let number = 1; ; number++) {
+    const path = join(parent, `${name}-${number}`);
+    if (existsSync(path)) continue;
+    mkdirSync(path);
+    return path;
+  }
 }
 
 /** After files were written: old enough that no tool takes them for files that still change. */

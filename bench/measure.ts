@@ -72,7 +72,7 @@ export async function measure(command: Command, options: MeasureOptions): Promis
     const read = (name: string) => readFileSync(join(out, name), "utf8");
     if (isLate) throw new Error(`${command.script}: not done within ${timeoutMs / 1000} s`);
     if (!(command.goodExits ?? [0]).includes(exit))
-      throw new Error(`${command.script}: exit ${exit}\n${read("stderr").slice(-500)}${read("stdout").slice(-500)}`);
+      throw new Error(`exit ${exit} of ${command.script}: ${lastWords(read("stderr")) || lastWords(read("stdout"))}`);
     const peak = [...marks.values()].reduce((sum, bytes) => sum + bytes, 0);
     const peakBytes = marks.size > 0 ? peak : null;
     return { ...parseTimes(read("times")), peakBytes, exit, stdout: read("stdout"), stderr: read("stderr") };
@@ -83,6 +83,9 @@ export async function measure(command: Command, options: MeasureOptions): Promis
     rmSync(out, { recursive: true, force: true });
   }
 }
+
+/** What a program says at its end is why it ended. */
+const lastWords = (text: string) => text.trim().split("\n").slice(-3).join(" / ").slice(-600);
 
 /** "1.234 0.560 0.070" (seconds: real, user, system), the last such line of `text`. @throws if there is none. */
 export function parseTimes(text: string): { wallMs: number; cpuMs: number } {

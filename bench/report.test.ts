@@ -83,6 +83,13 @@ test("a ratio is of the medians; a missing peer leaves its bars unmeasured, said
   expect(asText(results)).toContain("borg: MISSING. not installed; on Debian: apt-get install borgbackup");
 });
 
+test("a bar whose engine failed is missed, not unmeasured", () => {
+  const failures = [{ scenario: "mixed", step: "verify", tool: "soneca" as const, round: 0, message: "exit 5" }];
+  const rows = Object.fromEntries(tablesOf({ ...results, failures })[0]!.rows.map(([text, ...rest]) => [text, rest]));
+  expect(rows["verify every stored byte, wall, against restic"]).toEqual(["failed", "0.500x", "0.330x", "missed"]);
+  expect(rows["stored bytes, against restic"]?.[3]).toBe("aim met");
+});
+
 test("every verdict", () => {
   const bar = { ...bars[0]!, must: 2, aim: 1 };
   expect([0.5, 1, 1.5, 2, 2.5, null, Number.NaN].map((value) => judge(bar, value))).toEqual([

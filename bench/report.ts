@@ -1,5 +1,5 @@
 /** Tables of the results, for a terminal or as Markdown. */
-import { bars, judge } from "./bars.ts";
+import { bars, judge, valueOf } from "./bars.ts";
 import { lossCount, lossesInWords } from "./compare.ts";
 import { kinds } from "./data/workspace.ts";
 import { type Metric, medianOf, type Results, valuesOf } from "./results.ts";
@@ -31,7 +31,7 @@ export function tablesOf(results: Results): Table[] {
         scenario,
         step,
         labelOf(results, tool),
-        message.split("\n").slice(0, 3).join(" "),
+        message,
       ]),
     });
   return found;
@@ -44,9 +44,13 @@ function barTable(results: Results): Table {
     note: "Each value must not be greater than its bar.",
     head: ["bar", "value", "must", "aim", "verdict"],
     rows: measured.map((bar) => {
-      const value = bar.value(results);
+      const value = valueOf(bar, results);
       const show = (number: number | null) =>
-        number === null || !Number.isFinite(number) ? "-" : inUnit(number, bar.unit);
+        number === Number.POSITIVE_INFINITY
+          ? "failed"
+          : number === null || Number.isNaN(number)
+            ? "-"
+            : inUnit(number, bar.unit);
       return [bar.text, show(value), show(bar.must), show(bar.aim), judge(bar, value)];
     }),
   };
