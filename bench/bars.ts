@@ -23,7 +23,7 @@ export function judge(bar: Bar, value: number | null): Verdict {
 }
 
 /** Infinite, and so missed, where the engine itself failed before there was a value. */
-export function valueOf(bar: Bar, results: Results): number | null {
+export function valueOfBar(bar: Bar, results: Results): number | null {
   const hasFailed = results.failures.some(({ scenario, tool }) => scenario === bar.scenario && tool === "soneca");
   return bar.value(results) ?? (hasFailed ? Number.POSITIVE_INFINITY : null);
 }

@@ -1,5 +1,5 @@
 /** Tables of the results, for a terminal or as Markdown. */
-import { bars, judge, valueOf } from "./bars.ts";
+import { bars, judge, valueOfBar } from "./bars.ts";
 import { lossCount, lossesInWords } from "./compare.ts";
 import { kinds } from "./data/workspace.ts";
 import { type Metric, medianOf, type Results, valuesOf } from "./results.ts";
@@ -44,7 +44,7 @@ function barTable(results: Results): Table {
     note: "Each value must not be greater than its bar.",
     head: ["bar", "value", "must", "aim", "verdict"],
     rows: measured.map((bar) => {
-      const value = valueOf(bar, results);
+      const value = valueOfBar(bar, results);
       const show = (number: number | null) =>
         number === Number.POSITIVE_INFINITY
           ? "failed"
