@@ -3,8 +3,9 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { agentVersion, type Settings, type Tokens } from "./identity.ts";
 import { restoreSnapshot } from "./snapshot/restore.ts";
+import { scanDigest } from "./snapshot/scan-folder.ts";
 import { openWorkerStore } from "./snapshot/store-worker.ts";
-import { scanDigest, takeSnapshot } from "./snapshot/take.ts";
+import { takeSnapshot } from "./snapshot/take.ts";
 import type { Engine } from "./work.ts";
 
 export function createEngine({ url, instance: id, epoch, workspace: root, home }: Settings, tokens: Tokens): Engine {

@@ -1,19 +1,15 @@
 /** The command line of the agent. */
 import { parseArgs } from "node:util";
-import { runSnapshotCommand } from "./commands-snapshot.ts";
+import { runSnapshotCommand, snapshotCommands, snapshotHelp, storeHelp } from "./commands/main.ts";
 import { runDoctor } from "./doctor.ts";
 import { createEngine } from "./engine.ts";
 import { native } from "./fs/native.ts";
 import { agentVersion } from "./identity.ts";
 import { exitCode, runAgent } from "./run.ts";
 
-const snapshotCommands = ["snapshot", "restore", "verify", "list"];
-
 const help = `soneca-agent ${agentVersion}
 
   soneca-agent run [--log FILE]     report to the control plane, and do what it asks for
-  soneca-agent snapshot|restore|verify|list ...
-                                    work with snapshots by hand; \`soneca-agent snapshot --help\` says more
   soneca-agent doctor [--json]      look at everything the agent needs
   soneca-agent --version | --help
 
@@ -26,7 +22,10 @@ Environment of \`run\` and \`doctor\`:
   SONECA_HOME       the agent's own files (/var/lib/soneca, then ~/.soneca-agent), outside the workspace
 
 Exit codes of \`run\`: 0 asked to end, 2 wrong usage, 6 runs already, 7 replaced by a newer machine.
-`;
+
+Snapshots by hand:
+${snapshotHelp}
+${storeHelp}`;
 
 async function main(argv: string[]): Promise<number> {
   const [command, ...rest] = argv;
@@ -70,11 +69,14 @@ function isUsageError(error: unknown): error is Error {
   return error instanceof Error && String((error as { code?: unknown }).code).startsWith("ERR_PARSE_ARGS");
 }
 
-main(process.argv.slice(2)).then(
-  (code) => process.exit(code),
-  (error) => {
-    if (isUsageError(error)) process.exit(refuse(error.message));
-    process.stderr.write(`soneca-agent: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
-    process.exit(1);
-  },
-);
+/** Where stdout is a pipe, what was written may still wait for its reader. */
+async function exit(code: number): Promise<never> {
+  for (const stream of [process.stdout, process.stderr]) await new Promise((done) => stream.write("", done));
+  process.exit(code);
+}
+
+main(process.argv.slice(2)).then(exit, (error) => {
+  if (isUsageError(error)) return exit(refuse(error.message));
+  process.stderr.write(`soneca-agent: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  return exit(1);
+});

@@ -4,8 +4,9 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { countDeepTree, makeDeepTree, removeDeepTree } from "../testing/deep-tree.ts";
 import { restoreSnapshot } from "./restore.ts";
+import { scanDigest } from "./scan-folder.ts";
 import { openFolderStore } from "./store-folder.ts";
-import { scanDigest, takeSnapshot } from "./take.ts";
+import { takeSnapshot } from "./take.ts";
 
 const levels = 400;
 const name = "a-name-of-sixty-bytes-so-that-path-max-is-passed-many-times-";

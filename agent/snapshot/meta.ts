@@ -155,14 +155,14 @@ export interface LoadedSnapshot {
   segments: KnownSegment[];
 }
 
-/** Manifest and segments, checked against each other. */
-export async function loadSnapshot(
+/** The manifest by itself. Errors: Stop `manifest_invalid`, `snapshot_format_unknown`. */
+export async function readManifest(
   store: SnapshotStore,
   id: string,
   seq: number,
   epoch: number,
   signal?: AbortSignal,
-): Promise<LoadedSnapshot> {
+): Promise<{ manifest: Manifest; manifestSha256: string }> {
   const bytes = await store.get(manifestObjectKey(id, seq, epoch), undefined, { signal });
   const parsed = bytes.length > limits.manifestBytes ? null : parseManifest(Buffer.from(bytes).toString("utf8"));
   if (!parsed) throw new Stop("manifest_invalid", "The manifest is too large.", false);
@@ -171,6 +171,18 @@ export async function loadSnapshot(
   if (manifest.instance !== id || manifest.seq !== seq || manifest.epoch !== epoch) {
     throw new Stop("manifest_invalid", "The manifest is of another snapshot than its name says.", false);
   }
+  return { manifest, manifestSha256: sha256Hex(bytes) };
+}
+
+/** Manifest and segments, checked against each other. */
+export async function loadSnapshot(
+  store: SnapshotStore,
+  id: string,
+  seq: number,
+  epoch: number,
+  signal?: AbortSignal,
+): Promise<LoadedSnapshot> {
+  const { manifest, manifestSha256 } = await readManifest(store, id, seq, epoch, signal);
   if (manifest.encryption !== null)
     throw new Stop("snapshot_format_unknown", "The snapshot is encrypted; this agent cannot read it.", false);
   const index = new ChunkIndex();
@@ -185,7 +197,7 @@ export async function loadSnapshot(
       if (sizes.get(part.key) === part.bytes) index.add(part);
     }
   }
-  return { manifest, manifestSha256: sha256Hex(bytes), index, segments };
+  return { manifest, manifestSha256, index, segments };
 }
 
 async function loadSegment(

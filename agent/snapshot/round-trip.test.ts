@@ -17,8 +17,9 @@ import { type Manifest, parseManifest } from "../../core/snapshot/manifest.ts";
 import { manifestObjectKey } from "../../core/snapshot/store.ts";
 import { describeWorkspace, type HardWorkspace, makeHardWorkspace, noise } from "../testing/workspace.ts";
 import { restoreSnapshot } from "./restore.ts";
+import { scanDigest } from "./scan-folder.ts";
 import { openFolderStore } from "./store-folder.ts";
-import { scanDigest, takeSnapshot } from "./take.ts";
+import { takeSnapshot } from "./take.ts";
 import { verifySnapshot } from "./verify.ts";
 
 let dir: string;

@@ -1,5 +1,6 @@
 /** What every run begins with: the two folders, checked, and the caches in them. */
 import { mkdirSync, realpathSync, statSync } from "node:fs";
+import { basename, dirname, resolve } from "node:path";
 import { isInstanceName } from "../../core/snapshot/store.ts";
 import { Folders } from "../fs/folders.ts";
 import { bytesOfText, fsPath, textOfBytes } from "../fs/paths.ts";
@@ -28,15 +29,14 @@ export function openGround(rootText: string, stateText: string, id: string, alwa
       false,
     );
   const root = realFolder(rootText, "root");
-  mkdirSync(stateText, { recursive: true, mode: 0o700 });
-  const stateDir = realFolder(stateText, "state folder");
-  if (stateDir === root || stateDir.startsWith(root === "/" ? "/" : `${root}/`)) {
-    throw new Stop(
-      "state_inside_root",
-      `The state folder ${textOfBytes(stateDir)} lies inside ${textOfBytes(root)}; choose one outside.`,
-      false,
-    );
+  checkOutside(realPlace(resolve(stateText)), root);
+  try {
+    mkdirSync(stateText, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw new Stop("state_unwritable", `The state folder cannot be made: ${(error as Error).message}.`, false);
   }
+  const stateDir = realFolder(stateText, "state folder");
+  checkOutside(stateDir, root);
   const release = lockState(stateDir, id);
   const folders = new Folders(root === "/" ? "" : root, always);
   const close = () => {
@@ -44,6 +44,26 @@ export function openGround(rootText: string, stateText: string, id: string, alwa
     release();
   };
   return { root, stateDir, folders, close };
+}
+
+function checkOutside(stateDir: string, root: string): void {
+  if (stateDir !== root && !stateDir.startsWith(root === "/" ? "/" : `${root}/`)) return;
+  throw new Stop(
+    "state_inside_root",
+    `The state folder ${textOfBytes(stateDir)} lies inside ${textOfBytes(root)}; choose one outside.`,
+    false,
+  );
+}
+
+/** Where an absolute path that may not be there yet will be, so that nothing is made inside a workspace. */
+function realPlace(text: string): string {
+  try {
+    return realpathSync(fsPath(bytesOfText(text)), { encoding: "latin1" as "utf8" });
+  } catch {
+    const parent = dirname(text);
+    if (parent === text) return text;
+    return `${realPlace(parent).replace(/\/$/, "")}/${bytesOfText(basename(text))}`;
+  }
 }
 
 function realFolder(text: string, what: string): string {

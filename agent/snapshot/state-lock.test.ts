@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { readBootId, readStat } from "../proc.ts";
+import { scanDigest } from "./scan-folder.ts";
 import { lockState } from "./state-lock.ts";
-import { scanDigest } from "./take.ts";
 
 let dir: string;
 beforeEach(() => {

@@ -76,6 +76,8 @@ export function openFolderStore(folder: string): SnapshotStore {
       throwIfCancelled(options);
       try {
         await unlink(file);
+        // A manifest is gone for good before a part of it may go.
+        if (parseObjectKey(key)?.kind === "manifest") await syncFolder(dirname(file));
         return true;
       } catch (error) {
         if (isNotThere(error)) return false;
@@ -119,13 +121,17 @@ async function writeNew(
   } finally {
     await rm(temp, { force: true });
   }
-  const folder = await open(parent, "r");
+  await syncFolder(parent);
+  return "created";
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
   try {
     await folder.sync();
   } finally {
     await folder.close();
   }
-  return "created";
 }
 
 async function sameOrOther(file: string, bytes: Uint8Array, sha256: string): Promise<"absent" | "same" | "other"> {

@@ -11,7 +11,7 @@ import { formatManifest, type Manifest, manifestKey, maxSkipped, parseManifest }
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import { manifestObjectKey, partObjectKey, StoreError } from "../../core/snapshot/store.ts";
 import { type Mount, mountsBelow } from "../fs/mounts.ts";
-import { degraded, syncFileSystem } from "../fs/native.ts";
+import { degraded } from "../fs/native.ts";
 import { textOfBytes } from "../fs/paths.ts";
 import { Breather } from "./breather.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
@@ -25,18 +25,12 @@ import { sha256Hex } from "./primitives.ts";
 import { releaseReader } from "./read.ts";
 import { chunkIdsOf } from "./rows.ts";
 import { countChanges, type Round, scanRound } from "./scan.ts";
+import { sealedBy, syncAll } from "./scan-folder.ts";
 import { type KnownSegment, SegmentBook, segmentBookFile } from "./segment-book.ts";
 import { type Ground, newProgress, openGround, Reporter } from "./setup.ts";
 import { StatCache, statCacheFile } from "./stat-cache.ts";
 import { failureOf, Stop, throwIfAborted } from "./stop.ts";
-import type {
-  ScanDigestOptions,
-  ScanDigestResult,
-  SkippedPath,
-  TakeOptions,
-  TakeResult,
-  TakeSuccess,
-} from "./types.ts";
+import type { SkippedPath, TakeOptions, TakeResult, TakeSuccess } from "./types.ts";
 
 const maxRounds = 3;
 
@@ -59,47 +53,6 @@ export async function takeSnapshot(options: TakeOptions): Promise<TakeResult> {
     await run?.close();
     ground?.close();
   }
-}
-
-/** The digest of the workspace as it is now: one round that sends nothing and reads only what changed. */
-export async function scanDigest(options: ScanDigestOptions): Promise<ScanDigestResult> {
-  let ground: Ground | null = null;
-  try {
-    ground = openGround(options.root, options.stateDir, options.id, false);
-    const cache = new StatCache(statCacheFile(ground.stateDir, options.id, ground.root), ground.root);
-    const mounts = mountsBelow(ground.root);
-    const reporter = new Reporter(options.onProgress);
-    reporter.phase("sync");
-    await syncAll(ground.root, mounts);
-    reporter.phase("scan");
-    const round = await scanRound({
-      folders: ground.folders,
-      isExcluded: makeExcluder(readExcludes(ground.root, options.excludes ?? []), sealedBy(mounts)),
-      cache,
-      isCacheStored: false,
-      sink: null,
-      breather: new Breather(options.signal),
-      counts: reporter.progress,
-      onStep: reporter.step,
-    });
-    cache.save();
-    return { ok: true, digest: round.digest, torn: round.torn.length + round.unreadable.length };
-  } catch (error) {
-    return failureOf(error);
-  } finally {
-    ground?.close();
-    releaseReader();
-  }
-}
-
-/** Each file system cleans its own pages. */
-async function syncAll(root: string, mounts: Mount[]): Promise<void> {
-  await syncFileSystem(root);
-  for (const { path, isPseudo } of mounts) if (!isPseudo) await syncFileSystem(`${root}/${path}`);
-}
-
-function sealedBy(mounts: Mount[]): string[] {
-  return mounts.filter((mount) => mount.isPseudo).map((mount) => mount.path);
 }
 
 function describeMount({ path, fileSystem }: Mount): string {

@@ -6,9 +6,9 @@ import type { SnapshotStore } from "../../core/snapshot/store.ts";
 import { CoderPool, ownBytes } from "./coder-pool.ts";
 import { forEachInFlight, partLanes } from "./in-flight.ts";
 import { getPart, loadSnapshot, loadTree, partDamaged } from "./meta.ts";
+import { scanDigest } from "./scan-folder.ts";
 import { Reporter } from "./setup.ts";
 import { failureOf, Stop, throwIfAborted } from "./stop.ts";
-import { scanDigest } from "./take.ts";
 import type { OnProgress, SnapshotFailure } from "./types.ts";
 
 const treeReads = 2;

@@ -1,0 +1,122 @@
+/** `diff` and `gc`. */
+import { statSync } from "node:fs";
+import { resolve } from "node:path";
+import { isInstanceName } from "../../core/snapshot/store.ts";
+import { textOfBytes } from "../fs/paths.ts";
+import { SnapshotBrowser } from "../snapshot/browse.ts";
+import { diffTrees, folderSource, snapshotSource, type TreeChange, type TreeSource } from "../snapshot/diff.ts";
+import { collectGarbage } from "../snapshot/gc.ts";
+import { Stop } from "../snapshot/stop.ts";
+import type { Command, Context } from "./command.ts";
+import { wholeNumber } from "./options.ts";
+import { checkId, findSnapshot, mustExist, openPlace, stateDirOf } from "./places.ts";
+import { count, pathFields, printable, size } from "./text.ts";
+
+export const diffCommand: Command = {
+  usage: "A B --store STORE [--exclude GLOB]... [--state DIR] [--json]",
+  about: "what changed from A to B; each is ID@SEQ, ID or a folder",
+  options: ["exclude", "state"],
+  least: 2,
+  most: 2,
+  async run(context) {
+    const { positionals, output, signal } = context;
+    const sides = positionals.map((text) => (isFolder(text) ? { folder: resolve(text) } : { name: text }));
+    const browsers = await Promise.all(
+      sides.map(({ name }) => (name === undefined ? null : openSnapshot(context, name))),
+    );
+    // A folder is looked at as the snapshot beside it was taken.
+    const other = browsers.find((browser) => browser !== null);
+    const [before, after] = await Promise.all(
+      sides.map(async ({ folder }, i): Promise<TreeSource> => {
+        const browser = browsers[i];
+        return browser ? snapshotSource(browser) : openFolder(context, folder!, other ?? null);
+      }),
+    );
+    for (const source of [before!, after!])
+      for (const { path, reason } of source.unsure) output.warning({ path, reason });
+    const counts = { added: 0, removed: 0, changed: 0, addedBytes: 0, removedBytes: 0 };
+    if (before!.digest !== after!.digest) {
+      for await (const change of diffTrees(before!, after!)) {
+        if (signal.aborted) throw new Stop("aborted", "The comparison was interrupted.", true);
+        counts[change.change]++;
+        if (change.change === "added") counts.addedBytes += change.bytesAfter;
+        if (change.change === "removed") counts.removedBytes += change.bytesBefore;
+        output.line(changeFields(change), changeLine(change));
+      }
+    }
+    const names = browsers.map((browser, i) =>
+      browser ? `${browser.manifest.instance}@${browser.manifest.seq}` : sides[i]!.folder,
+    );
+    const isEqual = counts.added + counts.removed + counts.changed === 0;
+    const text = isEqual
+      ? `${names[0]} and ${names[1]} are equal`
+      : `${counts.added} added (${size(counts.addedBytes)}), ${counts.removed} removed (${size(counts.removedBytes)}), ${counts.changed} changed`;
+    return { summary: { ok: true, a: names[0], b: names[1], isEqual, ...counts }, text };
+  },
+};
+
+/** ID@SEQ is never a folder; another name is one where a folder of that name is there. */
+function isFolder(text: string): boolean {
+  const at = text.lastIndexOf("@");
+  if (at > 0 && isInstanceName(text.slice(0, at)) && !text.includes("/")) return false;
+  if (text.includes("/") || text === "." || text === "..") return true;
+  return statSync(text, { throwIfNoEntry: false })?.isDirectory() === true;
+}
+
+async function openSnapshot({ place, signal }: Context, name: string): Promise<SnapshotBrowser> {
+  const { store, id, seq, epoch } = await findSnapshot(place, name, signal);
+  return SnapshotBrowser.open(store, id, seq, epoch, signal);
+}
+
+function openFolder({ options, place, signal }: Context, root: string, other: SnapshotBrowser | null) {
+  const id = other?.manifest.instance ?? "diff";
+  const excludes = [...(other?.manifest.excludes ?? []), ...(options.exclude ?? [])];
+  return folderSource({ root, id, stateDir: stateDirOf(options.state, place, id), excludes, signal });
+}
+
+function changeFields(change: TreeChange): Record<string, unknown> {
+  const { path, type, what, bytesBefore, bytesAfter } = change;
+  return { type: "change", change: change.change, ...pathFields(path), entryType: type, what, bytesBefore, bytesAfter };
+}
+
+function changeLine({ change, path, type, what }: TreeChange): string {
+  const sign = { added: "+", removed: "-", changed: "M" }[change];
+  const shown = printable(textOfBytes(path)) || ".";
+  return `${sign} ${shown}${type === "d" && path !== "" ? "/" : ""}${what.length > 0 ? `  (${what.join(", ")})` : ""}`;
+}
+
+const hourMs = 3_600_000;
+
+export const gcCommand: Command = {
+  usage: "ID --store STORE [--keep N] [--older-than HOURS] [--dry-run] [--json]",
+  about: "delete parts that no snapshot of ID needs; with --keep also all but the N newest snapshots",
+  options: ["keep", "older-than", "dry-run"],
+  least: 1,
+  most: 1,
+  async run({ positionals, options, output, place, signal }) {
+    const id = positionals[0]!;
+    checkId(id);
+    mustExist(place);
+    const isDryRun = options["dry-run"] === true;
+    const result = await collectGarbage({
+      store: openPlace(place, id),
+      id,
+      keep: wholeNumber("keep", options.keep, 1),
+      graceMs: (wholeNumber("older-than", options["older-than"], 0) ?? 24) * hourMs,
+      isDryRun,
+      now: Date.now(),
+      signal,
+      onDelete: ({ kind, name, bytes }) =>
+        output.line(
+          { type: "delete", kind, name, bytes, isDryRun },
+          `${isDryRun ? "would delete" : "deleted"} ${kind} ${name}, ${size(bytes)}`,
+        ),
+    });
+    const { manifestsDeleted, manifestsKept, partsDeleted, partsKept, partsInGrace, bytesDeleted, bytesKept } = result;
+    const text = [
+      `${isDryRun ? "would free" : "freed"} ${size(bytesDeleted)}: ${count(manifestsDeleted, "snapshot")}, ${count(partsDeleted, "part")}`,
+      `  kept ${size(bytesKept)}: ${count(manifestsKept, "snapshot")}, ${count(partsKept, "part")}${partsInGrace > 0 ? `, ${partsInGrace} of them unused but too young` : ""}`,
+    ];
+    return { summary: { ok: true, id, isDryRun, ...result }, text: text.join("\n") };
+  },
+};

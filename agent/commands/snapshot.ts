@@ -1,0 +1,131 @@
+/** `snapshot`, `restore`, `verify`: the commands that move bytes. */
+import { basename, resolve } from "node:path";
+import { maxEpoch } from "../../core/snapshot/manifest.ts";
+import { agentVersion } from "../identity.ts";
+import { restoreSnapshot } from "../snapshot/restore.ts";
+import { Stop } from "../snapshot/stop.ts";
+import { takeSnapshot } from "../snapshot/take.ts";
+import { verifySnapshot } from "../snapshot/verify.ts";
+import { type Command, warnAll, withMirror } from "./command.ts";
+import { wholeNumber } from "./options.ts";
+import { checkId, findSnapshot, listSnapshots, openPlace, stateDirOf } from "./places.ts";
+import { count, size } from "./text.ts";
+
+export const snapshotCommand: Command = {
+  usage: "DIR --store STORE [--id ID] [--exclude GLOB]... [--mirror STORE] [--epoch N] [--state DIR] [--json]",
+  about: "store DIR as the next snapshot of ID (the folder's name by default)",
+  options: ["id", "exclude", "mirror", "epoch", "state"],
+  least: 1,
+  most: 1,
+  async run(context) {
+    const { positionals, options, output, place, signal } = context;
+    const root = resolve(positionals[0]!);
+    const id = options.id ?? process.env.SONECA_INSTANCE ?? basename(root);
+    checkId(id);
+    const epoch = wholeNumber("epoch", options.epoch ?? process.env.SONECA_EPOCH, 1) ?? 1;
+    if (epoch > maxEpoch) throw new Stop("usage", `--epoch is at most ${maxEpoch}.`, false);
+    const { store, mirror } = withMirror(context, openPlace(place, id), id);
+    const stateDir = stateDirOf(options.state, place, id);
+    const newest = (await listSnapshots(store, id, signal)).at(-1);
+    const seq = (newest?.seq ?? 0) + 1;
+    const result = await takeSnapshot({
+      root,
+      id,
+      epoch,
+      seq,
+      store,
+      stateDir,
+      excludes: options.exclude ?? [],
+      agentVersion: `soneca-agent ${agentVersion}`,
+      onProgress: (progress) => output.progress(progress),
+      signal,
+      ...(newest ? { parentSeq: newest.seq } : {}),
+    });
+    if (!result.ok) return { summary: { ...result }, text: result.message };
+    const { stats } = result;
+    warnAll(output, stats.degraded, stats.skipped);
+    const isWhole = stats.torn === 0;
+    const message = `The snapshot was made, but ${count(stats.torn, "entry", "entries")} changed while being read or could not be read.`;
+    const summary = {
+      ok: isWhole,
+      ...(isWhole ? {} : { code: "snapshot_incomplete", message }),
+      snapshotId: `${id}@${seq}`,
+      epoch,
+      digest: result.digest,
+      manifestSha256: result.manifestSha256,
+      ...stats,
+      ...(mirror ? { mirror } : {}),
+    };
+    const lines = [
+      `snapshot ${id}@${seq}`,
+      `  ${count(stats.entries, "entry", "entries")}, ${count(stats.files, "file")}, ${size(stats.plainBytes)}, stored in ${size(stats.storedBytes)}`,
+      `  new: ${size(stats.newPlainBytes)} as ${size(stats.newStoredBytes)} in ${count(stats.newParts, "part")}, ${(stats.wallMs / 1000).toFixed(1)} s`,
+      `  digest ${result.digest}`,
+    ];
+    return { summary, text: isWhole ? lines.join("\n") : `${message} It is ${id}@${seq}.` };
+  },
+};
+
+export const restoreCommand: Command = {
+  usage: "ID[@SEQ] DIR --store STORE [--delete] [--no-owner] [--mirror STORE] [--state DIR] [--json]",
+  about: "make DIR equal to the snapshot",
+  options: ["delete", "no-owner", "mirror", "state"],
+  least: 2,
+  most: 2,
+  async run(context) {
+    const { positionals, options, output, place, signal } = context;
+    const { store: main, id, seq, epoch } = await findSnapshot(place, positionals[0]!, signal);
+    const { store, mirror } = withMirror(context, main, id);
+    const result = await restoreSnapshot({
+      id,
+      seq,
+      epoch,
+      root: resolve(positionals[1]!),
+      store,
+      stateDir: stateDirOf(options.state, place, id),
+      deleteExtras: options.delete === true,
+      owner: options["no-owner"] !== true,
+      onProgress: (progress) => output.progress(progress),
+      signal,
+    });
+    if (!result.ok) return { summary: { ...result }, text: result.message };
+    const { stats, digest } = result;
+    warnAll(output, stats.degraded, stats.skipped);
+    const summary = {
+      ok: true,
+      snapshotId: `${id}@${seq}`,
+      epoch,
+      digest,
+      ...stats,
+      ...(mirror ? { mirror } : {}),
+    };
+    const lines = [
+      `restored ${id}@${seq}: ${count(stats.entries, "entry", "entries")}, ${size(stats.plainBytes)}`,
+      `  ${size(stats.reusedBytes)} were there, ${size(stats.receivedBytes)} received, ${(stats.wallMs / 1000).toFixed(1)} s`,
+      ...(stats.extras > 0
+        ? [`  ${count(stats.extras, "other entry", "other entries")} left in place (--delete removes them)`]
+        : []),
+      `  digest ${digest}: equal`,
+    ];
+    return { summary, text: lines.join("\n") };
+  },
+};
+
+export const verifyCommand: Command = {
+  usage: "ID[@SEQ] [DIR] --store STORE [--data] [--state DIR] [--json]",
+  about: "read every stored byte and check it; with DIR also that DIR equals the snapshot",
+  options: ["state", "data"],
+  least: 1,
+  most: 2,
+  async run({ positionals, options, output, place, signal }) {
+    const [name, dir] = positionals;
+    const { store, id, seq, epoch } = await findSnapshot(place, name!, signal);
+    const folder = dir === undefined ? {} : { root: resolve(dir), stateDir: stateDirOf(options.state, place, id) };
+    const onProgress = output.progress.bind(output);
+    const result = await verifySnapshot({ id, seq, epoch, store, onProgress, signal, ...folder });
+    if (!result.ok) return { summary: { ...result }, text: result.message };
+    const { parts, storedBytes, entries, digest } = result;
+    const text = `${id}@${seq} is whole: ${count(entries, "entry", "entries")} in ${count(parts, "part")}, ${size(storedBytes)}, digest ${digest}${dir === undefined ? "" : `; ${dir} equals it`}`;
+    return { summary: { ...result, snapshotId: `${id}@${seq}`, epoch }, text };
+  },
+};

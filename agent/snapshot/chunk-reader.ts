@@ -1,0 +1,66 @@
+/** Single chunks of a stored snapshot, each checked by its id: a range read for its frame, and the last frames are kept. */
+import { fromHex, latin1FromBytes } from "../../core/snapshot/bytes.ts";
+import { damaged, FormatError } from "../../core/snapshot/error.ts";
+import { type FrameInfo, openFrame } from "../../core/snapshot/part.ts";
+import { partObjectKey, type SnapshotStore, StoreError } from "../../core/snapshot/store.ts";
+import type { LoadedSnapshot } from "./meta.ts";
+import { nodePrimitives } from "./primitives.ts";
+import { Stop } from "./stop.ts";
+
+/** Of at most 8 MiB each. */
+const framesKept = 8;
+
+export class ChunkReader {
+  readonly snapshot: LoadedSnapshot;
+  readonly #store: SnapshotStore;
+  readonly #signal: AbortSignal | undefined;
+  readonly #frames = new Map<FrameInfo, Promise<Uint8Array[]>>();
+
+  constructor(store: SnapshotStore, snapshot: LoadedSnapshot, signal?: AbortSignal) {
+    this.#store = store;
+    this.snapshot = snapshot;
+    this.#signal = signal;
+  }
+
+  /** `id`: a byte string. Errors: FormatError or Stop when the bytes are lost, or stay wrong after a second reading. */
+  async read(id: string): Promise<Uint8Array> {
+    const { index } = this.snapshot;
+    const n = index.partOf(id);
+    const frame = index.frameOf(id);
+    if (n === undefined || !frame) throw damaged("a chunk lies in no listed part");
+    const chunks = await this.#frame(index.parts[n]!.key, frame);
+    return chunks[frame.chunks.findIndex((chunk) => chunk.id === id)]!;
+  }
+
+  root(): Promise<Uint8Array> {
+    return this.read(latin1FromBytes(fromHex(this.snapshot.manifest.root.id)));
+  }
+
+  #frame(key: string, frame: FrameInfo): Promise<Uint8Array[]> {
+    const known = this.#frames.get(frame);
+    this.#frames.delete(frame);
+    const chunks = known ?? this.#fetch(key, frame);
+    chunks.catch(() => this.#frames.delete(frame));
+    this.#frames.set(frame, chunks);
+    for (const oldest of this.#frames.keys()) {
+      if (this.#frames.size <= framesKept) break;
+      this.#frames.delete(oldest);
+    }
+    return chunks;
+  }
+
+  async #fetch(key: string, frame: FrameInfo): Promise<Uint8Array[]> {
+    const range = { offset: frame.offset, length: frame.storedBytes };
+    const objectKey = partObjectKey(this.snapshot.manifest.instance, key);
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const bytes = await this.#store.get(objectKey, range, { signal: this.#signal });
+        return await openFrame(bytes, frame, nodePrimitives);
+      } catch (error) {
+        if (error instanceof StoreError && (error.code === "object_not_found" || error.code === "range_invalid"))
+          throw new Stop("part_missing", `The store has lost the part ${key}, or its end.`, false);
+        if (!(error instanceof FormatError) || attempt === 2) throw error;
+      }
+    }
+  }
+}
