@@ -7,6 +7,7 @@ import { SnapshotBrowser } from "../snapshot/browse.ts";
 import { diffTrees, folderSource, snapshotSource, type TreeChange, type TreeSource } from "../snapshot/diff.ts";
 import { collectGarbage } from "../snapshot/gc.ts";
 import { Stop } from "../snapshot/stop.ts";
+import { sweepLeftovers } from "../snapshot/store-folder.ts";
 import type { Command, Context } from "./command.ts";
 import { wholeNumber } from "./options.ts";
 import { checkId, findSnapshot, mustExist, openPlace, stateDirOf } from "./places.ts";
@@ -26,17 +27,16 @@ export const diffCommand: Command = {
     );
     // A folder is looked at as the snapshot beside it was taken.
     const other = browsers.find((browser) => browser !== null);
-    const [before, after] = await Promise.all(
-      sides.map(async ({ folder }, i): Promise<TreeSource> => {
-        const browser = browsers[i];
-        return browser ? snapshotSource(browser) : openFolder(context, folder!, other ?? null);
-      }),
-    );
-    for (const source of [before!, after!])
-      for (const { path, reason } of source.unsure) output.warning({ path, reason });
+    const sources: TreeSource[] = [];
+    for (const [i, { folder }] of sides.entries()) {
+      const browser = browsers[i];
+      sources.push(browser ? snapshotSource(browser) : await openFolder(context, folder!, other ?? null));
+    }
+    const [before, after] = sources as [TreeSource, TreeSource];
+    for (const source of sources) for (const { path, reason } of source.unsure) output.warning({ path, reason });
     const counts = { added: 0, removed: 0, changed: 0, addedBytes: 0, removedBytes: 0 };
-    if (before!.digest !== after!.digest) {
-      for await (const change of diffTrees(before!, after!)) {
+    if (before.digest !== after.digest) {
+      for await (const change of diffTrees(before, after)) {
         if (signal.aborted) throw new Stop("aborted", "The comparison was interrupted.", true);
         counts[change.change]++;
         if (change.change === "added") counts.addedBytes += change.bytesAfter;
@@ -68,10 +68,11 @@ async function openSnapshot({ place, signal }: Context, name: string): Promise<S
   return SnapshotBrowser.open(store, id, seq, epoch, signal);
 }
 
-function openFolder({ options, place, signal }: Context, root: string, other: SnapshotBrowser | null) {
+function openFolder({ options, output, place, signal }: Context, root: string, other: SnapshotBrowser | null) {
   const id = other?.manifest.instance ?? "diff";
   const excludes = [...(other?.manifest.excludes ?? []), ...(options.exclude ?? [])];
-  return folderSource({ root, id, stateDir: stateDirOf(options.state, place, id), excludes, signal });
+  const onProgress = output.progress.bind(output);
+  return folderSource({ root, id, stateDir: stateDirOf(options.state, place, id), excludes, onProgress, signal });
 }
 
 function changeFields(change: TreeChange): Record<string, unknown> {
@@ -98,13 +99,15 @@ export const gcCommand: Command = {
     checkId(id);
     mustExist(place);
     const isDryRun = options["dry-run"] === true;
+    const graceMs = (wholeNumber("older-than", options["older-than"], 0) ?? 24) * hourMs;
+    const now = Date.now();
     const result = await collectGarbage({
       store: openPlace(place, id),
       id,
       keep: wholeNumber("keep", options.keep, 1),
-      graceMs: (wholeNumber("older-than", options["older-than"], 0) ?? 24) * hourMs,
+      graceMs,
       isDryRun,
-      now: Date.now(),
+      now,
       signal,
       onDelete: ({ kind, name, bytes }) =>
         output.line(
@@ -112,11 +115,19 @@ export const gcCommand: Command = {
           `${isDryRun ? "would delete" : "deleted"} ${kind} ${name}, ${size(bytes)}`,
         ),
     });
-    const { manifestsDeleted, manifestsKept, partsDeleted, partsKept, partsInGrace, bytesDeleted, bytesKept } = result;
+    const { manifestsDeleted, manifestsKept, partsDeleted, partsKept, partsInGrace, bytesKept } = result;
+    const leftovers =
+      place.kind === "folder" ? await sweepLeftovers(place.path, id, now - graceMs, isDryRun) : { files: 0, bytes: 0 };
+    if (manifestsKept + manifestsDeleted + partsKept + partsDeleted + leftovers.files === 0)
+      throw new Stop("snapshot_not_found", `The store has nothing of ${id}.`, false);
+    const bytesDeleted = result.bytesDeleted + leftovers.bytes;
     const text = [
-      `${isDryRun ? "would free" : "freed"} ${size(bytesDeleted)}: ${count(manifestsDeleted, "snapshot")}, ${count(partsDeleted, "part")}`,
+      `${isDryRun ? "would free" : "freed"} ${size(bytesDeleted)}: ${count(manifestsDeleted, "snapshot")}, ${count(partsDeleted, "part")}${leftovers.files > 0 ? `, ${count(leftovers.files, "unfinished file")}` : ""}`,
       `  kept ${size(bytesKept)}: ${count(manifestsKept, "snapshot")}, ${count(partsKept, "part")}${partsInGrace > 0 ? `, ${partsInGrace} of them unused but too young` : ""}`,
     ];
-    return { summary: { ok: true, id, isDryRun, ...result }, text: text.join("\n") };
+    return {
+      summary: { ok: true, id, isDryRun, ...result, bytesDeleted, leftovers: leftovers.files },
+      text: text.join("\n"),
+    };
   },
 };

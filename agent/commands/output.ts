@@ -3,7 +3,6 @@ import type { SnapshotProgress } from "../snapshot/types.ts";
 import { printable, size } from "./text.ts";
 
 const lineMs = 250;
-const windowMs = 120_000;
 
 export interface Output {
   readonly isJson: boolean;
@@ -23,7 +22,6 @@ export function openOutput(isJson: boolean, stream: "stdout" | "stderr"): Output
 class JsonOutput implements Output {
   readonly isJson = true;
   readonly #stream: NodeJS.WriteStream;
-  readonly #rate = new RateWindow();
   #toldAt = -lineMs;
   #waiting: SnapshotProgress | null = null;
   #timer: NodeJS.Timeout | undefined;
@@ -34,7 +32,6 @@ class JsonOutput implements Output {
 
   /** At most four a second; what comes too soon is told a moment later unless something newer comes. */
   progress(progress: SnapshotProgress): void {
-    this.#rate.add(progress.doneBytes);
     this.#waiting = progress;
     const leftMs = this.#toldAt + lineMs - performance.now();
     if (leftMs <= 0) this.#tell();
@@ -46,7 +43,7 @@ class JsonOutput implements Output {
     this.#timer = undefined;
     if (!this.#waiting) return;
     this.#toldAt = performance.now();
-    this.#print({ type: "progress", ...this.#waiting, ...this.#rate.estimate(this.#waiting) });
+    this.#print({ type: "progress", ...this.#waiting });
     this.#waiting = null;
   }
 
@@ -71,12 +68,10 @@ class JsonOutput implements Output {
 
 class TextOutput implements Output {
   readonly isJson = false;
-  readonly #rate = new RateWindow();
   readonly #hasBar = process.stderr.isTTY === true;
 
   progress(progress: SnapshotProgress): void {
-    this.#rate.add(progress.doneBytes);
-    if (this.#hasBar) process.stderr.write(`\r\x1b[K${bar(progress, this.#rate, process.stderr.columns || 80)}`);
+    if (this.#hasBar) process.stderr.write(`\r\x1b[K${bar(progress, process.stderr.columns || 80)}`);
   }
 
   warning({ reason, path }: { reason: string; path?: string }): void {
@@ -104,50 +99,9 @@ class TextOutput implements Output {
   }
 }
 
-/** Bytes done over the last two minutes, so that one slow or fast moment moves the estimate little. */
-export class RateWindow {
-  readonly #samples: { at: number; bytes: number }[] = [];
-  readonly #now: () => number;
-
-  constructor(now: () => number = () => performance.now()) {
-    this.#now = now;
-    this.#samples.push({ at: now(), bytes: 0 });
-  }
-
-  add(bytes: number): void {
-    const at = this.#now();
-    const samples = this.#samples;
-    // A new round counts from the start again.
-    if (bytes < samples.at(-1)!.bytes) samples.length = 0;
-    if (samples.length > 1 && at - samples.at(-2)!.at < 1000) samples.pop();
-    samples.push({ at, bytes });
-    while (samples.length > 2 && at - samples[1]!.at > windowMs) samples.shift();
-  }
-
-  get bytesPerSecond(): number {
-    const first = this.#samples[0]!;
-    const last = this.#samples.at(-1)!;
-    return last.at > first.at ? Math.round(((last.bytes - first.bytes) / (last.at - first.at)) * 1000) : 0;
-  }
-
-  /** `etaMs` is null where nothing can be said. */
-  estimate({ plainBytes, doneBytes }: { plainBytes: number; doneBytes: number }): {
-    bytesPerSecond: number;
-    etaMs: number | null;
-  } {
-    const { bytesPerSecond } = this;
-    const left = plainBytes - doneBytes;
-    return {
-      bytesPerSecond,
-      etaMs: bytesPerSecond > 0 && left > 0 ? Math.round((left / bytesPerSecond) * 1000) : null,
-    };
-  }
-}
-
-function bar(progress: SnapshotProgress, rate: RateWindow, columns: number): string {
-  const { phase, plainBytes, doneBytes, partsDone, partsTotal } = progress;
+function bar(progress: SnapshotProgress, columns: number): string {
+  const { phase, plainBytes, doneBytes, partsDone, partsTotal, bytesPerSecond, etaMs } = progress;
   const share = plainBytes > 0 ? Math.min(1, doneBytes / plainBytes) : 0;
-  const { bytesPerSecond, etaMs } = rate.estimate(progress);
   const filled = Math.round(share * 20);
   const words = [
     `${phase} [${"#".repeat(filled)}${".".repeat(20 - filled)}] ${Math.floor(share * 100)} %`,

@@ -67,13 +67,16 @@ export const snapshotCommand: Command = {
 };
 
 export const restoreCommand: Command = {
-  usage: "ID[@SEQ] DIR --store STORE [--delete] [--no-owner] [--mirror STORE] [--state DIR] [--json]",
-  about: "make DIR equal to the snapshot",
-  options: ["delete", "no-owner", "mirror", "state"],
+  usage: "ID[@SEQ] DIR --store STORE [--only GLOB]... [--delete] [--no-owner] [--mirror STORE] [--state DIR] [--json]",
+  about: "make DIR equal to the snapshot; with --only just what fits, with its parent folders",
+  options: ["only", "delete", "no-owner", "mirror", "state"],
   least: 2,
   most: 2,
   async run(context) {
     const { positionals, options, output, place, signal } = context;
+    const { only } = options;
+    if (only && options.delete)
+      throw new Stop("usage", "--delete with --only would delete all that was not asked for.", false);
     const { store: main, id, seq, epoch } = await findSnapshot(place, positionals[0]!, signal);
     const { store, mirror } = withMirror(context, main, id);
     const result = await restoreSnapshot({
@@ -85,6 +88,7 @@ export const restoreCommand: Command = {
       stateDir: stateDirOf(options.state, place, id),
       deleteExtras: options.delete === true,
       owner: options["no-owner"] !== true,
+      ...(only ? { only } : {}),
       onProgress: (progress) => output.progress(progress),
       signal,
     });
@@ -95,7 +99,7 @@ export const restoreCommand: Command = {
       ok: true,
       snapshotId: `${id}@${seq}`,
       epoch,
-      digest,
+      digest: only ? null : digest,
       ...stats,
       ...(mirror ? { mirror } : {}),
     };
@@ -105,7 +109,10 @@ export const restoreCommand: Command = {
       ...(stats.extras > 0
         ? [`  ${count(stats.extras, "other entry", "other entries")} left in place (--delete removes them)`]
         : []),
-      `  digest ${digest}: equal`,
+      ...(stats.disowned > 0
+        ? [`  ${count(stats.disowned, "entry", "entries")} with another owner, as asked for`]
+        : []),
+      only || stats.disowned > 0 ? "  each entry checked" : `  digest ${digest}: equal`,
     ];
     return { summary, text: lines.join("\n") };
   },

@@ -1,15 +1,14 @@
 /** What differs between two trees, each a stored snapshot or a folder: both are walked in order, side by side. */
 import { ByteReader } from "../../core/snapshot/bytes.ts";
 import { decodeEntry, type Entry, type InodeEntry } from "../../core/snapshot/tree.ts";
+import { textOfBytes } from "../fs/paths.ts";
 import type { SnapshotBrowser } from "./browse.ts";
-import { pathOf, streamOf } from "./rows.ts";
+import { pathOf, type Row, streamOf } from "./rows.ts";
 import { scanFolder } from "./scan-folder.ts";
 import type { ScanDigestOptions, SkippedPath } from "./types.ts";
 
 export interface TreeSource {
   digest: string;
-  /** Number of entries. */
-  entries: number;
   walk(): AsyncIterable<Entry> | Iterable<Entry>;
   inodeOf(entry: Entry): Promise<InodeEntry> | InodeEntry;
   /** What could not be read, or moved meanwhile: a folder only. */
@@ -29,10 +28,8 @@ export interface TreeChange {
 }
 
 export function snapshotSource(browser: SnapshotBrowser): TreeSource {
-  const { digest, stats } = browser.manifest;
   return {
-    digest,
-    entries: stats.entries,
+    digest: browser.manifest.digest,
     walk: () => browser.walk(),
     inodeOf: (entry) => browser.inodeOf(entry),
     unsure: [],
@@ -42,16 +39,18 @@ export function snapshotSource(browser: SnapshotBrowser): TreeSource {
 /** Reads what the stat cache does not know. Errors: Stop. */
 export async function folderSource(options: ScanDigestOptions): Promise<TreeSource> {
   const round = await scanFolder(options);
-  const decode = (n: number) => decodeEntry(new ByteReader(streamOf(round.entries[n]!), "record"));
-  const places = new Map(round.entries.map((row, n) => [pathOf(row), n]));
+  const decode = (row: Row) => decodeEntry(new ByteReader(streamOf(row), "record"));
+  const rows = new Map(round.entries.map((row) => [pathOf(row), row]));
   return {
     digest: round.digest,
-    entries: round.entries.length,
     *walk() {
-      for (let n = 0; n < round.entries.length; n++) yield decode(n);
+      for (const row of round.entries) yield decode(row);
     },
-    inodeOf: (entry) => (entry.type === "h" ? (decode(places.get(entry.target)!) as InodeEntry) : entry),
-    unsure: [...round.unreadable, ...round.torn.map((path) => ({ path, reason: "changed while it was read" }))],
+    inodeOf: (entry) => (entry.type === "h" ? (decode(rows.get(entry.target)!) as InodeEntry) : entry),
+    unsure: [
+      ...round.unreadable,
+      ...round.torn.map((path) => ({ path: textOfBytes(path), reason: "changed while it was read" })),
+    ],
   };
 }
 

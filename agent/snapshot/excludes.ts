@@ -1,13 +1,19 @@
 /**
- * Which paths a snapshot leaves out. A pattern without "/" (but at its end) names entries in any folder; with one it
- * counts from the root. `*` and `?` stop at "/", `**` does not. A folder that is left out takes all below it along.
+ * Which paths a snapshot leaves out: patterns as in a .gitignore, of the command line and of the root's `.sonecaignore`.
+ * A pattern without "/" (but at its end) names entries in any folder; with one it counts from the root. One that ends
+ * with "/" is for folders only. `*` and `?` stop at "/"; a double star does not. The last pattern that matches decides;
+ * one that begins with "!" takes back. A folder that is left out takes all below it along.
  */
 import { readFileSync } from "node:fs";
-import { bytesOfText, fsPath } from "../fs/paths.ts";
+import { fsPath, textOfBytes } from "../fs/paths.ts";
+import { Stop } from "./stop.ts";
 
 const ignoreFile = ".sonecaignore";
+/** As many, and as long, as a manifest can list. */
+const mostPatterns = 1000;
+const mostChars = 4096;
 
-/** The patterns of the command line, then those of the root's own `.sonecaignore`. */
+/** The patterns of the root's own `.sonecaignore`, then those of the command line, which so have the last word. */
 export function readExcludes(root: string, given: string[]): string[] {
   let text = "";
   try {
@@ -15,33 +21,93 @@ export function readExcludes(root: string, given: string[]): string[] {
   } catch {
     // No such file: nothing more is left out.
   }
-  const lines = text.split("\n").map((line) => line.trim());
-  return [...new Set([...given, ...lines.filter((line) => line !== "" && !line.startsWith("#"))])];
+  const lines = text
+    .replace(/^\ufeff/, "")
+    .split(/\r?\n/)
+    .map(trimEnd);
+  const all = [...lines.filter((line) => line !== "" && !line.startsWith("#")), ...given];
+  // Of equal ones the last counts.
+  const patterns = all.filter((pattern, i) => all.lastIndexOf(pattern) === i);
+  if (patterns.length > mostPatterns || patterns.some((pattern) => pattern.length > mostChars))
+    throw new Stop(
+      "excludes_invalid",
+      `More than ${mostPatterns} patterns to exclude, or one of more than ${mostChars} characters.`,
+      false,
+    );
+  return patterns;
 }
 
-/** `path`: byte string relative to the root. `sealed`: folders of which only the folder itself is taken. */
-export function makeExcluder(patterns: string[], sealed: string[] = []): (path: string) => boolean {
-  if (patterns.length === 0 && sealed.length === 0) return () => false;
-  const expressions = patterns.map(toExpression);
+/** Spaces at the end do not count unless the first of them is escaped. */
+function trimEnd(line: string): string {
+  return line.replace(/(?<!\\)\s+$/, "");
+}
+
+/** `path`: byte string relative to the root. `isFolder` is asked only where a pattern for folders fits. */
+export type Excluder = (path: string, isFolder?: () => boolean) => boolean;
+
+/** `sealed`: folders of which only the folder itself is taken. */
+export function makeExcluder(patterns: string[], sealed: string[] = []): Excluder {
+  const rules = patterns
+    .map(toRule)
+    .filter((rule) => rule !== null)
+    .reverse();
   const prefixes = sealed.map((path) => `${path}/`);
-  return (path) =>
-    expressions.some((expression) => expression.test(path)) || prefixes.some((prefix) => path.startsWith(prefix));
+  if (rules.length + prefixes.length === 0) return () => false;
+  return (path, isFolder = () => true) => {
+    if (prefixes.some((prefix) => path.startsWith(prefix))) return true;
+    const text = textOfBytes(path);
+    for (const { expression, isNegated, isForFolders } of rules)
+      if (expression.test(text) && (!isForFolders || isFolder())) return !isNegated;
+    return false;
+  };
 }
 
-function toExpression(pattern: string): RegExp {
-  const body = bytesOfText(pattern)
-    .replace(/^\.?\//, "")
-    .replace(/\/+$/, "");
-  const anchored = /^\.?\//.test(pattern) || body.includes("/");
-  const source = body
-    .split(/(\*\*\/|\*\*|\*|\?)/)
-    .map((piece) => {
-      if (piece === "**/") return "(?:.*/)?";
-      if (piece === "**") return ".*";
-      if (piece === "*") return "[^/]*";
-      if (piece === "?") return "[^/]";
-      return piece.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
-    })
-    .join("");
-  return new RegExp(`^${anchored ? "" : "(?:.*/)?"}${source}$`, "s");
+interface Rule {
+  expression: RegExp;
+  isNegated: boolean;
+  isForFolders: boolean;
+}
+
+function toRule(pattern: string): Rule | null {
+  const isNegated = pattern.startsWith("!");
+  const rest = (isNegated ? pattern.slice(1) : pattern).replace(/^\.\//, "/");
+  const isForFolders = /(?<!\\)\/+$/.test(rest);
+  const body = rest.replace(/\/+$/, "");
+  if (body === "") return null;
+  const isAnchored = body.includes("/");
+  const source = toSource(body.replace(/^\/+/, ""));
+  return { expression: new RegExp(`^${isAnchored ? "" : "(?:.*/)?"}${source}$`, "su"), isNegated, isForFolders };
+}
+
+const token = /^\*\*\/|\/\*\*\/|\/\*\*$|\*+|\?|\[[!^]?\]?(?:\\.|[^\]\\])*\]|\\(.)|./gsu;
+
+function toSource(body: string): string {
+  return body.replace(token, (piece: string, escaped: string | undefined) => {
+    if (piece === "**/") return "(?:.*/)?";
+    if (piece === "/**/") return "/(?:.*/)?";
+    if (piece === "/**") return "/.*";
+    if (piece.startsWith("*")) return "[^/]*";
+    if (piece === "?") return "[^/]";
+    if (piece.length > 2 && piece.startsWith("[")) return toClass(piece);
+    return literal(escaped ?? piece);
+  });
+}
+
+/** `[a-z]`, `[!a-z]`; a class that makes no sense stands for itself. */
+function toClass(piece: string): string {
+  const isNegated = /^\[[!^]/.test(piece);
+  const inner = piece
+    .slice(isNegated ? 2 : 1, -1)
+    .replace(/\\(.)|([\\[\]^&|~])/gsu, (_, escaped, special) => literal(escaped ?? special, true));
+  const source = isNegated ? `[^/${inner}]` : `(?!/)[${inner}]`;
+  try {
+    new RegExp(source, "su");
+    return source;
+  } catch {
+    return literal(piece);
+  }
+}
+
+function literal(text: string, isInClass = false): string {
+  return text.replace(isInClass ? /[\\[\]^-]/g : /[\\^$.*+?()[\]{}|/]/g, "\\$&");
 }

@@ -188,9 +188,10 @@ class Mirror {
       abort.signal.addEventListener("abort", () => reject(new StoreError("aborted")), { once: true });
     });
     if (call?.signal?.aborted) abort.abort();
-    const running = work(abort.signal);
-    running.catch(() => {});
+    late.catch(() => {});
     try {
+      const running = work(abort.signal);
+      running.catch(() => {});
       return await Promise.race([running, late]);
     } finally {
       clearTimeout(timer);

@@ -27,6 +27,7 @@ import { type FileJob, FileWriter, type Target } from "./restore-files.ts";
 import { checkSpace, clearExtras, makeFolders, removeInTheWay, tempPathOf } from "./restore-folder.ts";
 import { type PartInput, writePart } from "./restore-parts.ts";
 import { SegmentBook, segmentBookFile } from "./segment-book.ts";
+import { selectEntries } from "./select.ts";
 import { type Ground, openGround, Reporter } from "./setup.ts";
 import { StatCache, statCacheFile } from "./stat-cache.ts";
 import { failureOf, Stop } from "./stop.ts";
@@ -85,7 +86,9 @@ class Restore {
         false,
       );
     }
-    const entries = await loadTree(store, snapshot, partsInFlight(store, concurrency, limits.partTargetBytes), signal);
+    const tree = await loadTree(store, snapshot, partsInFlight(store, concurrency, limits.partTargetBytes), signal);
+    const { only } = this.#options;
+    const entries = only ? selectEntries(tree, only) : tree;
     const disowned = this.#options.owner === false ? disown(entries) : 0;
     const files = entries.filter(isFile);
     progress.entries = entries.length;
@@ -133,7 +136,7 @@ class Restore {
 
     this.#reporter.phase("check");
     const checked = await checkEntries(folders, entries, this.#notMade, this.#breather);
-    demandExact(checked, disowned === 0 ? digest : null);
+    demandExact(checked, disowned === 0 && !only ? digest : null);
     const cache = new StatCache(statCacheFile(this.#ground.stateDir, id, this.#ground.root), this.#ground.root);
     cache.replace(checked.rows);
     cache.save();

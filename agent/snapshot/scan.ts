@@ -5,6 +5,7 @@ import { encodeHoles, encodeRecord, type InodeEntry, isInDigest, parentOf } from
 import type { Folders } from "../fs/folders.ts";
 import { textOfBytes } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
+import type { Excluder } from "./excludes.ts";
 import { nodePrimitives } from "./primitives.ts";
 import { type ChunkSink, readEntry } from "./read.ts";
 import { chunkIdsOf, hasStamp, pathOf, type Row, RowShelf, recordOf, stampFields } from "./rows.ts";
@@ -40,7 +41,7 @@ export interface ScanCounts {
 
 export interface RoundInput {
   folders: Folders;
-  isExcluded: (path: string) => boolean;
+  isExcluded: Excluder;
   cache: StatCache;
   /** Every chunk that the cache knows is known to be in the store, from an earlier round. */
   isCacheStored: boolean;

@@ -6,6 +6,7 @@ import { dirname, join } from "node:path";
 import {
   type ByteRange,
   type CallOptions,
+  instancePrefix,
   parseObjectKey,
   type SnapshotStore,
   StoreError,
@@ -92,6 +93,35 @@ export function openFolderStore(folder: string): SnapshotStore {
 export async function listInstances(folder: string): Promise<string[]> {
   const names = await readdir(join(folder, "i")).catch(() => [] as string[]);
   return names.sort();
+}
+
+/**
+ * What killed puts left behind. Returns how much; deletes it unless `isDryRun`. `before`: epoch milliseconds; a younger one may
+ * be a put at work.
+ */
+export async function sweepLeftovers(
+  folder: string,
+  instance: string,
+  before: number,
+  isDryRun: boolean,
+): Promise<{ files: number; bytes: number }> {
+  const swept = { files: 0, bytes: 0 };
+  for (const kind of ["parts", "manifests"]) {
+    const parent = join(folder, instancePrefix(instance), kind);
+    const names = await readdir(parent).catch((error) => {
+      if (isNotThere(error)) return [];
+      throw toStoreError(parent, error);
+    });
+    for (const name of names) {
+      if (!name.startsWith(tempPrefix)) continue;
+      const { size, mtimeMs } = await stat(join(parent, name)).catch(() => ({ size: 0, mtimeMs: Infinity }));
+      if (mtimeMs >= before) continue;
+      if (!isDryRun) await rm(join(parent, name), { force: true });
+      swept.files++;
+      swept.bytes += size;
+    }
+  }
+  return swept;
 }
 
 async function writeNew(

@@ -139,6 +139,8 @@ export interface RestoreOptions {
   deleteExtras?: boolean;
   /** False: every entry gets the owner of this process, and programs lose setuid and setgid; `stats.disowned` counts them. */
   owner?: boolean;
+  /** Patterns of what is wanted (see select.ts). Then every entry is checked, but there is no digest to compare with. */
+  only?: string[];
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }

@@ -3,6 +3,7 @@ import { type BigIntStats, lstatSync, readdirSync, type Stats } from "node:fs";
 import type { Folders } from "../fs/folders.ts";
 import { fsPath, textOfBytes } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
+import type { Excluder } from "./excludes.ts";
 import { stampFields } from "./rows.ts";
 import { Stop } from "./stop.ts";
 import type { SkippedPath } from "./types.ts";
@@ -113,10 +114,19 @@ export function isGone(error: unknown): boolean {
   return code === "ENOENT" || code === "ENOTDIR";
 }
 
+function isFolder(folders: Folders, path: string): boolean {
+  try {
+    return lstatSync(fsPath(folders.at(path)), { throwIfNoEntry: false })?.isDirectory() === true;
+  } catch {
+    // Whoever looks at it next names the trouble.
+    return false;
+  }
+}
+
 /** Sorted by bytes without one sort over everything: what lies below "a" comes where "a/" would, so after "a-b". */
 export async function walk(
   folders: Folders,
-  isExcluded: (path: string) => boolean,
+  isExcluded: Excluder,
   breather: Breather,
   onStep: (entries: number) => void,
 ): Promise<Walked> {
@@ -149,7 +159,7 @@ export async function walk(
       if (walked.typeAt(n) === "d") open.push(stepsOf(folders, folder, unreadable));
       continue;
     }
-    if (!isExcluded(path)) look(path);
+    if (!isExcluded(path, () => isFolder(folders, path))) look(path);
   }
   return walked;
 }

@@ -146,6 +146,7 @@ const faultReplies: Partial<Record<S3Fault, Reply>> = {
   "507": refusal(507, "QuotaExceeded"),
 };
 
+const etagOf = (bytes: Buffer) => `"${createHash("md5").update(bytes).digest("hex")}"`;
 const sha256 = (bytes: Buffer) => createHash("sha256").update(bytes).digest();
 
 function check(state: S3Server, request: Request): Reply | null {
@@ -174,7 +175,10 @@ function serve(state: S3Server, request: Request): Reply {
   const object = state.objects.get(key);
   if (!object) return refusal(404, "NoSuchKey");
   const { bytes } = object;
-  const more: Record<string, string> = { "last-modified": new Date(object.modifiedMs).toUTCString() };
+  const more: Record<string, string> = {
+    etag: etagOf(bytes),
+    "last-modified": new Date(object.modifiedMs).toUTCString(),
+  };
   if (object.hasChecksum && headers["x-amz-checksum-mode"] === "ENABLED")
     more["x-amz-checksum-sha256"] = sha256(bytes).toString("base64");
   const range = /^bytes=(\d*)-(\d*)$/.exec(headers.range ?? "");
@@ -196,7 +200,7 @@ function put(state: S3Server, { key, headers, body }: Request): Reply {
   }
   const hasChecksum = state.checksum === "known" && announced !== undefined;
   state.objects.set(key, { bytes: body, modifiedMs: Date.now(), hasChecksum });
-  return reply(200, Buffer.alloc(0), { etag: '"x"' });
+  return reply(200, Buffer.alloc(0), { etag: etagOf(body) });
 }
 
 function list(state: S3Server, query: URLSearchParams): Reply {
@@ -216,7 +220,7 @@ function list(state: S3Server, query: URLSearchParams): Reply {
     const object = state.objects.get(name);
     if (!object) return `<CommonPrefixes><Prefix>${encode(name)}</Prefix></CommonPrefixes>`;
     const time = new Date(object.modifiedMs).toISOString();
-    return `<Contents><Key>${encode(name)}</Key><LastModified>${time}</LastModified><ETag>&quot;x&#34;</ETag><Size>${object.bytes.length}</Size></Contents>`;
+    return `<Contents><Key>${encode(name)}</Key><LastModified>${time}</LastModified><ETag>${etagOf(object.bytes).replaceAll('"', "&quot;")}</ETag><Size>${object.bytes.length}</Size></Contents>`;
   });
   const token = Buffer.from(String(to)).toString("base64");
   const fields = [
