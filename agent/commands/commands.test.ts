@@ -15,6 +15,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import { type S3Server, startS3Server } from "../snapshot/testing/s3-server.ts";
 import { type RunOptions, runCommand } from "../testing/run-command.ts";
@@ -101,6 +102,7 @@ describe("snapshot and restore", () => {
     writeFileSync(at("busy/x"), "");
     const script = `const fs = require("node:fs"); for (let n = 0; ; n++) fs.appendFileSync(${JSON.stringify(at("busy/x"))}, "" + n);`;
     const writer = spawn(process.execPath, ["-e", script], { stdio: "ignore" });
+    while (statSync(at("busy/x")).size === 0) await sleep(20);
     const ran = await json(["snapshot", "busy", "--store", "busy-store"]).finally(() => writer.kill("SIGKILL"));
     expect([ran.code, ran.last]).toEqual([
       3,

@@ -31,7 +31,11 @@ async function partOf(plain: Uint8Array): Promise<Uint8Array> {
 
 test("frames from many threads at once are those of one", async () => {
   const plains = Array.from({ length: 40 }, (_, i) =>
-    i % 3 === 0 ? noise(100_000 + i, i) : i % 3 === 1 ? textOf(200_000 + i, `word ${i} `) : new Uint8Array(50_000 + i),
+    i % 3 === 0
+      ? noise(100_000 + i, i)
+      : i % 3 === 1
+        ? textOf(200_000 + i, `some words in row ${i}, `)
+        : new Uint8Array(50_000 + i),
   );
   const frames = await Promise.all(plains.map((plain) => encode(plain)));
   for (const [i, frame] of frames.entries()) {
