@@ -255,60 +255,74 @@ export async function getPart(
   }
 }
 
-/** All entries, checked: ids by hash, order, paths, the digest, and that every chunk lies in a listed part. */
+/**
+ * All entries, checked: ids by hash, order, paths, the digest, and that every chunk lies in a listed part. `onEntry` is
+ * told each before the digest is known. Returns how many.
+ */
+export async function readEntries(
+  store: SnapshotStore,
+  snapshot: LoadedSnapshot,
+  concurrency: number,
+  signal: AbortSignal | undefined,
+  onEntry: (entry: Entry) => void,
+): Promise<number> {
+  const { index, manifest } = snapshot;
+  const rootId = latin1FromBytes(fromHex(manifest.root.id));
+  const rootBytes = (await fetchChunks(store, snapshot, [rootId], concurrency, signal)).get(rootId)!;
+  const root = decodeTreeRoot(rootBytes);
+  const stream = await fetchStream(store, snapshot, root.chunks, concurrency, signal);
+  const breather = new Breather(signal);
+  const hasher = nodePrimitives.newSha256();
+  const writer = new ByteWriter(1 << 18);
+  let count = 0;
+  for (const entry of readTree(stream)) {
+    if (breather.due) await breather.rest();
+    if (entry.type === "f" && entry.chunks.some((chunk) => !index.has(chunk.id)))
+      throw damaged("a chunk of a file lies in no listed part");
+    count++;
+    onEntry(entry);
+    if (!isInDigest(entry.type)) continue;
+    encodeRecord(writer, entry);
+    if (writer.length < 1 << 17) continue;
+    hasher.update(writer.view());
+    writer.clear();
+  }
+  hasher.update(writer.view());
+  if (count !== root.entries) throw damaged("the tree does not have as many entries as its root says");
+  if (Buffer.from(hasher.digest()).toString("hex") !== manifest.digest)
+    throw damaged("the tree does not have the digest of its manifest");
+  return count;
+}
+
 export async function loadTree(
   store: SnapshotStore,
   snapshot: LoadedSnapshot,
   concurrency: number,
   signal?: AbortSignal,
 ): Promise<Entry[]> {
-  const { index, manifest } = snapshot;
-  const rootId = latin1FromBytes(fromHex(manifest.root.id));
-  const rootBytes = (await fetchChunks(store, snapshot, [rootId], concurrency, signal)).get(rootId)!;
-  const root = decodeTreeRoot(rootBytes);
-  const bytes = await fetchChunks(
-    store,
-    snapshot,
-    root.chunks.map((chunk) => chunk.id),
-    concurrency,
-    signal,
-  );
-  const total = root.chunks.reduce((sum, chunk) => sum + chunk.plainBytes, 0);
-  const stream = Buffer.allocUnsafe(total);
+  const entries: Entry[] = [];
+  await readEntries(store, snapshot, concurrency, signal, (entry) => entries.push(entry));
+  return entries;
+}
+
+async function fetchStream(
+  store: SnapshotStore,
+  snapshot: LoadedSnapshot,
+  chunks: TreeChunk[],
+  concurrency: number,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  const ids = chunks.map((chunk) => chunk.id);
+  const bytes = await fetchChunks(store, snapshot, ids, concurrency, signal);
+  const stream = Buffer.allocUnsafeSlow(chunks.reduce((sum, chunk) => sum + chunk.plainBytes, 0));
   let at = 0;
-  for (const chunk of root.chunks) {
+  for (const chunk of chunks) {
     const piece = bytes.get(chunk.id)!;
     if (piece.length !== chunk.plainBytes) throw damaged("the tree root has a wrong size for a chunk");
     stream.set(piece, at);
     at += piece.length;
   }
-  const breather = new Breather(signal);
-  const entries: Entry[] = [];
-  for (const entry of readTree(stream)) {
-    if (breather.due) await breather.rest();
-    if (entry.type === "f" && entry.chunks.some((chunk) => !index.has(chunk.id)))
-      throw damaged("a chunk of a file lies in no listed part");
-    entries.push(entry);
-  }
-  if (entries.length !== root.entries) throw damaged("the tree does not have as many entries as its root says");
-  if ((await digestOf(entries, breather)) !== manifest.digest)
-    throw damaged("the tree does not have the digest of its manifest");
-  return entries;
-}
-
-async function digestOf(entries: Entry[], breather: Breather): Promise<string> {
-  const hasher = nodePrimitives.newSha256();
-  const writer = new ByteWriter(1 << 18);
-  for (const entry of entries) {
-    if (!isInDigest(entry.type)) continue;
-    encodeRecord(writer, entry);
-    if (writer.length < 1 << 17) continue;
-    hasher.update(writer.view());
-    writer.clear();
-    if (breather.due) await breather.rest();
-  }
-  hasher.update(writer.view());
-  return Buffer.from(hasher.digest()).toString("hex");
+  return stream;
 }
 
 async function fetchChunks(

@@ -11,8 +11,8 @@ import { fsPath, textOfBytes } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
 import { nodePrimitives } from "./primitives.ts";
 import { applyAttributes, applyFlags, type Refusals } from "./restore-attributes.ts";
-import { type Row, RowShelf } from "./rows.ts";
-import { isRacy } from "./stat-cache.ts";
+import { RowShelf } from "./rows.ts";
+import { isRacy, type StatCacheWriter } from "./stat-cache.ts";
 import { Stop } from "./stop.ts";
 import type { Loss } from "./types.ts";
 import { type Found, statEntry } from "./walk.ts";
@@ -23,23 +23,25 @@ const maxNamedPaths = 10;
 export interface Checked {
   /** Of what is really there, 64 hex digits. */
   digest: string;
-  /** For the next snapshot's stat cache. */
-  rows: Map<string, Row>;
   different: string[];
   losses: Loss[];
 }
 
-/** `notMade`: paths of fifos and devices that were refused, and the system's code. */
+/**
+ * `notMade`: paths of fifos and devices that were refused, and the system's code. `cache`: what is seen becomes the stat
+ * cache of the next snapshot.
+ */
 export async function checkEntries(
   folders: Folders,
   entries: Entry[],
   notMade: Map<string, string>,
+  cache: StatCacheWriter,
   breather: Breather,
 ): Promise<Checked> {
   const hasher = nodePrimitives.newSha256();
   const expected = new ByteWriter(4096);
   const actual = new ByteWriter(4096);
-  const rows = new Map<string, Row>();
+  const holes = new ByteWriter(256);
   const shelf = new RowShelf();
   const different: string[] = [];
   const losses = new Losses();
@@ -53,8 +55,11 @@ export async function checkEntries(
     actual.clear();
     if (seen?.entry) encodeRecord(actual, seen.entry);
     if (equalBytes(expected.view(), actual.view())) {
-      if (seen && entry.type !== "h" && !isRacy(seen.found.newestMs, readAt))
-        rows.set(entry.path, shelf.add(seen.found.stamp, 0, expected.view(), holesOf(entry)));
+      if (seen && entry.type !== "h" && !isRacy(seen.found.newestMs, readAt)) {
+        holes.clear();
+        if (entry.type === "f") encodeHoles(holes, entry.holes);
+        cache.add(shelf.add(seen.found.stamp, 0, expected.view(), holes.view()));
+      }
     } else {
       const after = seen ? settle(folders, entry, seen, losses) : settleMissing(entry, notMade, losses);
       if (!after) different.push(textOfBytes(entry.path) || ".");
@@ -63,7 +68,7 @@ export async function checkEntries(
     }
     hasher.update(actual.view());
   }
-  return { digest: Buffer.from(hasher.digest()).toString("hex"), rows, different, losses: losses.list() };
+  return { digest: Buffer.from(hasher.digest()).toString("hex"), different, losses: losses.list() };
 }
 
 /** Errors: Stop `restore_digest_mismatch` or `restore_inexact`. `digest`: null where the caller gave the owners up. */
@@ -208,10 +213,4 @@ function isSteady(what: string, before: Entry | null, after: InodeEntry): boolea
   if (what === "time") return before.mtimeNs === after.mtimeNs;
   const [one, other] = [before, after].map((entry) => new Map(entry.xattrs).get(what));
   return one === other || (one !== undefined && other !== undefined && equalBytes(one, other)) || what === flagsName;
-}
-
-function holesOf(entry: InodeEntry): Uint8Array {
-  const writer = new ByteWriter(16);
-  if (entry.type === "f") encodeHoles(writer, entry.holes);
-  return writer.view();
 }

@@ -20,8 +20,10 @@ import { removeInTheWay, tempPathOf } from "./restore-folder.ts";
 import { holesFrom, makeFile, writeAround } from "./restore-write.ts";
 import { statEntry } from "./walk.ts";
 
+/** A chunk that must still come, and where it goes. */
 export interface Target {
   file: FileJob;
+  id: string;
   offset: number;
   plainBytes: number;
 }
@@ -32,13 +34,6 @@ export interface FileJob {
   temp: string | null;
   /** Chunks that are not in place yet. */
   missing: number;
-}
-
-/** A chunk that must still come, and where it goes. */
-export interface Missing {
-  id: string;
-  offset: number;
-  plainBytes: number;
 }
 
 export interface FileWriterInput {
@@ -93,23 +88,19 @@ export class FileWriter {
     }
   }
 
-  /** Makes the file's place ready. Returns the job, with the chunks that must still come. */
-  async begin(entry: FileEntry, breather: Breather): Promise<{ job: FileJob; missing: Missing[] }> {
+  /** Makes the place of a file that is not small ready. Returns the chunks that must still come. */
+  async begin(entry: FileEntry, breather: Breather): Promise<Target[]> {
     if (entry.size === 0) {
-      const target: Target = { file: { entry, temp: null, missing: 1 }, offset: 0, plainBytes: 0 };
+      const target: Target = { file: { entry, temp: null, missing: 1 }, id: "", offset: 0, plainBytes: 0 };
       makeFile(this.#folders, this.target(target), new Uint8Array(0), this.#deleteExtras);
       this.finish(target);
-      return { job: target.file, missing: [] };
-    }
-    if (entry.size < smallFileBytes && entry.chunks.length === 1) {
-      const { id, plainBytes } = entry.chunks[0]!;
-      return { job: { entry, temp: null, missing: 1 }, missing: [{ id, offset: 0, plainBytes }] };
+      return [];
     }
     const temp = tempPathOf(entry.path, this.#isEntry);
     const missing = await this.#openTemp(temp, entry, breather);
-    const job: FileJob = { entry, temp, missing: missing.length };
-    if (missing.length === 0) this.#finishBig(job);
-    return { job, missing };
+    const file: FileJob = { entry, temp, missing: missing.length };
+    if (missing.length === 0) this.#finishBig(file);
+    return missing.map((chunk) => ({ file, ...chunk }));
   }
 
   /** What a coder thread needs to write a chunk to its place. */
@@ -156,7 +147,7 @@ export class FileWriter {
     if (now) applyAttributes(this.#folders.at(path), entry, now);
   }
 
-  async #openTemp(temp: string, entry: FileEntry, breather: Breather): Promise<Missing[]> {
+  async #openTemp(temp: string, entry: FileEntry, breather: Breather): Promise<Omit<Target, "file">[]> {
     const there = statEntry(this.#folders, temp);
     const isOurs = there?.type === "f" && there.inode === null && there.size === entry.size;
     if (there && !isOurs) removeInTheWay(this.#folders, temp, false);
@@ -180,8 +171,13 @@ export class FileWriter {
   }
 
   /** Chunks whose bytes are not in the open file. Chunks of zeros need no store: they are written here, around the holes. */
-  async #findMissing(fd: number, entry: FileEntry, breather: Breather, isOld: boolean): Promise<Missing[]> {
-    const missing: Missing[] = [];
+  async #findMissing(
+    fd: number,
+    entry: FileEntry,
+    breather: Breather,
+    isOld: boolean,
+  ): Promise<Omit<Target, "file">[]> {
+    const missing: Omit<Target, "file">[] = [];
     let offset = 0;
     const last = entry.chunks.at(-1);
     for (const chunk of entry.chunks) {
@@ -201,6 +197,11 @@ export class FileWriter {
     }
     return missing;
   }
+}
+
+/** One chunk, made in one go by a coder thread. */
+export function isSmall(entry: FileEntry): boolean {
+  return entry.size < smallFileBytes && entry.chunks.length === 1;
 }
 
 function inheritanceOf(folders: Folders, old: ReadonlySet<string>): { group: boolean; xattrs: boolean } {

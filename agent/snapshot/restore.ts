@@ -11,7 +11,7 @@ import { linkSync, mkdirSync, readlinkSync, symlinkSync } from "node:fs";
 import { damaged, FormatError } from "../../core/snapshot/error.ts";
 import { limits } from "../../core/snapshot/limits.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
-import type { Entry, HardLinkEntry, InodeEntry } from "../../core/snapshot/tree.ts";
+import type { Entry, FileEntry, HardLinkEntry, InodeEntry } from "../../core/snapshot/tree.ts";
 import { degraded, makeNode, syncFileSystem } from "../fs/native.ts";
 import { bytesOfText, fsPath, textOfBytes } from "../fs/paths.ts";
 import { Breather } from "./breather.ts";
@@ -23,13 +23,13 @@ import { type LoadedSnapshot, loadSnapshot, loadTree } from "./meta.ts";
 import { isFile } from "./read.ts";
 import { applyAttributes, applyFlags } from "./restore-attributes.ts";
 import { checkEntries, demandExact } from "./restore-check.ts";
-import { type FileJob, FileWriter, type Target } from "./restore-files.ts";
+import { type FileJob, FileWriter, isSmall, type Target } from "./restore-files.ts";
 import { checkSpace, clearExtras, makeFolders, removeInTheWay, tempPathOf } from "./restore-folder.ts";
 import { type PartInput, writePart } from "./restore-parts.ts";
 import { SegmentBook, segmentBookFile } from "./segment-book.ts";
 import { selectEntries } from "./select.ts";
 import { type Ground, openGround, Reporter } from "./setup.ts";
-import { StatCache, statCacheFile } from "./stat-cache.ts";
+import { StatCacheWriter, statCacheFile } from "./stat-cache.ts";
 import { failureOf, Stop } from "./stop.ts";
 import type { RestoreOptions, RestoreResult, SkippedPath } from "./types.ts";
 import { type Found, statEntry } from "./walk.ts";
@@ -135,11 +135,15 @@ class Restore {
     await syncFileSystem(this.#ground.root);
 
     this.#reporter.phase("check");
-    const checked = await checkEntries(folders, entries, this.#notMade, this.#breather);
-    demandExact(checked, disowned === 0 && !only ? digest : null);
-    const cache = new StatCache(statCacheFile(this.#ground.stateDir, id, this.#ground.root), this.#ground.root);
-    cache.replace(checked.rows);
-    cache.save();
+    const { root, stateDir } = this.#ground;
+    const cache = new StatCacheWriter(statCacheFile(stateDir, id, root), root);
+    try {
+      const checked = await checkEntries(folders, entries, this.#notMade, cache, this.#breather);
+      demandExact(checked, disowned === 0 && !only ? digest : null);
+      cache.finish();
+    } finally {
+      cache.close();
+    }
     this.#rememberParts(snapshot);
     this.#reporter.phase("done");
     const { plainBytes, reusedBytes, sentBytes, partsDone } = progress;
@@ -171,7 +175,7 @@ class Restore {
     const linked = new Set(entries.filter((entry) => entry.type === "h").map((entry) => entry.target));
     let neededBytes = 0;
     let neededEntries = 0;
-    const pending: Extract<Entry, { type: "f" }>[] = [];
+    const pending: FileEntry[] = [];
     for (const entry of entries) {
       if (this.#breather.due) await this.#breather.rest();
       if (!isFile(entry)) continue;
@@ -188,24 +192,25 @@ class Restore {
       this.#reporter.step();
     }
     checkSpace(this.#ground.root, neededBytes * 0.9 - 64 * 1024 * 1024, neededEntries);
+    const partOf = (id: string): PartPlan => {
+      const n = index.partOf(id);
+      if (n === undefined) throw new Stop("snapshot_damaged", "A chunk lies in no listed part.", false);
+      const part = plan.parts.get(n) ?? { small: [], big: [] };
+      plan.parts.set(n, part);
+      return part;
+    };
     for (const entry of pending) {
       if (this.#breather.due) await this.#breather.rest();
-      const { job, missing } = await writer.begin(entry, this.#breather);
-      let missingBytes = 0;
-      for (const { id, offset, plainBytes } of missing) {
-        const part = index.partOf(id);
-        if (part === undefined) throw new Stop("snapshot_damaged", "A chunk lies in no listed part.", false);
-        const wanted = plan.parts.get(part) ?? new Map<string, Target[]>();
-        plan.parts.set(part, wanted);
-        const target: Target = { file: job, offset, plainBytes };
-        const targets = wanted.get(id);
-        if (targets) targets.push(target);
-        else wanted.set(id, [target]);
-        missingBytes += plainBytes;
+      this.#reporter.step();
+      if (isSmall(entry)) {
+        partOf(entry.chunks[0]!.id).small.push(entry);
+        continue;
       }
+      const missing = await writer.begin(entry, this.#breather);
+      for (const target of missing) partOf(target.id).big.push(target);
+      const missingBytes = missing.reduce((sum, target) => sum + target.plainBytes, 0);
       progress.doneBytes += entry.size - missingBytes;
       if (missingBytes < entry.size) progress.reusedBytes += entry.size - missingBytes;
-      this.#reporter.step();
     }
     return plan;
   }
@@ -219,8 +224,10 @@ class Restore {
     const sizes = parts.map(([n]) => snapshot.index.parts[n]!.bytes);
     progress.storedBytes = sizes.reduce((sum, bytes) => sum + bytes, 0);
     const lanes = partLanes(store, concurrency, Math.max(1, ...sizes), this.#coders);
-    await forEachInFlight(parts, lanes, async ([n, places]) => {
+    await forEachInFlight(parts, lanes, async ([n, partPlan]) => {
       const part = snapshot.index.parts[n]!;
+      const places = placesOf(partPlan);
+      plan.parts.delete(n);
       const wanted = new Map<string, WriteTarget[]>();
       for (const [chunk, targets] of places)
         wanted.set(
@@ -355,8 +362,8 @@ function checkSizes(part: IndexedPart, places: Map<string, Target[]>): void {
 
 interface Plan {
   writer: FileWriter;
-  /** By the part's ordinal in the index: what each of its chunks is for. */
-  parts: Map<number, Map<string, Target[]>>;
+  /** By the part's ordinal in the index. */
+  parts: Map<number, PartPlan>;
 }
 
 /** Gives every entry to the process itself. Returns how many lose an owner; a program among them loses setuid and setgid. */
@@ -370,6 +377,27 @@ function disown(entries: Entry[]): number {
     disowned++;
   }
   return disowned;
+}
+
+/** What a part is needed for. Small files are kept as they are: there may be millions. */
+interface PartPlan {
+  small: FileEntry[];
+  big: Target[];
+}
+
+function placesOf({ small, big }: PartPlan): Map<string, Target[]> {
+  const places = new Map<string, Target[]>();
+  const add = (target: Target) => {
+    const targets = places.get(target.id);
+    if (targets) targets.push(target);
+    else places.set(target.id, [target]);
+  };
+  for (const entry of small) {
+    const { id, plainBytes } = entry.chunks[0]!;
+    add({ file: { entry, temp: null, missing: 1 }, id, offset: 0, plainBytes });
+  }
+  for (const target of big) add(target);
+  return places;
 }
 
 function isDamage(error: unknown): boolean {

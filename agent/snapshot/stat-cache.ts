@@ -48,16 +48,10 @@ export class StatCache {
   /** False when it could not be written. A crash of the machine may lose it: that costs a reading. */
   save(): boolean {
     if (this.#isSaved) return true;
-    const temp = `${this.#file}.new`;
-    try {
-      saveRows(temp, this.#root, this.#rows);
-      renameSync(temp, this.#file);
-      this.#isSaved = true;
-      return true;
-    } catch {
-      rmSync(temp, { force: true });
-      return false;
-    }
+    const writer = new StatCacheWriter(this.#file, this.#root);
+    for (const row of this.#rows.values()) writer.add(row);
+    this.#isSaved = writer.finish();
+    return this.#isSaved;
   }
 }
 
@@ -77,35 +71,82 @@ function headOf(root: string): Buffer {
   return head;
 }
 
-function saveRows(file: string, root: string, rows: Map<string, Row>): void {
-  const fd = openSync(file, "w", 0o600);
-  try {
-    const hasher = createHash("sha256");
-    const buffer = Buffer.allocUnsafe(writeBytes);
-    let filled = 0;
-    const write = (bytes: Uint8Array) => {
-      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at);
-    };
-    const flush = () => {
-      hasher.update(buffer.subarray(0, filled));
-      write(buffer.subarray(0, filled));
-      filled = 0;
-    };
-    const put = (bytes: Uint8Array) => {
-      for (let at = 0; at < bytes.length; ) {
-        if (filled === buffer.length) flush();
-        const take = Math.min(bytes.length - at, buffer.length - filled);
-        buffer.set(bytes.subarray(at, at + take), filled);
-        filled += take;
-        at += take;
-      }
-    };
-    put(headOf(root));
-    for (const row of rows.values()) put(bytesOf(row));
-    flush();
-    write(hasher.digest());
-  } finally {
-    closeSync(fd);
+/**
+ * Writes a cache row by row, so that nothing of it stays in memory. Until `finish` the old one is in its place. A cache
+ * that cannot be written is no error: the next run reads more.
+ */
+export class StatCacheWriter {
+  readonly #file: string;
+  readonly #hasher = createHash("sha256");
+  readonly #buffer = Buffer.allocUnsafe(writeBytes);
+  /** Null: ended, or it could not be written. */
+  #fd: number | null = null;
+  #filled = 0;
+
+  constructor(file: string, root: string) {
+    this.#file = file;
+    this.#attempt(() => {
+      this.#fd = openSync(`${file}.new`, "w", 0o600);
+      this.#put(headOf(root));
+    });
+  }
+
+  add(row: Row): void {
+    this.#attempt(() => this.#put(bytesOf(row)));
+  }
+
+  /** False when it could not be written. */
+  finish(): boolean {
+    if (this.#fd === null) return false;
+    const fd = this.#fd;
+    return this.#attempt(() => {
+      this.#flush();
+      this.#write(this.#hasher.digest());
+      this.#fd = null;
+      closeSync(fd);
+      renameSync(`${this.#file}.new`, this.#file);
+    });
+  }
+
+  /** What is not finished does not count. */
+  close(): void {
+    if (this.#fd === null) return;
+    closeSync(this.#fd);
+    this.#fd = null;
+    rmSync(`${this.#file}.new`, { force: true });
+  }
+
+  #attempt(work: () => void): boolean {
+    try {
+      work();
+      return true;
+    } catch (error) {
+      if (typeof (error as NodeJS.ErrnoException).code !== "string") throw error;
+      this.close();
+      return false;
+    }
+  }
+
+  #put(bytes: Uint8Array): void {
+    if (this.#fd === null) return;
+    for (let at = 0; at < bytes.length; ) {
+      if (this.#filled === this.#buffer.length) this.#flush();
+      const take = Math.min(bytes.length - at, this.#buffer.length - this.#filled);
+      this.#buffer.set(bytes.subarray(at, at + take), this.#filled);
+      this.#filled += take;
+      at += take;
+    }
+  }
+
+  #flush(): void {
+    const bytes = this.#buffer.subarray(0, this.#filled);
+    this.#hasher.update(bytes);
+    this.#write(bytes);
+    this.#filled = 0;
+  }
+
+  #write(bytes: Uint8Array): void {
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd!, bytes, at);
   }
 }
 

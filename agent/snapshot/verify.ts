@@ -5,7 +5,7 @@ import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import type { SnapshotStore } from "../../core/snapshot/store.ts";
 import { CoderPool, ownBytes } from "./coder-pool.ts";
 import { forEachInFlight, partLanes } from "./in-flight.ts";
-import { getPart, loadSnapshot, loadTree, partDamaged } from "./meta.ts";
+import { getPart, loadSnapshot, partDamaged, readEntries } from "./meta.ts";
 import { scanDigest } from "./scan-folder.ts";
 import { Reporter } from "./setup.ts";
 import { failureOf, Stop, throwIfAborted } from "./stop.ts";
@@ -56,8 +56,10 @@ export async function verifySnapshot(options: VerifyOptions): Promise<VerifyResu
       },
     );
     // The tree is looked at while the threads are busy with the parts; the first to fail ends both.
-    const [entries] = await Promise.all([loadTree(store, snapshot, treeReads, signal), reading]);
-    progress.entries = entries.length;
+    const onEntry = () => {
+      progress.entries++;
+    };
+    const [entries] = await Promise.all([readEntries(store, snapshot, treeReads, signal, onEntry), reading]);
     const indexed = index.parts.length + manifest.segments.length;
     if (indexed < manifest.parts.length)
       throw new Stop("snapshot_damaged", "The manifest lists parts that no segment describes.", false);
@@ -67,7 +69,7 @@ export async function verifySnapshot(options: VerifyOptions): Promise<VerifyResu
     return {
       ok: true,
       digest: manifest.digest,
-      entries: entries.length,
+      entries,
       parts: manifest.parts.length,
       storedBytes,
       plainBytes,
