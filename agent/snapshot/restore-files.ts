@@ -4,9 +4,10 @@
  * earlier run left is read again and kept where its hashes are right, so no journal is needed.
  */
 import { closeSync, constants, ftruncateSync, openSync, readSync, renameSync, unlinkSync } from "node:fs";
+import { isAllZero } from "../../core/snapshot/bytes.ts";
 import { fileChunker } from "../../core/snapshot/chunker.ts";
 import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
-import { type FileEntry, parentOf } from "../../core/snapshot/tree.ts";
+import { type FileEntry, type Hole, parentOf } from "../../core/snapshot/tree.ts";
 import type { Folders } from "../fs/folders.ts";
 import { native, setTimes } from "../fs/native.ts";
 import { fsPath } from "../fs/paths.ts";
@@ -82,7 +83,7 @@ export class FileWriter {
       throw error;
     }
     try {
-      return (await this.#findMissing(fd, entry, breather, true)).length === 0;
+      return (await this.#findMissing(fd, entry, breather, "whole")).length === 0;
     } finally {
       closeSync(fd);
     }
@@ -163,8 +164,9 @@ export class FileWriter {
       return this.#openTemp(temp, entry, breather);
     }
     try {
-      if (!isOurs) ftruncateSync(fd, entry.size);
-      return await this.#findMissing(fd, entry, breather, isOurs);
+      if (isOurs) await clearHoles(fd, entry.holes, breather);
+      else ftruncateSync(fd, entry.size);
+      return await this.#findMissing(fd, entry, breather, isOurs ? "begun" : "new");
     } finally {
       closeSync(fd);
     }
@@ -175,7 +177,7 @@ export class FileWriter {
     fd: number,
     entry: FileEntry,
     breather: Breather,
-    isOld: boolean,
+    state: "new" | "begun" | "whole",
   ): Promise<Omit<Target, "file">[]> {
     const missing: Omit<Target, "file">[] = [];
     let offset = 0;
@@ -186,11 +188,12 @@ export class FileWriter {
       const mayBeZero = plainBytes === fileChunker.max || chunk === last;
       if (breather.due) await breather.rest();
       const isZeros = mayBeZero && id === zeroChunkId(plainBytes);
-      if (isZeros && !isOld) {
+      // Also in one that an earlier run began: what it did not reach reads as zeros, but has no blocks.
+      if (isZeros && state !== "whole") {
         if (!isInHole(entry.holes, offset, plainBytes)) writeAround(fd, zeroBytes(plainBytes), offset, entry.holes);
       } else {
-        const isHole = isZeros && isOld && native?.isHole(fd, offset, plainBytes) === true;
-        const isHere = isHole || (isOld && chunkIdOf(readChunk(fd, offset, plainBytes)) === id);
+        const isHole = isZeros && native?.isHole(fd, offset, plainBytes) === true;
+        const isHere = isHole || (state !== "new" && chunkIdOf(readChunk(fd, offset, plainBytes)) === id);
         if (!isHere) missing.push({ id, offset, plainBytes });
       }
       offset += plainBytes;
@@ -202,6 +205,18 @@ export class FileWriter {
 /** One chunk, made in one go by a coder thread. */
 export function isSmall(entry: FileEntry): boolean {
   return entry.size < smallFileBytes && entry.chunks.length === 1;
+}
+
+/** An earlier run may have begun another version of the file, and what is a hole now is passed over when it is written. */
+async function clearHoles(fd: number, holes: Hole[], breather: Breather): Promise<void> {
+  for (const { offset, length } of holes) {
+    if (native?.isHole(fd, offset, length)) continue;
+    for (let at = offset; at < offset + length; at += limits.chunkBytes) {
+      if (breather.due) await breather.rest();
+      const bytes = readChunk(fd, at, Math.min(limits.chunkBytes, offset + length - at));
+      if (!isAllZero(bytes)) writeAround(fd, zeroBytes(bytes.length), at, []);
+    }
+  }
 }
 
 function inheritanceOf(folders: Folders, old: ReadonlySet<string>): { group: boolean; xattrs: boolean } {

@@ -1,6 +1,10 @@
 import {
   appendFileSync,
+  closeSync,
+  ftruncateSync,
+  mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   renameSync,
@@ -9,6 +13,7 @@ import {
   truncateSync,
   utimesSync,
   writeFileSync,
+  writeSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -17,6 +22,7 @@ import { type Manifest, parseManifest } from "../../core/snapshot/manifest.ts";
 import { manifestObjectKey } from "../../core/snapshot/store.ts";
 import { describeWorkspace, type HardWorkspace, makeHardWorkspace, noise } from "../testing/workspace.ts";
 import { restoreSnapshot } from "./restore.ts";
+import { tempPathOf } from "./restore-folder.ts";
 import { scanDigest } from "./scan-folder.ts";
 import { openFolderStore } from "./store-folder.ts";
 import { takeSnapshot } from "./take.ts";
@@ -216,4 +222,19 @@ test("excludes are left out and listed", async () => {
   const back = [...describeWorkspace(at("back")).keys()];
   for (const path of ["many", "many/1", "a/x.tmp", "zeros"]) expect(back).not.toContain(path);
   expect(back).toContain("a/x");
+});
+
+test("what a killed restore of another version left in a file's place does not shine through its holes", async () => {
+  mkdirSync(at("work"));
+  const size = 12 * 1024 * 1024;
+  const fd = openSync(at("work/sparse"), "w");
+  ftruncateSync(fd, size);
+  writeSync(fd, "start", 0);
+  writeSync(fd, "end", size - 3);
+  closeSync(fd);
+  expect(await take(1)).toMatchObject({ ok: true });
+  mkdirSync(at("back"));
+  writeFileSync(at(`back/${tempPathOf("sparse", () => false)}`), Buffer.alloc(size, "junk"));
+  await restore(1);
+  expect(readFileSync(at("back/sparse")).equals(readFileSync(at("work/sparse")))).toBe(true);
 });
