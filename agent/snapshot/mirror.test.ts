@@ -20,7 +20,7 @@ testStore("mirrored", async () => {
       throw new Error(words);
     },
   });
-  return { store, close: async () => rmSync(dir, { recursive: true }) };
+  return { store, trustsCaller: true, close: async () => rmSync(dir, { recursive: true }) };
 });
 
 const id = "i-near";

@@ -16,7 +16,7 @@ const quick = { retryBaseMs: 1, idleTimeoutMs: 300 };
 
 testStore("folder", async () => {
   const dir = mkdtempSync(join(tmpdir(), "soneca-store-"));
-  return { store: openFolderStore(dir), close: async () => rmSync(dir, { recursive: true }) };
+  return { store: openFolderStore(dir), trustsCaller: true, close: async () => rmSync(dir, { recursive: true }) };
 });
 
 testStore("worker", async () => {

@@ -83,7 +83,7 @@ export interface SnapshotStore {
   /** More calls at once than this bring nothing. Missing: as many as memory allows, up to 32. */
   readonly mostInFlight?: number;
   /**
-   * Create-only and idempotent. `sha256` is that of `bytes`; a store that can verify it does.
+   * Create-only and idempotent. `sha256` is that of `bytes`; a store behind a network verifies it.
    * "created", or "exists" where the same bytes lie there already. Errors: `manifest_exists` where other bytes lie there.
    */
   put(key: string, bytes: Uint8Array, sha256: string, options?: CallOptions): Promise<"created" | "exists">;
