@@ -7,6 +7,7 @@ import { readManifest } from "../snapshot/meta.ts";
 import { failureOf, Stop } from "../snapshot/stop.ts";
 import type { Command, Context } from "./command.ts";
 import type { Options } from "./options.ts";
+import { unlockWith } from "./passphrase.ts";
 import { checkId, findIds, findSnapshot, listSnapshots, mustExist, openPlace } from "./places.ts";
 import { count, pathFields, printable, size, time } from "./text.ts";
 
@@ -31,10 +32,23 @@ export const listCommand: Command = {
         try {
           const { manifest } = await readManifest(store, id, seq, epoch, signal);
           const { createdAt, digest, stats, excludes } = manifest;
+          const isEncrypted = manifest.encryption !== null;
           const { entries, files, plainBytes, storedBytes, newStoredBytes, torn } = stats;
           output.line(
-            { ...fields, createdAt, digest, entries, files, plainBytes, storedBytes, newStoredBytes, torn, excludes },
-            `${snapshotId.padEnd(24)} ${time(BigInt(createdAt) * 1_000_000n)} ${size(plainBytes).padStart(10)} ${size(storedBytes).padStart(10)} stored ${count(files, "file").padStart(14)}${torn > 0 ? `  incomplete: ${torn}` : ""}`,
+            {
+              ...fields,
+              createdAt,
+              digest,
+              entries,
+              files,
+              plainBytes,
+              storedBytes,
+              newStoredBytes,
+              torn,
+              excludes,
+              isEncrypted,
+            },
+            `${snapshotId.padEnd(24)} ${time(BigInt(createdAt) * 1_000_000n)} ${size(plainBytes).padStart(10)} ${size(storedBytes).padStart(10)} stored ${count(files, "file").padStart(14)}${isEncrypted ? "  encrypted" : ""}${torn > 0 ? `  incomplete: ${torn}` : ""}`,
           );
         } catch (error) {
           const { code, message } = failureOf(error);
@@ -51,9 +65,9 @@ export const listCommand: Command = {
 };
 
 export const lsCommand: Command = {
-  usage: "ID[@SEQ] [PATH] --store STORE [--recursive] [--path-hex HEX] [--json]",
+  usage: "ID[@SEQ] [PATH] --store STORE [--recursive] [--path-hex HEX] [--passphrase-file FILE] [--json]",
   about: "what lies in a folder of the snapshot, as `ls -l` shows it (times in UTC)",
-  options: ["recursive", "path-hex"],
+  options: ["recursive", "path-hex", "passphrase-file"],
   least: 1,
   most: 2,
   async run(context) {
@@ -79,9 +93,9 @@ export const lsCommand: Command = {
 };
 
 export const catCommand: Command = {
-  usage: "ID[@SEQ] PATH --store STORE [--path-hex HEX] [--json]",
+  usage: "ID[@SEQ] PATH --store STORE [--path-hex HEX] [--passphrase-file FILE] [--json]",
   about: "the bytes of one file of the snapshot on stdout (with --json the lines go to stderr)",
-  options: ["path-hex"],
+  options: ["path-hex", "passphrase-file"],
   least: 1,
   most: 2,
   writesBytes: true,
@@ -122,9 +136,10 @@ async function writeOut(bytes: Uint8Array): Promise<boolean> {
   }
 }
 
-async function openBrowser({ positionals, place, signal }: Context) {
+async function openBrowser({ positionals, options, place, signal }: Context) {
   const { store, id, seq, epoch } = await findSnapshot(place, positionals[0]!, signal);
-  return { browser: await SnapshotBrowser.open(store, id, seq, epoch, signal), snapshotId: `${id}@${seq}` };
+  const browser = await SnapshotBrowser.open(store, id, seq, epoch, signal, unlockWith(options));
+  return { browser, snapshotId: `${id}@${seq}` };
 }
 
 /** As a byte string relative to the root: "/a/b/", "./a/b" and "a/b" are the same. Errors: Stop `usage`. */

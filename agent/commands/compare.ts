@@ -6,25 +6,29 @@ import { textOfBytes } from "../fs/paths.ts";
 import { SnapshotBrowser } from "../snapshot/browse.ts";
 import { diffTrees, folderSource, snapshotSource, type TreeChange, type TreeSource } from "../snapshot/diff.ts";
 import { collectGarbage } from "../snapshot/gc.ts";
+import type { Unlock } from "../snapshot/keyring.ts";
 import { Stop } from "../snapshot/stop.ts";
 import { sweepLeftovers } from "../snapshot/store-folder.ts";
 import type { Command, Context } from "./command.ts";
 import { wholeNumber } from "./options.ts";
+import { unlockWith } from "./passphrase.ts";
 import { checkId, findSnapshot, mustExist, openPlace, stateDirOf } from "./places.ts";
 import { count, pathFields, printable, size } from "./text.ts";
 
 export const diffCommand: Command = {
-  usage: "A B --store STORE [--exclude GLOB]... [--state DIR] [--json]",
+  usage: "A B --store STORE [--exclude GLOB]... [--passphrase-file FILE] [--state DIR] [--json]",
   about: "what changed from A to B; each is ID@SEQ, ID or a folder",
-  options: ["exclude", "state"],
+  options: ["exclude", "passphrase-file", "state"],
   least: 2,
   most: 2,
   async run(context) {
     const { positionals, output, signal } = context;
     const sides = positionals.map((text) => (isFolder(text) ? { folder: resolve(text) } : { name: text }));
+    const unlock = unlockWith(context.options);
     const browsers = await Promise.all(
-      sides.map(({ name }) => (name === undefined ? null : openSnapshot(context, name))),
+      sides.map(({ name }) => (name === undefined ? null : openSnapshot(context, name, unlock))),
     );
+    checkKeys(browsers);
     // A folder is looked at as the snapshot beside it was taken.
     const other = browsers.find((browser) => browser !== null);
     const sources: TreeSource[] = [];
@@ -63,16 +67,29 @@ function isFolder(text: string): boolean {
   return statSync(text, { throwIfNoEntry: false })?.isDirectory() === true;
 }
 
-async function openSnapshot({ place, signal }: Context, name: string): Promise<SnapshotBrowser> {
+/** Contents are compared by their ids, and those are of the key. Errors: Stop `not_comparable`. */
+function checkKeys(browsers: (SnapshotBrowser | null)[]): void {
+  const keys = browsers.flatMap((browser) => (browser ? [browser.manifest.encryption?.keyId ?? null] : []));
+  if (keys.length < 2 || keys[0] === keys[1]) return;
+  throw new Stop(
+    "not_comparable",
+    "The two snapshots have different keys, or one is not encrypted; compare each with a folder instead.",
+    false,
+  );
+}
+
+async function openSnapshot({ place, signal }: Context, name: string, unlock: Unlock): Promise<SnapshotBrowser> {
   const { store, id, seq, epoch } = await findSnapshot(place, name, signal);
-  return SnapshotBrowser.open(store, id, seq, epoch, signal);
+  return SnapshotBrowser.open(store, id, seq, epoch, signal, unlock);
 }
 
 function openFolder({ options, output, place, signal }: Context, root: string, other: SnapshotBrowser | null) {
   const id = other?.manifest.instance ?? "diff";
   const excludes = [...(other?.manifest.excludes ?? []), ...(options.exclude ?? [])];
   const onProgress = output.progress.bind(output);
-  return folderSource({ root, id, stateDir: stateDirOf(options.state, place, id), excludes, onProgress, signal });
+  const stateDir = stateDirOf(options.state, place, id);
+  const key = other?.dataKey ? { dataKey: other.dataKey } : {};
+  return folderSource({ root, id, stateDir, excludes, onProgress, signal, ...key });
 }
 
 function changeFields(change: TreeChange): Record<string, unknown> {

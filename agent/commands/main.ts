@@ -1,4 +1,4 @@
-/** `soneca-agent snapshot | restore | verify | list | ls | cat | diff | gc`: the engine by itself, with any store. */
+/** `soneca-agent snapshot | restore | verify | list | ls | cat | diff | gc | repack`: the engine by itself, with any store. */
 import { failureOf, Stop } from "../snapshot/stop.ts";
 import { catCommand, listCommand, lsCommand } from "./browse.ts";
 import type { Command, Summary } from "./command.ts";
@@ -7,6 +7,7 @@ import { type Exit, exitOf, exits } from "./exit.ts";
 import { parseOptions, usageOf } from "./options.ts";
 import { type Output, openOutput } from "./output.ts";
 import { parsePlace } from "./places.ts";
+import { repackCommand } from "./repack.ts";
 import { restoreCommand, snapshotCommand, verifyCommand } from "./snapshot.ts";
 
 const commands: Record<string, Command> = {
@@ -18,6 +19,7 @@ const commands: Record<string, Command> = {
   cat: catCommand,
   diff: diffCommand,
   gc: gcCommand,
+  repack: repackCommand,
 };
 
 export const snapshotCommands = Object.keys(commands);
@@ -66,6 +68,7 @@ export const snapshotHelp = Object.entries(commands)
 export const storeHelp = `
   STORE is a folder, s3://BUCKET/PREFIX (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION,
   AWS_ENDPOINT_URL for a server other than Amazon's), or the http(s):// address of a control plane (SONECA_TOKEN).
+  An encrypted snapshot's passphrase is in SONECA_PASSPHRASE, or the first line of --passphrase-file.
   Exit codes: 0 done, 1 a bug or a failing machine, 2 wrong usage, 3 made but incomplete, 4 store unreachable,
   5 damaged or different, 6 no space, 7 refused, 8 not found, 130 interrupted (run it again to go on).
 `;

@@ -8,13 +8,15 @@ import { takeSnapshot } from "../snapshot/take.ts";
 import { verifySnapshot } from "../snapshot/verify.ts";
 import { type Command, warnAll, withMirror } from "./command.ts";
 import { wholeNumber } from "./options.ts";
+import { encryptionOfNext, unlockWith } from "./passphrase.ts";
 import { checkId, findSnapshot, listSnapshots, openPlace, stateDirOf } from "./places.ts";
 import { count, size } from "./text.ts";
 
 export const snapshotCommand: Command = {
-  usage: "DIR --store STORE [--id ID] [--exclude GLOB]... [--mirror STORE] [--epoch N] [--state DIR] [--json]",
+  usage:
+    "DIR --store STORE [--id ID] [--exclude GLOB]... [--encrypt | --no-encrypt] [--passphrase-file FILE] [--mirror STORE] [--epoch N] [--state DIR] [--json]",
   about: "store DIR as the next snapshot of ID (the folder's name by default)",
-  options: ["id", "exclude", "mirror", "epoch", "state"],
+  options: ["id", "exclude", "encrypt", "no-encrypt", "passphrase-file", "mirror", "epoch", "state"],
   least: 1,
   most: 1,
   async run(context) {
@@ -26,7 +28,9 @@ export const snapshotCommand: Command = {
     if (epoch > maxEpoch) throw new Stop("usage", `--epoch is at most ${maxEpoch}.`, false);
     const { store, mirror } = withMirror(context, openPlace(place, id), id);
     const stateDir = stateDirOf(options.state, place, id);
-    const newest = (await listSnapshots(store, id, signal)).at(-1);
+    const snapshots = await listSnapshots(store, id, signal);
+    const encryption = await encryptionOfNext(options, { store, id, snapshots, stateDir, signal });
+    const newest = snapshots.at(-1);
     const seq = (newest?.seq ?? 0) + 1;
     const result = await takeSnapshot({
       root,
@@ -39,6 +43,7 @@ export const snapshotCommand: Command = {
       agentVersion: `soneca-agent ${agentVersion}`,
       onProgress: (progress) => output.progress(progress),
       signal,
+      ...(encryption ? { encryption } : {}),
       ...(newest ? { parentSeq: newest.seq } : {}),
     });
     if (!result.ok) return { summary: { ...result }, text: result.message };
@@ -53,11 +58,12 @@ export const snapshotCommand: Command = {
       epoch,
       digest: result.digest,
       manifestSha256: result.manifestSha256,
+      isEncrypted: encryption !== undefined,
       ...stats,
       ...(mirror ? { mirror } : {}),
     };
     const lines = [
-      `snapshot ${id}@${seq}`,
+      `snapshot ${id}@${seq}${encryption ? ", encrypted" : ""}`,
       `  ${count(stats.entries, "entry", "entries")}, ${count(stats.files, "file")}, ${size(stats.plainBytes)}, stored in ${size(stats.storedBytes)}`,
       `  new: ${size(stats.newPlainBytes)} as ${size(stats.newStoredBytes)} in ${count(stats.newParts, "part")}, ${(stats.wallMs / 1000).toFixed(1)} s`,
       `  digest ${result.digest}`,
@@ -67,9 +73,10 @@ export const snapshotCommand: Command = {
 };
 
 export const restoreCommand: Command = {
-  usage: "ID[@SEQ] DIR --store STORE [--only GLOB]... [--delete] [--no-owner] [--mirror STORE] [--state DIR] [--json]",
+  usage:
+    "ID[@SEQ] DIR --store STORE [--only GLOB]... [--delete] [--no-owner] [--passphrase-file FILE] [--mirror STORE] [--state DIR] [--json]",
   about: "make DIR equal to the snapshot; with --only just what fits, with its parent folders",
-  options: ["only", "delete", "no-owner", "mirror", "state"],
+  options: ["only", "delete", "no-owner", "passphrase-file", "mirror", "state"],
   least: 2,
   most: 2,
   async run(context) {
@@ -89,6 +96,7 @@ export const restoreCommand: Command = {
       deleteExtras: options.delete === true,
       owner: options["no-owner"] !== true,
       ...(only ? { only } : {}),
+      unlock: unlockWith(options),
       onProgress: (progress) => output.progress(progress),
       signal,
     });
@@ -119,9 +127,9 @@ export const restoreCommand: Command = {
 };
 
 export const verifyCommand: Command = {
-  usage: "ID[@SEQ] [DIR] --store STORE [--data] [--state DIR] [--json]",
+  usage: "ID[@SEQ] [DIR] --store STORE [--data] [--passphrase-file FILE] [--state DIR] [--json]",
   about: "read every stored byte and check it; with DIR also that DIR equals the snapshot",
-  options: ["state", "data"],
+  options: ["state", "data", "passphrase-file"],
   least: 1,
   most: 2,
   async run({ positionals, options, output, place, signal }) {
@@ -129,7 +137,8 @@ export const verifyCommand: Command = {
     const { store, id, seq, epoch } = await findSnapshot(place, name!, signal);
     const folder = dir === undefined ? {} : { root: resolve(dir), stateDir: stateDirOf(options.state, place, id) };
     const onProgress = output.progress.bind(output);
-    const result = await verifySnapshot({ id, seq, epoch, store, onProgress, signal, ...folder });
+    const unlock = unlockWith(options);
+    const result = await verifySnapshot({ id, seq, epoch, store, unlock, onProgress, signal, ...folder });
     if (!result.ok) return { summary: { ...result }, text: result.message };
     const { parts, storedBytes, entries, digest } = result;
     const text = `${id}@${seq} is whole: ${count(entries, "entry", "entries")} in ${count(parts, "part")}, ${size(storedBytes)}, digest ${digest}${dir === undefined ? "" : `; ${dir} equals it`}`;

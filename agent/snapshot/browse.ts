@@ -15,6 +15,7 @@ import {
   type TreeChunk,
 } from "../../core/snapshot/tree.ts";
 import { ChunkReader } from "./chunk-reader.ts";
+import type { Unlock } from "./keyring.ts";
 import { loadSnapshot } from "./meta.ts";
 
 /** The records that begin in one chunk of the tree; the last of them may end in a later chunk. */
@@ -41,9 +42,15 @@ export class SnapshotBrowser {
     seq: number,
     epoch: number,
     signal?: AbortSignal,
+    unlock?: Unlock,
   ): Promise<SnapshotBrowser> {
-    const chunks = new ChunkReader(store, await loadSnapshot(store, id, seq, epoch, signal), signal);
+    const chunks = new ChunkReader(store, await loadSnapshot(store, id, seq, epoch, signal, unlock), signal);
     return new SnapshotBrowser(chunks, decodeTreeRoot(await chunks.root()).chunks);
+  }
+
+  /** Of an encrypted snapshot. */
+  get dataKey(): Uint8Array | null {
+    return this.#chunks.snapshot.keyring.dataKey;
   }
 
   private constructor(chunks: ChunkReader, tree: TreeChunk[]) {

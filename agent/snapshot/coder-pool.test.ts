@@ -6,7 +6,7 @@ import { codecs } from "../../core/snapshot/frame-head.ts";
 import { PartBuilder } from "../../core/snapshot/part.ts";
 import { noise } from "../testing/workspace.ts";
 import { CoderPool, frameBufferBytes } from "./coder-pool.ts";
-import { chunkIdOf, nodePrimitives, sha256Hex } from "./primitives.ts";
+import { nodePrimitives, sha256Hex } from "./primitives.ts";
 
 let pool: CoderPool;
 beforeEach(() => {
@@ -25,7 +25,7 @@ async function encode(plain: Uint8Array, level = 3): Promise<Uint8Array> {
 
 async function partOf(plain: Uint8Array): Promise<Uint8Array> {
   const builder = new PartBuilder("data");
-  builder.add(await encode(plain), plain.length, [{ id: chunkIdOf(plain), plainBytes: plain.length }]);
+  builder.add(await encode(plain), plain.length, [{ id: nodePrimitives.chunkId(plain), plainBytes: plain.length }]);
   return new Uint8Array((await builder.finish(nodePrimitives)).bytes);
 }
 

@@ -6,7 +6,14 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import { limits } from "../../core/snapshot/limits.ts";
-import { type AnswerOf, type CoderRequest, type CoderResponse, type CoderTask, unpackError } from "./coder-tasks.ts";
+import {
+  type AnswerOf,
+  type CoderData,
+  type CoderRequest,
+  type CoderResponse,
+  type CoderTask,
+  unpackError,
+} from "./coder-tasks.ts";
 import { Stop } from "./stop.ts";
 
 export type Effort = "background" | "full";
@@ -35,6 +42,8 @@ export class CoderPool {
   readonly #isBackground: boolean;
   readonly #program: Promise<URL>;
   readonly #threads: Thread[] = [];
+  /** Of an encrypted snapshot. Set it before the first task: a thread is started with it. */
+  dataKey: Uint8Array | null = null;
   readonly #queue: Waiting[] = [];
   #n = 0;
   #failure: Error | null = null;
@@ -93,7 +102,8 @@ export class CoderPool {
     try {
       const program = await this.#program;
       if (this.#failure) return;
-      const worker = new Worker(program, { workerData: { isBackground: this.#isBackground }, execArgv: threadArgs });
+      const workerData: CoderData = { isBackground: this.#isBackground, dataKey: this.dataKey };
+      const worker = new Worker(program, { workerData, execArgv: threadArgs });
       const thread: Thread = { worker, running: new Map() };
       worker.on("message", (response: CoderResponse) => this.#onResponse(thread, response));
       worker.on("error", (error) => this.#fail(threadFailed((error as Error | undefined)?.message ?? "unknown")));

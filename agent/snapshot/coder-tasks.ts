@@ -49,6 +49,8 @@ export interface WriteChunk {
 }
 
 export interface WriteFrame {
+  /** Its number in the part. */
+  n: number;
   /** From the first byte of `bytes`. */
   offset: number;
   storedBytes: number;
@@ -61,6 +63,8 @@ export interface WriteTask {
   kind: "write";
   /** An ArrayBuffer of its own, which the thread takes. */
   bytes: Uint8Array;
+  /** The part's first 24 bytes, where it is encrypted. */
+  header: Uint8Array | null;
   /** A byte string, symlinks resolved. */
   root: string;
   deleteExtras: boolean;
@@ -77,6 +81,12 @@ export type AnswerOf<T extends CoderTask> = T extends EncodeTask
   : T extends VerifyTask
     ? VerifyAnswer
     : WriteAnswer;
+
+/** What a thread begins with. */
+export interface CoderData {
+  isBackground: boolean;
+  dataKey: Uint8Array | null;
+}
 
 export interface CoderRequest {
   n: number;

@@ -6,7 +6,9 @@ import { ByteWriter, equalBytes } from "../../core/snapshot/bytes.ts";
 import { encodeFrame } from "../../core/snapshot/codec.ts";
 import { damaged } from "../../core/snapshot/error.ts";
 import { decodePart, encodeFrames, openFrame } from "../../core/snapshot/part.ts";
+import type { Primitives } from "../../core/snapshot/primitives.ts";
 import {
+  type CoderData,
   type CoderRequest,
   type CoderResponse,
   type CoderTask,
@@ -16,11 +18,15 @@ import {
   type VerifyAnswer,
   type VerifyTask,
 } from "./coder-tasks.ts";
+import { Keyring } from "./keyring.ts";
 import { makeSyncPrimitives, sha256Hex } from "./primitives.ts";
 import { writeFrames } from "./restore-write.ts";
 import { Stop } from "./stop.ts";
 
-const { primitives, release } = makeSyncPrimitives();
+const { isBackground, dataKey } = workerData as CoderData;
+const { cipher, idOf } = new Keyring(dataKey);
+const { primitives: keyless, release, keep } = makeSyncPrimitives();
+const primitives: Primitives = { ...keyless, chunkId: idOf };
 
 async function encode({ buffer, plainBytes, level }: EncodeTask): Promise<EncodeAnswer> {
   const frame = await encodeFrame(new Uint8Array(buffer, 0, plainBytes), primitives, level);
@@ -34,15 +40,16 @@ async function encode({ buffer, plainBytes, level }: EncodeTask): Promise<Encode
 async function verify({ bytes, key, frames }: VerifyTask): Promise<VerifyAnswer> {
   if (sha256Hex(bytes) !== key)
     throw new Stop("part_damaged", `The part ${key} does not have the bytes of its name.`, false);
-  const { table } = await decodePart(bytes, primitives);
+  const { table, open } = await decodePart(bytes, primitives, cipher);
   if (frames) {
     const own = new ByteWriter(frames.length + 16);
     encodeFrames(own, table.frames);
     if (!equalBytes(own.view(), frames)) throw damaged(`a segment describes the part ${key} wrongly`);
   }
   let plainBytes = 0;
-  for (const frame of table.frames) {
-    await openFrame(bytes.subarray(frame.offset, frame.offset + frame.storedBytes), frame, primitives);
+  for (const [n, frame] of table.frames.entries()) {
+    const stored = bytes.subarray(frame.offset, frame.offset + frame.storedBytes);
+    await openFrame(stored, frame, primitives, n, cipher ? (i, piece) => keep(open(i, piece)) : open);
     release();
     plainBytes += frame.plainBytes;
   }
@@ -56,7 +63,7 @@ async function perform(task: CoderTask) {
     case "verify":
       return verify(task);
     case "write":
-      return writeFrames(task, primitives, release);
+      return writeFrames(task, { primitives, cipher, keep, release });
   }
 }
 
@@ -79,7 +86,7 @@ function beNice(): void {
 }
 
 try {
-  if ((workerData as { isBackground: boolean }).isBackground) beNice();
+  if (isBackground) beNice();
 } catch {
   // No /proc, or not allowed: it works at the usual priority.
 }

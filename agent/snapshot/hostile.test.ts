@@ -18,7 +18,7 @@ import { ByteWriter } from "../../core/snapshot/bytes.ts";
 import type { Entry } from "../../core/snapshot/tree.ts";
 import { encodeStream, file, folder, type HandMade, hardLink, link, node, putHandMade } from "../testing/hand-made.ts";
 import { describeWorkspace } from "../testing/workspace.ts";
-import { chunkIdOf } from "./primitives.ts";
+import { nodePrimitives } from "./primitives.ts";
 import { restoreSnapshot } from "./restore.ts";
 import { openFolderStore } from "./store-folder.ts";
 import { verifySnapshot } from "./verify.ts";
@@ -106,7 +106,7 @@ describe("a path that leads away is refused before anything is made", () => {
 });
 
 describe("a tree that lies is refused", () => {
-  const id = chunkIdOf(Buffer.from("text"));
+  const id = nodePrimitives.chunkId(Buffer.from("text"));
   const big = (more: object): Entry => file("a", "text", more);
   const cases: [string, HandMade][] = [
     ["a size without chunks", { entries: [root, big({ size: 2 ** 50, chunks: [] })] }],

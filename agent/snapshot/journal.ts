@@ -5,15 +5,16 @@
  *
  * file = { u32 payloadBytes | first 8 bytes of sha256(payload) | payload = an indexed part, as in a segment }*
  */
-import { closeSync, fdatasync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import { appendFileSync, closeSync, fdatasync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { promisify } from "node:util";
 import { ByteReader, ByteWriter, equalBytes } from "../../core/snapshot/bytes.ts";
 import { FormatError } from "../../core/snapshot/error.ts";
-import { decodeFooter, decodeTable, footerBytes, headerBytes } from "../../core/snapshot/part.ts";
+import { decodeFooter, decodeHeader, decodeTable, footerBytes, headerBytes } from "../../core/snapshot/part.ts";
 import { decodeIndexedPart, encodeIndexedPart, type IndexedPart } from "../../core/snapshot/segment.ts";
 import { instancePrefix, parseObjectKey, type SnapshotStore } from "../../core/snapshot/store.ts";
 import { ChunkIndex } from "./chunk-index.ts";
 import { forEachInFlight } from "./in-flight.ts";
+import type { Keyring } from "./keyring.ts";
 import { nodePrimitives } from "./primitives.ts";
 
 const syncData = promisify(fdatasync);
@@ -54,6 +55,11 @@ export class Journal {
     this.#isOpen = false;
     closeSync(this.#fd);
   }
+}
+
+/** `name`: Keyring.stateName. */
+export function journalFile(stateDir: string, name: string): string {
+  return `${stateDir}/journal-${name}`;
 }
 
 function writeRecord(fd: number, part: IndexedPart): void {
@@ -101,6 +107,11 @@ export async function listParts(store: SnapshotStore, id: string, signal?: Abort
 export interface KnownInput {
   store: SnapshotStore;
   id: string;
+  keyring: Keyring;
+  /** Remembers parts that are of no use: of another key or of none, damaged, or made anew by a repack. */
+  othersFile: string;
+  /** More of them, for this run. */
+  forget: ReadonlySet<string>;
   journal: Journal;
   journalled: IndexedPart[];
   concurrency: number;
@@ -109,8 +120,9 @@ export interface KnownInput {
 
 /** Every part that is safely in the store, with what it holds. */
 export async function loadKnownParts(input: KnownInput): Promise<ChunkIndex> {
-  const { store, id, journal, journalled, concurrency, signal } = input;
+  const { store, id, othersFile, forget, journal, journalled, concurrency, signal } = input;
   const sizes = await listParts(store, id, signal);
+  for (const key of [...readOthers(othersFile), ...forget]) sizes.delete(key);
   const index = new ChunkIndex();
   for (const part of journalled) {
     if (sizes.get(part.key) !== part.bytes) continue;
@@ -118,21 +130,36 @@ export async function loadKnownParts(input: KnownInput): Promise<ChunkIndex> {
     sizes.delete(part.key);
   }
   await forEachInFlight([...sizes], concurrency, async ([key, bytes]) => {
-    const part = await readPartTable(store, id, key, bytes, signal);
-    if (!part) return;
+    const part = await readPartTable(input, key, bytes);
+    if (!part) return rememberOther(othersFile, key);
     index.add(part);
     await journal.append(part);
   });
   return index;
 }
 
-/** Null for an object that is not a part that this version reads: it is left alone. */
+/** Lost or damaged: those parts are looked at again. */
+function readOthers(file: string): string[] {
+  try {
+    return readFileSync(file, "latin1").split("\n");
+  } catch {
+    return [];
+  }
+}
+
+export function rememberOther(file: string, key: string): void {
+  try {
+    appendFileSync(file, `${key}\n`, { mode: 0o600 });
+  } catch {
+    // It is looked at again the next time.
+  }
+}
+
+/** Null for an object that is not a part of this key that this version reads: it is left alone. */
 async function readPartTable(
-  store: SnapshotStore,
-  id: string,
+  { store, id, keyring, signal }: KnownInput,
   key: string,
   bytes: number,
-  signal?: AbortSignal,
 ): Promise<IndexedPart | null> {
   if (bytes < headerBytes + footerBytes) return null;
   const objectKey = `${instancePrefix(id)}parts/${key}`;
@@ -144,7 +171,12 @@ async function readPartTable(
       footer.tableOffset >= from
         ? tail.subarray(footer.tableOffset - from, footer.tableOffset - from + footer.tableBytes)
         : await store.get(objectKey, { offset: footer.tableOffset, length: footer.tableBytes }, { signal });
-    const { frames } = await decodeTable(stored, footer, nodePrimitives);
+    const { cipher, primitives } = keyring;
+    // The salt of an encrypted part lies in its header: another small read.
+    const front = { offset: 0, length: headerBytes };
+    const header = !cipher || from === 0 ? tail : await store.get(objectKey, front, { signal });
+    const open = cipher ? decodeHeader(header, cipher).open : undefined;
+    const { frames } = await decodeTable(stored, footer, primitives, open);
     return { key, bytes, frames };
   } catch (error) {
     if (error instanceof FormatError) return null;

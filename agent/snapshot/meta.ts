@@ -4,7 +4,7 @@ import { findCut, treeChunker } from "../../core/snapshot/chunker.ts";
 import { damaged } from "../../core/snapshot/error.ts";
 import { limits } from "../../core/snapshot/limits.ts";
 import { type Manifest, parseManifest } from "../../core/snapshot/manifest.ts";
-import { decodePart, openFrame, PartBuilder } from "../../core/snapshot/part.ts";
+import { decodeHeader, decodePart, openFrame, PartBuilder } from "../../core/snapshot/part.ts";
 import { decodeSegment, encodeSegment, type IndexedPart } from "../../core/snapshot/segment.ts";
 import { manifestObjectKey, partObjectKey, type SnapshotStore, StoreError } from "../../core/snapshot/store.ts";
 import {
@@ -20,15 +20,16 @@ import { Breather } from "./breather.ts";
 import { ChunkIndex } from "./chunk-index.ts";
 import type { CoderPool } from "./coder-pool.ts";
 import { forEachInFlight } from "./in-flight.ts";
+import { type Keyring, openKeyring, type Unlock } from "./keyring.ts";
 import { type Packer, zstdLevel } from "./packer.ts";
-import { chunkIdOf, nodePrimitives, sha256Hex } from "./primitives.ts";
+import { nodePrimitives, sha256Hex } from "./primitives.ts";
 import { pathOf, type Row, streamOf } from "./rows.ts";
 import type { KnownSegment } from "./segment-book.ts";
 import { Stop } from "./stop.ts";
 
 /** Adds the tree of these entries to `packer`. Returns the ids of its chunks, the root's last. */
-export async function packTree(entries: Row[], packer: Packer): Promise<string[]> {
-  const cutter = new TreeCutter(packer);
+export async function packTree(entries: Row[], packer: Packer, keyring: Keyring): Promise<string[]> {
+  const cutter = new TreeCutter(packer, keyring);
   for (const entry of entries) await cutter.add(entry);
   const chunks = await cutter.finish();
   if (cutter.bytes > limits.treeBytes)
@@ -40,21 +41,23 @@ export async function packTree(entries: Row[], packer: Packer): Promise<string[]
   const root = encodeTreeRoot({ entries: entries.length, chunks });
   if (root.length > limits.chunkBytes)
     throw new Stop("workspace_too_large", "The tree's root does not fit into one chunk.", false);
-  const rootId = chunkIdOf(root);
+  const rootId = keyring.idOf(root);
   if (!packer.has(rootId)) await packer.add(rootId, root);
   return [...chunks.map((chunk) => chunk.id), rootId];
 }
 
 class TreeCutter {
   readonly #packer: Packer;
+  readonly #keyring: Keyring;
   readonly #pending = new ByteWriter(2 * treeChunker.max);
   readonly #starts: { at: number; row: Row }[] = [];
   readonly #chunks: TreeChunk[] = [];
   /** Stream offset of the first pending byte. */
   #base = 0;
 
-  constructor(packer: Packer) {
+  constructor(packer: Packer, keyring: Keyring) {
     this.#packer = packer;
+    this.#keyring = keyring;
   }
 
   async add(row: Row): Promise<void> {
@@ -90,7 +93,7 @@ class TreeCutter {
   async #emit(bytes: Uint8Array, offset: number): Promise<void> {
     const end = offset + bytes.length;
     const first = this.#starts[0] && this.#starts[0].at < end ? this.#starts[0] : null;
-    const id = chunkIdOf(bytes);
+    const id = this.#keyring.idOf(bytes);
     this.#chunks.push({
       id,
       plainBytes: bytes.length,
@@ -113,7 +116,11 @@ export interface SegmentPart {
 }
 
 /** The segment parts for these parts: few, each with as many parts as its size allows. */
-export async function buildSegmentParts(parts: IndexedPart[], coders: CoderPool): Promise<SegmentPart[]> {
+export async function buildSegmentParts(
+  parts: IndexedPart[],
+  coders: CoderPool,
+  keyring: Keyring,
+): Promise<SegmentPart[]> {
   const groups: IndexedPart[][] = [[]];
   let size = 0;
   for (const part of parts) {
@@ -125,19 +132,19 @@ export async function buildSegmentParts(parts: IndexedPart[], coders: CoderPool)
     groups.at(-1)!.push(part);
     size += guess;
   }
-  return Promise.all(groups.map((group) => buildSegmentPart(group, coders)));
+  return Promise.all(groups.map((group) => buildSegmentPart(group, coders, keyring)));
 }
 
-async function buildSegmentPart(parts: IndexedPart[], coders: CoderPool): Promise<SegmentPart> {
+async function buildSegmentPart(parts: IndexedPart[], coders: CoderPool, keyring: Keyring): Promise<SegmentPart> {
   const segment = encodeSegment(parts);
-  const builder = new PartBuilder("meta");
+  const builder = new PartBuilder("meta", keyring.cipher);
   for (let at = 0; at < segment.length; at += limits.framePackBytes) {
     const piece = segment.subarray(at, at + limits.framePackBytes);
     const buffer = new SharedArrayBuffer(piece.length + 64);
     new Uint8Array(buffer).set(piece);
     const { storedBytes } = await coders.run({ kind: "encode", buffer, plainBytes: piece.length, level: zstdLevel });
     builder.add(new Uint8Array(buffer, 0, storedBytes), piece.length, [
-      { id: chunkIdOf(piece), plainBytes: piece.length },
+      { id: keyring.idOf(piece), plainBytes: piece.length },
     ]);
   }
   const { bytes, table } = await builder.finish(nodePrimitives);
@@ -151,6 +158,8 @@ async function buildSegmentPart(parts: IndexedPart[], coders: CoderPool): Promis
 export interface LoadedSnapshot {
   manifest: Manifest;
   manifestSha256: string;
+  /** Opens its parts and names its chunks. */
+  keyring: Keyring;
   index: ChunkIndex;
   segments: KnownSegment[];
 }
@@ -174,30 +183,30 @@ export async function readManifest(
   return { manifest, manifestSha256: sha256Hex(bytes) };
 }
 
-/** Manifest and segments, checked against each other. */
+/** Manifest and segments, checked against each other. Errors: also Stop `key_missing`, `key_wrong`, and what `unlock` throws. */
 export async function loadSnapshot(
   store: SnapshotStore,
   id: string,
   seq: number,
   epoch: number,
   signal?: AbortSignal,
+  unlock?: Unlock,
 ): Promise<LoadedSnapshot> {
   const { manifest, manifestSha256 } = await readManifest(store, id, seq, epoch, signal);
-  if (manifest.encryption !== null)
-    throw new Stop("snapshot_format_unknown", "The snapshot is encrypted; this agent cannot read it.", false);
+  const keyring = await openKeyring(manifest.encryption, unlock);
   const index = new ChunkIndex();
   const sizes = new Map(manifest.parts.map((part) => [part.key, part.bytes]));
   const segments: KnownSegment[] = [];
   for (const key of manifest.segments) {
     const bytes = sizes.get(key) ?? -1;
-    const described = await loadSegment(store, id, key, bytes, signal);
+    const described = await loadSegment(store, id, key, bytes, keyring, signal);
     segments.push({ key, bytes, parts: described.map((part) => part.key) });
     for (const part of described) {
       // A part that the manifest does not list is no part of this snapshot.
       if (sizes.get(part.key) === part.bytes) index.add(part);
     }
   }
-  return { manifest, manifestSha256, index, segments };
+  return { manifest, manifestSha256, keyring, index, segments };
 }
 
 async function loadSegment(
@@ -205,18 +214,19 @@ async function loadSegment(
   id: string,
   key: string,
   size: number,
+  keyring: Keyring,
   signal?: AbortSignal,
 ): Promise<IndexedPart[]> {
   const bytes = await fetchPart(store, id, key, size, signal);
-  const { kind, table } = await decodePart(bytes, nodePrimitives);
+  const { primitives, cipher } = keyring;
+  const { kind, table, open } = await decodePart(bytes, primitives, cipher);
   if (kind !== "meta") throw damaged("a segment lies in a part for data");
   const total = table.frames.reduce((sum, frame) => sum + frame.plainBytes, 0);
   if (total > limits.segmentBytes) throw damaged("a segment is too large");
   const pieces: Uint8Array[] = [];
-  for (const frame of table.frames) {
-    pieces.push(
-      ...(await openFrame(bytes.subarray(frame.offset, frame.offset + frame.storedBytes), frame, nodePrimitives)),
-    );
+  for (const [n, frame] of table.frames.entries()) {
+    const stored = bytes.subarray(frame.offset, frame.offset + frame.storedBytes);
+    pieces.push(...(await openFrame(stored, frame, primitives, n, open)));
   }
   return decodeSegment(Buffer.concat(pieces));
 }
@@ -332,7 +342,7 @@ async function fetchChunks(
   concurrency: number,
   signal?: AbortSignal,
 ): Promise<Map<string, Uint8Array>> {
-  const { index, manifest } = snapshot;
+  const { index, manifest, keyring } = snapshot;
   const wanted = new Set(ids);
   const parts = new Set<number>();
   for (const id of wanted) {
@@ -344,13 +354,11 @@ async function fetchChunks(
   await forEachInFlight([...parts], concurrency, async (n) => {
     const part = index.parts[n]!;
     const bytes = await fetchPart(store, manifest.instance, part.key, part.bytes, signal);
-    for (const frame of part.frames) {
+    const { open } = decodeHeader(bytes, keyring.cipher);
+    for (const [n, frame] of part.frames.entries()) {
       if (!frame.chunks.some((chunk) => wanted.has(chunk.id))) continue;
-      const chunks = await openFrame(
-        bytes.subarray(frame.offset, frame.offset + frame.storedBytes),
-        frame,
-        nodePrimitives,
-      );
+      const stored = bytes.subarray(frame.offset, frame.offset + frame.storedBytes);
+      const chunks = await openFrame(stored, frame, keyring.primitives, n, open);
       frame.chunks.forEach((chunk, i) => {
         // Copied: a view would keep the whole frame alive.
         if (wanted.has(chunk.id)) found.set(chunk.id, chunks[i]!.slice());

@@ -8,11 +8,13 @@ import { type ChunkRef, PartBuilder, type PartKind } from "../../core/snapshot/p
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import { type CoderPool, frameBufferBytes } from "./coder-pool.ts";
 import type { EncodeAnswer } from "./coder-tasks.ts";
+import type { Keyring } from "./keyring.ts";
 import { nodePrimitives, sha256Hex } from "./primitives.ts";
 
 export interface PackerInput {
   kind: PartKind;
   coders: CoderPool;
+  keyring: Keyring;
   /** Whether the store has the chunk already. */
   isStored: (id: string) => boolean;
   /** Resolves when the part is in the store for good. */
@@ -147,7 +149,7 @@ export class Packer {
     const { buffer, answer, plainBytes, chunks } = this.#encoding.shift()!;
     const { storedBytes } = await answer;
     if (this.#builder && !this.#builder.fits(storedBytes, chunks.length)) await this.#closePart();
-    this.#builder ??= new PartBuilder(this.#input.kind, null, this.#takeRoom());
+    this.#builder ??= new PartBuilder(this.#input.kind, this.#input.keyring.cipher, this.#takeRoom());
     this.#builder.add(new Uint8Array(buffer, 0, storedBytes), plainBytes, chunks);
     this.#freeFrames.push(buffer);
     if (this.#builder.storedBytes >= this.#targetBytes) await this.#closePart();

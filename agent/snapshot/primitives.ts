@@ -24,6 +24,7 @@ const decompressOptions = (maxBytes: number) => ({
 });
 
 const sha256 = (bytes: Uint8Array): Uint8Array => hash("sha256", bytes, "buffer");
+const chunkId = (bytes: Uint8Array): string => hash("sha256", bytes, "binary");
 function newSha256() {
   const hasher = createHash("sha256");
   return { update: (bytes: Uint8Array) => void hasher.update(bytes), digest: (): Uint8Array => hasher.digest() };
@@ -32,21 +33,29 @@ function newSha256() {
 /** For the main thread: zstd on libuv's threads. */
 export const nodePrimitives: Primitives = {
   sha256,
+  chunkId,
   newSha256,
   zstdCompress: (bytes, level) =>
     compress(bytes, compressOptions(bytes.length, level, Math.min(bytes.length, 1 << 20))),
   zstdDecompress: (bytes, maxBytes) => decompress(bytes, decompressOptions(maxBytes)),
 };
 
+export interface SyncPrimitives {
+  primitives: Primitives;
+  release: () => void;
+  /** Has the memory of these bytes given back as well. */
+  keep: <Bytes extends Uint8Array>(bytes: Bytes) => Bytes;
+}
+
 /**
  * For a coder thread: everything in this thread. `release` gives the memory of all results back at once, since a thread
  * makes more than the garbage collector would notice in time; call it when nothing looks at them any more.
  */
-export function makeSyncPrimitives(): { primitives: Primitives; release: () => void } {
+export function makeSyncPrimitives(): SyncPrimitives {
   let made: ArrayBuffer[] = [];
   let contexts = 0;
   const collect = garbageCollector();
-  const keep = (bytes: Buffer): Buffer => {
+  const keep = <Bytes extends Uint8Array>(bytes: Bytes): Bytes => {
     contexts++;
     // Smaller ones may lie in Node's shared pool.
     if (bytes.buffer instanceof ArrayBuffer && bytes.buffer.byteLength >= 65_536) made.push(bytes.buffer);
@@ -54,6 +63,7 @@ export function makeSyncPrimitives(): { primitives: Primitives; release: () => v
   };
   const primitives: Primitives = {
     sha256,
+    chunkId,
     newSha256,
     zstdCompress: async (bytes, level) =>
       keep(zstdCompressSync(bytes, compressOptions(bytes.length, level, compressedBytesMax(bytes.length)))),
@@ -66,7 +76,7 @@ export function makeSyncPrimitives(): { primitives: Primitives; release: () => v
     contexts = 0;
     collect();
   };
-  return { primitives, release };
+  return { primitives, release, keep };
 }
 
 /** Each call of zstd leaves a context of megabytes until its wrapper is collected, and V8 does not count them. */
@@ -86,9 +96,4 @@ function compressedBytesMax(bytes: number): number {
 
 export function sha256Hex(bytes: Uint8Array): string {
   return hash("sha256", bytes, "hex");
-}
-
-/** A chunk's id as a byte string. */
-export function chunkIdOf(bytes: Uint8Array): string {
-  return hash("sha256", bytes, "binary");
 }

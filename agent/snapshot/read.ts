@@ -11,7 +11,7 @@ import { NativeError, native } from "../fs/native.ts";
 import { fsPath } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
 import { isInHole } from "./holes.ts";
-import { chunkIdOf } from "./primitives.ts";
+import { type Keyring, zeroBytes } from "./keyring.ts";
 import { type Found, type FoundType, statEntry, toFound } from "./walk.ts";
 import { readXattrs } from "./xattrs.ts";
 
@@ -35,12 +35,13 @@ export async function readEntry(
   folders: Folders,
   path: string,
   type: FoundType,
+  keyring: Keyring,
   sink: ChunkSink | null,
   breather: Breather,
 ): Promise<ReadResult> {
   let isFile = type === "f";
   for (let attempt = 1; ; attempt++) {
-    const result = isFile ? await readFile(folders, path, sink, breather) : readOther(folders, path);
+    const result = isFile ? await readFile(folders, path, keyring, sink, breather) : readOther(folders, path);
     if (result && (!result.moved || attempt === attempts)) return result;
     if (attempt >= attempts && !result) return null;
     const now = statEntry(folders, path);
@@ -80,6 +81,7 @@ function readXattrsOfOther(path: string, type: string): Xattr[] {
 async function readFile(
   folders: Folders,
   path: string,
+  keyring: Keyring,
   sink: ChunkSink | null,
   breather: Breather,
 ): Promise<ReadResult> {
@@ -92,8 +94,8 @@ async function readFile(
     const holes = native && found.isSparse ? native.findHoles(fd, found.size, limits.holes) : [];
     const chunks =
       found.size < smallFileBytes
-        ? await readSmall(fd, found.size, sink)
-        : await new BigReader(fd, found.size, holes, sink, breather).run();
+        ? await readSmall(fd, found.size, keyring, sink)
+        : await new BigReader(fd, found.size, holes, keyring, sink, breather).run();
     const xattrs = readXattrs(folders.at(path), "f", fd);
     const after = toFound(path, fstatSync(fd, { bigint: true }));
     const size = chunks.reduce((sum, chunk) => sum + chunk.plainBytes, 0);
@@ -110,7 +112,7 @@ async function readFile(
   }
 }
 
-async function readSmall(fd: number, size: number, sink: ChunkSink | null): Promise<ChunkRef[]> {
+async function readSmall(fd: number, size: number, keyring: Keyring, sink: ChunkSink | null): Promise<ChunkRef[]> {
   let filled = 0;
   while (filled < size) {
     const got = readSync(fd, scratch, filled, size - filled, filled);
@@ -119,7 +121,7 @@ async function readSmall(fd: number, size: number, sink: ChunkSink | null): Prom
   }
   if (filled === 0) return [];
   const bytes = scratch.subarray(0, filled);
-  const id = chunkIdOf(bytes);
+  const id = keyring.idOf(bytes);
   if (sink && !sink.has(id)) await sink.add(id, bytes);
   return [{ id, plainBytes: filled }];
 }
@@ -140,6 +142,7 @@ class BigReader {
   readonly #fd: number;
   readonly #size: number;
   readonly #holes: Hole[];
+  readonly #keyring: Keyring;
   readonly #sink: ChunkSink | null;
   readonly #breather: Breather;
   readonly #chunks: ChunkRef[] = [];
@@ -150,10 +153,11 @@ class BigReader {
   /** The file's offset of `#window[#to]`. */
   #at = 0;
 
-  constructor(fd: number, size: number, holes: Hole[], sink: ChunkSink | null, breather: Breather) {
+  constructor(fd: number, size: number, holes: Hole[], keyring: Keyring, sink: ChunkSink | null, breather: Breather) {
     this.#fd = fd;
     this.#size = size;
     this.#holes = holes;
+    this.#keyring = keyring;
     this.#sink = sink;
     this.#breather = breather;
   }
@@ -169,7 +173,7 @@ class BigReader {
       if (this.#from === this.#to) return this.#chunks;
       const length = findCut(this.#window, this.#from, this.#to, ended, fileChunker);
       const bytes = this.#window.subarray(this.#from, this.#from + length);
-      await this.#emit(chunkIdOf(bytes), bytes);
+      await this.#emit(this.#keyring.idOf(bytes), bytes);
       this.#from += length;
     }
   }
@@ -184,7 +188,7 @@ class BigReader {
     const start = this.#at - (this.#to - this.#from);
     if (!isInHole(this.#holes, start, fileChunker.max)) return false;
     const zeros = zeroBytes(fileChunker.max);
-    await this.#emit(zeroChunkId(fileChunker.max), zeros);
+    await this.#emit(this.#keyring.zeroId(fileChunker.max), zeros);
     const next = start + fileChunker.max;
     if (next >= this.#at) {
       this.#from = this.#to = 0;
@@ -210,24 +214,6 @@ class BigReader {
       this.#at += bytesRead;
     }
   }
-}
-
-let zeros = Buffer.alloc(0);
-const zeroIds = new Map<number, string>();
-
-export function zeroBytes(length: number): Uint8Array {
-  if (zeros.length < length) zeros = Buffer.alloc(Math.max(length, fileChunker.max));
-  return zeros.subarray(0, length);
-}
-
-export function zeroChunkId(length: number): string {
-  let id = zeroIds.get(length);
-  if (id === undefined) {
-    id = chunkIdOf(zeroBytes(length));
-    if (zeroIds.size > 4096) zeroIds.clear();
-    zeroIds.set(length, id);
-  }
-  return id;
 }
 
 export function isFile(entry: Entry): entry is Extract<Entry, { type: "f" }> {

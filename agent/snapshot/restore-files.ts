@@ -14,8 +14,7 @@ import { fsPath } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
 import type { WriteTarget } from "./coder-tasks.ts";
 import { isInHole } from "./holes.ts";
-import { chunkIdOf } from "./primitives.ts";
-import { zeroBytes, zeroChunkId } from "./read.ts";
+import { type Keyring, zeroBytes } from "./keyring.ts";
 import { applyAttributes } from "./restore-attributes.ts";
 import { removeInTheWay, tempPathOf } from "./restore-folder.ts";
 import { holesFrom, makeFile, writeAround } from "./restore-write.ts";
@@ -39,6 +38,7 @@ export interface FileJob {
 
 export interface FileWriterInput {
   folders: Folders;
+  keyring: Keyring;
   isEntry: (path: string) => boolean;
   deleteExtras: boolean;
   /** Folders that were there before the restore: only in them can something lie in the way. */
@@ -49,6 +49,7 @@ let checkBuffer = Buffer.alloc(0);
 
 export class FileWriter {
   readonly #folders: Folders;
+  readonly #keyring: Keyring;
   readonly #deleteExtras: boolean;
   readonly #isEntry: (path: string) => boolean;
   readonly #old: ReadonlySet<string>;
@@ -57,8 +58,9 @@ export class FileWriter {
   readonly #uid = process.geteuid?.() ?? -1;
   readonly #gid = process.getegid?.() ?? -1;
 
-  constructor({ folders, isEntry, deleteExtras, old }: FileWriterInput) {
+  constructor({ folders, keyring, isEntry, deleteExtras, old }: FileWriterInput) {
     this.#folders = folders;
+    this.#keyring = keyring;
     this.#deleteExtras = deleteExtras;
     this.#isEntry = isEntry;
     this.#old = old;
@@ -187,13 +189,13 @@ export class FileWriter {
       // Zeros are only cut at the largest size, or where the file ends.
       const mayBeZero = plainBytes === fileChunker.max || chunk === last;
       if (breather.due) await breather.rest();
-      const isZeros = mayBeZero && id === zeroChunkId(plainBytes);
+      const isZeros = mayBeZero && id === this.#keyring.zeroId(plainBytes);
       // Also in one that an earlier run began: what it did not reach reads as zeros, but has no blocks.
       if (isZeros && state !== "whole") {
         if (!isInHole(entry.holes, offset, plainBytes)) writeAround(fd, zeroBytes(plainBytes), offset, entry.holes);
       } else {
         const isHole = isZeros && native?.isHole(fd, offset, plainBytes) === true;
-        const isHere = isHole || (state !== "new" && chunkIdOf(readChunk(fd, offset, plainBytes)) === id);
+        const isHere = isHole || (state !== "new" && this.#keyring.idOf(readChunk(fd, offset, plainBytes)) === id);
         if (!isHere) missing.push({ id, offset, plainBytes });
       }
       offset += plainBytes;

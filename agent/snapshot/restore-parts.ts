@@ -1,5 +1,5 @@
 /** One part at a restore: the whole object, or only ranges of it where little of it is needed. */
-import type { FrameInfo } from "../../core/snapshot/part.ts";
+import { type FrameInfo, headerBytes } from "../../core/snapshot/part.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import { partObjectKey, type SnapshotStore, StoreError } from "../../core/snapshot/store.ts";
 import { type CoderPool, ownBytes } from "./coder-pool.ts";
@@ -13,6 +13,7 @@ export interface PartInput {
   /** What each chunk is for. */
   wanted: Map<string, WriteTarget[]>;
   coders: CoderPool;
+  isEncrypted: boolean;
   /** A byte string, symlinks resolved. */
   root: string;
   deleteExtras: boolean;
@@ -39,13 +40,13 @@ export async function writePart(
   const isWhole = needed >= part.bytes * wholeShare;
   const lost: string[] = [];
   for (const run of isWhole ? [frames] : groupFrames(frames)) {
-    let left = toWriteFrames(run, wanted, null);
+    let left = toWriteFrames(part, run, wanted, null);
     for (let attempt = 1; left.length > 0; attempt++) {
       const ids = left.flatMap((frame) => frame.chunks.map((chunk) => chunk.id));
       const damaged = new Set(await writeRun(input, run, isWhole, left, onReceived));
       await onWritten(ids.filter((id) => !damaged.has(id)));
       if (attempt === 2) lost.push(...damaged);
-      left = attempt === 1 ? toWriteFrames(run, wanted, damaged) : [];
+      left = attempt === 1 ? toWriteFrames(part, run, wanted, damaged) : [];
     }
   }
   return lost;
@@ -58,27 +59,39 @@ async function writeRun(
   frames: WriteFrame[],
   onReceived: (bytes: number) => void,
 ): Promise<string[]> {
-  const { store, id, part, coders, root, deleteExtras, signal } = input;
+  const { store, id, part, coders, isEncrypted, root, deleteExtras, signal } = input;
   const base = isWhole ? 0 : run[0]!.offset;
   const range = isWhole ? undefined : { offset: base, length: run.at(-1)!.offset + run.at(-1)!.storedBytes - base };
+  const key = partObjectKey(id, part.key);
   let bytes: Uint8Array;
+  let header: Uint8Array | null = null;
   try {
-    bytes = ownBytes(await store.get(partObjectKey(id, part.key), range, { signal }));
+    bytes = ownBytes(await store.get(key, range, { signal }));
+    // The salt lies in the header: another small read where only a range is wanted.
+    const front = { offset: 0, length: headerBytes };
+    if (isEncrypted) header = isWhole ? bytes.slice(0, headerBytes) : await store.get(key, front, { signal });
   } catch (error) {
     if (!(error instanceof StoreError) || error.code !== "object_not_found") throw error;
     throw new Stop("part_missing", `The store has lost the part ${part.key}.`, false);
   }
   onReceived(bytes.length);
   const moved = frames.map((frame) => ({ ...frame, offset: frame.offset - base }));
-  return (await coders.run({ kind: "write", bytes, root, deleteExtras, frames: moved })).damaged;
+  return (await coders.run({ kind: "write", bytes, header, root, deleteExtras, frames: moved })).damaged;
 }
 
 /** The first place of each wanted chunk; with `only`, of those among them. Offsets are those of the part. */
-function toWriteFrames(run: FrameInfo[], wanted: Map<string, WriteTarget[]>, only: Set<string> | null): WriteFrame[] {
+function toWriteFrames(
+  part: IndexedPart,
+  run: FrameInfo[],
+  wanted: Map<string, WriteTarget[]>,
+  only: Set<string> | null,
+): WriteFrame[] {
+  const numbers = new Map(part.frames.map((frame, n) => [frame, n]));
   const seen = new Set<string>();
   const frames: WriteFrame[] = [];
-  for (const { offset, storedBytes, plainBytes, chunks } of run) {
-    const frame: WriteFrame = { offset, storedBytes, plainBytes, chunks: [] };
+  for (const info of run) {
+    const { offset, storedBytes, plainBytes, chunks } = info;
+    const frame: WriteFrame = { n: numbers.get(info)!, offset, storedBytes, plainBytes, chunks: [] };
     let at = 0;
     for (const chunk of chunks) {
       const targets = wanted.get(chunk.id);

@@ -1,16 +1,26 @@
 /** What a coder thread does at a restore: decodes frames, checks their chunks, writes them to their places. */
 import { closeSync, constants, fchmodSync, fchownSync, ftruncateSync, openSync, writeSync } from "node:fs";
 import { isAllZero } from "../../core/snapshot/bytes.ts";
+import type { SnapshotCipher } from "../../core/snapshot/cipher.ts";
 import { decodeFrame } from "../../core/snapshot/codec.ts";
 import { FormatError } from "../../core/snapshot/error.ts";
+import { decodeHeader } from "../../core/snapshot/part.ts";
 import type { Primitives } from "../../core/snapshot/primitives.ts";
 import type { Hole } from "../../core/snapshot/tree.ts";
 import { Folders } from "../fs/folders.ts";
 import { fsPath } from "../fs/paths.ts";
 import type { WriteAnswer, WriteFrame, WriteTarget, WriteTask } from "./coder-tasks.ts";
 import { firstHoleAfter } from "./holes.ts";
-import { chunkIdOf } from "./primitives.ts";
+import type { SyncPrimitives } from "./primitives.ts";
 import { removeInTheWay } from "./restore-folder.ts";
+
+/** Of the thread: see coder-thread.ts. */
+export interface WriteTools {
+  primitives: Primitives;
+  cipher: SnapshotCipher | null;
+  keep: SyncPrimitives["keep"];
+  release: () => void;
+}
 
 const writeFlags = constants.O_WRONLY | constants.O_NOFOLLOW;
 
@@ -19,9 +29,8 @@ let ways: { root: string; folders: Folders } | null = null;
 
 /** A chunk that is damaged is named and the rest goes on. Errors: system errors, Stop `restore_conflict`, FormatError for later formats. */
 export async function writeFrames(
-  { bytes, root, deleteExtras, frames }: WriteTask,
-  primitives: Primitives,
-  release: () => void,
+  { bytes, header, root, deleteExtras, frames }: WriteTask,
+  tools: WriteTools,
 ): Promise<WriteAnswer> {
   if (ways?.root !== root) {
     ways?.folders.close();
@@ -29,21 +38,27 @@ export async function writeFrames(
   }
   const damaged: string[] = [];
   for (const frame of frames) {
-    const plain = await decodeOrNull(bytes, frame, primitives);
+    const plain = await decodeOrNull(bytes, header, frame, tools);
     for (const { id, at, plainBytes, targets } of frame.chunks) {
       const chunk = plain?.subarray(at, at + plainBytes);
-      if (!chunk || chunkIdOf(chunk) !== id) damaged.push(id);
+      if (!chunk || tools.primitives.chunkId(chunk) !== id) damaged.push(id);
       else for (const target of targets) writeTarget(ways.folders, target, chunk, deleteExtras);
     }
-    release();
+    tools.release();
   }
   return { damaged };
 }
 
-async function decodeOrNull(bytes: Uint8Array, frame: WriteFrame, primitives: Primitives): Promise<Uint8Array | null> {
+async function decodeOrNull(
+  bytes: Uint8Array,
+  header: Uint8Array | null,
+  { n, offset, storedBytes, plainBytes }: WriteFrame,
+  { primitives, cipher, keep }: WriteTools,
+): Promise<Uint8Array | null> {
   try {
-    const stored = bytes.subarray(frame.offset, frame.offset + frame.storedBytes);
-    return await decodeFrame(stored, frame.plainBytes, primitives);
+    const stored = bytes.subarray(offset, offset + storedBytes);
+    const frame = header ? keep(decodeHeader(header, cipher).open(n, stored)) : stored;
+    return await decodeFrame(frame, plainBytes, primitives);
   } catch (error) {
     if (error instanceof FormatError && error.code === "snapshot_damaged") return null;
     throw error;

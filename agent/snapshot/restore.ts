@@ -18,7 +18,7 @@ import { Breather } from "./breather.ts";
 import { CoderPool } from "./coder-pool.ts";
 import type { WriteTarget } from "./coder-tasks.ts";
 import { forEachInFlight, partLanes, partsInFlight } from "./in-flight.ts";
-import { Journal } from "./journal.ts";
+import { Journal, journalFile } from "./journal.ts";
 import { type LoadedSnapshot, loadSnapshot, loadTree } from "./meta.ts";
 import { isFile } from "./read.ts";
 import { applyAttributes, applyFlags } from "./restore-attributes.ts";
@@ -73,11 +73,13 @@ class Restore {
   }
 
   async run(): Promise<RestoreResult> {
-    const { id, seq, epoch, store, signal, expectedDigest, concurrency, deleteExtras = false } = this.#options;
+    const { id, seq, epoch, store, signal, expectedDigest, concurrency, unlock, deleteExtras = false } = this.#options;
     const { folders } = this.#ground;
     const { progress } = this.#reporter;
     this.#reporter.phase("tree");
-    const snapshot = await loadSnapshot(store, id, seq, epoch, signal);
+    const snapshot = await loadSnapshot(store, id, seq, epoch, signal, unlock);
+    const { keyring } = snapshot;
+    this.#coders.dataKey = keyring.dataKey;
     const { digest } = snapshot.manifest;
     if (expectedDigest !== undefined && digest !== expectedDigest) {
       throw new Stop(
@@ -116,7 +118,7 @@ class Restore {
     const plan = await this.#plan(
       entries,
       snapshot,
-      new FileWriter({ folders, isEntry, deleteExtras, old: prepared.old }),
+      new FileWriter({ folders, keyring, isEntry, deleteExtras, old: prepared.old }),
     );
     await this.#fetch(plan, snapshot);
     if (this.#damagedPaths.size > 0) {
@@ -136,7 +138,7 @@ class Restore {
 
     this.#reporter.phase("check");
     const { root, stateDir } = this.#ground;
-    const cache = new StatCacheWriter(statCacheFile(stateDir, id, root), root);
+    const cache = new StatCacheWriter(statCacheFile(stateDir, keyring.stateName(id), root), root);
     try {
       const checked = await checkEntries(folders, entries, this.#notMade, cache, this.#breather);
       demandExact(checked, disowned === 0 && !only ? digest : null);
@@ -235,7 +237,9 @@ class Restore {
           targets.map((target) => plan.writer.target(target)),
         );
       const { root } = this.#ground;
-      const input: PartInput = { store, id, part, wanted, coders: this.#coders, root, deleteExtras, signal };
+      const isEncrypted = snapshot.keyring.cipher !== null;
+      const coders = this.#coders;
+      const input: PartInput = { store, id, part, wanted, coders, isEncrypted, root, deleteExtras, signal };
       const onReceived = (bytes: number) => {
         progress.sentBytes += bytes;
       };
@@ -341,14 +345,16 @@ class Restore {
 
   /** So that the first snapshot after a wake knows what the store has. */
   #rememberParts(snapshot: LoadedSnapshot): void {
-    const { journal, parts } = Journal.open(`${this.#ground.stateDir}/journal-${this.#options.id}`);
+    const { stateDir } = this.#ground;
+    const name = snapshot.keyring.stateName(this.#options.id);
+    const { journal, parts } = Journal.open(journalFile(stateDir, name));
     try {
       const known = new Set(parts.map((part) => part.key));
       journal.appendAll(snapshot.index.parts.filter((part) => !known.has(part.key)));
     } finally {
       journal.close();
     }
-    new SegmentBook(segmentBookFile(this.#ground.stateDir, this.#options.id)).replace(snapshot.segments);
+    new SegmentBook(segmentBookFile(stateDir, name)).replace(snapshot.segments);
   }
 }
 

@@ -4,6 +4,7 @@ import { type Mount, mountsBelow } from "../fs/mounts.ts";
 import { syncFileSystem } from "../fs/native.ts";
 import { Breather } from "./breather.ts";
 import { makeExcluder, readExcludes } from "./excludes.ts";
+import { Keyring, noKeys } from "./keyring.ts";
 import { releaseReader } from "./read.ts";
 import { type Round, scanRound } from "./scan.ts";
 import { type Ground, openGround, Reporter } from "./setup.ts";
@@ -16,7 +17,9 @@ export async function scanFolder(options: ScanDigestOptions): Promise<Round> {
   let ground: Ground | null = null;
   try {
     ground = openGround(options.root, options.stateDir, options.id, false);
-    const cache = new StatCache(statCacheFile(ground.stateDir, options.id, ground.root), ground.root);
+    const keyring = options.dataKey ? new Keyring(options.dataKey) : noKeys;
+    const file = statCacheFile(ground.stateDir, keyring.stateName(options.id), ground.root);
+    const cache = new StatCache(file, ground.root);
     const mounts = mountsBelow(ground.root);
     const reporter = new Reporter(options.onProgress);
     reporter.phase("sync");
@@ -26,6 +29,7 @@ export async function scanFolder(options: ScanDigestOptions): Promise<Round> {
       folders: ground.folders,
       isExcluded: makeExcluder(readExcludes(ground.root, options.excludes ?? []), sealedBy(mounts)),
       cache,
+      keyring,
       isCacheStored: false,
       sink: null,
       breather: new Breather(options.signal),

@@ -6,6 +6,7 @@ import type { Folders } from "../fs/folders.ts";
 import { textOfBytes } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
 import type { Excluder } from "./excludes.ts";
+import type { Keyring } from "./keyring.ts";
 import { nodePrimitives } from "./primitives.ts";
 import { type ChunkSink, readEntry } from "./read.ts";
 import { chunkIdsOf, hasStamp, pathOf, type Row, RowShelf, recordOf, stampFields } from "./rows.ts";
@@ -43,6 +44,8 @@ export interface RoundInput {
   folders: Folders;
   isExcluded: Excluder;
   cache: StatCache;
+  /** The one that the cache was made with. */
+  keyring: Keyring;
   /** Every chunk that the cache knows is known to be in the store, from an earlier round. */
   isCacheStored: boolean;
   /** Null: only ids are wanted. */
@@ -109,7 +112,7 @@ class RoundBuilder {
   }
 
   async add(n: number): Promise<void> {
-    const { folders, sink, breather } = this.#input;
+    const { folders, keyring, sink, breather } = this.#input;
     const path = this.#walked.paths[n]!;
     // Its folder became another thing since the walk, maybe a link outward: no reader would take such a tree.
     if (path !== "" && !this.#folders.has(parentOf(path))) {
@@ -132,7 +135,7 @@ class RoundBuilder {
     if (this.#reuse(n, path, inode)) return;
     const readAt = Date.now();
     try {
-      const result = await readEntry(folders, path, this.#walked.typeAt(n) ?? "f", sink, breather);
+      const result = await readEntry(folders, path, this.#walked.typeAt(n) ?? "f", keyring, sink, breather);
       // It was there a moment ago, so the folder does not rest.
       if (!result) {
         this.#round.torn.push(path);

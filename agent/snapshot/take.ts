@@ -18,7 +18,8 @@ import type { ChunkIndex } from "./chunk-index.ts";
 import { CoderPool } from "./coder-pool.ts";
 import { makeExcluder, readExcludes } from "./excludes.ts";
 import { partsInFlight } from "./in-flight.ts";
-import { Journal, listParts, loadKnownParts } from "./journal.ts";
+import { Journal, journalFile, listParts, loadKnownParts, rememberOther } from "./journal.ts";
+import { type Keyring, keyringOf, noKeys } from "./keyring.ts";
 import { buildSegmentParts, packTree } from "./meta.ts";
 import { Packer, partRoomBytes } from "./packer.ts";
 import { sha256Hex } from "./primitives.ts";
@@ -31,6 +32,7 @@ import { type Ground, newProgress, openGround, Reporter } from "./setup.ts";
 import { StatCache, statCacheFile } from "./stat-cache.ts";
 import { failureOf, Stop, throwIfAborted } from "./stop.ts";
 import type { SkippedPath, TakeOptions, TakeResult, TakeSuccess } from "./types.ts";
+import { rememberWrapping } from "./wrapping.ts";
 
 const maxRounds = 3;
 
@@ -64,6 +66,9 @@ class Take {
   readonly #ground: Ground;
   readonly #reporter: Reporter;
   readonly #cache: StatCache;
+  readonly #keyring: Keyring;
+  readonly #stateName: string;
+  readonly #othersFile: string;
   readonly #journal: Journal;
   readonly #journalled: IndexedPart[];
   readonly #excludes: string[];
@@ -78,12 +83,18 @@ class Take {
     this.#options = options;
     this.#ground = ground;
     this.#reporter = new Reporter(options.onProgress);
-    this.#cache = new StatCache(statCacheFile(ground.stateDir, options.id, ground.root), ground.root);
-    const { journal, parts } = Journal.open(`${ground.stateDir}/journal-${options.id}`);
+    const { encryption } = options;
+    this.#keyring = encryption ? keyringOf(encryption.dataKey, encryption.wrapped) : noKeys;
+    if (encryption) rememberWrapping(ground.stateDir, options.id, encryption.wrapped);
+    this.#stateName = this.#keyring.stateName(options.id);
+    this.#othersFile = `${ground.stateDir}/others-${this.#stateName}`;
+    this.#cache = new StatCache(statCacheFile(ground.stateDir, this.#stateName, ground.root), ground.root);
+    const { journal, parts } = Journal.open(journalFile(ground.stateDir, this.#stateName));
     this.#journal = journal;
     this.#journalled = parts;
     this.#excludes = readExcludes(ground.root, options.excludes ?? []);
     this.#coders = new CoderPool(options.effort);
+    this.#coders.dataKey = this.#keyring.dataKey;
   }
 
   async take(): Promise<TakeSuccess> {
@@ -94,6 +105,9 @@ class Take {
     this.#known = await loadKnownParts({
       store,
       id,
+      keyring: this.#keyring,
+      othersFile: this.#othersFile,
+      forget: this.#options.forget ?? new Set(),
       journal: this.#journal,
       journalled: this.#journalled,
       concurrency: this.#options.concurrency ?? 32,
@@ -102,13 +116,16 @@ class Take {
 
     const data = this.#newPacker("data");
     const { round, torn } = await this.#scan(data);
+    const { expectedDigest, forget } = this.#options;
+    if (expectedDigest !== undefined && (torn > 0 || round.digest !== expectedDigest))
+      throw new Stop("folder_differs", "The folder has another digest than was expected.", false);
     const tree = this.#newPacker("meta");
     this.#reporter.phase("tree");
-    const treeIds = await packTree(round.entries, tree);
+    const treeIds = await packTree(round.entries, tree, this.#keyring);
     await tree.flush();
 
     const needed = this.#partsOf(round, treeIds);
-    const book = new SegmentBook(segmentBookFile(this.#ground.stateDir, id));
+    const book = new SegmentBook(segmentBookFile(this.#ground.stateDir, this.#stateName));
     const segments = await this.#sendSegments(book, needed);
     const parts = [...needed, ...segments];
     if (parts.length > limits.partsInSnapshot)
@@ -119,6 +136,8 @@ class Take {
     const manifest = this.#manifest(round, torn, treeIds.at(-1)!, parts, segmentKeys, data.plainBytes);
     const manifestSha256 = await this.#putManifest(manifest);
     book.replace(segments);
+    const listed = new Set(parts.map((part) => part.key));
+    for (const key of forget ?? []) if (!listed.has(key)) rememberOther(this.#othersFile, key);
     this.#reporter.phase("done");
     return {
       ok: true,
@@ -129,6 +148,7 @@ class Take {
       digest: round.digest,
       stats: {
         ...manifest.stats,
+        skipped: this.#skippedOf(round),
         rounds: this.#rounds,
         reusedBytes: round.plainBytes - Math.min(round.plainBytes, data.plainBytes),
         parts: parts.length,
@@ -153,6 +173,7 @@ class Take {
     return new Packer({
       kind,
       coders: this.#coders,
+      keyring: this.#keyring,
       isStored: (id) => known.has(id),
       send: (part, bytes) => this.#send(part, bytes),
       concurrency: partsInFlight(this.#options.store, this.#options.concurrency, partRoomBytes(partTargetBytes)),
@@ -224,6 +245,7 @@ class Take {
       folders: this.#ground.folders,
       isExcluded: makeExcluder(this.#excludes, sealedBy(this.#mounts)),
       cache: this.#cache,
+      keyring: this.#keyring,
       isCacheStored: n > 1,
       sink: data,
       breather: new Breather(this.#options.signal),
@@ -250,7 +272,7 @@ class Take {
   async #sendSegments(book: SegmentBook, needed: IndexedPart[]): Promise<KnownSegment[]> {
     const { kept, rest } = book.plan(needed, (key) => this.#known.hasPart(key));
     if (rest.length === 0) return kept;
-    const made = await buildSegmentParts(rest, this.#coders);
+    const made = await buildSegmentParts(rest, this.#coders, this.#keyring);
     for (const { part, bytes } of made) await this.#send(part, bytes);
     return [...kept, ...made.map(({ part, describes }) => ({ key: part.key, bytes: part.bytes, parts: describes }))];
   }
@@ -274,15 +296,7 @@ class Take {
     newPlainBytes: number,
   ): Manifest {
     const { id, epoch, seq, agentVersion, parentSeq } = this.#options;
-    const sealed = this.#mounts.filter((mount) => mount.isPseudo);
-    const skipped: SkippedPath[] = [
-      ...round.unreadable,
-      ...sealed.map(({ path, fileSystem }) => ({
-        path: textOfBytes(path),
-        reason: `all in it is made by ${fileSystem}`,
-      })),
-      ...round.sockets,
-    ];
+    const skipped = this.#skippedOf(round);
     return {
       v: 1,
       instance: id,
@@ -296,7 +310,7 @@ class Take {
       segments,
       parts: parts.map(({ key, bytes }) => ({ key, bytes })),
       excludes: this.#excludes,
-      encryption: null,
+      encryption: this.#options.encryption?.wrapped ?? null,
       stats: {
         entries: round.entries.length,
         files: round.files,
@@ -305,10 +319,23 @@ class Take {
         storedBytes: parts.reduce((sum, part) => sum + part.bytes, 0),
         newStoredBytes: parts.reduce((sum, part) => sum + (this.#sent.has(part.key) ? part.bytes : 0), 0),
         torn,
-        skipped: skipped.slice(0, maxSkipped),
+        skipped: this.#options.encryption ? withoutPaths(skipped) : skipped,
       },
       parent: parentSeq ?? null,
     };
+  }
+
+  #skippedOf(round: Round): SkippedPath[] {
+    const sealed = this.#mounts.filter((mount) => mount.isPseudo);
+    const skipped = [
+      ...round.unreadable,
+      ...sealed.map(({ path, fileSystem }) => ({
+        path: textOfBytes(path),
+        reason: `all in it is made by ${fileSystem}`,
+      })),
+      ...round.sockets,
+    ];
+    return skipped.slice(0, maxSkipped);
   }
 
   /** A run that was killed after the manifest finds its own manifest: with the same digest it is this snapshot. */
@@ -328,9 +355,19 @@ class Take {
       const there = await store.get(key, undefined, { signal });
       const parsed = parseManifest(Buffer.from(there).toString("utf8"));
       const isSame =
-        parsed.ok && parsed.manifest.digest === manifest.digest && parsed.manifest.stats.torn <= manifest.stats.torn;
+        parsed.ok &&
+        parsed.manifest.digest === manifest.digest &&
+        parsed.manifest.encryption?.keyId === manifest.encryption?.keyId &&
+        parsed.manifest.stats.torn <= manifest.stats.torn;
       if (!isSame) throw error;
       return sha256Hex(there);
     }
   }
+}
+
+/** Names are the owner's alone: what a manifest in clear says of an encrypted snapshot is how many, and why. */
+function withoutPaths(skipped: SkippedPath[]): SkippedPath[] {
+  const counts = new Map<string, number>();
+  for (const { reason } of skipped) counts.set(reason, (counts.get(reason) ?? 0) + 1);
+  return [...counts].map(([reason, count]) => ({ path: "", reason: `${reason}: ${count}` }));
 }

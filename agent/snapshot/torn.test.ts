@@ -20,6 +20,7 @@ import { makeNode } from "../fs/native.ts";
 import { encodeStream } from "../testing/hand-made.ts";
 import { noise } from "../testing/workspace.ts";
 import { Breather } from "./breather.ts";
+import { noKeys } from "./keyring.ts";
 import type { ChunkSink } from "./read.ts";
 import { pathOf, streamOf } from "./rows.ts";
 import { scanRound } from "./scan.ts";
@@ -47,6 +48,7 @@ async function scan(on: { path?: (path: string) => void; chunk?: (n: number) => 
       breather: new Breather(),
       counts: newProgress(),
       onStep: () => {},
+      keyring: noKeys,
       isCacheStored: false,
     });
     const entries = new Map(

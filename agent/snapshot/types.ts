@@ -1,5 +1,7 @@
 /** What the rest of the agent sees of the snapshot engine. All paths are absolute; digests and hashes are 64 hex digits. */
 import type { SnapshotStore } from "../../core/snapshot/store.ts";
+import type { Unlock } from "./keyring.ts";
+import type { Encryption } from "./keys.ts";
 
 /** Reported at most four times a second, and once at the end of each phase. No count ever falls. */
 export interface SnapshotProgress {
@@ -43,6 +45,12 @@ export interface TakeOptions {
    * "background": two threads at the lowest priority, for one beside work that must not become slower.
    */
   effort?: "background" | "full";
+  /** Encrypts it: the instance's data key, and its wrapping for the manifest. Each snapshot of an instance has the same. */
+  encryption?: { dataKey: Uint8Array; wrapped: Encryption };
+  /** Ends with `folder_differs` where the workspace has another digest, or does not rest. */
+  expectedDigest?: string;
+  /** Keys of parts that count as if they were not there, for this snapshot and for the later ones of this state folder. */
+  forget?: ReadonlySet<string>;
   parentSeq?: number;
   /** Written into the manifest. */
   agentVersion?: string;
@@ -117,6 +125,8 @@ export interface ScanDigestOptions {
   id: string;
   stateDir: string;
   excludes?: string[];
+  /** To compare with an encrypted snapshot: its ids, and so its digest, are of this key. */
+  dataKey?: Uint8Array;
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }
@@ -141,6 +151,8 @@ export interface RestoreOptions {
   owner?: boolean;
   /** Patterns of what is wanted (see select.ts). Then every entry is checked, but there is no digest to compare with. */
   only?: string[];
+  /** Asked for the data key of an encrypted snapshot; without it that ends in `key_missing`. */
+  unlock?: Unlock;
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }

@@ -1,10 +1,12 @@
 /** Proves a stored snapshot: every part has the bytes of its name, every chunk its id, and the tree needs nothing else. */
 import { ByteWriter } from "../../core/snapshot/bytes.ts";
+import type { Manifest } from "../../core/snapshot/manifest.ts";
 import { encodeFrames } from "../../core/snapshot/part.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import type { SnapshotStore } from "../../core/snapshot/store.ts";
 import { CoderPool, ownBytes } from "./coder-pool.ts";
 import { forEachInFlight, partLanes } from "./in-flight.ts";
+import type { Keyring, Unlock } from "./keyring.ts";
 import { getPart, loadSnapshot, partDamaged, readEntries } from "./meta.ts";
 import { scanDigest } from "./scan-folder.ts";
 import { Reporter } from "./setup.ts";
@@ -22,6 +24,8 @@ export interface VerifyOptions {
   /** Also: that this folder equals the snapshot. Needs `stateDir`. */
   root?: string;
   stateDir?: string;
+  /** Asked for the data key of an encrypted snapshot; without it that ends in `key_missing`. */
+  unlock?: Unlock;
   onProgress?: OnProgress;
   signal?: AbortSignal;
 }
@@ -31,14 +35,15 @@ export type VerifyResult =
   | SnapshotFailure;
 
 export async function verifySnapshot(options: VerifyOptions): Promise<VerifyResult> {
-  const { id, seq, epoch, store, concurrency, signal } = options;
+  const { id, seq, epoch, store, concurrency, unlock, signal } = options;
   const reporter = new Reporter(options.onProgress);
   const coders = new CoderPool();
   const { progress } = reporter;
   try {
     reporter.phase("tree");
-    const snapshot = await loadSnapshot(store, id, seq, epoch, signal);
-    const { manifest, index } = snapshot;
+    const snapshot = await loadSnapshot(store, id, seq, epoch, signal, unlock);
+    const { manifest, index, keyring } = snapshot;
+    coders.dataKey = keyring.dataKey;
     const storedBytes = manifest.parts.reduce((sum, part) => sum + part.bytes, 0);
     Object.assign(progress, { partsTotal: manifest.parts.length, storedBytes });
     reporter.phase("parts");
@@ -63,7 +68,7 @@ export async function verifySnapshot(options: VerifyOptions): Promise<VerifyResu
     const indexed = index.parts.length + manifest.segments.length;
     if (indexed < manifest.parts.length)
       throw new Stop("snapshot_damaged", "The manifest lists parts that no segment describes.", false);
-    await checkFolder(options, manifest.digest, manifest.excludes);
+    await checkFolder(options, manifest, keyring);
     reporter.phase("done");
     const { plainBytes, torn } = manifest.stats;
     return {
@@ -108,10 +113,14 @@ function framesOf(part: IndexedPart): Uint8Array {
   return writer.finish();
 }
 
-async function checkFolder(options: VerifyOptions, digest: string, excludes: string[]): Promise<void> {
+async function checkFolder(
+  options: VerifyOptions,
+  { digest, excludes }: Manifest,
+  { dataKey }: Keyring,
+): Promise<void> {
   const { root, stateDir, id, signal } = options;
   if (root === undefined || stateDir === undefined) return;
-  const scan = await scanDigest({ root, stateDir, id, excludes, signal });
+  const scan = await scanDigest({ root, stateDir, id, excludes, signal, ...(dataKey ? { dataKey } : {}) });
   if (!scan.ok) throw new Stop(scan.code, scan.message, scan.retryable, scan.paths);
   if (scan.digest !== digest) throw new Stop("folder_differs", "The folder differs from the snapshot.", false);
 }

@@ -14,7 +14,7 @@ import {
   type FileEntry,
   isInDigest,
 } from "../../core/snapshot/tree.ts";
-import { chunkIdOf, nodePrimitives, sha256Hex } from "../snapshot/primitives.ts";
+import { nodePrimitives, sha256Hex } from "../snapshot/primitives.ts";
 
 const common = { mode: 0o755, uid: 0, gid: 0, mtimeNs: 1_600_000_000_000_000_000n, xattrs: [] };
 
@@ -29,7 +29,7 @@ export const file = (path: string, text: string, more: Partial<FileEntry> = {}):
   ...common,
   mode: 0o644,
   size: text.length,
-  chunks: text === "" ? [] : [{ id: chunkIdOf(Buffer.from(text)), plainBytes: text.length }],
+  chunks: text === "" ? [] : [{ id: nodePrimitives.chunkId(Buffer.from(text)), plainBytes: text.length }],
   holes: [],
   ...more,
 });
@@ -74,7 +74,7 @@ export async function putHandMade(store: SnapshotStore, id: string, made: HandMa
     createdAt: 1_600_000_000_000,
     agent: "by hand",
     chunker: 1,
-    root: { id: toHex(latin1ToBytes(chunkIdOf(root))) },
+    root: { id: toHex(latin1ToBytes(nodePrimitives.chunkId(root))) },
     digest: digestOf(entries),
     segments: [segment.key],
     parts: [...needed, segment].map(({ key, bytes }) => ({ key, bytes })),
@@ -112,7 +112,7 @@ function digestOf(entries: Entry[]): string {
   return sha256Hex(writer.view());
 }
 
-const refOf = (bytes: Uint8Array): ChunkRef => ({ id: chunkIdOf(bytes), plainBytes: bytes.length });
+const refOf = (bytes: Uint8Array): ChunkRef => ({ id: nodePrimitives.chunkId(bytes), plainBytes: bytes.length });
 
 function piecesOf(stream: Uint8Array): Uint8Array[] {
   let at = 0;

@@ -15,6 +15,9 @@ const primitives: Primitives = {
   sha256: () => {
     throw new Error("frames need no hash");
   },
+  chunkId: () => {
+    throw new Error("frames need no hash");
+  },
   newSha256: () => {
     throw new Error("frames need no hash");
   },

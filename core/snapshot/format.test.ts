@@ -26,6 +26,7 @@ import {
 
 const primitives: Primitives = {
   sha256: (bytes) => createHash("sha256").update(bytes).digest(),
+  chunkId: (bytes) => createHash("sha256").update(bytes).digest("binary"),
   newSha256() {
     const hash = createHash("sha256");
     return { update: (bytes) => void hash.update(bytes), digest: () => hash.digest() };

@@ -2,7 +2,7 @@
  * Parts: the unit of transfer. part = header | frame* | table | footer. Chunk ids are byte strings of 32 chars (one
  * char, one byte) everywhere in memory: they are keys of maps.
  */
-import { ByteReader, ByteWriter, equalBytes, latin1FromBytes } from "./bytes.ts";
+import { ByteReader, ByteWriter, equalBytes } from "./bytes.ts";
 import { type PartCipher, type SnapshotCipher, sealBytes, tableNumber } from "./cipher.ts";
 import { decodeFrame, decodeZstd } from "./codec.ts";
 import { damaged, FormatError, unknownFormat } from "./error.ts";
@@ -18,7 +18,7 @@ const tableLevel = 3;
 export type PartKind = "data" | "meta";
 
 export interface ChunkRef {
-  /** SHA-256 of the plain bytes as a byte string. */
+  /** SHA-256 of the plain bytes (HMAC-SHA-256 where they are encrypted) as a byte string. */
   id: string;
   plainBytes: number;
 }
@@ -224,10 +224,16 @@ export async function decodePart(
   return { kind, table: await decodeTable(table, footer, primitives, open), open };
 }
 
-/** The chunks of one frame, each checked against its id. `bytes`: exactly the frame. */
-export async function openFrame(bytes: Uint8Array, frame: FrameInfo, primitives: Primitives): Promise<Uint8Array[]> {
-  if (bytes.length !== frame.storedBytes) throw damaged("a frame has the wrong length");
-  const plain = await decodeFrame(bytes, frame.plainBytes, primitives);
+/** The chunks of one frame, each checked against its id. `stored`: exactly the frame. `n`: its number in the part. */
+export async function openFrame(
+  stored: Uint8Array,
+  frame: FrameInfo,
+  primitives: Primitives,
+  n = 0,
+  open: OpenPiece = asIs,
+): Promise<Uint8Array[]> {
+  if (stored.length !== frame.storedBytes) throw damaged("a frame has the wrong length");
+  const plain = await decodeFrame(open(n, stored), frame.plainBytes, primitives);
   const chunks: Uint8Array[] = [];
   let at = 0;
   for (const { id, plainBytes } of frame.chunks) {
@@ -240,7 +246,7 @@ export async function openFrame(bytes: Uint8Array, frame: FrameInfo, primitives:
 }
 
 export function checkChunk(bytes: Uint8Array, id: string, primitives: Primitives): void {
-  if (latin1FromBytes(primitives.sha256(bytes)) !== id) throw damaged("a chunk does not have the SHA-256 of its id");
+  if (primitives.chunkId(bytes) !== id) throw damaged("a chunk does not have the hash of its id");
 }
 
 /** `varint frames { varint storedBytes, varint plainBytes, varint chunks { id[32], varint plainBytes } }` */
