@@ -14,6 +14,8 @@ export type Encryption = NonNullable<Manifest["encryption"]>;
 const keyBytes = 32;
 const nonceBytes = 12;
 const tagBytes = 16;
+/** Node makes a new buffer for each step; those of a few 100 KiB cost half as much as one for all (measured). */
+const stepBytes = 128 * 1024;
 const algorithm = "aes-256-gcm";
 
 /** scrypt with 64 MiB of memory, about 0.2 s. */
@@ -101,10 +103,13 @@ async function passphraseKey(kdf: string, passphrase: string): Promise<Uint8Arra
 
 function partCipher(key: Uint8Array): PartCipher {
   return {
-    seal(n, header, plain) {
+    seal(n, header, plain, out) {
       const cipher = createCipheriv(algorithm, key, nonceOf(n));
       cipher.setAAD(aadOf(n, header));
-      return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+      for (let at = 0; at < plain.length; at += stepBytes)
+        out.set(cipher.update(plain.subarray(at, at + stepBytes)), at);
+      cipher.final();
+      out.set(cipher.getAuthTag(), plain.length);
     },
     open(n, header, sealed) {
       if (sealed.length < tagBytes) throw damaged("an encrypted piece is too short");

@@ -6,8 +6,8 @@ export const tableNumber = 0xffff_ffff;
 export const sealBytes = 16;
 
 export interface PartCipher {
-  /** `header`: the part's first 24 bytes. Returns the ciphertext with its tag behind it. */
-  seal(n: number, header: Uint8Array, plain: Uint8Array): Uint8Array;
+  /** `header`: the part's first 24 bytes. Fills `out` with the ciphertext and its tag: 16 bytes more than `plain` has. */
+  seal(n: number, header: Uint8Array, plain: Uint8Array, out: Uint8Array): void;
   /** Errors: throws FormatError `snapshot_damaged`. */
   open(n: number, header: Uint8Array, sealed: Uint8Array): Uint8Array;
 }

@@ -86,10 +86,9 @@ export class PartBuilder {
 
   /** `bytes` are copied. */
   add(bytes: Uint8Array, plainBytes: number, chunks: ChunkRef[]): void {
-    const stored = this.#cipher ? this.#cipher.seal(this.#frames.length, this.#header, bytes) : bytes;
-    this.#put(stored, this.#end);
-    this.#frames.push({ offset: this.#end, storedBytes: stored.length, plainBytes, chunks });
-    this.#end += stored.length;
+    const storedBytes = this.#append(this.#frames.length, bytes);
+    this.#frames.push({ offset: this.#end, storedBytes, plainBytes, chunks });
+    this.#end += storedBytes;
     this.chunks += chunks.length;
     this.plainBytes += plainBytes;
   }
@@ -97,30 +96,43 @@ export class PartBuilder {
   async finish(primitives: Primitives): Promise<{ bytes: Uint8Array; table: PartTable }> {
     const frames = this.#frames;
     const packed = await primitives.zstdCompress(encodeTable(frames), tableLevel);
-    const table = this.#cipher ? this.#cipher.seal(tableNumber, this.#header, packed) : packed;
+    const tableBytes = this.#append(tableNumber, packed);
     const foot = new ByteWriter(footerBytes);
     foot.u32(this.#end);
-    foot.u32(table.length);
+    foot.u32(tableBytes);
     foot.u32(frames.length);
     foot.u32(this.chunks);
-    foot.bytes(primitives.sha256(table));
+    foot.bytes(primitives.sha256(this.#bytes.subarray(this.#end, this.#end + tableBytes)));
     foot.u32(footerMagic);
-    this.#put(table, this.#end);
-    this.#put(foot.view(), this.#end + table.length);
+    this.#put(foot.view(), this.#end + tableBytes);
     return {
-      bytes: this.#bytes.subarray(0, this.#end + table.length + footerBytes),
+      bytes: this.#bytes.subarray(0, this.#end + tableBytes + footerBytes),
       table: { frames, chunks: this.chunks },
     };
   }
 
-  #put(bytes: Uint8Array, at: number): void {
-    const end = at + bytes.length;
-    if (end > this.#bytes.length) {
-      const next = new Uint8Array(Math.max(end, Math.min(limits.partBytes, this.#bytes.length * 2)));
-      next.set(this.#bytes);
-      this.#bytes = next;
+  /** Piece `n` behind the frames, encrypted where the part is. Returns its stored size. */
+  #append(n: number, bytes: Uint8Array): number {
+    if (!this.#cipher) {
+      this.#put(bytes, this.#end);
+      return bytes.length;
     }
+    const end = this.#end + bytes.length + sealBytes;
+    this.#reserve(end);
+    this.#cipher.seal(n, this.#header, bytes, this.#bytes.subarray(this.#end, end));
+    return bytes.length + sealBytes;
+  }
+
+  #put(bytes: Uint8Array, at: number): void {
+    this.#reserve(at + bytes.length);
     this.#bytes.set(bytes, at);
+  }
+
+  #reserve(end: number): void {
+    if (end <= this.#bytes.length) return;
+    const next = new Uint8Array(Math.max(end, Math.min(limits.partBytes, this.#bytes.length * 2)));
+    next.set(this.#bytes);
+    this.#bytes = next;
   }
 }
 
