@@ -141,7 +141,9 @@ test("killed again and again, an encrypted snapshot goes on; it lies in S3 and i
     rmSync(at("state"), { recursive: true });
     expect((await run(text, "secret", { env })).last).toMatchObject({ ok: true, newPlainBytes: 0 });
     const back = await run(`restore work back --store ${store} --mirror near`, "secret", { env });
-    expect(back.last).toMatchObject({ ok: true, mirror: { misses: 0 } });
+    // A kill may come after a part went to the main store and before it went to the mirror: not all need be there.
+    expect(back.last).toMatchObject({ ok: true, mirror: { hits: expect.any(Number), damaged: 0 } });
+    expect(back.last.mirror.hits).toBeGreaterThan(0);
     expect(describeWorkspace(at("back"))).toEqual(describeWorkspace(at("work")));
   } finally {
     await server.close();
