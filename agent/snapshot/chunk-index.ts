@@ -6,10 +6,17 @@ import type { IndexedPart } from "../../core/snapshot/segment.ts";
 export class ChunkIndex {
   readonly parts: IndexedPart[] = [];
   readonly #keys = new Map<string, number>();
-  /** Part and frame in one number, to keep millions of them small. */
+  /** Part and frame in one number, to keep millions of them small. Of frames without bases. */
   readonly #places = new Map<string, number>();
+  /** Of frames with bases: each is of use only as long as its bases are in `#places`. */
+  readonly #based = new Map<string, number[]>();
 
   has(id: string): boolean {
+    return this.#placeOf(id) !== undefined;
+  }
+
+  /** Whether a frame without bases holds it: only then it can be a base. */
+  hasPlain(id: string): boolean {
     return this.#places.has(id);
   }
 
@@ -23,21 +30,40 @@ export class ChunkIndex {
     this.parts.push(part);
     this.#keys.set(part.key, n);
     part.frames.forEach((frame, f) => {
-      for (const chunk of frame.chunks) {
-        if (!this.#places.has(chunk.id)) this.#places.set(chunk.id, n * limits.partFrames + f);
+      const place = n * limits.partFrames + f;
+      for (const { id } of frame.chunks) {
+        if (frame.bases.length > 0) this.#based.set(id, [...(this.#based.get(id) ?? []), place]);
+        else if (!this.#places.has(id)) this.#places.set(id, place);
       }
     });
   }
 
-  /** The ordinal of the part that holds the chunk; undefined when no part does. */
+  /** The ordinal of the part that holds the chunk; undefined when no part does, or its bases are in none. */
   partOf(id: string): number | undefined {
-    const place = this.#places.get(id);
+    const place = this.#placeOf(id);
     return place === undefined ? undefined : Math.floor(place / limits.partFrames);
   }
 
   frameOf(id: string): FrameInfo | undefined {
-    const place = this.#places.get(id);
-    if (place === undefined) return undefined;
-    return this.parts[Math.floor(place / limits.partFrames)]?.frames[place % limits.partFrames];
+    const place = this.#placeOf(id);
+    return place === undefined ? undefined : this.#frameAt(place);
+  }
+
+  /** The ordinals of the parts without which the chunk cannot be read; none when it lies in no part. */
+  partsFor(id: string): number[] {
+    const part = this.partOf(id);
+    if (part === undefined) return [];
+    const bases = this.frameOf(id)!.bases;
+    return bases.length === 0 ? [part] : [part, ...bases.map((base) => this.partOf(base)!)];
+  }
+
+  #placeOf(id: string): number | undefined {
+    const plain = this.#places.get(id);
+    if (plain !== undefined || this.#based.size === 0) return plain;
+    return this.#based.get(id)?.find((place) => this.#frameAt(place).bases.every((base) => this.#places.has(base)));
+  }
+
+  #frameAt(place: number): FrameInfo {
+    return this.parts[Math.floor(place / limits.partFrames)]!.frames[place % limits.partFrames]!;
   }
 }

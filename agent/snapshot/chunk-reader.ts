@@ -1,4 +1,7 @@
-/** Single chunks of a stored snapshot, each checked by its id: a range read for its frame, and the last frames are kept. */
+/**
+ * Single chunks of a stored snapshot, each checked by its id: a range read for its frame and for those of its bases (which
+ * have none: the index sees to that), and the last frames are kept.
+ */
 import { fromHex, latin1FromBytes } from "../../core/snapshot/bytes.ts";
 import { damaged, FormatError } from "../../core/snapshot/error.ts";
 import { decodeHeader, type FrameInfo, headerBytes, type OpenPiece, openFrame } from "../../core/snapshot/part.ts";
@@ -62,7 +65,8 @@ export class ChunkReader {
       try {
         const bytes = await this.#store.get(objectKey, range, { signal: this.#signal });
         const open = await this.#openerOf(objectKey);
-        return await openFrame(bytes, frame, keyring.primitives, frames.indexOf(frame), open);
+        const n = frames.indexOf(frame);
+        return await openFrame(bytes, frame, keyring.primitives, n, open, (id) => this.read(id));
       } catch (error) {
         if (error instanceof StoreError && (error.code === "object_not_found" || error.code === "range_invalid"))
           throw new Stop("part_missing", `The store has lost the part ${key}, or its end.`, false);

@@ -51,6 +51,7 @@ describe("a part", () => {
     const key = sha256Hex(part);
     expect(await pool.run({ kind: "verify", bytes: part.slice(), key, frames: null })).toEqual({
       plainBytes: plain.length,
+      rest: null,
     });
     const bad = part.slice();
     bad[bad.length >> 1]! ^= 1;
@@ -98,6 +99,18 @@ for (const [what, program] of Object.entries(programs)) {
     await broken.close();
   });
 }
+
+test("close while threads are being started ends them, not the process", async () => {
+  for (let i = 0; i < 20; i++) {
+    const young = new CoderPool();
+    const buffer = new SharedArrayBuffer(frameBufferBytes);
+    const task = young.run({ kind: "encode", buffer, plainBytes: 100, level: 3 });
+    task.catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, i * 10));
+    await young.close();
+    await Promise.allSettled([task]);
+  }
+});
 
 test.runIf(process.platform === "linux")("in the background the threads give way, and only they", async () => {
   const before = getPriority();

@@ -4,6 +4,7 @@
  * without an error.
  */
 import { availableParallelism } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { limits } from "../../core/snapshot/limits.ts";
 import {
@@ -12,6 +13,7 @@ import {
   type CoderRequest,
   type CoderResponse,
   type CoderTask,
+  threadLoaded,
   unpackError,
 } from "./coder-tasks.ts";
 import { Stop } from "./stop.ts";
@@ -22,6 +24,8 @@ export type Effort = "background" | "full";
 const mostThreads = 8;
 /** One runs, one waits in the thread itself, so that a busy main thread does not make it idle. */
 const tasksPerThread = 2;
+
+const mostLoadMs = 10_000;
 
 /** A buffer for the plain bytes of any frame; the frame that comes of it may be a few bytes longer. */
 export const frameBufferBytes = limits.chunkBytes + 64;
@@ -34,6 +38,8 @@ interface Waiting {
 
 interface Thread {
   worker: Worker;
+  /** Its program is loaded, or it has ended. */
+  loaded: Promise<void>;
   running: Map<number, Waiting>;
 }
 
@@ -73,7 +79,13 @@ export class CoderPool {
   async close(): Promise<void> {
     this.#fail(new Stop("aborted", "The work was interrupted; it can be resumed.", true));
     await this.#starting;
-    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
+    await Promise.all(
+      this.#threads.map(async ({ worker, loaded }) => {
+        // Node 22 ends the whole process when a thread is terminated while it awaits a module.
+        await Promise.race([loaded, sleep(mostLoadMs, undefined, { ref: false })]);
+        await worker.terminate();
+      }),
+    );
   }
 
   #dispatch(): void {
@@ -104,8 +116,14 @@ export class CoderPool {
       if (this.#failure) return;
       const workerData: CoderData = { isBackground: this.#isBackground, dataKey: this.dataKey };
       const worker = new Worker(program, { workerData, execArgv: threadArgs });
-      const thread: Thread = { worker, running: new Map() };
-      worker.on("message", (response: CoderResponse) => this.#onResponse(thread, response));
+      const loaded = new Promise<void>((resolve) => {
+        worker.once("message", () => resolve());
+        worker.once("exit", () => resolve());
+      });
+      const thread: Thread = { worker, loaded, running: new Map() };
+      worker.on("message", (message: CoderResponse | typeof threadLoaded) => {
+        if (message !== threadLoaded) this.#onResponse(thread, message);
+      });
       worker.on("error", (error) => this.#fail(threadFailed((error as Error | undefined)?.message ?? "unknown")));
       worker.on("exit", (code) => this.#fail(threadFailed(`it ended with ${code}`)));
       this.#threads.push(thread);

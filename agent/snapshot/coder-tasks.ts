@@ -1,6 +1,8 @@
 /** What the coder threads are asked and what they answer. No bytes are copied: they are shared, or belong to the thread. */
 import { FormatError } from "../../core/snapshot/error.ts";
+import type { FrameInfo } from "../../core/snapshot/part.ts";
 import type { Hole } from "../../core/snapshot/tree.ts";
+import type { PlacedBase } from "./reference.ts";
 import { Stop } from "./stop.ts";
 
 /** The first `plainBytes` of `buffer` become a frame in the same place. */
@@ -10,9 +12,13 @@ export interface EncodeTask {
   buffer: SharedArrayBuffer;
   plainBytes: number;
   level: number;
+  /** What it may be coded against; `root`: a byte string, symlinks resolved. */
+  against?: { root: string; bases: PlacedBase[] } | null;
 }
 export interface EncodeAnswer {
   storedBytes: number;
+  /** Ids of the chunks that it was coded against; none where that gains too little, or they are not there any more. */
+  bases: string[];
 }
 
 /** A whole part: the hash of its name, its table, every frame and every chunk id. */
@@ -25,6 +31,20 @@ export interface VerifyTask {
   frames: Uint8Array | null;
 }
 export interface VerifyAnswer {
+  plainBytes: number;
+  /** The part's bytes again, when it is described and has frames with bases: those are still to be checked. */
+  rest: Uint8Array | null;
+}
+
+/** One frame with bases: `frame` lies in `bytes` at its offset, and so do those that hold its bases. */
+export interface CheckTask {
+  kind: "check";
+  /** An ArrayBuffer of its own, which the thread takes. */
+  bytes: Uint8Array;
+  frame: FrameInfo;
+  baseFrames: FrameInfo[];
+}
+export interface CheckAnswer {
   plainBytes: number;
 }
 
@@ -56,6 +76,16 @@ export interface WriteFrame {
   storedBytes: number;
   plainBytes: number;
   chunks: WriteChunk[];
+  /** Where its reference comes from; for frames with bases only. */
+  based?: WriteBases;
+}
+
+/** Either `frames` that lie in the task's bytes, or places in files below its root. */
+export interface WriteBases {
+  /** Ids, as the table names them. */
+  bases: readonly string[];
+  frames: FrameInfo[];
+  placed: Omit<PlacedBase, "skip" | "take">[];
 }
 
 /** Decodes frames, checks the wanted chunks by their ids and writes them to their places below `root`. */
@@ -73,14 +103,18 @@ export interface WriteTask {
 export interface WriteAnswer {
   /** Ids of chunks whose bytes are damaged: nothing of them was written. */
   damaged: string[];
+  /** Ids of chunks whose bases were not found in their places. */
+  lacking: string[];
 }
 
-export type CoderTask = EncodeTask | VerifyTask | WriteTask;
+export type CoderTask = EncodeTask | VerifyTask | CheckTask | WriteTask;
 export type AnswerOf<T extends CoderTask> = T extends EncodeTask
   ? EncodeAnswer
   : T extends VerifyTask
     ? VerifyAnswer
-    : WriteAnswer;
+    : T extends CheckTask
+      ? CheckAnswer
+      : WriteAnswer;
 
 /** What a thread begins with. */
 export interface CoderData {
@@ -88,12 +122,15 @@ export interface CoderData {
   dataKey: Uint8Array | null;
 }
 
+/** What a thread says first. */
+export const threadLoaded = "loaded";
+
 export interface CoderRequest {
   n: number;
   task: CoderTask;
 }
 export type CoderResponse =
-  | { n: number; ok: true; answer: EncodeAnswer | VerifyAnswer | WriteAnswer }
+  | { n: number; ok: true; answer: EncodeAnswer | VerifyAnswer | CheckAnswer | WriteAnswer }
   | { n: number; ok: false; error: PackedError };
 
 /** The errors that mean something to the caller, as plain data. */

@@ -2,12 +2,14 @@
 import { readlinkSync } from "node:fs";
 import { setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
-import { ByteWriter, equalBytes } from "../../core/snapshot/bytes.ts";
-import { encodeFrame } from "../../core/snapshot/codec.ts";
+import { ByteWriter, equalBytes, isAllZero } from "../../core/snapshot/bytes.ts";
+import { encodeFrame, encodeFrameAgainst } from "../../core/snapshot/codec.ts";
 import { damaged } from "../../core/snapshot/error.ts";
 import { decodePart, encodeFrames, openFrame } from "../../core/snapshot/part.ts";
 import type { Primitives } from "../../core/snapshot/primitives.ts";
 import {
+  type CheckAnswer,
+  type CheckTask,
   type CoderData,
   type CoderRequest,
   type CoderResponse,
@@ -15,11 +17,13 @@ import {
   type EncodeAnswer,
   type EncodeTask,
   packError,
+  threadLoaded,
   type VerifyAnswer,
   type VerifyTask,
 } from "./coder-tasks.ts";
 import { Keyring } from "./keyring.ts";
 import { makeSyncPrimitives, sha256Hex } from "./primitives.ts";
+import { openBases, readReference } from "./reference.ts";
 import { writeFrames } from "./restore-write.ts";
 import { Stop } from "./stop.ts";
 
@@ -28,13 +32,18 @@ const { cipher, idOf } = new Keyring(dataKey);
 const { primitives: keyless, release, keep } = makeSyncPrimitives();
 const primitives: Primitives = { ...keyless, chunkId: idOf };
 
-async function encode({ buffer, plainBytes, level }: EncodeTask): Promise<EncodeAnswer> {
-  const frame = await encodeFrame(new Uint8Array(buffer, 0, plainBytes), primitives, level);
+async function encode({ buffer, plainBytes, level, against }: EncodeTask): Promise<EncodeAnswer> {
+  const plain = new Uint8Array(buffer, 0, plainBytes);
+  const reference = against && !isAllZero(plain) ? readReference(against.root, against.bases, plainBytes, idOf) : null;
+  const { frame, bases } = reference
+    ? await encodeFrameAgainst(plain, against!.bases, reference, primitives, level)
+    : { frame: await encodeFrame(plain, primitives, level), bases: [] };
   new Uint8Array(buffer).set(frame);
   const storedBytes = frame.length;
   // Given back at once, as everything of this size: a thread makes more than the garbage collector notices in time.
   if (frame.buffer instanceof ArrayBuffer) frame.buffer.transfer(0);
-  return { storedBytes };
+  if (reference) (reference.buffer as ArrayBuffer).transfer(0);
+  return { storedBytes, bases };
 }
 
 async function verify({ bytes, key, frames }: VerifyTask): Promise<VerifyAnswer> {
@@ -47,13 +56,24 @@ async function verify({ bytes, key, frames }: VerifyTask): Promise<VerifyAnswer>
     if (!equalBytes(own.view(), frames)) throw damaged(`a segment describes the part ${key} wrongly`);
   }
   let plainBytes = 0;
+  let hasBases = false;
   for (const [n, frame] of table.frames.entries()) {
+    if (frames && frame.bases.length > 0) {
+      hasBases = true;
+      continue;
+    }
     const stored = bytes.subarray(frame.offset, frame.offset + frame.storedBytes);
     await openFrame(stored, frame, primitives, n, cipher ? (i, piece) => keep(open(i, piece)) : open);
     release();
     plainBytes += frame.plainBytes;
   }
-  return { plainBytes };
+  return { plainBytes, rest: hasBases ? bytes : null };
+}
+
+async function check({ bytes, frame, baseFrames }: CheckTask): Promise<CheckAnswer> {
+  const stored = bytes.subarray(frame.offset, frame.offset + frame.storedBytes);
+  await openFrame(stored, frame, primitives, 0, undefined, await openBases(bytes, baseFrames, primitives));
+  return { plainBytes: frame.plainBytes };
 }
 
 async function perform(task: CoderTask) {
@@ -62,6 +82,8 @@ async function perform(task: CoderTask) {
       return encode(task);
     case "verify":
       return verify(task);
+    case "check":
+      return check(task);
     case "write":
       return writeFrames(task, { primitives, cipher, keep, release });
   }
@@ -75,8 +97,9 @@ async function respond({ n, task }: CoderRequest): Promise<void> {
     response = { n, ok: false, error: packError(error) };
   }
   release();
-  if (task.kind !== "encode") (task.bytes.buffer as ArrayBuffer).transfer(0);
-  parentPort!.postMessage(response);
+  const rest = response.ok && "rest" in response.answer ? response.answer.rest : null;
+  if (task.kind !== "encode" && !rest) (task.bytes.buffer as ArrayBuffer).transfer(0);
+  parentPort!.postMessage(response, rest ? [rest.buffer as ArrayBuffer] : []);
 }
 
 /** For this thread alone: Linux keeps a priority for each. */
@@ -91,3 +114,4 @@ try {
   // No /proc, or not allowed: it works at the usual priority.
 }
 parentPort!.on("message", (request: CoderRequest) => void respond(request));
+parentPort!.postMessage(threadLoaded);

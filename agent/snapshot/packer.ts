@@ -4,12 +4,13 @@
  * `add` waits when the network or the processors are slower than the disk.
  */
 import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
-import { type ChunkRef, PartBuilder, type PartKind } from "../../core/snapshot/part.ts";
+import { type ChunkRef, noBases, PartBuilder, type PartKind } from "../../core/snapshot/part.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import { type CoderPool, frameBufferBytes } from "./coder-pool.ts";
 import type { EncodeAnswer } from "./coder-tasks.ts";
 import type { Keyring } from "./keyring.ts";
 import { nodePrimitives, sha256Hex } from "./primitives.ts";
+import type { PlacedBase } from "./reference.ts";
 
 export interface PackerInput {
   kind: PartKind;
@@ -22,6 +23,14 @@ export interface PackerInput {
   /** Parts in flight. */
   concurrency: number;
   partTargetBytes?: number;
+}
+
+/** What a chunk is coded against, where that is worth it. */
+export interface Against {
+  /** The folder of the bases' places, a byte string. */
+  root: string;
+  bases: PlacedBase[];
+  onCoded: (isBased: boolean) => void;
 }
 
 interface Encoded {
@@ -49,6 +58,8 @@ export class Packer {
   readonly #input: PackerInput;
   readonly #targetBytes: number;
   readonly #queued = new Set<string>();
+  /** Those that are or may be stored with bases. */
+  readonly #based = new Set<string>();
   readonly #encoding: Encoded[] = [];
   readonly #sending = new Set<Promise<void>>();
   readonly #freeFrames: SharedArrayBuffer[] = [];
@@ -73,8 +84,13 @@ export class Packer {
     return this.#queued.has(id) || this.#input.isStored(id);
   }
 
-  /** One call at a time. `bytes` are not looked at after it has resolved. */
-  async add(id: string, bytes: Uint8Array): Promise<void> {
+  /** Whether it was added, and is not coded against anything. */
+  hasPlain(id: string): boolean {
+    return this.#queued.has(id) && !this.#based.has(id);
+  }
+
+  /** One call at a time. `bytes` are not looked at after it has resolved. `against`: of a big chunk. */
+  async add(id: string, bytes: Uint8Array, against: Against | null = null): Promise<void> {
     this.#throwFailure();
     this.#queued.add(id);
     this.plainBytes += bytes.length;
@@ -82,7 +98,7 @@ export class Packer {
     if (bytes.length >= smallFileBytes) {
       const buffer = await this.#takeFrame();
       new Uint8Array(buffer).set(bytes);
-      this.#encode(buffer, bytes.length, [chunk]);
+      this.#encode(buffer, bytes.length, [chunk], against);
     } else {
       const isFull = this.#frameBytes + bytes.length > limits.framePackBytes;
       if (isFull || this.#frameChunks.length >= limits.frameChunks) this.#closeFrame();
@@ -126,14 +142,16 @@ export class Packer {
 
   #closeFrame(): void {
     if (!this.#frame) return;
-    this.#encode(this.#frame, this.#frameBytes, this.#frameChunks);
+    this.#encode(this.#frame, this.#frameBytes, this.#frameChunks, null);
     this.#frame = null;
     this.#frameBytes = 0;
     this.#frameChunks = [];
   }
 
-  #encode(buffer: SharedArrayBuffer, plainBytes: number, chunks: ChunkRef[]): void {
-    const answer = this.#input.coders.run({ kind: "encode", buffer, plainBytes, level: this.#level });
+  #encode(buffer: SharedArrayBuffer, plainBytes: number, chunks: ChunkRef[], against: Against | null): void {
+    const source = against && { root: against.root, bases: against.bases };
+    const answer = this.#input.coders.run({ kind: "encode", buffer, plainBytes, level: this.#level, against: source });
+    if (against) this.#follow(answer, chunks[0]!.id, against);
     const encoded: Encoded = { buffer, answer, isDone: false, plainBytes, chunks };
     const onEnd = () => {
       encoded.isDone = true;
@@ -143,14 +161,25 @@ export class Packer {
     this.#encoding.push(encoded);
   }
 
+  #follow(answer: Promise<EncodeAnswer>, id: string, { onCoded }: Against): void {
+    this.#based.add(id);
+    answer.then(
+      ({ bases }) => {
+        if (bases.length === 0) this.#based.delete(id);
+        onCoded(bases.length > 0);
+      },
+      () => {},
+    );
+  }
+
   /** The oldest frame goes into the part; its buffer is free again. */
   async #join(): Promise<void> {
     this.#throwFailure();
     const { buffer, answer, plainBytes, chunks } = this.#encoding.shift()!;
-    const { storedBytes } = await answer;
-    if (this.#builder && !this.#builder.fits(storedBytes, chunks.length)) await this.#closePart();
+    const { storedBytes, bases } = await answer;
+    if (this.#builder && !this.#builder.fits(storedBytes, chunks.length, bases.length)) await this.#closePart();
     this.#builder ??= new PartBuilder(this.#input.kind, this.#input.keyring.cipher, this.#takeRoom());
-    this.#builder.add(new Uint8Array(buffer, 0, storedBytes), plainBytes, chunks);
+    this.#builder.add(new Uint8Array(buffer, 0, storedBytes), plainBytes, chunks, bases.length > 0 ? bases : noBases);
     this.#freeFrames.push(buffer);
     if (this.#builder.storedBytes >= this.#targetBytes) await this.#closePart();
   }

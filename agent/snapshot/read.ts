@@ -18,7 +18,16 @@ import { readXattrs } from "./xattrs.ts";
 /** Takes the chunks that the store does not have yet. `bytes` are valid only until the returned promise resolves. */
 export interface ChunkSink {
   has(id: string): boolean;
-  add(id: string, bytes: Uint8Array): Promise<void>;
+  /** `place`: where in a big file it lies. */
+  add(id: string, bytes: Uint8Array, place?: FilePlace): Promise<void>;
+}
+
+export interface FilePlace {
+  path: string;
+  /** Of the file. */
+  size: number;
+  /** Of the chunk's first byte. */
+  offset: number;
 }
 
 /** `moved`: something changed while it was read; the entry is what was read last. */
@@ -95,7 +104,7 @@ async function readFile(
     const chunks =
       found.size < smallFileBytes
         ? await readSmall(fd, found.size, keyring, sink)
-        : await new BigReader(fd, found.size, holes, keyring, sink, breather).run();
+        : await new BigReader(fd, path, found.size, holes, keyring, sink, breather).run();
     const xattrs = readXattrs(folders.at(path), "f", fd);
     const after = toFound(path, fstatSync(fd, { bigint: true }));
     const size = chunks.reduce((sum, chunk) => sum + chunk.plainBytes, 0);
@@ -140,6 +149,7 @@ export function releaseReader(): void {
 /** Cuts a file of any size through a window of two chunks. Inside a hole whole chunks of zeros cost no reading. */
 class BigReader {
   readonly #fd: number;
+  readonly #path: string;
   readonly #size: number;
   readonly #holes: Hole[];
   readonly #keyring: Keyring;
@@ -152,9 +162,20 @@ class BigReader {
   #to = 0;
   /** The file's offset of `#window[#to]`. */
   #at = 0;
+  /** Of the file, in chunks so far. */
+  #emitted = 0;
 
-  constructor(fd: number, size: number, holes: Hole[], keyring: Keyring, sink: ChunkSink | null, breather: Breather) {
+  constructor(
+    fd: number,
+    path: string,
+    size: number,
+    holes: Hole[],
+    keyring: Keyring,
+    sink: ChunkSink | null,
+    breather: Breather,
+  ) {
     this.#fd = fd;
+    this.#path = path;
     this.#size = size;
     this.#holes = holes;
     this.#keyring = keyring;
@@ -180,7 +201,9 @@ class BigReader {
 
   async #emit(id: string, bytes: Uint8Array): Promise<void> {
     this.#chunks.push({ id, plainBytes: bytes.length });
-    if (this.#sink && !this.#sink.has(id)) await this.#sink.add(id, bytes);
+    const place = { path: this.#path, size: this.#size, offset: this.#emitted };
+    this.#emitted += bytes.length;
+    if (this.#sink && !this.#sink.has(id)) await this.#sink.add(id, bytes, place);
   }
 
   /** The chunker never cuts zeros before `max` (a test holds it to that), so the answer is known without reading. */

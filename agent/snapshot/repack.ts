@@ -82,13 +82,17 @@ function folderDiffers(id: string, seq: number): Stop {
 
 const withSignal = (signal: AbortSignal | undefined) => (signal ? { signal } : {});
 
-/** Ids of all chunks of the files and of the tree. */
+/** Ids of all chunks of the files and of the tree, and of their bases. */
 async function liveIds(snapshot: LoadedSnapshot, { store, signal }: RepackOptions): Promise<Set<string>> {
   const chunks = new ChunkReader(store, snapshot, signal);
   const live = new Set([chunks.rootId]);
   for (const chunk of decodeTreeRoot(await chunks.root()).chunks) live.add(chunk.id);
   await readEntries(store, snapshot, treeReads, signal, (entry) => {
-    if (entry.type === "f") for (const chunk of entry.chunks) live.add(chunk.id);
+    if (entry.type !== "f") return;
+    for (const { id } of entry.chunks) {
+      live.add(id);
+      for (const base of snapshot.index.frameOf(id)!.bases) live.add(base);
+    }
   });
   return live;
 }

@@ -106,6 +106,9 @@ export class FileWriter {
     return missing.map((chunk) => ({ file, ...chunk }));
   }
 
+  /** Where a big file is once it is whole, and until then. */
+  readonly pathsOf = (path: string): string[] => [path, tempPathOf(path, this.#isEntry)];
+
   /** What a coder thread needs to write a chunk to its place. */
   target({ file: { entry, temp }, offset, plainBytes }: Target): WriteTarget {
     const { path, size, holes, mode, uid, gid } = entry;

@@ -17,6 +17,8 @@ export interface PartInput {
   /** A byte string, symlinks resolved. */
   root: string;
   deleteExtras: boolean;
+  /** The rest of the part is fetched at another time. */
+  isInPieces?: boolean;
   signal?: AbortSignal | undefined;
 }
 
@@ -35,9 +37,11 @@ export async function writePart(
   onWritten: (ids: string[]) => Promise<void>,
 ): Promise<string[]> {
   const { part, wanted } = input;
-  const frames = part.frames.filter((frame) => frame.chunks.some((chunk) => wanted.has(chunk.id)));
+  const frames = part.frames.filter(
+    (frame) => frame.bases.length === 0 && frame.chunks.some((chunk) => wanted.has(chunk.id)),
+  );
   const needed = frames.reduce((sum, frame) => sum + frame.storedBytes, 0);
-  const isWhole = needed >= part.bytes * wholeShare;
+  const isWhole = !input.isInPieces && needed >= part.bytes * wholeShare;
   const lost: string[] = [];
   for (const run of isWhole ? [frames] : groupFrames(frames)) {
     let left = toWriteFrames(part, run, wanted, null);

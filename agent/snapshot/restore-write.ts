@@ -4,14 +4,15 @@ import { isAllZero } from "../../core/snapshot/bytes.ts";
 import type { SnapshotCipher } from "../../core/snapshot/cipher.ts";
 import { decodeFrame } from "../../core/snapshot/codec.ts";
 import { FormatError } from "../../core/snapshot/error.ts";
-import { decodeHeader } from "../../core/snapshot/part.ts";
+import { basesOf, decodeHeader, joinReference } from "../../core/snapshot/part.ts";
 import type { Primitives } from "../../core/snapshot/primitives.ts";
 import type { Hole } from "../../core/snapshot/tree.ts";
-import { Folders } from "../fs/folders.ts";
+import type { Folders } from "../fs/folders.ts";
 import { fsPath } from "../fs/paths.ts";
-import type { WriteAnswer, WriteFrame, WriteTarget, WriteTask } from "./coder-tasks.ts";
+import type { WriteAnswer, WriteBases, WriteFrame, WriteTarget, WriteTask } from "./coder-tasks.ts";
 import { firstHoleAfter } from "./holes.ts";
 import type { SyncPrimitives } from "./primitives.ts";
+import { openBases, readReference, threadFolders } from "./reference.ts";
 import { removeInTheWay } from "./restore-folder.ts";
 
 /** Of the thread: see coder-thread.ts. */
@@ -24,45 +25,64 @@ export interface WriteTools {
 
 const writeFlags = constants.O_WRONLY | constants.O_NOFOLLOW;
 
-/** File descriptors of folders, of the last root that was written to. They are this thread's own. */
-let ways: { root: string; folders: Folders } | null = null;
-
 /** A chunk that is damaged is named and the rest goes on. Errors: system errors, Stop `restore_conflict`, FormatError for later formats. */
 export async function writeFrames(
   { bytes, header, root, deleteExtras, frames }: WriteTask,
   tools: WriteTools,
 ): Promise<WriteAnswer> {
-  if (ways?.root !== root) {
-    ways?.folders.close();
-    ways = { root, folders: new Folders(root === "/" ? "" : root, true) };
-  }
+  const folders = threadFolders(root);
   const damaged: string[] = [];
+  const lacking: string[] = [];
   for (const frame of frames) {
-    const plain = await decodeOrNull(bytes, header, frame, tools);
+    const plain = await decodeOrNull(bytes, header, root, frame, tools);
+    if (plain === "lacking") {
+      lacking.push(...frame.chunks.map((chunk) => chunk.id));
+      continue;
+    }
     for (const { id, at, plainBytes, targets } of frame.chunks) {
       const chunk = plain?.subarray(at, at + plainBytes);
       if (!chunk || tools.primitives.chunkId(chunk) !== id) damaged.push(id);
-      else for (const target of targets) writeTarget(ways.folders, target, chunk, deleteExtras);
+      else for (const target of targets) writeTarget(folders, target, chunk, deleteExtras);
     }
     tools.release();
   }
-  return { damaged };
+  return { damaged, lacking };
 }
 
+/** Null when it is damaged, "lacking" when its bases are not in their places. */
 async function decodeOrNull(
   bytes: Uint8Array,
   header: Uint8Array | null,
-  { n, offset, storedBytes, plainBytes }: WriteFrame,
+  root: string,
+  { n, offset, storedBytes, plainBytes, based }: WriteFrame,
   { primitives, cipher, keep }: WriteTools,
-): Promise<Uint8Array | null> {
+): Promise<Uint8Array | null | "lacking"> {
   try {
     const stored = bytes.subarray(offset, offset + storedBytes);
     const frame = header ? keep(decodeHeader(header, cipher).open(n, stored)) : stored;
-    return await decodeFrame(frame, plainBytes, primitives);
+    if (!based) return await decodeFrame(frame, plainBytes, primitives);
+    const reference = await referenceOf(bytes, root, frame, plainBytes, based, primitives);
+    if (!reference) return "lacking";
+    return await decodeFrame(frame, plainBytes, primitives, keep(reference));
   } catch (error) {
     if (error instanceof FormatError && error.code === "snapshot_damaged") return null;
     throw error;
   }
+}
+
+async function referenceOf(
+  bytes: Uint8Array,
+  root: string,
+  frame: Uint8Array,
+  plainBytes: number,
+  { bases, frames, placed }: WriteBases,
+  primitives: Primitives,
+): Promise<Uint8Array | null> {
+  const pieces = basesOf(frame, { plainBytes, bases });
+  if (frames.length > 0) return joinReference(pieces, plainBytes, await openBases(bytes, frames, primitives));
+  const places = new Map(placed.map((base) => [base.id, base]));
+  const found = pieces.map((piece) => ({ ...places.get(piece.id)!, ...piece }));
+  return readReference(root, found, plainBytes, primitives.chunkId);
 }
 
 function writeTarget(folders: Folders, target: WriteTarget, bytes: Uint8Array, deleteExtras: boolean): void {

@@ -14,6 +14,7 @@ import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import type { Entry, FileEntry, HardLinkEntry, InodeEntry } from "../../core/snapshot/tree.ts";
 import { degraded, makeNode, syncFileSystem } from "../fs/native.ts";
 import { bytesOfText, fsPath, textOfBytes } from "../fs/paths.ts";
+import { BaseFrames } from "./base-frames.ts";
 import { Breather } from "./breather.ts";
 import { CoderPool } from "./coder-pool.ts";
 import type { WriteTarget } from "./coder-tasks.ts";
@@ -22,6 +23,7 @@ import { Journal, journalFile } from "./journal.ts";
 import { type LoadedSnapshot, loadSnapshot, loadTree } from "./meta.ts";
 import { isFile } from "./read.ts";
 import { applyAttributes, applyFlags } from "./restore-attributes.ts";
+import { placesOfBases, takeBased, writeBasedPart } from "./restore-based.ts";
 import { checkEntries, demandExact } from "./restore-check.ts";
 import { type FileJob, FileWriter, isSmall, type Target } from "./restore-files.ts";
 import { checkSpace, clearExtras, makeFolders, removeInTheWay, tempPathOf } from "./restore-folder.ts";
@@ -120,7 +122,7 @@ class Restore {
       snapshot,
       new FileWriter({ folders, keyring, isEntry, deleteExtras, old: prepared.old }),
     );
-    await this.#fetch(plan, snapshot);
+    await this.#fetch(plan, snapshot, entries);
     if (this.#damagedPaths.size > 0) {
       const named = [...this.#damagedPaths].slice(0, maxNamedPaths);
       throw new Stop(
@@ -217,7 +219,8 @@ class Restore {
     return plan;
   }
 
-  async #fetch(plan: Plan, snapshot: LoadedSnapshot): Promise<void> {
+  /** Two waves: what needs nothing else, then what is coded against it. */
+  async #fetch(plan: Plan, snapshot: LoadedSnapshot, entries: Entry[]): Promise<void> {
     this.#reporter.phase("receive");
     const { store, id, signal, concurrency, deleteExtras = false } = this.#options;
     const { progress } = this.#reporter;
@@ -226,10 +229,13 @@ class Restore {
     const sizes = parts.map(([n]) => snapshot.index.parts[n]!.bytes);
     progress.storedBytes = sizes.reduce((sum, bytes) => sum + bytes, 0);
     const lanes = partLanes(store, concurrency, Math.max(1, ...sizes), this.#coders);
-    await forEachInFlight(parts, lanes, async ([n, partPlan]) => {
-      const part = snapshot.index.parts[n]!;
-      const places = placesOf(partPlan);
-      plan.parts.delete(n);
+    const { index } = snapshot;
+    const later: [n: number, places: Places][] = [];
+    const onReceived = (bytes: number) => {
+      progress.sentBytes += bytes;
+    };
+    const receive = async (n: number, places: Places, isLast: boolean, write: typeof writePart) => {
+      const part = index.parts[n]!;
       const wanted = new Map<string, WriteTarget[]>();
       for (const [chunk, targets] of places)
         wanted.set(
@@ -240,21 +246,34 @@ class Restore {
       const isEncrypted = snapshot.keyring.cipher !== null;
       const coders = this.#coders;
       const input: PartInput = { store, id, part, wanted, coders, isEncrypted, root, deleteExtras, signal };
-      const onReceived = (bytes: number) => {
-        progress.sentBytes += bytes;
-      };
       try {
         checkSizes(part, places);
-        await writePart(input, onReceived, (ids) => this.#finishChunks(plan.writer, places, ids));
+        await write({ ...input, isInPieces: !isLast }, onReceived, (ids) =>
+          this.#finishChunks(plan.writer, places, ids),
+        );
       } catch (error) {
         if (!isDamage(error)) throw error;
       }
       // The rest goes on; what is left of this part is named at the end.
       const broken = new Set<FileJob>([...places.values()].flat().map((target) => target.file));
       for (const job of broken) this.#damagedPaths.add(textOfBytes(job.entry.path));
-      progress.partsDone++;
+      if (isLast) progress.partsDone++;
       this.#reporter.step();
+    };
+    await forEachInFlight(parts, lanes, async ([n, partPlan]) => {
+      const places = placesOf(partPlan);
+      plan.parts.delete(n);
+      const based = takeBased(index, places);
+      if (based) later.push([n, based]);
+      if (places.size > 0) await receive(n, places, based === null, writePart);
     });
+    if (later.length === 0) return;
+    const basedIds = later.flatMap(([, places]) => [...places.keys()]);
+    const places = placesOfBases(index, basedIds, entries, plan.writer.pathsOf);
+    const baseFrames = new BaseFrames({ store, id, index, keyring: snapshot.keyring, signal, onReceived });
+    await forEachInFlight(later, lanes, ([n, based]) =>
+      receive(n, based, true, (input, ...told) => writeBasedPart({ ...input, index, baseFrames, places }, ...told)),
+    );
   }
 
   async #finishChunks(writer: FileWriter, places: Map<string, Target[]>, ids: string[]): Promise<void> {
@@ -366,6 +385,8 @@ function checkSizes(part: IndexedPart, places: Map<string, Target[]>): void {
         throw damaged("a file names a chunk with another size");
 }
 
+type Places = Map<string, Target[]>;
+
 interface Plan {
   writer: FileWriter;
   /** By the part's ordinal in the index. */
@@ -391,8 +412,8 @@ interface PartPlan {
   big: Target[];
 }
 
-function placesOf({ small, big }: PartPlan): Map<string, Target[]> {
-  const places = new Map<string, Target[]>();
+function placesOf({ small, big }: PartPlan): Places {
+  const places: Places = new Map();
   const add = (target: Target) => {
     const targets = places.get(target.id);
     if (targets) targets.push(target);

@@ -4,6 +4,7 @@ import { limits } from "../../core/snapshot/limits.ts";
 import { encodeHoles, encodeRecord, type InodeEntry, isInDigest, parentOf } from "../../core/snapshot/tree.ts";
 import type { Folders } from "../fs/folders.ts";
 import { textOfBytes } from "../fs/paths.ts";
+import type { BasePlanner } from "./bases.ts";
 import type { Breather } from "./breather.ts";
 import type { Excluder } from "./excludes.ts";
 import type { Keyring } from "./keyring.ts";
@@ -50,6 +51,8 @@ export interface RoundInput {
   isCacheStored: boolean;
   /** Null: only ids are wanted. */
   sink: ChunkSink | null;
+  /** Is told what the round sees. */
+  planner?: BasePlanner | null;
   breather: Breather;
   counts: ScanCounts;
   onStep: () => void;
@@ -66,6 +69,7 @@ export async function scanRound(input: RoundInput): Promise<Round> {
     counts.entries = Math.max(counts.entries, entries);
     input.onStep();
   });
+  input.planner?.beginRound(walked, cache);
   const names = new Set<string>();
   Object.assign(counts, { entries: walked.paths.length, files: 0, plainBytes: 0, doneBytes: 0, reusedBytes: 0 });
   for (let n = 0; n < walked.paths.length; n++) {
@@ -180,7 +184,10 @@ class RoundBuilder {
     if (entry.type === "f") encodeHoles(this.#holes, entry.holes);
     const row = this.#shelf.add(found.stamp, 0, this.#record.view(), this.#holes.view());
     if (!isFresh) this.rows.set(entry.path, row);
-    if (entry.type === "f") this.#count(entry.size);
+    if (entry.type === "f") {
+      this.#count(entry.size);
+      this.#input.planner?.note(entry, row);
+    }
     if (entry.type === "s") this.#round.sockets.push({ path: textOfBytes(entry.path), reason: "socket" });
     this.#keep(entry.path, entry.type, row);
     // A socket's other names are sockets: no restore makes them, so none is a link to one.

@@ -13,6 +13,7 @@ import { manifestObjectKey, partObjectKey, StoreError } from "../../core/snapsho
 import { type Mount, mountsBelow } from "../fs/mounts.ts";
 import { degraded } from "../fs/native.ts";
 import { textOfBytes } from "../fs/paths.ts";
+import { BasedSink, BasePlanner } from "./bases.ts";
 import { Breather } from "./breather.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
 import { CoderPool } from "./coder-pool.ts";
@@ -24,6 +25,7 @@ import { buildSegmentParts, packTree } from "./meta.ts";
 import { Packer, partRoomBytes } from "./packer.ts";
 import { sha256Hex } from "./primitives.ts";
 import { releaseReader } from "./read.ts";
+import { addAgain, findChunksToRelease } from "./release-bases.ts";
 import { chunkIdsOf } from "./rows.ts";
 import { countChanges, type Round, scanRound } from "./scan.ts";
 import { sealedBy, syncAll } from "./scan-folder.ts";
@@ -76,6 +78,7 @@ class Take {
   readonly #sent = new Set<string>();
   readonly #startedAt = performance.now();
   #known!: ChunkIndex;
+  #planner: BasePlanner | null = null;
   #mounts: Mount[] = [];
   #rounds = 0;
 
@@ -115,10 +118,14 @@ class Take {
     });
 
     const data = this.#newPacker("data");
+    const isPlain = (id: string) => data.hasPlain(id) || this.#known.hasPlain(id);
+    this.#planner = this.#options.bases === false ? null : new BasePlanner(this.#ground.root, isPlain);
     const { round, torn } = await this.#scan(data);
     const { expectedDigest, forget } = this.#options;
     if (expectedDigest !== undefined && (torn > 0 || round.digest !== expectedDigest))
       throw new Stop("folder_differs", "The folder has another digest than was expected.", false);
+    // Not while the writers are held.
+    if (!this.#options.alreadyQuiet) await this.#releaseBases(round, data);
     const tree = this.#newPacker("meta");
     this.#reporter.phase("tree");
     const treeIds = await packTree(round.entries, tree, this.#keyring);
@@ -234,6 +241,16 @@ class Take {
     }
   }
 
+  /** B3: see release-bases.ts. */
+  async #releaseBases(round: Round, data: Packer): Promise<void> {
+    const ids = findChunksToRelease(this.#known, round.entries);
+    if (ids.size === 0) return;
+    this.#reporter.phase("read again");
+    const add = (id: string, bytes: Uint8Array) => data.add(id, bytes);
+    await addAgain(ids, round.entries, this.#ground.folders, this.#keyring, add, new Breather(this.#options.signal));
+    await data.flush();
+  }
+
   async #round(n: number, data: Packer): Promise<Round> {
     this.#rounds = n;
     this.#reporter.phase("sync");
@@ -247,7 +264,8 @@ class Take {
       cache: this.#cache,
       keyring: this.#keyring,
       isCacheStored: n > 1,
-      sink: data,
+      sink: new BasedSink(data, this.#planner),
+      planner: this.#planner,
       breather: new Breather(this.#options.signal),
       // What a later round looks at again was counted before.
       counts: n === 1 ? this.#reporter.progress : newProgress(),
@@ -259,9 +277,9 @@ class Take {
   #partsOf(round: Round, treeIds: string[]): IndexedPart[] {
     const numbers = new Set<number>();
     const need = (id: string) => {
-      const part = this.#known.partOf(id);
-      if (part === undefined) throw new Error("a chunk of the tree lies in no part");
-      numbers.add(part);
+      const parts = this.#known.partsFor(id);
+      if (parts.length === 0) throw new Error("a chunk of the tree lies in no part");
+      for (const part of parts) numbers.add(part);
     };
     for (const row of round.entries) for (const id of chunkIdsOf(row)) need(id);
     treeIds.forEach(need);

@@ -45,6 +45,8 @@ export interface TakeOptions {
    * "background": two threads at the lowest priority, for one beside work that must not become slower.
    */
   effort?: "background" | "full";
+  /** False: no chunk is coded against a sibling's bytes (see bases.ts). */
+  bases?: boolean;
   /** Encrypts it: the instance's data key, and its wrapping for the manifest. Each snapshot of an instance has the same. */
   encryption?: { dataKey: Uint8Array; wrapped: Encryption };
   /** Ends with `folder_differs` where the workspace has another digest, or does not rest. */

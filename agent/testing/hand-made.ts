@@ -38,6 +38,8 @@ export interface HandMade {
   entries: Entry[];
   /** The contents that files of the entries name. */
   texts?: string[];
+  /** Parts that are in the store already. */
+  parts?: IndexedPart[];
   /** Instead of the records of the entries. */
   stream?: Uint8Array;
   manifest?: Partial<Manifest>;
@@ -64,7 +66,7 @@ export async function putHandMade(store: SnapshotStore, id: string, made: HandMa
           ),
         ]
       : [];
-  const needed = [...data, await putPart(store, id, "meta", [...pieces, root])];
+  const needed = [...data, ...(made.parts ?? []), await putPart(store, id, "meta", [...pieces, root])];
   const segment = await putPart(store, id, "meta", [encodeSegment(needed)]);
   const manifest: Manifest = {
     v: 1,
@@ -130,6 +132,11 @@ async function putPart(
 ): Promise<IndexedPart> {
   const builder = new PartBuilder(kind);
   for (const chunk of chunks) builder.add(await encodeFrame(chunk, nodePrimitives, 3), chunk.length, [refOf(chunk)]);
+  return putBuilt(store, id, builder);
+}
+
+/** The part that was built, in the store. */
+export async function putBuilt(store: SnapshotStore, id: string, builder: PartBuilder): Promise<IndexedPart> {
   const { bytes, table } = await builder.finish(nodePrimitives);
   const key = sha256Hex(bytes);
   await store.put(partObjectKey(id, key), bytes, key, {});

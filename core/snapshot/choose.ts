@@ -61,7 +61,8 @@ export async function chooseFrame(
   return isGood && frame.length < other.length * planesWorthwhile ? frame : other;
 }
 
-function hasRepeats({ repeatCounts: [looked, again] }: Kernels): boolean {
+/** Whether `probePieces` saw more repeats than a sample can speak for. */
+export function hasRepeats({ repeatCounts: [looked, again] }: Kernels): boolean {
   return again! > Math.max(fewRepeats, looked! * repeatedShare);
 }
 
@@ -82,13 +83,30 @@ interface Sample {
   nothingWins: boolean;
 }
 
-async function trySample(plain: Uint8Array, primitives: Primitives, level: number, kernels: Kernels): Promise<Sample> {
+/** The middle of each of some equal parts, at a place where a piece begins. `plain` is longer than all of them. */
+function sampleRuns(plain: Uint8Array): Uint8Array[] {
   const runs = Math.min(maxRuns, Math.max(2, plain.length >> 20));
-  const sampled = Array.from({ length: runs }, (_, run) => {
-    // The middle of each of `runs` equal parts, at a place where a piece begins.
+  return Array.from({ length: runs }, (_, run) => {
     const from = Math.floor(((run + 0.5) * plain.length) / runs - runBytes / 2) & ~7;
     return plain.subarray(from, from + runBytes);
   });
+}
+
+/** What zstd makes of all of `plain`, as far as a sample tells. */
+export async function estimateZstd(plain: Uint8Array, primitives: Primitives, level: number): Promise<number> {
+  const sampled = plain.length < minBytesToSample ? [plain] : sampleRuns(plain);
+  let from = 0;
+  let to = 0;
+  for (const bytes of sampled) {
+    from += bytes.length;
+    to += (await primitives.zstdCompress(bytes, level)).length;
+  }
+  return (plain.length * to) / from;
+}
+
+async function trySample(plain: Uint8Array, primitives: Primitives, level: number, kernels: Kernels): Promise<Sample> {
+  const sampled = sampleRuns(plain);
+  const runs = sampled.length;
   const planes = sampled.map((bytes) => estimatePlanes(bytes, kernels));
   const zstd = await Promise.all(sampled.map(async (bytes) => (await primitives.zstdCompress(bytes, level)).length));
   const every = (holds: (planes: number, zstd: number) => boolean) =>

@@ -3,11 +3,13 @@
  * Codecs: 0 raw · 1 zstd · 2 planes · 3 zero. Flag 1: the frame was coded against bytes of other chunks, its bases.
  */
 import { ByteReader, ByteWriter, isAllZero } from "./bytes.ts";
-import { chooseFrame } from "./choose.ts";
+import { chooseFrame, estimateZstd, hasRepeats } from "./choose.ts";
 import { damaged, unknownFormat } from "./error.ts";
 import { codecs, frameFlags, joinFrame, writeFrameHead } from "./frame-head.ts";
 import { limits } from "./limits.ts";
-import { decodePlanes, encodePlanesWithReference } from "./planes/body.ts";
+import { planAgainst } from "./planes/against.ts";
+import { decodePlanes, encodePlanesAgainst } from "./planes/body.ts";
+import type { PlannedBlock } from "./planes/plan.ts";
 import { threadKernels } from "./planes/thread-kernels.ts";
 import type { Primitives } from "./primitives.ts";
 import { checkZstdFrame } from "./zstd-frame.ts";
@@ -20,6 +22,12 @@ export interface Base {
   take: number;
 }
 
+/** What a frame with bases must be of one without. */
+const basesWorthwhile = 0.9;
+/** Above this a sample says that it is in vain; below the other that it needs no comparison. */
+const basesWorthTrying = 0.95;
+const basesClear = 0.8;
+
 export async function encodeFrame(plain: Uint8Array, primitives: Primitives, level: number): Promise<Uint8Array> {
   if (plain.length === 0 || plain.length > limits.chunkBytes) throw new RangeError(`a frame of ${plain.length} bytes`);
   if (isAllZero(plain)) return joinFrame(codecs.zero, plain.length, new Uint8Array(0));
@@ -27,15 +35,51 @@ export async function encodeFrame(plain: Uint8Array, primitives: Primitives, lev
 }
 
 /**
- * A planes frame against `reference`, the bytes of `bases` joined. Whether it is smaller than one without is for the
- * caller to see: a frame with bases costs their reading at restore.
+ * A frame against `reference`, the bytes of `bases` joined, or one without bases where that saves too little for what
+ * the reading of bases costs at a restore. `bases`: the ids in the frame's head, none for one without.
  */
+export async function encodeFrameAgainst(
+  plain: Uint8Array,
+  bases: Base[],
+  reference: Uint8Array,
+  primitives: Primitives,
+  level: number,
+): Promise<{ frame: Uint8Array; bases: string[] }> {
+  const alone = async () => ({ frame: await encodeFrame(plain, primitives, level), bases: [] });
+  checkReference(plain, bases, reference);
+  if (isAllZero(plain)) return alone();
+  const kernels = threadKernels();
+  const plan = planAgainst(plain, reference, kernels);
+  const isUnclear = hasRepeats(kernels);
+  const aloneBytes = Math.min(plan.aloneBytes, await estimateZstd(plain, primitives, level));
+  if (plan.estimatedBytes > aloneBytes * basesWorthTrying) return alone();
+  const frame = writeFrameWithBases(plain, bases, reference, plan.blocks);
+  const withBases = { frame, bases: bases.map((base) => base.id) };
+  if (!isUnclear && frame.length < aloneBytes * basesClear) return withBases;
+  const other = await alone();
+  return frame.length < other.frame.length * basesWorthwhile ? withBases : other;
+}
+
+/** The same without a choice. */
 export function encodeFrameWithBases(plain: Uint8Array, bases: Base[], reference: Uint8Array): Uint8Array {
+  checkReference(plain, bases, reference);
+  return writeFrameWithBases(plain, bases, reference, planAgainst(plain, reference, threadKernels()).blocks);
+}
+
+function checkReference(plain: Uint8Array, bases: Base[], reference: Uint8Array): void {
   if (plain.length === 0 || plain.length > limits.chunkBytes) throw new RangeError(`a frame of ${plain.length} bytes`);
   const taken = bases.reduce((sum, base) => sum + base.take, 0);
   if (reference.length !== plain.length || taken !== plain.length) {
     throw new RangeError("bases must be as long as what is coded");
   }
+}
+
+function writeFrameWithBases(
+  plain: Uint8Array,
+  bases: Base[],
+  reference: Uint8Array,
+  blocks: PlannedBlock[],
+): Uint8Array {
   const writer = new ByteWriter(plain.length >> 1);
   writeFrameHead(writer, codecs.planes, frameFlags.bases, plain.length);
   writer.varint(bases.length);
@@ -44,7 +88,7 @@ export function encodeFrameWithBases(plain: Uint8Array, bases: Base[], reference
     writer.varint(base.skip);
     writer.varint(base.take);
   }
-  encodePlanesWithReference(writer, plain, reference, threadKernels());
+  encodePlanesAgainst(writer, plain, reference, blocks, threadKernels());
   return writer.view();
 }
 
@@ -67,7 +111,7 @@ export async function decodeFrame(
   const { codec, body } = head;
   if (head.plainBytes !== plainBytes) throw damaged("a frame has another size than its table says");
   if (head.bases.length > 0 && reference === undefined) {
-    throw unknownFormat("a frame is coded against bases, which this reader does not bring");
+    throw damaged("a frame has bases that its table does not name");
   }
   if (codec === codecs.zero) {
     if (body.length !== 0) throw damaged("a zero frame has bytes");

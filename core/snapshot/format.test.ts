@@ -5,11 +5,11 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ByteReader, ByteWriter, fromHex, isAllZero, latin1FromBytes, toHex, varintBytes } from "./bytes.ts";
 import { cutAll, fileChunker, findCut, gear, treeChunker } from "./chunker.ts";
-import { decodeFrame, encodeFrame } from "./codec.ts";
+import { type Base, decodeFrame, encodeFrame, encodeFrameWithBases } from "./codec.ts";
 import { FormatError } from "./error.ts";
 import { limits } from "./limits.ts";
 import { formatManifest, type Manifest, manifestKey, parseManifest, parseManifestKey } from "./manifest.ts";
-import { type ChunkRef, decodePart, openFrame, PartBuilder } from "./part.ts";
+import { type ChunkRef, decodeFrames, decodePart, encodeFrames, openFrame, PartBuilder } from "./part.ts";
 import type { Primitives } from "./primitives.ts";
 import { decodeSegment, encodeSegment } from "./segment.ts";
 import { manifestObjectKey, parseObjectKey, partObjectKey } from "./store.ts";
@@ -214,10 +214,15 @@ async function makePart(chunks: Uint8Array[], kind: "data" | "meta" = "data") {
 async function openAll(bytes: Uint8Array): Promise<Uint8Array[]> {
   const { table } = await decodePart(bytes, primitives);
   const chunks: Uint8Array[] = [];
-  for (const frame of table.frames)
-    chunks.push(
-      ...(await openFrame(bytes.subarray(frame.offset, frame.offset + frame.storedBytes), frame, primitives)),
-    );
+  const readBase = async (id: string) => {
+    const base = chunks.find((chunk) => idOf(chunk) === id);
+    if (!base) throw new FormatError("snapshot_damaged", "no such base");
+    return base;
+  };
+  for (const frame of table.frames) {
+    const stored = bytes.subarray(frame.offset, frame.offset + frame.storedBytes);
+    chunks.push(...(await openFrame(stored, frame, primitives, 0, undefined, readBase)));
+  }
   return chunks;
 }
 
@@ -278,12 +283,85 @@ describe("parts", () => {
     expect(stored.slice(-8)).toBe("31504e53");
     // The table is zstd, whose bytes a later library may choose otherwise; a reader takes any.
     const fixed = fromHex(
-      "534e5031010000000000000000000000000000000000000000000b010203000000000000000028b52ffd2046310200010e0b02039058c6f2c0cb492c533b0a4d14ef77cc0f78abccced5287d84a1a2011cfb8103af5570f5a1810b7af78caf4bc70a660f0df51e42baf91d4de5b2328de0e83dfc08260000004f0000000100000002000000f4e7747a148f1dd44d90971e79fbba4a9eb7712c8ad4232538ff770b628b393531504e53",
+      "534e5031010000000000000000000000000000000000000000000b010203000000000000000028b52ffd2047390200010e0b02039058c6f2c0cb492c533b0a4d14ef77cc0f78abccced5287d84a1a2011cfb8103af5570f5a1810b7af78caf4bc70a660f0df51e42baf91d4de5b2328de0e83dfc080026000000500000000100000002000000593b800ba50c617d785083703857300972fd69d8034341834f45ccdfb823254a31504e53",
     );
     expect((await openAll(fixed)).map((chunk) => [...chunk])).toEqual([
       [1, 2, 3],
       [0, 0, 0, 0, 0, 0, 0, 0],
     ]);
+  });
+
+  test("a tiny part with bases has exactly these bytes", async () => {
+    const fixed = fromHex(
+      "534e50310100000000000000000000000000000000000000000006090a141e280902010401b555f0c09c6786d7ef53422df881b8cd1ef0fed74f3e6cd63117018c63a46bf10104040000001100000001000000000b141e2728b52ffd206b950200a40402090601b555f0c09c6786d7ef53422df881b8cd1ef0fed74f3e6cd63117018c63a46bf106003704015f8edad47db1aad655741d8b357df26fa2bdf8279813bdc01e28625d0c6375110401008a328628580000005b0000000200000002000000246b12e458001bcba0903fa97994f1a649eeeea2f7a965856b79549be629f3b531504e53",
+    );
+    expect((await openAll(fixed)).map((chunk) => [...chunk])).toEqual([
+      [9, 10, 20, 30, 40, 9],
+      [11, 20, 30, 39],
+    ]);
+    const { table } = await decodePart(fixed, primitives);
+    expect(table.frames.map((frame) => frame.bases)).toEqual([[], [table.frames[0]!.chunks[0]!.id]]);
+  });
+});
+
+/** A part of two frames: numbers, and the same a little later against them. */
+async function makeBasedPart(change: (base: Base) => Base = (base) => base, named?: string[]) {
+  const before = new Uint8Array(Uint16Array.from({ length: 3000 }, (_, i) => (i * 7919) % 65_521).buffer);
+  const after = before.slice(10);
+  for (let i = 0; i < after.length; i += 40) after[i]! ^= 3;
+  const refOf = (bytes: Uint8Array): ChunkRef => ({ id: idOf(bytes), plainBytes: bytes.length });
+  const base = change({ id: idOf(before), skip: 10, take: after.length });
+  const builder = new PartBuilder("data");
+  builder.add(await encodeFrame(before, primitives, 3), before.length, [refOf(before)]);
+  const frame = encodeFrameWithBases(after, [base], before.slice(10));
+  builder.add(frame, after.length, [refOf(after)], named ?? [base.id]);
+  return { before, after, frame, ...(await builder.finish(primitives)) };
+}
+
+describe("parts with bases", () => {
+  test("come back, much smaller", async () => {
+    const { before, after, frame, bytes, table } = await makeBasedPart();
+    expect(frame.length).toBeLessThan(after.length / 5);
+    expect((await decodePart(bytes, primitives)).table).toEqual(table);
+    expect(table.frames[1]!.bases).toEqual([idOf(before)]);
+    expect((await openAll(bytes)).map((chunk) => Buffer.from(chunk).equals(before))).toEqual([true, false]);
+    expect(Buffer.compare((await openAll(bytes))[1]!, after)).toBe(0);
+  });
+
+  test("one damaged byte anywhere is noticed", async () => {
+    const { bytes, table } = await makeBasedPart();
+    const from = table.frames[1]!.offset;
+    for (let at = from; at < bytes.length; at++) {
+      const damaged = bytes.slice();
+      damaged[at] = damaged[at]! ^ (1 << (at % 8));
+      expect(await outcomeOf(() => openAll(damaged)), `byte ${at}`).toBe("refused");
+    }
+  });
+
+  test("a table that names others, too few, too many or none is refused, and so are pieces beyond their chunk", async () => {
+    const other = "o".repeat(32);
+    for (const [change, named] of [
+      [(base: Base) => base, [other]],
+      [(base: Base) => base, []],
+      [(base: Base) => base, [idOf(new Uint8Array([1])), other]],
+      [(base: Base) => ({ ...base, skip: 11 }), undefined],
+      [(base: Base) => ({ ...base, skip: limits.chunkBytes - base.take }), undefined],
+      [(base: Base) => ({ ...base, id: other }), undefined],
+    ] as const) {
+      const { bytes } = await makeBasedPart(change, named && [...named]);
+      expect(await outcomeOf(() => openAll(bytes))).toBe("refused");
+    }
+  });
+
+  test("a frame of several chunks has none", () => {
+    const writer = new ByteWriter();
+    const chunks = ["a", "b"].map((letter) => ({ id: letter.repeat(32), plainBytes: 1 }));
+    const frame = { offset: 24, storedBytes: 9, plainBytes: 2, chunks, bases: ["c".repeat(32)] };
+    encodeFrames(writer, [frame]);
+    expect(() => decodeFrames(new ByteReader(writer.view(), "part"), "part")).toThrow(FormatError);
+    writer.clear();
+    encodeFrames(writer, [{ ...frame, chunks: [{ id: "a".repeat(32), plainBytes: 2 }] }]);
+    expect(decodeFrames(new ByteReader(writer.view(), "part"), "part")[0]!.bases).toEqual(frame.bases);
   });
 });
 

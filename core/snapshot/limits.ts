@@ -12,6 +12,7 @@ export const limits = {
   partBytes: 64 * mib,
   partFrames: 65_536,
   partChunks: 131_072,
+  partBases: 131_072,
   tableBytes: 16 * mib,
   partsInSnapshot: 65_536,
   segmentBytes: 512 * mib,

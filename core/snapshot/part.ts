@@ -4,7 +4,7 @@
  */
 import { ByteReader, ByteWriter, equalBytes } from "./bytes.ts";
 import { type PartCipher, type SnapshotCipher, sealBytes, tableNumber } from "./cipher.ts";
-import { decodeFrame, decodeZstd } from "./codec.ts";
+import { type Base, decodeFrame, decodeZstd, readBases } from "./codec.ts";
 import { damaged, FormatError, unknownFormat } from "./error.ts";
 import { limits } from "./limits.ts";
 import type { Primitives } from "./primitives.ts";
@@ -29,7 +29,12 @@ export interface FrameInfo {
   storedBytes: number;
   plainBytes: number;
   chunks: ChunkRef[];
+  /** Ids of the chunks that it is coded against, as its head names them; none for most. */
+  bases: readonly string[];
 }
+
+/** Of frames without bases, shared by all of them. */
+export const noBases: readonly string[] = [];
 
 export interface PartTable {
   frames: FrameInfo[];
@@ -50,6 +55,7 @@ export class PartBuilder {
   #bytes: Uint8Array;
   #end = headerBytes;
   chunks = 0;
+  bases = 0;
   plainBytes = 0;
 
   constructor(kind: PartKind, cipher: SnapshotCipher | null = null, room: Uint8Array = new Uint8Array(0)) {
@@ -75,21 +81,23 @@ export class PartBuilder {
     return this.#end + footerBytes;
   }
 
-  fits(frameBytes: number, chunks: number): boolean {
-    const tableGuess = (this.chunks + chunks) * 40 + (this.frames + 1) * 16;
+  fits(frameBytes: number, chunks: number, bases = 0): boolean {
+    const tableGuess = (this.chunks + chunks + this.bases + bases) * 40 + (this.frames + 1) * 16;
     return (
       this.storedBytes + frameBytes + sealBytes + tableGuess <= limits.partBytes &&
       this.chunks + chunks <= limits.partChunks &&
+      this.bases + bases <= limits.partBases &&
       this.frames < limits.partFrames
     );
   }
 
   /** `bytes` are copied. */
-  add(bytes: Uint8Array, plainBytes: number, chunks: ChunkRef[]): void {
+  add(bytes: Uint8Array, plainBytes: number, chunks: ChunkRef[], bases: readonly string[] = noBases): void {
     const storedBytes = this.#append(this.#frames.length, bytes);
-    this.#frames.push({ offset: this.#end, storedBytes, plainBytes, chunks });
+    this.#frames.push({ offset: this.#end, storedBytes, plainBytes, chunks, bases });
     this.#end += storedBytes;
     this.chunks += chunks.length;
+    this.bases += bases.length;
     this.plainBytes += plainBytes;
   }
 
@@ -176,8 +184,7 @@ export async function decodeTable(
   }
   const bytes = open(tableNumber, stored);
   const plainBytes = zstdContentSize(bytes);
-  if (plainBytes > Math.min(limits.tableBytes, 8 + footer.frames * 24 + footer.chunks * 40))
-    throw damaged("the table is too large");
+  if (plainBytes > limits.tableBytes) throw damaged("the table is too large");
   const reader = new ByteReader(await decodeZstd(bytes, plainBytes, primitives, "table"), "table");
   const frames = decodeFrames(reader, "part");
   reader.end();
@@ -236,16 +243,25 @@ export async function decodePart(
   return { kind, table: await decodeTable(table, footer, primitives, open), open };
 }
 
-/** The chunks of one frame, each checked against its id. `stored`: exactly the frame. `n`: its number in the part. */
+/** The plain bytes of a chunk that is stored without bases, checked against its id. */
+export type ReadBase = (id: string) => Promise<Uint8Array>;
+
+/**
+ * The chunks of one frame, each checked against its id. `stored`: exactly the frame. `n`: its number in the part.
+ * `readBase`: for frames with bases.
+ */
 export async function openFrame(
   stored: Uint8Array,
   frame: FrameInfo,
   primitives: Primitives,
   n = 0,
   open: OpenPiece = asIs,
+  readBase?: ReadBase,
 ): Promise<Uint8Array[]> {
   if (stored.length !== frame.storedBytes) throw damaged("a frame has the wrong length");
-  const plain = await decodeFrame(open(n, stored), frame.plainBytes, primitives);
+  const bytes = open(n, stored);
+  const reference = frame.bases.length > 0 ? await readReference(bytes, frame, readBase) : undefined;
+  const plain = await decodeFrame(bytes, frame.plainBytes, primitives, reference);
   const chunks: Uint8Array[] = [];
   let at = 0;
   for (const { id, plainBytes } of frame.chunks) {
@@ -257,11 +273,39 @@ export async function openFrame(
   return chunks;
 }
 
+async function readReference(bytes: Uint8Array, frame: FrameInfo, readBase: ReadBase | undefined): Promise<Uint8Array> {
+  if (!readBase) throw damaged("a frame has bases where none may be");
+  return joinReference(basesOf(bytes, frame), frame.plainBytes, readBase);
+}
+
+/** `plainBytes`: of all bases together. Errors: FormatError where one goes beyond its chunk, and what `readBase` throws. */
+export async function joinReference(bases: Base[], plainBytes: number, readBase: ReadBase): Promise<Uint8Array> {
+  const reference = new Uint8Array(plainBytes);
+  let at = 0;
+  for (const { id, skip, take } of bases) {
+    const chunk = await readBase(id);
+    if (skip + take > chunk.length) throw damaged("a base is longer than its chunk");
+    reference.set(chunk.subarray(skip, skip + take), at);
+    at += take;
+  }
+  return reference;
+}
+
+/** The bases in the head of a frame, which are those that its table names, and as long as the frame. */
+export function basesOf(bytes: Uint8Array, frame: Pick<FrameInfo, "plainBytes" | "bases">): Base[] {
+  const bases = readBases(bytes);
+  const isSame = bases.length === frame.bases.length && bases.every((base, i) => base.id === frame.bases[i]);
+  if (!isSame) throw damaged("a frame has other bases than its table says");
+  if (bases.reduce((sum, base) => sum + base.take, 0) !== frame.plainBytes)
+    throw damaged("a frame's bases have another length than its table says");
+  return bases;
+}
+
 export function checkChunk(bytes: Uint8Array, id: string, primitives: Primitives): void {
   if (primitives.chunkId(bytes) !== id) throw damaged("a chunk does not have the hash of its id");
 }
 
-/** `varint frames { varint storedBytes, varint plainBytes, varint chunks { id[32], varint plainBytes } }` */
+/** `varint frames { varint storedBytes, varint plainBytes, varint chunks { id[32], varint plainBytes }, varint bases { id[32] } }` */
 export function encodeFrames(writer: ByteWriter, frames: FrameInfo[]): void {
   writer.varint(frames.length);
   for (const frame of frames) {
@@ -272,6 +316,8 @@ export function encodeFrames(writer: ByteWriter, frames: FrameInfo[]): void {
       writer.latin1(chunk.id);
       writer.varint(chunk.plainBytes);
     }
+    writer.varint(frame.bases.length);
+    for (const base of frame.bases) writer.latin1(base);
   }
 }
 
@@ -281,6 +327,7 @@ export function decodeFrames(reader: ByteReader, what: string): FrameInfo[] {
   const frames: FrameInfo[] = [];
   let offset = headerBytes;
   let chunksOfPart = 0;
+  let basesOfPart = 0;
   for (let i = 0; i < count; i++) {
     const storedBytes = reader.varint(limits.partBytes, "stored size");
     const plainBytes = reader.varint(limits.chunkBytes, "plain size");
@@ -300,11 +347,22 @@ export function decodeFrames(reader: ByteReader, what: string): FrameInfo[] {
       chunks.push({ id, plainBytes: bytes });
     }
     if (sum !== plainBytes) throw damaged(`a ${what} has a frame that its chunks do not fill`);
-    frames.push({ offset, storedBytes, plainBytes, chunks });
+    const bases = decodeBaseIds(reader, what);
+    basesOfPart += bases.length;
+    if (basesOfPart > limits.partBases) throw damaged(`a ${what} has too many bases`);
+    if (bases.length > 0 && chunkCount > 1) throw damaged(`a ${what} has a frame of several chunks with bases`);
+    frames.push({ offset, storedBytes, plainBytes, chunks, bases });
     offset += storedBytes;
     if (offset > limits.partBytes) throw damaged(`a ${what} has frames past the largest part`);
   }
   return frames;
+}
+
+function decodeBaseIds(reader: ByteReader, what: string): readonly string[] {
+  const count = reader.varint(limits.frameBases, "number of bases");
+  if (count === 0) return noBases;
+  if (count * 32 > reader.left) throw damaged(`a ${what} ends too early`);
+  return Array.from({ length: count }, () => reader.latin1(32));
 }
 
 function encodeTable(frames: FrameInfo[]): Uint8Array {

@@ -1,9 +1,8 @@
 /** The body of a `planes` frame: its blocks, one after another, until its plain bytes are full. */
-import { ByteReader, ByteWriter } from "../bytes.ts";
+import { ByteReader, type ByteWriter } from "../bytes.ts";
 import { decodeBlock, encodeBlock } from "./block.ts";
-import { type Layout, residuals, rotations } from "./format.ts";
 import type { Kernels } from "./kernels.ts";
-import { type Plan, planBlocks, probePieces } from "./plan.ts";
+import type { Plan, PlannedBlock } from "./plan.ts";
 
 /** `plainBytes` is within its limit. `reference` has as many bytes. Errors: FormatError. */
 export function decodePlanes(
@@ -28,38 +27,15 @@ export function encodePlanes(writer: ByteWriter, plain: Uint8Array, plan: Plan, 
   }
 }
 
-/**
- * Appends the blocks of `plain` with residuals against `reference` where they are smaller. Each block is tried both
- * ways: bytes of a sibling are coded rarely, and what they gain is worth more than the time.
- */
-export function encodePlanesWithReference(
+/** Appends the blocks of a plan, whose layouts may be differences from `reference`. */
+export function encodePlanesAgainst(
   writer: ByteWriter,
   plain: Uint8Array,
   reference: Uint8Array,
+  blocks: PlannedBlock[],
   kernels: Kernels,
 ): void {
-  const plan = planBlocks(plain.length, probePieces(plain, kernels));
-  const trial = new ByteWriter(1024);
-  for (const { from, bytes, layout } of plan.blocks) {
-    const tried = [...phasesOf(layout), { ...layout, residual: residuals.xor }, layout];
-    let best: Uint8Array | undefined;
-    for (const candidate of tried) {
-      trial.clear();
-      encodeBlock(
-        trial,
-        plain.subarray(from, from + bytes),
-        reference.subarray(from, from + bytes),
-        candidate,
-        kernels,
-      );
-      if (!best || trial.length < best.length) best = trial.finish();
-    }
-    writer.bytes(best!);
+  for (const { from, bytes, layout } of blocks) {
+    encodeBlock(writer, plain.subarray(from, from + bytes), reference.subarray(from, from + bytes), layout, kernels);
   }
-}
-
-/** Differences need the elements' true places, which an estimate without rotation does not tell. */
-function phasesOf(layout: Layout): Layout[] {
-  const phases = layout.rotation === rotations.none ? [...Array(layout.stride).keys()] : [layout.phase];
-  return phases.map((phase) => ({ ...layout, phase, rotation: rotations.none, residual: residuals.zigzagSub }));
 }

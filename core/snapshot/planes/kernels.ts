@@ -33,7 +33,7 @@ export interface Kernels {
   /** What `countRepeats` has counted: places looked at, and those whose 16 bytes came before. */
   readonly repeatCounts: Uint32Array;
 
-  /** `elements` elements of `block` from `layout.phase` on to `planes`. */
+  /** `elements` elements of `block` from `layout.phase` on to `planes`. With a residual `block` is of no use afterwards. */
   split(elements: number, layout: Layout): void;
   /** The other way. */
   merge(elements: number, layout: Layout): void;

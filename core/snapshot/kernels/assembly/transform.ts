@@ -1,4 +1,4 @@
-/** Elements to planes and back. The common widths without a residual in vectors, the rest byte by byte. */
+/** Elements to planes and back, the common widths in vectors. A residual is its own pass over the block, in place. */
 import { block, planes, reference } from "./layout";
 
 // @ts-ignore: decorator
@@ -19,16 +19,89 @@ function writeElement(at: usize, stride: usize, value: u64): void {
   else store<u64>(at, value);
 }
 
-function splitOne(i: usize, elements: usize, stride: usize, phase: usize, rotation: u32, residual: u32): void {
+/** Elements become what they differ in from the reference. */
+function toResiduals(elements: usize, stride: usize, phase: usize, residual: u32): void {
+  let at = phase;
+  const end = phase + elements * stride;
+  for (; at + 16 <= end; at += 16) {
+    const x = v128.load(block + at);
+    const r = v128.load(reference + at);
+    let y: v128;
+    if (residual == 1) {
+      y = v128.xor(x, r);
+    } else if (stride == 2) {
+      const d = i16x8.sub(x, r);
+      y = v128.xor(i16x8.shl(d, 1), i16x8.shr_s(d, 15));
+    } else if (stride == 4) {
+      const d = i32x4.sub(x, r);
+      y = v128.xor(i32x4.shl(d, 1), i32x4.shr_s(d, 31));
+    } else if (stride == 8) {
+      const d = i64x2.sub(x, r);
+      y = v128.xor(i64x2.shl(d, 1), i64x2.shr_s(d, 63));
+    } else {
+      const d = i8x16.sub(x, r);
+      y = v128.xor(i8x16.shl(d, 1), i8x16.shr_s(d, 7));
+    }
+    v128.store(block + at, y);
+  }
+  const bits = <u64>(stride << 3);
+  const all: u64 = u64.MAX_VALUE >> (64 - bits);
+  for (; at < end; at += stride) {
+    let x = readElement(block + at, stride);
+    if (residual == 1) {
+      x ^= readElement(reference + at, stride);
+    } else {
+      x = (x - readElement(reference + at, stride)) & all;
+      x = ((x << 1) ^ (0 - (x >> (bits - 1)))) & all;
+    }
+    writeElement(block + at, stride, x);
+  }
+}
+
+/** The other way. */
+function fromResiduals(elements: usize, stride: usize, phase: usize, residual: u32): void {
+  let at = phase;
+  const end = phase + elements * stride;
+  for (; at + 16 <= end; at += 16) {
+    const x = v128.load(block + at);
+    const r = v128.load(reference + at);
+    let y: v128;
+    if (residual == 1) {
+      y = v128.xor(x, r);
+    } else if (stride == 2) {
+      const one = i16x8.splat(1);
+      y = i16x8.add(v128.xor(i16x8.shr_u(x, 1), i16x8.neg(v128.and(x, one))), r);
+    } else if (stride == 4) {
+      const one = i32x4.splat(1);
+      y = i32x4.add(v128.xor(i32x4.shr_u(x, 1), i32x4.neg(v128.and(x, one))), r);
+    } else if (stride == 8) {
+      const one = i64x2.splat(1);
+      y = i64x2.add(v128.xor(i64x2.shr_u(x, 1), i64x2.neg(v128.and(x, one))), r);
+    } else {
+      const one = i8x16.splat(1);
+      y = i8x16.add(v128.xor(i8x16.shr_u(x, 1), i8x16.neg(v128.and(x, one))), r);
+    }
+    v128.store(block + at, y);
+  }
+  const bits = <u64>(stride << 3);
+  const all: u64 = u64.MAX_VALUE >> (64 - bits);
+  for (; at < end; at += stride) {
+    let x = readElement(block + at, stride);
+    if (residual == 1) {
+      x ^= readElement(reference + at, stride);
+    } else {
+      x = (x >> 1) ^ ((0 - (x & 1)) & all);
+      x = (x + readElement(reference + at, stride)) & all;
+    }
+    writeElement(block + at, stride, x);
+  }
+}
+
+function splitOne(i: usize, elements: usize, stride: usize, phase: usize, rotation: u32): void {
   const bits = <u64>(stride << 3);
   const all: u64 = u64.MAX_VALUE >> (64 - bits);
   const at = phase + i * stride;
   let x = readElement(block + at, stride);
-  if (residual == 1) x ^= readElement(reference + at, stride);
-  if (residual == 2) {
-    x = (x - readElement(reference + at, stride)) & all;
-    x = ((x << 1) ^ (0 - (x >> (bits - 1)))) & all;
-  }
   if (rotation) x = ((x << 1) | (x >> (bits - 1))) & all;
   for (let to = planes + i; stride > 0; stride--) {
     store<u8>(to, <u8>x);
@@ -37,24 +110,20 @@ function splitOne(i: usize, elements: usize, stride: usize, phase: usize, rotati
   }
 }
 
-function mergeOne(i: usize, elements: usize, stride: usize, phase: usize, rotation: u32, residual: u32): void {
+function mergeOne(i: usize, elements: usize, stride: usize, phase: usize, rotation: u32): void {
   const bits = <u64>(stride << 3);
   const all: u64 = u64.MAX_VALUE >> (64 - bits);
   const at = phase + i * stride;
   let x: u64 = 0;
   for (let j = stride; j > 0; j--) x = (x << 8) | <u64>load<u8>(planes + (j - 1) * elements + i);
   if (rotation) x = (x >> 1) | ((x & 1) << (bits - 1));
-  if (residual == 1) x ^= readElement(reference + at, stride);
-  if (residual == 2) {
-    x = (x >> 1) ^ ((0 - (x & 1)) & all);
-    x = (x + readElement(reference + at, stride)) & all;
-  }
   writeElement(block + at, stride, x);
 }
 
 export function split(elements: usize, stride: usize, phase: usize, rotation: u32, residual: u32): void {
+  if (residual) toResiduals(elements, stride, phase, residual);
   let i: usize = 0;
-  if (residual == 0 && stride == 2) {
+  if (stride == 2) {
     let from = block + phase;
     for (; i + 16 <= elements; i += 16, from += 32) {
       let a = v128.load(from);
@@ -67,7 +136,7 @@ export function split(elements: usize, stride: usize, phase: usize, rotation: u3
       v128.store(planes + i, i8x16.narrow_i16x8_u(v128.and(a, low), v128.and(b, low)));
       v128.store(planes + elements + i, i8x16.narrow_i16x8_u(i16x8.shr_u(a, 8), i16x8.shr_u(b, 8)));
     }
-  } else if (residual == 0 && stride == 4) {
+  } else if (stride == 4) {
     let from = block + phase;
     for (; i + 16 <= elements; i += 16, from += 64) {
       let a = v128.load(from);
@@ -94,16 +163,16 @@ export function split(elements: usize, stride: usize, phase: usize, rotation: u3
       v128.store(planes + 2 * elements + i, v128.shuffle<u64>(ab2, cd2, 0, 2));
       v128.store(planes + 3 * elements + i, v128.shuffle<u64>(ab2, cd2, 1, 3));
     }
-  } else if (residual == 0 && rotation == 0 && stride == 1) {
+  } else if (rotation == 0 && stride == 1) {
     memory.copy(planes, block + phase, elements);
     return;
   }
-  for (; i < elements; i++) splitOne(i, elements, stride, phase, rotation, residual);
+  for (; i < elements; i++) splitOne(i, elements, stride, phase, rotation);
 }
 
 export function merge(elements: usize, stride: usize, phase: usize, rotation: u32, residual: u32): void {
   let i: usize = 0;
-  if (residual == 0 && stride == 2) {
+  if (stride == 2) {
     let to = block + phase;
     for (; i + 16 <= elements; i += 16, to += 32) {
       const low = v128.load(planes + i);
@@ -117,7 +186,7 @@ export function merge(elements: usize, stride: usize, phase: usize, rotation: u3
       v128.store(to, a);
       v128.store(to, b, 16);
     }
-  } else if (residual == 0 && stride == 4) {
+  } else if (stride == 4) {
     let to = block + phase;
     for (; i + 16 <= elements; i += 16, to += 64) {
       const p0 = v128.load(planes + i);
@@ -143,9 +212,10 @@ export function merge(elements: usize, stride: usize, phase: usize, rotation: u3
       v128.store(to, c, 32);
       v128.store(to, d, 48);
     }
-  } else if (residual == 0 && rotation == 0 && stride == 1) {
+  } else if (rotation == 0 && stride == 1) {
     memory.copy(block + phase, planes, elements);
-    return;
+    i = elements;
   }
-  for (; i < elements; i++) mergeOne(i, elements, stride, phase, rotation, residual);
+  for (; i < elements; i++) mergeOne(i, elements, stride, phase, rotation);
+  if (residual) fromResiduals(elements, stride, phase, residual);
 }
