@@ -1,5 +1,5 @@
 /** Writes what describes the data: the tree's chunks, its root, and the index segments; and reads them back. */
-import { ByteWriter, fromHex, latin1FromBytes } from "../../core/snapshot/bytes.ts";
+import { ByteReader, ByteWriter, fromHex, latin1FromBytes } from "../../core/snapshot/bytes.ts";
 import { findCut, treeChunker } from "../../core/snapshot/chunker.ts";
 import { damaged } from "../../core/snapshot/error.ts";
 import { limits } from "../../core/snapshot/limits.ts";
@@ -8,12 +8,13 @@ import { decodeHeader, decodePart, openFrame, PartBuilder } from "../../core/sna
 import { decodeSegment, encodeSegment, type IndexedPart } from "../../core/snapshot/segment.ts";
 import { manifestObjectKey, partObjectKey, type SnapshotStore, StoreError } from "../../core/snapshot/store.ts";
 import {
+  decodeEntry,
   decodeTreeRoot,
   type Entry,
   encodeRecord,
   encodeTreeRoot,
   isInDigest,
-  readTree,
+  TreeChecker,
   type TreeChunk,
 } from "../../core/snapshot/tree.ts";
 import { Breather } from "./breather.ts";
@@ -26,6 +27,7 @@ import { nodePrimitives, sha256Hex } from "./primitives.ts";
 import { pathOf, type Row, streamOf } from "./rows.ts";
 import type { KnownSegment } from "./segment-book.ts";
 import { Stop } from "./stop.ts";
+import { TreeEntries } from "./tree-entries.ts";
 
 /** Adds the tree of these entries to `packer`. Returns the ids of its chunks, the root's last. */
 export async function packTree(entries: Row[], packer: Packer, keyring: Keyring): Promise<string[]> {
@@ -267,15 +269,15 @@ export async function getPart(
 
 /**
  * All entries, checked: ids by hash, order, paths, the digest, and that every chunk lies in a listed part. `onEntry` is
- * told each before the digest is known. Returns how many.
+ * told of each before the digest is known.
  */
-export async function readEntries(
+export async function loadTree(
   store: SnapshotStore,
   snapshot: LoadedSnapshot,
   concurrency: number,
   signal: AbortSignal | undefined,
-  onEntry: (entry: Entry) => void,
-): Promise<number> {
+  onEntry: (entry: Entry) => void = () => {},
+): Promise<TreeEntries> {
   const { index, manifest } = snapshot;
   const rootId = latin1FromBytes(fromHex(manifest.root.id));
   const rootBytes = (await fetchChunks(store, snapshot, [rootId], concurrency, signal)).get(rootId)!;
@@ -284,12 +286,16 @@ export async function readEntries(
   const breather = new Breather(signal);
   const hasher = nodePrimitives.newSha256();
   const writer = new ByteWriter(1 << 18);
-  let count = 0;
-  for (const entry of readTree(stream)) {
+  const starts: number[] = [];
+  const reader = new ByteReader(stream, "tree");
+  const checker = new TreeChecker();
+  while (reader.left > 0) {
     if (breather.due) await breather.rest();
+    starts.push(reader.at);
+    const entry = decodeEntry(reader);
+    checker.check(entry);
     if (entry.type === "f" && entry.chunks.some((chunk) => !index.has(chunk.id)))
       throw damaged("a chunk of a file lies in no listed part");
-    count++;
     onEntry(entry);
     if (!isInDigest(entry.type)) continue;
     encodeRecord(writer, entry);
@@ -298,21 +304,11 @@ export async function readEntries(
     writer.clear();
   }
   hasher.update(writer.view());
-  if (count !== root.entries) throw damaged("the tree does not have as many entries as its root says");
+  if (starts.length === 0) throw damaged("the tree is empty");
+  if (starts.length !== root.entries) throw damaged("the tree does not have as many entries as its root says");
   if (Buffer.from(hasher.digest()).toString("hex") !== manifest.digest)
     throw damaged("the tree does not have the digest of its manifest");
-  return count;
-}
-
-export async function loadTree(
-  store: SnapshotStore,
-  snapshot: LoadedSnapshot,
-  concurrency: number,
-  signal?: AbortSignal,
-): Promise<Entry[]> {
-  const entries: Entry[] = [];
-  await readEntries(store, snapshot, concurrency, signal, (entry) => entries.push(entry));
-  return entries;
+  return new TreeEntries(stream, starts);
 }
 
 async function fetchStream(

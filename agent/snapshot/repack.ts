@@ -8,7 +8,7 @@ import { decodeTreeRoot } from "../../core/snapshot/tree.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
 import { ChunkReader } from "./chunk-reader.ts";
 import type { Unlock } from "./keyring.ts";
-import { type LoadedSnapshot, loadSnapshot, readEntries } from "./meta.ts";
+import { type LoadedSnapshot, loadSnapshot, loadTree } from "./meta.ts";
 import { scanDigest } from "./scan-folder.ts";
 import { Reporter } from "./setup.ts";
 import { failureOf, Stop } from "./stop.ts";
@@ -87,7 +87,7 @@ async function liveIds(snapshot: LoadedSnapshot, { store, signal }: RepackOption
   const chunks = new ChunkReader(store, snapshot, signal);
   const live = new Set([chunks.rootId]);
   for (const chunk of decodeTreeRoot(await chunks.root()).chunks) live.add(chunk.id);
-  await readEntries(store, snapshot, treeReads, signal, (entry) => {
+  await loadTree(store, snapshot, treeReads, signal, (entry) => {
     if (entry.type !== "f") return;
     for (const { id } of entry.chunks) {
       live.add(id);

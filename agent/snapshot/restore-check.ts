@@ -33,7 +33,7 @@ export interface Checked {
  */
 export async function checkEntries(
   folders: Folders,
-  entries: Entry[],
+  entries: Iterable<Entry>,
   notMade: Map<string, string>,
   cache: StatCacheWriter,
   breather: Breather,

@@ -11,7 +11,7 @@ import { linkSync, mkdirSync, readlinkSync, symlinkSync } from "node:fs";
 import { damaged, FormatError } from "../../core/snapshot/error.ts";
 import { limits } from "../../core/snapshot/limits.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
-import type { Entry, FileEntry, HardLinkEntry, InodeEntry } from "../../core/snapshot/tree.ts";
+import type { Entry, FileEntry, HardLinkEntry, InodeEntry, PlainEntry } from "../../core/snapshot/tree.ts";
 import { degraded, makeNode, syncFileSystem } from "../fs/native.ts";
 import { bytesOfText, fsPath, textOfBytes } from "../fs/paths.ts";
 import { BaseFrames } from "./base-frames.ts";
@@ -33,6 +33,7 @@ import { selectEntries } from "./select.ts";
 import { type Ground, openGround, Reporter } from "./setup.ts";
 import { StatCacheWriter, statCacheFile } from "./stat-cache.ts";
 import { failureOf, Stop } from "./stop.ts";
+import { TreeEntries } from "./tree-entries.ts";
 import type { RestoreOptions, RestoreResult, SkippedPath } from "./types.ts";
 import { type Found, statEntry } from "./walk.ts";
 import { flagsOf } from "./xattrs.ts";
@@ -90,24 +91,32 @@ class Restore {
         false,
       );
     }
-    const tree = await loadTree(store, snapshot, partsInFlight(store, concurrency, limits.partTargetBytes), signal);
+    const treeReads = partsInFlight(store, concurrency, limits.partTargetBytes);
+    const tree = await loadTree(store, snapshot, treeReads, signal);
     const { only } = this.#options;
-    const entries = only ? selectEntries(tree, only) : tree;
-    const disowned = this.#options.owner === false ? disown(entries) : 0;
-    const files = entries.filter(isFile);
-    progress.entries = entries.length;
-    progress.files = files.length;
-    progress.plainBytes = files.reduce((sum, file) => sum + file.size, 0);
+    const chosen = only ? TreeEntries.of(selectEntries(tree, only)) : tree;
+    const { entries, disowned } = this.#options.owner === false ? disown(chosen) : { entries: chosen, disowned: 0 };
 
     this.#reporter.phase("folders");
-    const paths = new Set(entries.map((entry) => entry.path));
+    const paths = new Set<string>();
     const isEntry = (path: string) => paths.has(path);
-    const temps = new Set(
-      files
-        .filter((file) => file.chunks.length > 1 || file.size >= 512 * 1024)
-        .map((file) => tempPathOf(file.path, isEntry)),
-    );
-    const prepared = await makeFolders(folders, entries, this.#breather);
+    for (const entry of entries) {
+      if (this.#breather.due) await this.#breather.rest();
+      paths.add(entry.path);
+      if (!isFile(entry)) continue;
+      progress.files++;
+      progress.plainBytes += entry.size;
+    }
+    progress.entries = entries.length;
+    const { files } = progress;
+    const temps = new Set<string>();
+    const ownFolders: PlainEntry[] = [];
+    for (const entry of entries) {
+      if (this.#breather.due) await this.#breather.rest();
+      if (entry.type === "d") ownFolders.push(entry);
+      else if (isFile(entry) && entry.size > 0 && !isSmall(entry)) temps.add(tempPathOf(entry.path, isEntry));
+    }
+    const prepared = await makeFolders(folders, ownFolders, this.#breather);
     const extras = await clearExtras(
       folders,
       prepared,
@@ -122,7 +131,7 @@ class Restore {
       snapshot,
       new FileWriter({ folders, keyring, isEntry, deleteExtras, old: prepared.old }),
     );
-    await this.#fetch(plan, snapshot, entries);
+    await this.#fetch(plan, snapshot);
     if (this.#damagedPaths.size > 0) {
       const named = [...this.#damagedPaths].slice(0, maxNamedPaths);
       throw new Stop(
@@ -134,7 +143,7 @@ class Restore {
     }
     this.#reporter.phase("attributes");
     await this.#makeOthers(entries, deleteExtras);
-    await this.#finishFolders(entries);
+    await this.#finishFolders(ownFolders);
     await this.#finishFlags(entries);
     await syncFileSystem(this.#ground.root);
 
@@ -156,7 +165,7 @@ class Restore {
       digest,
       stats: {
         entries: entries.length,
-        files: files.length,
+        files,
         plainBytes,
         reusedBytes,
         receivedBytes: sentBytes,
@@ -171,17 +180,19 @@ class Restore {
   }
 
   /** What must come from which part, for whom. Looks at every file that is here already. */
-  async #plan(entries: Entry[], snapshot: LoadedSnapshot, writer: FileWriter): Promise<Plan> {
+  async #plan(entries: TreeEntries, snapshot: LoadedSnapshot, writer: FileWriter): Promise<Plan> {
     this.#reporter.phase("compare");
     const { index } = snapshot;
     const { progress } = this.#reporter;
-    const plan: Plan = { writer, parts: new Map() };
-    const linked = new Set(entries.filter((entry) => entry.type === "h").map((entry) => entry.target));
+    const plan: Plan = { writer, entries, parts: new Map() };
+    const linked = new Set<string>();
+    for (const entry of entries) if (entry.type === "h") linked.add(entry.target);
     let neededBytes = 0;
     let neededEntries = 0;
-    const pending: FileEntry[] = [];
-    for (const entry of entries) {
+    const pending: number[] = [];
+    for (let n = 0; n < entries.length; n++) {
       if (this.#breather.due) await this.#breather.rest();
+      const entry = entries.at(n);
       if (!isFile(entry)) continue;
       if (await writer.isInPlace(entry, linked.has(entry.path), this.#breather)) {
         const now = statEntry(this.#ground.folders, entry.path)!;
@@ -192,7 +203,7 @@ class Restore {
       }
       neededBytes += entry.size - entry.holes.reduce((sum, hole) => sum + hole.length, 0);
       neededEntries++;
-      pending.push(entry);
+      pending.push(n);
       this.#reporter.step();
     }
     checkSpace(this.#ground.root, neededBytes * 0.9 - 64 * 1024 * 1024, neededEntries);
@@ -203,11 +214,12 @@ class Restore {
       plan.parts.set(n, part);
       return part;
     };
-    for (const entry of pending) {
+    for (const n of pending) {
       if (this.#breather.due) await this.#breather.rest();
       this.#reporter.step();
+      const entry = entries.at(n) as FileEntry;
       if (isSmall(entry)) {
-        partOf(entry.chunks[0]!.id).small.push(entry);
+        partOf(entry.chunks[0]!.id).small.push(n);
         continue;
       }
       const missing = await writer.begin(entry, this.#breather);
@@ -220,7 +232,7 @@ class Restore {
   }
 
   /** Two waves: what needs nothing else, then what is coded against it. */
-  async #fetch(plan: Plan, snapshot: LoadedSnapshot, entries: Entry[]): Promise<void> {
+  async #fetch(plan: Plan, snapshot: LoadedSnapshot): Promise<void> {
     this.#reporter.phase("receive");
     const { store, id, signal, concurrency, deleteExtras = false } = this.#options;
     const { progress } = this.#reporter;
@@ -261,7 +273,7 @@ class Restore {
       this.#reporter.step();
     };
     await forEachInFlight(parts, lanes, async ([n, partPlan]) => {
-      const places = placesOf(partPlan);
+      const places = placesOf(plan.entries, partPlan);
       plan.parts.delete(n);
       const based = takeBased(index, places);
       if (based) later.push([n, based]);
@@ -269,7 +281,7 @@ class Restore {
     });
     if (later.length === 0) return;
     const basedIds = later.flatMap(([, places]) => [...places.keys()]);
-    const places = placesOfBases(index, basedIds, entries, plan.writer.pathsOf);
+    const places = placesOfBases(index, basedIds, plan.entries, plan.writer.pathsOf);
     const baseFrames = new BaseFrames({ store, id, index, keyring: snapshot.keyring, signal, onReceived });
     await forEachInFlight(later, lanes, ([n, based]) =>
       receive(n, based, true, (input, ...told) => writeBasedPart({ ...input, index, baseFrames, places }, ...told)),
@@ -289,7 +301,7 @@ class Restore {
     }
   }
 
-  async #makeOthers(entries: Entry[], deleteExtras: boolean): Promise<void> {
+  async #makeOthers(entries: TreeEntries, deleteExtras: boolean): Promise<void> {
     for (const entry of entries) {
       if (this.#breather.due) await this.#breather.rest();
       if (entry.type === "h") this.#makeHardLink(entry, deleteExtras);
@@ -342,9 +354,9 @@ class Restore {
   }
 
   /** Last of all: nothing in or around an immutable entry can be changed after it. */
-  async #finishFlags(entries: Entry[]): Promise<void> {
+  async #finishFlags(entries: TreeEntries): Promise<void> {
     for (let i = entries.length - 1; i >= 0; i--) {
-      const entry = entries[i]!;
+      const entry = entries.at(i);
       if ((entry.type !== "f" && entry.type !== "d") || flagsOf(entry.xattrs) === 0) continue;
       if (this.#breather.due) await this.#breather.rest();
       // What is refused is found by the check.
@@ -352,10 +364,9 @@ class Restore {
     }
   }
 
-  async #finishFolders(entries: Entry[]): Promise<void> {
+  async #finishFolders(entries: PlainEntry[]): Promise<void> {
     for (let i = entries.length - 1; i >= 0; i--) {
       const entry = entries[i]!;
-      if (entry.type !== "d") continue;
       if (this.#breather.due) await this.#breather.rest();
       const now = statEntry(this.#ground.folders, entry.path);
       if (now) applyAttributes(this.#ground.folders.at(entry.path), entry, now);
@@ -389,37 +400,38 @@ type Places = Map<string, Target[]>;
 
 interface Plan {
   writer: FileWriter;
+  entries: TreeEntries;
   /** By the part's ordinal in the index. */
   parts: Map<number, PartPlan>;
 }
 
-/** Gives every entry to the process itself. Returns how many lose an owner; a program among them loses setuid and setgid. */
-function disown(entries: Entry[]): number {
+/** Every entry given to the process itself, and how many lose an owner; a program among them loses setuid and setgid. */
+function disown(entries: TreeEntries): { entries: TreeEntries; disowned: number } {
   const [uid, gid] = [process.geteuid?.() ?? 0, process.getegid?.() ?? 0];
   let disowned = 0;
-  for (const entry of entries) {
-    if (entry.type === "h" || (entry.uid === uid && entry.gid === gid)) continue;
-    Object.assign(entry, { uid, gid });
-    if (entry.type === "f") entry.mode &= ~0o6000;
+  const own = (entry: Entry): Entry => {
+    if (entry.type === "h" || (entry.uid === uid && entry.gid === gid)) return entry;
     disowned++;
-  }
-  return disowned;
+    return { ...entry, uid, gid, mode: entry.type === "f" ? entry.mode & ~0o6000 : entry.mode };
+  };
+  return { entries: TreeEntries.of(entries.map(own)), disowned };
 }
 
-/** What a part is needed for. Small files are kept as they are: there may be millions. */
+/** What a part is needed for. Of small files only their numbers in the tree: there may be millions. */
 interface PartPlan {
-  small: FileEntry[];
+  small: number[];
   big: Target[];
 }
 
-function placesOf({ small, big }: PartPlan): Places {
+function placesOf(entries: TreeEntries, { small, big }: PartPlan): Places {
   const places: Places = new Map();
   const add = (target: Target) => {
     const targets = places.get(target.id);
     if (targets) targets.push(target);
     else places.set(target.id, [target]);
   };
-  for (const entry of small) {
+  for (const n of small) {
+    const entry = entries.at(n) as FileEntry;
     const { id, plainBytes } = entry.chunks[0]!;
     add({ file: { entry, temp: null, missing: 1 }, id, offset: 0, plainBytes });
   }

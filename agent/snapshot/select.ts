@@ -7,7 +7,7 @@ import { Stop } from "./stop.ts";
  * `patterns` as in excludes.ts. The result is a tree as well: of a file whose first name is not in it, the first name that
  * is becomes the file. Errors: Stop `path_not_found` when nothing fits.
  */
-export function selectEntries(entries: Entry[], patterns: string[]): Entry[] {
+export function* selectEntries(entries: Iterable<Entry>, patterns: string[]): Generator<Entry, void> {
   const fits = makeExcluder(patterns);
   const chosen = new Set<string>();
   const needed = new Set<string>();
@@ -24,13 +24,14 @@ export function selectEntries(entries: Entry[], patterns: string[]): Entry[] {
   const inodes = new Map<string, InodeEntry>();
   for (const entry of entries) if (entry.type !== "h" && entry.type !== "d") inodes.set(entry.path, entry);
   const firstNames = new Map<string, string>();
-  return entries
-    .filter(({ path }) => needed.has(path))
-    .map((entry) => {
-      if (entry.type !== "h" || needed.has(entry.target)) return entry;
-      const first = firstNames.get(entry.target);
-      if (first !== undefined) return { ...entry, target: first };
-      firstNames.set(entry.target, entry.path);
-      return { ...inodes.get(entry.target)!, path: entry.path };
-    });
+  for (const entry of entries) {
+    if (!needed.has(entry.path)) continue;
+    if (entry.type !== "h" || needed.has(entry.target)) {
+      yield entry;
+      continue;
+    }
+    const first = firstNames.get(entry.target);
+    if (first === undefined) firstNames.set(entry.target, entry.path);
+    yield first === undefined ? { ...inodes.get(entry.target)!, path: entry.path } : { ...entry, target: first };
+  }
 }

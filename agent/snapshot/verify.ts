@@ -8,7 +8,7 @@ import { BaseFrames } from "./base-frames.ts";
 import { CoderPool, ownBytes } from "./coder-pool.ts";
 import { forEachInFlight, partLanes } from "./in-flight.ts";
 import type { Keyring, Unlock } from "./keyring.ts";
-import { getPart, loadSnapshot, partDamaged, readEntries } from "./meta.ts";
+import { getPart, loadSnapshot, loadTree, partDamaged } from "./meta.ts";
 import { scanDigest } from "./scan-folder.ts";
 import { Reporter } from "./setup.ts";
 import { failureOf, Stop, throwIfAborted } from "./stop.ts";
@@ -68,7 +68,7 @@ export async function verifySnapshot(options: VerifyOptions): Promise<VerifyResu
     const onEntry = () => {
       progress.entries++;
     };
-    const [entries] = await Promise.all([readEntries(store, snapshot, treeReads, signal, onEntry), reading]);
+    const [entries] = await Promise.all([loadTree(store, snapshot, treeReads, signal, onEntry), reading]);
     const indexed = index.parts.length + manifest.segments.length;
     if (indexed < manifest.parts.length)
       throw new Stop("snapshot_damaged", "The manifest lists parts that no segment describes.", false);
@@ -78,7 +78,7 @@ export async function verifySnapshot(options: VerifyOptions): Promise<VerifyResu
     return {
       ok: true,
       digest: manifest.digest,
-      entries,
+      entries: entries.length,
       parts: manifest.parts.length,
       storedBytes,
       plainBytes,
