@@ -24,6 +24,8 @@ export interface PartInput {
 
 /** Below this share of needed bytes, ranges are asked for. */
 const wholeShare = 0.4;
+/** Places that one message to a coder thread names, about. */
+const mostTargets = 4096;
 /** Two ranges this near are one. */
 const gapBytes = 256 * 1024;
 
@@ -46,9 +48,7 @@ export async function writePart(
   for (const run of isWhole ? [frames] : groupFrames(frames)) {
     let left = toWriteFrames(part, run, wanted, null);
     for (let attempt = 1; left.length > 0; attempt++) {
-      const ids = left.flatMap((frame) => frame.chunks.map((chunk) => chunk.id));
-      const damaged = new Set(await writeRun(input, run, isWhole, left, onReceived));
-      await onWritten(ids.filter((id) => !damaged.has(id)));
+      const damaged = await writeRun(input, run, isWhole, left, onReceived, onWritten);
       if (attempt === 2) lost.push(...damaged);
       left = attempt === 1 ? toWriteFrames(part, run, wanted, damaged) : [];
     }
@@ -56,13 +56,15 @@ export async function writePart(
   return lost;
 }
 
+/** Returns the ids of damaged chunks. */
 async function writeRun(
   input: PartInput,
   run: FrameInfo[],
   isWhole: boolean,
   frames: WriteFrame[],
   onReceived: (bytes: number) => void,
-): Promise<string[]> {
+  onWritten: (ids: string[]) => Promise<void>,
+): Promise<Set<string>> {
   const { store, id, part, coders, isEncrypted, root, deleteExtras, signal } = input;
   const base = isWhole ? 0 : run[0]!.offset;
   const range = isWhole ? undefined : { offset: base, length: run.at(-1)!.offset + run.at(-1)!.storedBytes - base };
@@ -70,7 +72,7 @@ async function writeRun(
   let bytes: Uint8Array;
   let header: Uint8Array | null = null;
   try {
-    bytes = ownBytes(await store.get(key, range, { signal }));
+    bytes = await store.get(key, range, { signal });
     // The salt lies in the header: another small read where only a range is wanted.
     const front = { offset: 0, length: headerBytes };
     if (isEncrypted) header = isWhole ? bytes.slice(0, headerBytes) : await store.get(key, front, { signal });
@@ -79,8 +81,34 @@ async function writeRun(
     throw new Stop("part_missing", `The store has lost the part ${part.key}.`, false);
   }
   onReceived(bytes.length);
-  const moved = frames.map((frame) => ({ ...frame, offset: frame.offset - base }));
-  return (await coders.run({ kind: "write", bytes, header, root, deleteExtras, frames: moved })).damaged;
+  const damaged = new Set<string>();
+  const tasks = groupByTargets(frames);
+  for (const group of tasks) {
+    const from = tasks.length === 1 ? 0 : group[0]!.offset - base;
+    const last = group.at(-1)!;
+    const piece = bytes.subarray(from, tasks.length === 1 ? bytes.length : last.offset - base + last.storedBytes);
+    const own = ownBytes(piece);
+    const moved = group.map((frame) => ({ ...frame, offset: frame.offset - base - from }));
+    const answer = await coders.run({ kind: "write", bytes: own, header, root, deleteExtras, frames: moved });
+    for (const chunk of answer.damaged) damaged.add(chunk);
+    await onWritten(group.flatMap((frame) => frame.chunks.map((chunk) => chunk.id)).filter((one) => !damaged.has(one)));
+  }
+  return damaged;
+}
+
+/** A part of tiny files names a hundred thousand places; in one message they would take more memory than the part. */
+function groupByTargets(frames: WriteFrame[]): WriteFrame[][] {
+  const groups: WriteFrame[][] = [];
+  let targets = mostTargets;
+  for (const frame of frames) {
+    if (targets >= mostTargets) {
+      groups.push([]);
+      targets = 0;
+    }
+    groups.at(-1)!.push(frame);
+    for (const chunk of frame.chunks) targets += chunk.targets.length;
+  }
+  return groups;
 }
 
 /** The first place of each wanted chunk; with `only`, of those among them. Offsets are those of the part. */
