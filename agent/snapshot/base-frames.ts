@@ -11,7 +11,7 @@ import type { ChunkIndex } from "./chunk-index.ts";
 import type { Keyring } from "./keyring.ts";
 import { Stop } from "./stop.ts";
 
-const keptBytes = 48 * 1024 * 1024;
+const keptBytes = 24 * 1024 * 1024;
 
 export interface BaseFramesInput {
   store: SnapshotStore;

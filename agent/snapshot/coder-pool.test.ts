@@ -106,7 +106,7 @@ test("close while threads are being started ends them, not the process", async (
     const buffer = new SharedArrayBuffer(frameBufferBytes);
     const task = young.run({ kind: "encode", buffer, plainBytes: 100, level: 3 });
     task.catch(() => {});
-    await new Promise((resolve) => setTimeout(resolve, i * 10));
+    await new Promise((resolve) => setTimeout(resolve, 40 + i * 12));
     await young.close();
     await Promise.allSettled([task]);
   }
