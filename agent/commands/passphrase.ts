@@ -14,7 +14,7 @@ const variable = "SONECA_PASSPHRASE";
 const maxBytes = 4096;
 
 /** Null when none is given. Errors: Stop `usage`. */
-export function readPassphrase(options: Options): string | null {
+function readPassphrase(options: Options): string | null {
   const file = options["passphrase-file"];
   if (file !== undefined) {
     const passphrase = firstLine(file);

@@ -109,7 +109,7 @@ export async function findSnapshot(place: Place, name: string, signal: AbortSign
 }
 
 /** Errors: Stop `usage`, `id_invalid`. */
-export function parseName(name: string): { id: string; seq: number | null } {
+function parseName(name: string): { id: string; seq: number | null } {
   const at = name.indexOf("@");
   const id = at < 0 ? name : name.slice(0, at);
   checkId(id);

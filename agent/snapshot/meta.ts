@@ -234,7 +234,7 @@ async function loadSegment(
 }
 
 /** A whole part with the SHA-256 of its name. Wrong bytes are asked for once more. Errors: Stop `part_missing`, `part_damaged`. */
-export async function fetchPart(
+async function fetchPart(
   store: SnapshotStore,
   id: string,
   key: string,

@@ -52,11 +52,6 @@ export function pathOf({ slab, at }: Row): string {
   return slab.toString("latin1", from, from + bytes);
 }
 
-export function typeOf({ slab, at }: Row): string {
-  const [bytes, from] = varintAt(slab, at + headBytes);
-  return String.fromCharCode(slab[from + bytes]!);
-}
-
 /** Ids of a file's chunks; none for other types. The record is one that this program encoded. */
 export function* chunkIdsOf({ slab, at }: Row): Generator<string, void> {
   const [pathBytes, pathFrom] = varintAt(slab, at + headBytes);

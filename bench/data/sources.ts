@@ -114,7 +114,7 @@ const words =
     " ",
   );
 
-export function syntheticText(seed: string, bytes: number): string {
+function syntheticText(seed: string, bytes: number): string {
   const random = createRandom(seed);
   const parts: string[] = [];
   for (let length = 0; length < bytes; ) {

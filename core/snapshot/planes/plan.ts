@@ -39,7 +39,7 @@ function scaleOf(bytes: number, sampled: number): number {
   return sampled === 0 ? 0 : bytes / sampled / 16;
 }
 
-export function fillEntropyTable(table: Uint32Array): void {
+function fillEntropyTable(table: Uint32Array): void {
   if (table[2] !== 0) return;
   for (let n = 2; n < table.length; n++) table[n] = Math.round(16 * n * Math.log2(n));
 }
