@@ -152,5 +152,8 @@ test("small frames of every size come back", async () => {
     const frame = await encodeFrame(plain, primitives, 3);
     expect(frame.length).toBeLessThanOrEqual(bytes + 5);
     expect(Buffer.compare(await decodeFrame(frame, bytes, primitives), plain)).toBe(0);
+    const room = new Uint8Array(bytes + 9).fill(0xa5);
+    expect(Buffer.compare(await decodeFrame(frame, bytes, primitives, undefined, room), plain)).toBe(0);
+    expect([...room.subarray(bytes)], "bytes behind the frame's own").toEqual(Array(9).fill(0xa5));
   }
 });

@@ -99,13 +99,15 @@ export function readBases(bytes: Uint8Array): Base[] {
 
 /**
  * `plainBytes` is what the table says of this frame; `reference` the bytes that its bases name, where it has any. May
- * return a view of `bytes`. Errors: FormatError.
+ * return a view of `bytes`, or of `into`, at least as long, where the caller has room that may be written over: fresh
+ * memory costs half as much as the decoding itself. Errors: FormatError.
  */
 export async function decodeFrame(
   bytes: Uint8Array,
   plainBytes: number,
   primitives: Primitives,
   reference?: Uint8Array,
+  into?: Uint8Array,
 ): Promise<Uint8Array> {
   const head = readHead(bytes);
   const { codec, body } = head;
@@ -115,16 +117,18 @@ export async function decodeFrame(
   }
   if (codec === codecs.zero) {
     if (body.length !== 0) throw damaged("a zero frame has bytes");
-    return new Uint8Array(plainBytes);
+    return into ? into.subarray(0, plainBytes).fill(0) : new Uint8Array(plainBytes);
   }
   if (codec === codecs.raw) {
     if (body.length !== plainBytes) throw damaged("a raw frame has the wrong length");
     return body;
   }
   if (codec === codecs.planes) {
-    if (head.bases.length === 0) return decodePlanes(body, plainBytes, undefined, threadKernels());
-    if (reference?.length !== plainBytes) throw new RangeError("the reference has another length than its frame");
-    return decodePlanes(body, plainBytes, reference, threadKernels());
+    const out = into ? into.subarray(0, plainBytes) : new Uint8Array(plainBytes);
+    const isBased = head.bases.length > 0;
+    if (isBased && reference?.length !== plainBytes) throw new RangeError("the reference is not as long as its frame");
+    decodePlanes(body, out, isBased ? reference : undefined, threadKernels());
+    return out;
   }
   return decodeZstd(body, plainBytes, primitives, "frame");
 }

@@ -4,20 +4,18 @@ import { decodeBlock, encodeBlock } from "./block.ts";
 import type { Kernels } from "./kernels.ts";
 import type { Plan, PlannedBlock } from "./plan.ts";
 
-/** `plainBytes` is within its limit. `reference` has as many bytes. Errors: FormatError. */
+/** Fills `out`. `reference` is as long. Errors: FormatError; what was written until then means nothing. */
 export function decodePlanes(
   body: Uint8Array,
-  plainBytes: number,
+  out: Uint8Array,
   reference: Uint8Array | undefined,
   kernels: Kernels,
-): Uint8Array {
-  const out = new Uint8Array(plainBytes);
+): void {
   const reader = new ByteReader(body, "planes body");
-  for (let at = 0; at < plainBytes; ) {
+  for (let at = 0; at < out.length; ) {
     at += decodeBlock(reader, out.subarray(at), reference?.subarray(at), kernels);
   }
   reader.end();
-  return out;
 }
 
 /** Appends the blocks of `plan`. */
