@@ -20,11 +20,16 @@ const common: BuildOptions = {
 
 /** Writes dist/soneca-agent.mjs, dist/soneca.mjs and dist/public, the files that the worker serves. */
 export async function buildAll(): Promise<void> {
-  await Promise.all([
-    buildAgent(join(dist, "soneca-agent.mjs")),
-    build({ ...common, entryPoints: [join(root, "cli/main.ts")], outfile: join(dist, "soneca.mjs") }),
-  ]);
+  await buildPrograms(dist);
   writePublic(join(dist, "public"), readFileSync(join(dist, "soneca-agent.mjs")));
+}
+
+/** Writes `dir`/soneca-agent.mjs and `dir`/soneca.mjs. */
+export async function buildPrograms(dir: string): Promise<void> {
+  await Promise.all([
+    buildAgent(join(dir, "soneca-agent.mjs")),
+    build({ ...common, entryPoints: [join(root, "cli/main.ts")], outfile: join(dir, "soneca.mjs") }),
+  ]);
 }
 
 /**
