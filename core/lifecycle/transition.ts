@@ -3,6 +3,7 @@
  * words; here stand the fences that hold in every state, then the table.
  */
 import { deleted, hibernated } from "./asleep.ts";
+import { forgetPlan } from "./gaps.ts";
 import type { Row } from "./handler.ts";
 import { rememberLost, takeBack } from "./losing.ts";
 import {
@@ -43,7 +44,10 @@ export function transition(state: State, event: LifecycleEvent, ctx: Context): O
       return andThen(endDue(state, ctx), (next) => dispatch(next, event, ctx));
     case "configure":
       return andThen(
-        out({ ...state, config: event.config }, log("config_changed", event.actor, { enabled: event.config.enabled })),
+        out(
+          { ...forgetPlan(state), config: event.config },
+          log("config_changed", event.actor, { enabled: event.config.enabled }),
+        ),
         (next) => dispatch(next, event, ctx),
       );
     case "rented":
