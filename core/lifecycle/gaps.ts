@@ -106,7 +106,10 @@ export function noteUploaded(state: State, since: number, made: SnapshotStats | 
   const { gap, measured, uploadSoFarMs } = autoOf(state);
   if (gap?.uploadedAt) return state;
   const uploadMs = uploadSoFarMs + Math.max(0, ctx.now - since);
-  const uploadBytes = made?.newStoredBytes ?? measured.uploadBytes;
+  const sent = made?.newStoredBytes ?? null;
+  // What a called-off upload had sent already is in nobody's report: the larger of both is nearer to a whole one.
+  const uploadBytes =
+    sent === null || (uploadSoFarMs > 0 && (measured.uploadBytes ?? 0) > sent) ? measured.uploadBytes : sent;
   const next = change(state, { measured: { ...measured, uploadMs, uploadBytes }, uploadSoFarMs: 0 });
   return changeGap(next, { uploadedAt: ctx.now });
 }
