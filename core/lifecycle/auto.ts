@@ -57,9 +57,14 @@ export function breakEvenMs(costs: Costs): number | null {
 
 /** What a gap costs when the machine goes after `tauMs` of it (null: never), in micro-dollars. */
 export function gapCost(costs: Costs, tauMs: number | null, gapMs: number): number {
-  const { awakeMicroUsdPerHour: awake, asleepMicroUsdPerHour: asleep, uploadMs } = costs;
+  const { awakeMicroUsdPerHour: awake, asleepMicroUsdPerHour: asleep } = costs;
   if (tauMs === null || gapMs <= tauMs) return (awake * gapMs) / hourMs;
-  return (awake * (tauMs - uploadMs) + asleep * (gapMs - tauMs)) / hourMs + cycleCost(costs);
+  return costOfGoing(costs, tauMs) + (asleep * (gapMs - tauMs)) / hourMs;
+}
+
+/** What is spent on a gap that ends at the moment the machine went. */
+function costOfGoing(costs: Costs, tauMs: number): number {
+  return (costs.awakeMicroUsdPerHour * (tauMs - costs.uploadMs)) / hourMs + cycleCost(costs);
 }
 
 /** What it costs who knows its length beforehand. */
@@ -70,7 +75,7 @@ export function bestCost(costs: Costs, gapMs: number): number {
 
 /** The worst of `cost - 2 opt` over all gaps: it is met by a gap that ends right after the machine went. */
 export function exposure(costs: Costs, tauMs: number): number {
-  return Math.max(0, gapCost(costs, tauMs, tauMs + 1e-6) - 2 * bestCost(costs, tauMs));
+  return Math.max(0, costOfGoing(costs, tauMs) - 2 * bestCost(costs, tauMs));
 }
 
 /** K after a gap. */
@@ -96,12 +101,12 @@ export function planGap(memory: Pick<AutoState, "gaps" | "creditMicroUsd">, ques
   const evenMs = Math.max(pays, readyMs);
   const isAllowed = (tauMs: number) =>
     tauMs >= pays / 3 && tauMs <= pays * 3 && exposure(costs, tauMs) <= Math.max(0, credit);
-  const weighted = weigh(memory.gaps, question);
-  let best = { tauMs: evenMs, cost: pastCost(weighted, costs, evenMs) };
-  for (const candidate of geometric(candidateRange, candidateCount)) {
+  const past = addUp(memory.gaps, question);
+  let best = { tauMs: evenMs, cost: pastCost(past, costs, evenMs) };
+  for (const candidate of candidates) {
     const tauMs = Math.max(candidate, readyMs);
     if (!isAllowed(tauMs)) continue;
-    const cost = pastCost(weighted, costs, tauMs);
+    const cost = pastCost(past, costs, tauMs);
     if (cost < best.cost) best = { tauMs, cost };
   }
   const isEven = best.tauMs === evenMs;
@@ -114,22 +119,38 @@ export function planGap(memory: Pick<AutoState, "gaps" | "creditMicroUsd">, ques
   };
 }
 
-interface Weighted {
-  lengthMs: number;
-  weight: number;
+/** Past gaps and those that stand for what is not known yet, by length; `weights` and `sums` (weight x length) add up. */
+interface Past {
+  lengthsMs: number[];
+  weights: number[];
+  sums: number[];
 }
 
-/** J: what the past gaps, and those that stand for what is not known yet, had cost with this tau. */
-function pastCost(weighted: readonly Weighted[], costs: Costs, tauMs: number): number {
-  let sum = 0;
-  for (const { lengthMs, weight } of weighted) sum += weight * gapCost(costs, tauMs, lengthMs);
-  return sum;
+function addUp(gaps: readonly GapSample[], question: Question): Past {
+  const weighted = [...prior, ...gaps.map((gap) => ({ lengthMs: gap[1] * 1000, weight: weightOf(gap, question) }))];
+  weighted.sort((a, b) => a.lengthMs - b.lengthMs);
+  const past: Past = { lengthsMs: [], weights: [0], sums: [0] };
+  let [total, sum] = [0, 0];
+  for (const { lengthMs, weight } of weighted) {
+    total += weight;
+    sum += weight * lengthMs;
+    past.lengthsMs.push(lengthMs);
+    past.weights.push(total);
+    past.sums.push(sum);
+  }
+  return past;
 }
 
-function weigh(gaps: readonly GapSample[], question: Question): Weighted[] {
-  const weighted = prior();
-  for (const gap of gaps) weighted.push({ lengthMs: gap[1] * 1000, weight: weightOf(gap, question) });
-  return weighted;
+/** J: what the past gaps had cost with this tau. The same as the weighted sum of their `gapCost`. */
+function pastCost({ lengthsMs, weights, sums }: Past, costs: Costs, tauMs: number): number {
+  let ended = 0;
+  while (ended < lengthsMs.length && lengthsMs[ended]! <= tauMs) ended++;
+  const outlasting = weights.at(-1)! - weights[ended]!;
+  const asleepMs = sums.at(-1)! - sums[ended]! - outlasting * tauMs;
+  return (
+    (costs.awakeMicroUsdPerHour * sums[ended]! + costs.asleepMicroUsdPerHour * asleepMs) / hourMs +
+    outlasting * costOfGoing(costs, tauMs)
+  );
 }
 
 /** Newer gaps and those that began near this hour of the day count more. */
@@ -140,9 +161,8 @@ function weightOf([endS, , hour]: GapSample, { now, hour: nowHour }: Question): 
   return 2 ** (-ageMs / halfLifeMs) * (otherHours + Math.exp(-((hours / hourWidth) ** 2) / 2));
 }
 
-function prior(): Weighted[] {
-  return geometric(priorRange, priorCount).map((lengthMs) => ({ lengthMs, weight: priorWeight / priorCount }));
-}
+const prior = geometric(priorRange, priorCount).map((lengthMs) => ({ lengthMs, weight: priorWeight / priorCount }));
+const candidates = geometric(candidateRange, candidateCount);
 
 function geometric([from, to]: readonly [number, number], count: number): number[] {
   return Array.from({ length: count }, (_, i) => from * (to / from) ** (i / (count - 1)));
