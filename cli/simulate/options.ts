@@ -55,22 +55,23 @@ export function readWorld(texts: OptionTexts): SimulatedWorld {
     return value;
   };
   const sure = (name: OptionName) => read(name) as number;
-  const storedBytes = sure("workspace-gb") * sure("stored-ratio") * 1e9;
+  const seconds = (name: OptionName) => Math.round(sure(name) * 1000);
+  const storedBytes = Math.round(sure("workspace-gb") * sure("stored-ratio") * 1e9);
   const uploadGb = read("upload-gb");
   return {
     microUsdPerHour: sure("price") * 1e6,
     upMicroUsdPerGb: sure("upload-price") * 1e6,
     downMicroUsdPerGb: sure("download-price") * 1e6,
     storedBytes,
-    uploadBytes: uploadGb === null ? storedBytes : uploadGb * 1e9,
+    uploadBytes: uploadGb === null ? storedBytes : Math.round(uploadGb * 1e9),
     changedBytesPerHour: sure("change-gb-per-hour") * 1e9,
     upBytesPerSecond: (sure("upload-mbps") * 1e6) / 8,
     downBytesPerSecond: (sure("download-mbps") * 1e6) / 8,
-    bootMs: sure("boot-s") * 1000,
-    scanMs: sure("scan-s") * 1000,
-    sealMs: sure("seal-s") * 1000,
-    endMs: sure("end-s") * 1000,
-    intervalMs: sure("interval") * 1000,
+    bootMs: seconds("boot-s"),
+    scanMs: seconds("scan-s"),
+    sealMs: seconds("seal-s"),
+    endMs: seconds("end-s"),
+    intervalMs: seconds("interval"),
     threshold: sure("threshold"),
     memory: readMemory(texts["gpu-memory"]),
     isMeasured: texts.cold !== true,

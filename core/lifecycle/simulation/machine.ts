@@ -72,7 +72,7 @@ export class SimulatedMachine {
     }
     if (this.#seal && this.#seal.commandId !== wanted?.id) this.#seal = null;
     if (!wanted || this.#job || this.#seal) return;
-    this.#job = { command: wanted, beganAt: now, endsAt: now + this.#durationMs(wanted) };
+    this.#job = { command: wanted, beganAt: now, endsAt: now + Math.ceil(this.#durationMs(wanted)) };
   }
 
   #durationMs({ kind }: Command): number {

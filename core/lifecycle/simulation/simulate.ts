@@ -145,11 +145,11 @@ class Simulation {
     const isWanted = this.#walk.isActive;
     // Whoever wants a machine that is gone asks for it once.
     const use = isServing || isWanted ? Number.POSITIVE_INFINITY : this.#now + this.#walk.untilUseMs;
-    const next = Math.max(this.#now, Math.min(queued, alarm, beat, use));
+    const next = Math.max(this.#now, Math.ceil(Math.min(queued, alarm, beat, use)));
     this.#pass(next - this.#now, isServing, isWanted);
-    if (next === use) this.#want();
-    else if (next === queued) this.#apply(this.#queue.shift()!.event);
-    else if (next === beat) this.#beat();
+    if (next >= use) this.#want();
+    else if (next >= queued) this.#apply(this.#queue.shift()!.event);
+    else if (next >= beat) this.#beat();
     else this.#apply({ type: "tick" });
   }
 
@@ -169,7 +169,7 @@ class Simulation {
 
   #catchUp(idleMs: number): void {
     const behindMs = this.#now - startAt - this.#walk.posMs;
-    const ms = Math.min(behindMs, idleMs / 2, this.#walk.untilUseMs);
+    const ms = Math.min(behindMs, Math.floor(idleMs / 2), this.#walk.untilUseMs);
     if (ms > 0) this.#walk.advance(ms);
   }
 
@@ -188,7 +188,7 @@ class Simulation {
     this.#apply({ type: "beat", epoch: machine.epoch, verdict, results, seal, progressed: true, memoryHeld });
     if (this.#machine !== machine) return;
     machine.obey(commandsFor(this.#state, machine.epoch, timings), now);
-    this.#beatAt = now + nextBeatMs(this.#state, now);
+    this.#beatAt = Math.ceil(now + nextBeatMs(this.#state, now));
   }
 
   #apply(event: LifecycleEvent): void {

@@ -1,6 +1,6 @@
 /** How a GPU was wanted over time: steps of utilisation, each holding until the next. */
 export interface TraceRow {
-  /** From the trace's start. */
+  /** From the trace's start; a whole number, as every time of a simulation is: a clock in fractions never quite arrives. */
   atMs: number;
   /** Percent. */
   util: number;
