@@ -11,18 +11,16 @@
  */
 import type { SnapshotRef } from "../protocol/wire.ts";
 import { sealCommandId, snapshotCommandId } from "./commands.ts";
-import { endCallMs, reportTravelMs, silenceMs } from "./deadlines.ts";
+import { silenceMs } from "./deadlines.ts";
+import { causeActor, sealedUntil } from "./destroying.ts";
 import {
   beginGap,
   dropGap,
   endGap,
   ensurePlan,
-  forgetSleep,
   gapOf,
   noteActivity,
-  noteAsleep,
   noteLeaving,
-  noteStays,
   noteUploaded,
   noteUploadStopped,
 } from "./gaps.ts";
@@ -35,7 +33,6 @@ import {
   enter,
   log,
   lookEffect,
-  minutesMs,
   out,
   retire,
   ruleActor,
@@ -44,7 +41,6 @@ import {
   takeIn,
   wakeful,
 } from "./machines.ts";
-import { startWake } from "./starting.ts";
 import type { Actor, Context, Outcome, SleepCause, State, WakeRequest } from "./types.ts";
 import { quietFloorMs } from "./vetoes.ts";
 
@@ -213,64 +209,6 @@ export const snapshotting: Row<"snapshotting"> = {
   lookFailed: ignore,
 };
 
-export const destroying: Row<"destroying"> = {
-  beat(state, phase, event, ctx) {
-    const retiring = state.retiring.find((one) => one.machine.epoch === phase.epoch);
-    if (!retiring || !phase.proof || retiring.acceptedAt !== null) return out(state);
-    if (event.seal && event.seal.commandId === phase.sealId && sameSnapshot(event.seal.snapshot, phase.proof)) {
-      // A clock that was set back must not make an old promise longer.
-      const since = Math.min(phase.since, ctx.now);
-      return enter(state, { ...phase, since, sealedUntil: sealedUntil(event.seal.holdsForMs, ctx) });
-    }
-    // The agent lives and holds no seal: what it has may be newer than the proof. No destroy is sent from now on.
-    return enter(state, { ...phase, sealedUntil: Math.min(phase.sealedUntil, ctx.now) });
-  },
-  tick(state, phase, _event, ctx) {
-    const retiring = state.retiring.find((one) => one.machine.epoch === phase.epoch);
-    if (!retiring || !phase.proof || retiring.acceptedAt !== null) return out(state);
-    // A destroy that was sent in time may still be on its way: only when it has landed may the seal be lifted.
-    if (ctx.now < phase.sealedUntil + endCallMs) return out(state);
-    return sealAgain(state, phase, ctx);
-  },
-  gone(state, phase, event, ctx) {
-    const deleteAt = ctx.now + minutesMs(state.config.delete_after_pause_minutes);
-    const asleep: Outcome = phase.proof
-      ? enter(
-          { ...noteAsleep(state, Math.min(Math.max(event.at, phase.since), ctx.now)), trouble: null },
-          { status: "hibernated", since: ctx.now, deleteAt, verifyAt: null, verifyTries: 0 },
-          log("hibernated", causeActor(phase.cause), { snapshot_seq: phase.proof.seq, ended_at: event.at }),
-        )
-      : // Discarded: what the machine held is gone, an older snapshot stays.
-        enter(
-          { ...forgetSleep(state), trouble: null },
-          { status: "deleted", since: ctx.now },
-          log("deleted", causeActor(phase.cause), { discarded: true }),
-        );
-    if (!phase.wakeAfter) return asleep;
-    const wake = phase.wakeAfter;
-    return andThen(asleep, (next) => startWake(next, wake, ctx));
-  },
-  wake: (state, phase, event) =>
-    phase.wakeAfter
-      ? out(state, log("wake_joined", event.wake.actor))
-      : enter(state, { ...phase, wakeAfter: event.wake }, log("wake_requested", event.wake.actor)),
-  hibernate(state, phase, event) {
-    if (!phase.wakeAfter) return out(state);
-    return enter(state, { ...phase, wakeAfter: null }, log("wake_cancelled", event.actor));
-  },
-  discard: ignore,
-  configure: ignore,
-  seen: ignore,
-  rented: ignore,
-  rentFailed: ignore,
-  rentUnknown: ignore,
-  notFound: ignore,
-  endTried: ignore,
-  lookFailed: ignore,
-  proved: ignore,
-  proofFailed: ignore,
-};
-
 function startSleep(state: State, phase: PhaseOf<"running">, cause: SleepCause, ctx: Context): Outcome {
   const seq = state.seq + 1;
   return enter(
@@ -355,41 +293,6 @@ function destroy(state: State, phase: PhaseOf<"snapshotting">, holdsForMs: numbe
   return andThen(sealed, (next) => retire(next, phase.machine, { kind: "proof", snapshot: proof }, ctx));
 }
 
-/** The seal ended and no destroy was accepted: nothing is destroyed on the old proof. */
-function sealAgain(state: State, phase: PhaseOf<"destroying">, ctx: Context): Outcome {
-  const retiring = state.retiring.find((one) => one.machine.epoch === phase.epoch);
-  if (!retiring) return out(state);
-  const { machine } = retiring;
-  const kept = { ...noteStays(state), retiring: state.retiring.filter((one) => one !== retiring) };
-  const expired = log("seal_expired", system, { snapshot_seq: phase.proof?.seq ?? null });
-  if (phase.wakeAfter) {
-    // Somebody wants it awake, and nothing was destroyed (I4).
-    const { actor } = phase.wakeAfter;
-    const awake = { ...wakeful(machine, ctx.now, ctx), wake: phase.wakeAfter };
-    return enter(kept, awake, expired, log("hibernate_cancelled", actor, { reason: "wake" }));
-  }
-  const seq = state.seq + 1;
-  return enter(
-    { ...kept, seq },
-    {
-      status: "snapshotting",
-      machine,
-      since: ctx.now,
-      cause: phase.cause,
-      step: "sealing",
-      seq,
-      candidate: null,
-      proved: phase.proof,
-      // The same id: an agent that still holds its seal goes on holding it without a gap.
-      sealId: phase.sealId ?? sealCommandId(phase.epoch, seq),
-      proveAt: null,
-      progressAt: ctx.now,
-      lastBeatAt: ctx.now,
-    },
-    expired,
-  );
-}
-
 function cancelSleep(
   state: State,
   phase: PhaseOf<"snapshotting">,
@@ -426,11 +329,6 @@ function isOurs(ref: SnapshotRef, phase: PhaseOf<"snapshotting">): boolean {
   return ref.epoch === phase.machine.epoch;
 }
 
-/** The agent counts from when it sent the report, and a destroy that is sent at the last moment must still find the seal. */
-function sealedUntil(holdsForMs: number, ctx: Context): number {
-  return ctx.now + Math.max(0, holdsForMs - reportTravelMs - endCallMs);
-}
-
 function fallSilent(
   state: State,
   phase: PhaseOf<"running"> | PhaseOf<"snapshotting">,
@@ -443,8 +341,4 @@ function fallSilent(
     { status: "unreachable", machine, since: ctx.now, lastBeatAt, lookAt: ctx.now, wake },
     log("unreachable", system, { last_beat_at: lastBeatAt }),
   );
-}
-
-function causeActor(cause: SleepCause): Actor {
-  return cause.kind === "asked" ? cause.actor : ruleActor;
 }

@@ -3,6 +3,7 @@
  * words; here stand the fences that hold in every state, then the table.
  */
 import { deleted, hibernated } from "./asleep.ts";
+import { destroying } from "./destroying.ts";
 import { forgetPlan } from "./gaps.ts";
 import type { Row } from "./handler.ts";
 import { rememberLost, takeBack } from "./losing.ts";
@@ -19,7 +20,7 @@ import {
   retire,
   takeIn,
 } from "./machines.ts";
-import { destroying, running, snapshotting } from "./sleeping.ts";
+import { running, snapshotting } from "./sleeping.ts";
 import { failed, unreachable } from "./trouble.ts";
 import type { Context, Effect, EventType, LifecycleEvent, Outcome, Retiring, State, Status } from "./types.ts";
 import { provisioning, restoring } from "./waking.ts";
