@@ -28,7 +28,8 @@ export const numberOptions = {
   "change-gb-per-hour": one("GB", "What an hour of use adds to an upload that was called off", 0, 0, 1_000_000),
   "upload-mbps": one("MBIT", "Link to the store, Mbit/s", 800, 0.001, 10_000_000),
   "download-mbps": one("MBIT", "Link from the store, Mbit/s", 1120, 0.001, 10_000_000),
-  "boot-s": one("S", "From the rental to the agent's first word", 120, 0, 36_000),
+  // A machine that is not up after 15 minutes is given back, so none that takes longer is ever reached.
+  "boot-s": one("S", "From the rental to the agent's first word", 120, 0, 840),
   "scan-s": one("S", "A look at the workspace with nothing to send", 5, 0, 36_000),
   "seal-s": one("S", "Stopping every process and the last look", 5, 0, 100),
   "end-s": one("S", "From the destroy to the provider's word that it is gone", 10, 0, 3_600),

@@ -146,6 +146,7 @@ class Simulation {
     // Whoever wants a machine that is gone asks for it once.
     const use = isServing || isWanted ? Number.POSITIVE_INFINITY : this.#now + this.#walk.untilUseMs;
     const next = Math.max(this.#now, Math.ceil(Math.min(queued, alarm, beat, use)));
+    if (!Number.isFinite(next)) throw new Error(`nothing will happen any more: ${this.#state.now.status}`);
     this.#pass(next - this.#now, isServing, isWanted);
     if (next >= use) this.#want();
     else if (next >= queued) this.#apply(this.#queue.shift()!.event);
