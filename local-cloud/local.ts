@@ -6,8 +6,8 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import type { BillRow } from "./vast/bill.ts";
 import type { LocalMachine } from "./vast/control.ts";
-import type { BillRow } from "./vast/state.ts";
 
 const USAGE = `usage: npm run local -- COMMAND [--json] [--state DIR]
 

@@ -2,8 +2,8 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { BillRow } from "./bill.ts";
 import { startVastStandIn, type VastStandIn } from "./server.ts";
-import type { BillRow } from "./state.ts";
 
 const KEY = "key-of-the-account";
 let stateDir: string;
