@@ -57,17 +57,22 @@ export const diskUsdPerHour = (offer: CatalogOffer, diskGb: number) => (offer.st
 
 const toMicro = (usd: number) => Math.round(usd * 1e6);
 
-export function createMeter(
-  offer: CatalogOffer,
-  { dph, diskGb, at }: { dph: number; diskGb: number; at: number },
-): Meter {
+export interface MeterStart {
+  state: BilledState;
+  /** GPUs, $/h. */
+  dph: number;
+  diskGb: number;
+  at: number;
+}
+
+export function createMeter(offer: CatalogOffer, { state, dph, diskGb, at }: MeterStart): Meter {
   return {
     gpu: `${offer.gpuCount}x ${offer.gpu.name}`,
     gpuMicroUsdPerHour: toMicro(dph),
     diskMicroUsdPerHour: toMicro(diskUsdPerHour(offer, diskGb)),
     upMicroUsdPerGb: toMicro(offer.inetUpCost),
     downMicroUsdPerGb: toMicro(offer.inetDownCost),
-    spans: [{ state: "stopped", from: at, to: null }],
+    spans: [{ state, from: at, to: null }],
     upBytes: 0,
     downBytes: 0,
   };

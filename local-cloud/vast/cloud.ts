@@ -234,7 +234,12 @@ export function createCloud({ stateDir, faults, bootMs, now, machines: kind, net
         dphBase,
         links: {},
         process: null,
-        meter: createMeter(offer, { dph: dphBase, diskGb: order.diskGb, at }),
+        meter: createMeter(offer, {
+          state: begins === "running" ? "loading" : "stopped",
+          dph: dphBase,
+          diskGb: order.diskGb,
+          at,
+        }),
       };
       state.contracts.push(contract);
       machines.prepare(specOf(contract));

@@ -73,7 +73,7 @@ export async function startNetwork(stateDir: string): Promise<Network> {
     throw new Error("the switch between the machines and this host does not start");
   };
 
-  const command = async (order: SwitchCommand): Promise<Wire | null> => {
+  const tryCommand = async (order: SwitchCommand): Promise<Wire | null> => {
     const { port, token } = await findSwitch();
     const response = await fetch(`http://127.0.0.1:${port}/`, {
       method: "POST",
@@ -84,6 +84,17 @@ export async function startNetwork(stateDir: string): Promise<Network> {
     const answer = (await response.json()) as { wire: Wire | null; error?: string };
     if (!response.ok) throw new Error(`the switch refuses: ${answer.error}`);
     return answer.wire;
+  };
+
+  /** Every command may be repeated; one that met the switch in its death is. */
+  const command = async (order: SwitchCommand): Promise<Wire | null> => {
+    try {
+      return await tryCommand(order);
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error;
+      await sleep(100);
+      return tryCommand(order);
+    }
   };
 
   await findSwitch();
