@@ -35,6 +35,8 @@ function breakList(variant: string): Reply {
       return deadList();
     case "no_list":
       return success({ total_instances: 0 });
+    case "no_total":
+      return success({ next_token: null, instances: [] });
     case "null_list":
       return success({ instances_found: 0, total_instances: 0, next_token: null, instances: null });
     case "list_is_object":

@@ -19,6 +19,7 @@ describe("the list", () => {
     ["no_list", 200, /^\{"success":true,"total_instances":0\}$/],
     ["null_list", 200, /"instances":null/],
     ["list_is_object", 200, /"instances":\{\}/],
+    ["no_total", 200, /^\{"success":true,"next_token":null,"instances":\[\]\}$/],
   ])("list_fails, %s", async (variant, status, body) => {
     await standIn.arm({ name: "list_fails", variant });
     const answer = await page();

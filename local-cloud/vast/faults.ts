@@ -134,7 +134,7 @@ const LISTS = {
   list_fails: {
     does: "the list of instances fails",
     at: ["list"],
-    variants: ["html_502", "success_false", "410", "bad_json", "no_list", "null_list", "list_is_object"],
+    variants: ["html_502", "success_false", "410", "bad_json", "no_list", "null_list", "list_is_object", "no_total"],
   },
   list_short: { does: "a page leaves one instance out, the total still counts it", at: ["list"] },
   list_empty: {
