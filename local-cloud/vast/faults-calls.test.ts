@@ -40,6 +40,9 @@ describe("without effect", () => {
     ["error_5xx", "504", 504, null],
     ["success_false", undefined, 200, { success: false, error: "server_error" }],
     ["rate_limited", "text", 429, null],
+    ["rate_limited", "detail", 429, { detail: "API requests too frequent endpoint threshold=4.5" }],
+    ["rate_limited", "header", 429, null],
+    ["rate_limited", "date", 429, null],
     ["rate_limited", "json", 429, { error: "rate_limit_exceeded", retry_after: 4.5 }],
   ])("%s, %s: status %i", async (name, variant, status, body) => {
     await standIn.arm({ name, variant, on: "create" });

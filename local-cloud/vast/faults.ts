@@ -140,7 +140,7 @@ const LISTS = {
   list_empty: {
     does: "no instance on the page, and one of the totals still counts them",
     at: ["list"],
-    variants: ["total_instances", "instances_found", "label_counts"],
+    variants: ["total_instances", "instances_found"],
   },
   list_misses: { does: "the instance is in no page and in no total", at: ["list"] },
   list_stale: {
