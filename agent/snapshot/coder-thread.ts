@@ -32,6 +32,13 @@ const { cipher, idOf } = new Keyring(dataKey);
 const { primitives: keyless, release, keep } = makeSyncPrimitives();
 const primitives: Primitives = { ...keyless, chunkId: idOf };
 
+let kept = new Uint8Array(0);
+
+function room(plainBytes: number): Uint8Array {
+  if (kept.length < plainBytes) kept = new Uint8Array(plainBytes);
+  return kept;
+}
+
 async function encode({ buffer, plainBytes, level, against }: EncodeTask): Promise<EncodeAnswer> {
   const plain = new Uint8Array(buffer, 0, plainBytes);
   const reference = against && !isAllZero(plain) ? readReference(against.root, against.bases, plainBytes, idOf) : null;
@@ -85,7 +92,7 @@ async function perform(task: CoderTask) {
     case "check":
       return check(task);
     case "write":
-      return writeFrames(task, { primitives, cipher, keep, release });
+      return writeFrames(task, { primitives, cipher, keep, release, room });
   }
 }
 
