@@ -74,9 +74,9 @@ export const snapshotCommand: Command = {
 
 export const restoreCommand: Command = {
   usage:
-    "ID[@SEQ] DIR --store STORE [--only GLOB]... [--delete] [--no-owner] [--passphrase-file FILE] [--mirror STORE] [--state DIR] [--json]",
+    "ID[@SEQ] DIR --store STORE [--only GLOB]... [--delete] [--no-owner] [--partial] [--passphrase-file FILE] [--mirror STORE] [--state DIR] [--json]",
   about: "make DIR equal to the snapshot; with --only just what fits, with its parent folders",
-  options: ["only", "delete", "no-owner", "passphrase-file", "mirror", "state"],
+  options: ["only", "delete", "no-owner", "partial", "passphrase-file", "mirror", "state"],
   least: 2,
   most: 2,
   async run(context) {
@@ -95,12 +95,17 @@ export const restoreCommand: Command = {
       stateDir: stateDirOf(options.state, place, id),
       deleteExtras: options.delete === true,
       owner: options["no-owner"] !== true,
+      partial: options.partial === true,
       ...(only ? { only } : {}),
       unlock: unlockWith(options),
       onProgress: (progress) => output.progress(progress),
       signal,
     });
-    if (!result.ok) return { summary: { ...result }, text: result.message };
+    if (!result.ok) {
+      const { lost, ...failure } = result;
+      warnAll(output, [], lost ?? []);
+      return { summary: { ...failure, ...(lost ? { lost: lost.length, digest: null } : {}) }, text: failure.message };
+    }
     const { stats, digest } = result;
     warnAll(output, stats.degraded, stats.skipped);
     const summary = {
