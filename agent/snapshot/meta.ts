@@ -4,7 +4,7 @@ import { findCut, treeChunker } from "../../core/snapshot/chunker.ts";
 import { damaged } from "../../core/snapshot/error.ts";
 import { limits } from "../../core/snapshot/limits.ts";
 import { type Manifest, parseManifest } from "../../core/snapshot/manifest.ts";
-import { decodeHeader, decodePart, openFrame, PartBuilder } from "../../core/snapshot/part.ts";
+import { type ChunkRef, decodeHeader, decodePart, openFrame, PartBuilder } from "../../core/snapshot/part.ts";
 import { decodeSegment, encodeSegment, type IndexedPart } from "../../core/snapshot/segment.ts";
 import { manifestObjectKey, partObjectKey, type SnapshotStore, StoreError } from "../../core/snapshot/store.ts";
 import {
@@ -18,6 +18,7 @@ import {
   type TreeChunk,
 } from "../../core/snapshot/tree.ts";
 import { Breather } from "./breather.ts";
+import { partDamaged } from "./check-part.ts";
 import { ChunkIndex } from "./chunk-index.ts";
 import type { CoderPool } from "./coder-pool.ts";
 import { forEachInFlight } from "./in-flight.ts";
@@ -248,10 +249,6 @@ async function fetchPart(
   }
 }
 
-export function partDamaged(key: string): Stop {
-  return new Stop("part_damaged", `The part ${key} does not have the bytes of its name.`, false);
-}
-
 /** Unchecked. Errors: Stop `part_missing`. */
 export async function getPart(
   store: SnapshotStore,
@@ -268,8 +265,8 @@ export async function getPart(
 }
 
 /**
- * All entries, checked: ids by hash, order, paths, the digest, and that every chunk lies in a listed part. `onEntry` is
- * told of each before the digest is known.
+ * All entries, checked: ids by hash, order, paths, the digest, and that every chunk lies in a listed part, as long as its
+ * file says. `onEntry` is told of each before the digest is known.
  */
 export async function loadTree(
   store: SnapshotStore,
@@ -294,8 +291,7 @@ export async function loadTree(
     starts.push(reader.at);
     const entry = decodeEntry(reader);
     checker.check(entry);
-    if (entry.type === "f" && entry.chunks.some((chunk) => !index.has(chunk.id)))
-      throw damaged("a chunk of a file lies in no listed part");
+    if (entry.type === "f") for (const chunk of entry.chunks) checkFound(chunk, index);
     onEntry(entry);
     if (!isInDigest(entry.type)) continue;
     encodeRecord(writer, entry);
@@ -309,6 +305,12 @@ export async function loadTree(
   if (Buffer.from(hasher.digest()).toString("hex") !== manifest.digest)
     throw damaged("the tree does not have the digest of its manifest");
   return new TreeEntries(stream, starts);
+}
+
+function checkFound({ id, plainBytes }: ChunkRef, index: ChunkIndex): void {
+  const found = index.plainBytesOf(id);
+  if (found === undefined) throw damaged("a chunk of a file lies in no listed part");
+  if (found !== plainBytes) throw damaged("a chunk of a file has another length in its part");
 }
 
 async function fetchStream(
