@@ -277,8 +277,10 @@ export async function loadTree(
 ): Promise<TreeEntries> {
   const { index, manifest } = snapshot;
   const rootId = latin1FromBytes(fromHex(manifest.root.id));
-  const rootBytes = (await fetchChunks(store, snapshot, [rootId], concurrency, signal)).get(rootId)!;
-  const root = decodeTreeRoot(rootBytes);
+  let root = { entries: 0, chunks: [] as TreeChunk[] };
+  await fetchChunks(store, snapshot, [rootId], concurrency, signal, (_, bytes) => {
+    root = decodeTreeRoot(bytes);
+  });
   const stream = await fetchStream(store, snapshot, root.chunks, concurrency, signal);
   const breather = new Breather(signal);
   const hasher = nodePrimitives.newSha256();
@@ -320,26 +322,33 @@ async function fetchStream(
   concurrency: number,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  const ids = chunks.map((chunk) => chunk.id);
-  const bytes = await fetchChunks(store, snapshot, ids, concurrency, signal);
-  const stream = Buffer.allocUnsafeSlow(chunks.reduce((sum, chunk) => sum + chunk.plainBytes, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    const piece = bytes.get(chunk.id)!;
-    if (piece.length !== chunk.plainBytes) throw damaged("the tree root has a wrong size for a chunk");
-    stream.set(piece, at);
-    at += piece.length;
+  const places = new Map<string, { at: number; plainBytes: number }[]>();
+  let length = 0;
+  for (const { id, plainBytes } of chunks) {
+    const known = places.get(id);
+    if (known) known.push({ at: length, plainBytes });
+    else places.set(id, [{ at: length, plainBytes }]);
+    length += plainBytes;
   }
+  const stream = Buffer.allocUnsafeSlow(length);
+  await fetchChunks(store, snapshot, places.keys(), concurrency, signal, (id, piece) => {
+    for (const { at, plainBytes } of places.get(id)!) {
+      if (piece.length !== plainBytes) throw damaged("the tree root has a wrong size for a chunk");
+      stream.set(piece, at);
+    }
+  });
   return stream;
 }
 
+/** Every one of `ids` is given to `onChunk`, once or more often; its bytes are valid only during the call. */
 async function fetchChunks(
   store: SnapshotStore,
   snapshot: LoadedSnapshot,
-  ids: string[],
+  ids: Iterable<string>,
   concurrency: number,
-  signal?: AbortSignal,
-): Promise<Map<string, Uint8Array>> {
+  signal: AbortSignal | undefined,
+  onChunk: (id: string, bytes: Uint8Array) => void,
+): Promise<void> {
   const { index, manifest, keyring } = snapshot;
   const wanted = new Set(ids);
   const parts = new Set<number>();
@@ -348,7 +357,6 @@ async function fetchChunks(
     if (part === undefined) throw damaged("a chunk of the tree lies in no listed part");
     parts.add(part);
   }
-  const found = new Map<string, Uint8Array>();
   await forEachInFlight([...parts], concurrency, async (n) => {
     const part = index.parts[n]!;
     const bytes = await fetchPart(store, manifest.instance, part.key, part.bytes, signal);
@@ -357,11 +365,7 @@ async function fetchChunks(
       if (!frame.chunks.some((chunk) => wanted.has(chunk.id))) continue;
       const stored = bytes.subarray(frame.offset, frame.offset + frame.storedBytes);
       const chunks = await openFrame(stored, frame, keyring.primitives, n, open);
-      frame.chunks.forEach((chunk, i) => {
-        // Copied: a view would keep the whole frame alive.
-        if (wanted.has(chunk.id)) found.set(chunk.id, chunks[i]!.slice());
-      });
+      for (const [i, { id }] of frame.chunks.entries()) if (wanted.has(id)) onChunk(id, chunks[i]!);
     }
   });
-  return found;
 }
