@@ -83,7 +83,8 @@ export async function verifySnapshot(options: VerifyOptions): Promise<VerifyResu
     };
     const parts = new PartsCheck(options, snapshot, coders, reporter);
     // The tree is looked at while the threads are busy with the parts; the first to fail ends both.
-    await Promise.all([loadTree(store, snapshot, treeReads, signal, onEntry), parts.run()]);
+    const tree = async () => void (await loadTree(store, snapshot, treeReads, signal, onEntry));
+    await Promise.all([tree(), parts.run()]);
     const { stats, digest } = manifest;
     const storedBytes = manifest.parts.reduce((sum, part) => sum + part.bytes, 0);
     const found = { ...counts, storedBytes };
@@ -203,8 +204,8 @@ class PartsCheck {
 
   async #checkBased(part: IndexedPart, bytes: Uint8Array): Promise<void> {
     const held = this.#held!;
-    // What they keep is kept by the time it is wanted; whether they are whole is their own lanes' affair.
-    await Promise.allSettled([...held.partsFor(part)].map((other) => this.#begun.get(other)));
+    // What they keep is kept by the time it is wanted, and damage of theirs is said of them.
+    await Promise.all([...held.partsFor(part)].map((other) => this.#begun.get(other)));
     const { open } = decodeHeader(bytes, this.#baseFrames.cipher);
     for (const [n, frame] of part.frames.entries()) {
       if (frame.bases.length === 0 || !held.isReadable(frame)) continue;
