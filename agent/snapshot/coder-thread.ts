@@ -36,13 +36,6 @@ function room(length: number): Uint8Array {
   return scratch;
 }
 
-let kept = new Uint8Array(0);
-
-function room(plainBytes: number): Uint8Array {
-  if (kept.length < plainBytes) kept = new Uint8Array(plainBytes);
-  return kept;
-}
-
 async function encode({ buffer, plainBytes, level, against }: EncodeTask): Promise<EncodeAnswer> {
   const plain = new Uint8Array(buffer, 0, plainBytes);
   const reference = against && !isAllZero(plain) ? readReference(against.root, against.bases, plainBytes, idOf) : null;
@@ -66,7 +59,7 @@ async function perform(task: CoderTask) {
     case "check":
       return checkBased(task, tools);
     case "write":
-      return writeFrames(task, { primitives, cipher, keep, release, room });
+      return writeFrames(task, tools);
   }
 }
 
