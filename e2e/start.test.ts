@@ -246,7 +246,7 @@ describe("npm start", () => {
     expect(processesWith(path)).toEqual([]);
     expect(await api("GET", "/api/instances")).toEqual({ instances: [] });
     const bill = await (await fetch(`${ready.vastUrl}/local/bill`)).json();
-    expect(bill).toEqual({ bill: [], usd: 0 });
+    expect(bill).toEqual({ bill: [], usd: 0, microUsd: 0 });
     expect(existsSync(join(stateDir, "sample"))).toBe(false);
     expect(await endBySigint(child!)).toBe(0);
     expect(processesWith(stateDir)).toEqual([]);

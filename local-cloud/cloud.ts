@@ -21,6 +21,8 @@ export interface CloudOptions {
   fresh?: boolean;
   /** How long a machine of the stand-in takes to boot, ms. */
   bootMs?: number;
+  /** What else the stand-in is started with: --faults RULES, --network, --clock, --disk-bytes N. */
+  vastOptions?: readonly string[];
   /** JSON values that replace waiting times of the lifecycle, ms. */
   timings?: Record<string, number>;
   onStep?: (step: string) => void;
@@ -254,6 +256,7 @@ export class LocalCloud {
       ...["--state", join(this.stateDir, "vast")],
       ...["--api-key-file", keyFile],
       ...(this.#options.bootMs === undefined ? [] : ["--boot-ms", String(this.#options.bootMs)]),
+      ...(this.#options.vastOptions ?? []),
     ];
     return spawnGroup(argv, { cwd: root, env: process.env, logFile: this.logOf("vast") });
   }
@@ -385,7 +388,7 @@ async function removeState(stateDir: string): Promise<void> {
   const root = join(stateDir, "vast", "machines");
   if (existsSync(root)) {
     const machines = createMachines(root);
-    for (const id of readdirSync(root)) await machines.kill(Number(id), null);
+    for (const id of readdirSync(root)) await machines.remove(Number(id), null);
   }
   rmSync(stateDir, { recursive: true, force: true });
 }

@@ -95,12 +95,17 @@ const coderThread: Plugin = {
   name: "coder-thread",
   setup(builder) {
     builder.onResolve({ filter: /^soneca:coder-thread$/ }, ({ path }) => ({ path, namespace: "thread" }));
-    builder.onLoad({ filter: /.*/, namespace: "thread" }, async () => {
-      const entryPoints = [join(root, "agent/snapshot/coder-thread.ts")];
-      const { outputFiles } = await build({ ...common, entryPoints, minify: true, write: false });
-      return { contents: outputFiles![0]!.text, loader: "text" };
-    });
+    builder.onLoad({ filter: /.*/, namespace: "thread" }, async () => ({
+      contents: await bundleThread(),
+      loader: "text",
+    }));
   },
 };
+
+export async function bundleThread(): Promise<string> {
+  const entryPoints = [join(root, "agent/snapshot/coder-thread.ts")];
+  const { outputFiles } = await build({ ...common, entryPoints, minify: true, write: false });
+  return outputFiles![0]!.text;
+}
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) await buildAll();

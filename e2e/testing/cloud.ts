@@ -11,8 +11,8 @@ import { type CloudOptions, LocalCloud } from "../../local-cloud/cloud.ts";
 import { compareFolders } from "../../local-cloud/compare.ts";
 import { sleep } from "../../local-cloud/processes.ts";
 import { freePort } from "../../local-cloud/secrets.ts";
+import type { BillRow } from "../../local-cloud/vast/bill.ts";
 import type { LocalMachine } from "../../local-cloud/vast/control.ts";
-import type { BillRow } from "../../local-cloud/vast/state.ts";
 import { signAgentToken } from "../../worker/tokens.ts";
 
 export interface TestCloud {
