@@ -212,6 +212,8 @@ export class LocalCloud {
       method,
       headers: {
         authorization: `Bearer ${token}`,
+        // A kept connection may just be closed by the other side, when this process did something else for seconds.
+        connection: "close",
         ...(body === undefined ? {} : { "content-type": "application/json" }),
       },
       body: body === undefined ? undefined : JSON.stringify(body),
@@ -225,7 +227,11 @@ export class LocalCloud {
   async vastLocal<T = unknown>(method: string, path: string, body?: unknown): Promise<T> {
     const response = await fetch(this.vastUrl + path, {
       method,
-      headers: { authorization: `Bearer ${this.vastApiKey}`, "content-type": "application/json" },
+      headers: {
+        authorization: `Bearer ${this.vastApiKey}`,
+        connection: "close",
+        "content-type": "application/json",
+      },
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: AbortSignal.timeout(30_000),
     });

@@ -3,6 +3,8 @@
  * words; here stand the fences that hold in every state, then the table.
  */
 import { deleted, hibernated } from "./asleep.ts";
+import { destroying } from "./destroying.ts";
+import { forgetPlan } from "./gaps.ts";
 import type { Row } from "./handler.ts";
 import { rememberLost, takeBack } from "./losing.ts";
 import {
@@ -18,7 +20,7 @@ import {
   retire,
   takeIn,
 } from "./machines.ts";
-import { destroying, running, snapshotting } from "./sleeping.ts";
+import { running, snapshotting } from "./sleeping.ts";
 import { failed, unreachable } from "./trouble.ts";
 import type { Context, Effect, EventType, LifecycleEvent, Outcome, Retiring, State, Status } from "./types.ts";
 import { provisioning, restoring } from "./waking.ts";
@@ -43,7 +45,10 @@ export function transition(state: State, event: LifecycleEvent, ctx: Context): O
       return andThen(endDue(state, ctx), (next) => dispatch(next, event, ctx));
     case "configure":
       return andThen(
-        out({ ...state, config: event.config }, log("config_changed", event.actor, { enabled: event.config.enabled })),
+        out(
+          { ...forgetPlan(state), config: event.config },
+          log("config_changed", event.actor, { enabled: event.config.enabled }),
+        ),
         (next) => dispatch(next, event, ctx),
       );
     case "rented":

@@ -1,10 +1,13 @@
 /** What the API shows of an instance: made in one place from the state, the samples and the ledger. */
 import { actionsFor, statusWord } from "../../core/lifecycle/abilities.ts";
+import { idleSteps } from "../../core/lifecycle/idle-steps.ts";
 import { addInterval, costOf, type PaidInterval } from "../../core/lifecycle/ledger.ts";
 import type { Blocker, Machine, State, Verdict } from "../../core/lifecycle/types.ts";
 import type { EventView, InstanceView } from "../../core/protocol/api.ts";
 import { snapshotId } from "../../core/protocol/ids.ts";
 import type { Progress } from "../../core/protocol/wire.ts";
+import { machineOf } from "./machine-of.ts";
+import { sleepRuleView } from "./sleep-rule-view.ts";
 import type { LogRow } from "./store.ts";
 
 export interface Live {
@@ -54,6 +57,7 @@ export function viewOf(state: State, live: Live, ledger: PaidInterval[], now: nu
     },
     awake_because: phase.status === "running" ? blockersOf(live.verdict) : [],
     next: nextStep(state),
+    sleep_rule: sleepRuleView(state, now),
     progress: live.progress && {
       phase: live.progress.phase,
       done_bytes: live.progress.doneBytes,
@@ -94,14 +98,6 @@ export function eventView(state: State, row: LogRow): EventView {
   };
 }
 
-/** The machine that the state stands on, one on its way out included while the sleep waits for its end. */
-export function machineOf(state: State): Machine | null {
-  const phase = state.now;
-  if (phase.status === "destroying")
-    return state.retiring.find((one) => one.machine.epoch === phase.epoch)?.machine ?? null;
-  return "machine" in phase ? phase.machine : null;
-}
-
 /** The closed intervals and those that are still being paid. */
 function openIntervals(state: State, ledger: PaidInterval[]): PaidInterval[] {
   const machines = [...state.retiring.map((one) => one.machine), machineOf(state)];
@@ -116,9 +112,8 @@ function openIntervals(state: State, ledger: PaidInterval[]): PaidInterval[] {
 
 function nextStep(state: State): InstanceView["next"] {
   const phase = state.now;
-  if (phase.status === "running" && phase.idleSince !== null && state.config.enabled) {
-    return { what: "hibernate", at: iso(phase.idleSince + state.config.pause_after_idle_minutes * 60_000) };
-  }
+  const steps = idleSteps(state);
+  if (steps) return { what: "hibernate", at: iso(steps.sleepAt) };
   if (phase.status === "hibernated") return { what: "delete", at: iso(phase.deleteAt) };
   return null;
 }
