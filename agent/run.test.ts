@@ -14,7 +14,8 @@ import { type StoreServer, startStoreServer } from "./testing/store-server.ts";
 
 const instance = "i-abcdefghij";
 const machine = `r${process.pid}`;
-const within = { timeout: 15_000, interval: 20 };
+// For a machine whose processors and disk are busy with other work.
+const within = { timeout: 50_000, interval: 20 };
 const token = (iat: number) =>
   `h.${Buffer.from(JSON.stringify({ sub: instance, epoch: 2, iat })).toString("base64url")}.s`;
 
@@ -144,7 +145,7 @@ function startWriter(): void {
 const dataSize = () => statSync(join(folder, "workspace", "data")).size;
 const log = () => readFileSync(join(folder, "agent", "agent.log"), "utf8");
 
-describe("soneca-agent run", () => {
+describe("soneca-agent run", { timeout: 180_000 }, () => {
   it("reports what the GPU does, keeps a renewed token, and ends when asked to", async () => {
     const { child, ended } = startAgent("--log", join(folder, "agent.log"));
     await vi.waitFor(
