@@ -54,8 +54,8 @@ beforeEach(async () => {
   broken[inside(damagedPart)]! ^= 1;
   writeFileSync(partPath(damagedPart), broken);
   rmSync(partPath(missingPart));
-});
-afterEach(() => rmSync(dir, { recursive: true, force: true }));
+}, 60_000);
+afterEach(() => rmSync(dir, { recursive: true, force: true }), 60_000);
 
 test("without `partial` the files are named, and a whole store makes it good", async () => {
   expect(await restore(false)).toMatchObject({

@@ -84,7 +84,8 @@ async function writeRun(
     const from = isAll ? 0 : frames[0]!.offset - base;
     const last = frames.at(-1)!;
     const piece = bytes.subarray(from, isAll ? bytes.length : last.offset - base + last.storedBytes);
-    const own = ownBytes(piece);
+    // A copy where another group comes: the thread takes what it is given, and a piece may be all of the bytes.
+    const own = isAll ? ownBytes(piece) : new Uint8Array(piece);
     const moved = frames.map((frame) => ({ ...frame, offset: frame.offset - base - from }));
     const answer = await coders.run({ kind: "write", bytes: own, header, root, deleteExtras, frames: moved });
     for (const chunk of answer.damaged) damaged.add(chunk);
