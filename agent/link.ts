@@ -3,7 +3,7 @@
  * a lost, late or malformed answer costs a beat and nothing else.
  */
 import { randomBytes } from "node:crypto";
-import { z } from "zod";
+import * as z from "zod";
 import type { Command, Interval, StatusReport } from "../core/protocol/wire.ts";
 import { snapshotRefSchema } from "../core/protocol/wire.ts";
 import { agentVersion, type Tokens } from "./identity.ts";

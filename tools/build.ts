@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { constants, zstdCompressSync } from "node:zlib";
 import { type BuildOptions, build, type Plugin } from "esbuild";
 import { installScript } from "../core/protocol/bootstrap.ts";
 
@@ -58,6 +59,9 @@ async function buildAgent(outfile: string): Promise<void> {
     ...common,
     entryPoints: [join(root, "agent/main.ts")],
     outfile,
+    // Each start reads all of it. Names stay, for the stack of a bug.
+    minifyWhitespace: true,
+    minifySyntax: true,
     // The FFI addon travels inside the file, one per processor; agent/fs/native.ts picks and loads it.
     plugins: [nativeAddons, coderThread],
   });
@@ -84,8 +88,12 @@ const nativeAddons: Plugin = {
     });
     // As a module of its own: esbuild's binary loader makes CommonJS, whose import copies every byte as a property.
     builder.onLoad({ filter: /.*/, namespace: "addon" }, ({ path }) => {
-      const base64 = readFileSync(path).toString("base64");
-      return { contents: `export default Buffer.from("${base64}", "base64");`, loader: "js" };
+      const base64 = zstdCompressSync(readFileSync(path), {
+        params: { [constants.ZSTD_c_compressionLevel]: 19 },
+      }).toString("base64");
+      const contents = `import { zstdDecompressSync } from "node:zlib";
+export default zstdDecompressSync(Buffer.from("${base64}", "base64"));`;
+      return { contents, loader: "js" };
     });
   },
 };

@@ -1,6 +1,6 @@
 /** `repack`: gives back the space that lies dead inside living parts. */
 import { resolve } from "node:path";
-import { maxEpoch } from "../../core/snapshot/manifest.ts";
+import { maxEpoch } from "../../core/snapshot/store.ts";
 import { agentVersion } from "../identity.ts";
 import { repackSnapshot } from "../snapshot/repack.ts";
 import { Stop } from "../snapshot/stop.ts";

@@ -1,6 +1,6 @@
 /** `snapshot`, `restore`, `verify`: the commands that move bytes. */
 import { basename, resolve } from "node:path";
-import { maxEpoch } from "../../core/snapshot/manifest.ts";
+import { maxEpoch } from "../../core/snapshot/store.ts";
 import { agentVersion } from "../identity.ts";
 import { restoreSnapshot } from "../snapshot/restore.ts";
 import { Stop } from "../snapshot/stop.ts";

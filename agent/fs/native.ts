@@ -96,6 +96,7 @@ function bindNative(koffi: Koffi) {
   const libc = koffi.load("libc.so.6");
   const utimensat = libc.func("int utimensat(int fd, const uint8_t *path, const uint8_t *times, int flags)");
   const llistxattr = libc.func("int64_t llistxattr(const uint8_t *path, _Out_ uint8_t *list, size_t size)");
+  const flistxattr = libc.func("int64_t flistxattr(int fd, _Out_ uint8_t *list, size_t size)");
   const lgetxattr = libc.func(
     "int64_t lgetxattr(const uint8_t *path, const uint8_t *name, _Out_ uint8_t *value, size_t size)",
   );
@@ -133,12 +134,14 @@ function bindNative(koffi: Koffi) {
       }
       check("utimensat", utimensat(atFdCwd, cString(path), times, atSymlinkNoFollow));
     },
-    /** Names, unsorted. Empty where the file system has none. */
-    listXattrs(path: string): string[] {
-      const bytes = Number(llistxattr(cString(path), list, list.length));
+    /** Names, unsorted. Empty where the file system has none. `fd`: the entry, where it is open already. */
+    listXattrs(path: string, fd?: number): string[] {
+      const length =
+        fd === undefined ? llistxattr(cString(path), list, list.length) : flistxattr(fd, list, list.length);
+      const bytes = Number(length);
       if (bytes < 0) {
         if (koffi.errno() === enotsup) return [];
-        throw new NativeError("llistxattr", koffi.errno());
+        throw new NativeError(fd === undefined ? "llistxattr" : "flistxattr", koffi.errno());
       }
       if (bytes === 0) return [];
       return list.toString("latin1", 0, bytes - 1).split("\0");

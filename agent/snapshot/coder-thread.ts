@@ -3,11 +3,12 @@ import { readlinkSync } from "node:fs";
 import { setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { isAllZero } from "../../core/snapshot/bytes.ts";
-import { encodeFrame, encodeFrameAgainst } from "../../core/snapshot/codec.ts";
+import { encodeFrameAgainst, encodeFrameInPlace } from "../../core/snapshot/codec.ts";
 import { limits } from "../../core/snapshot/limits.ts";
 import type { Primitives } from "../../core/snapshot/primitives.ts";
 import { type CheckTools, checkBased, checkPart } from "./check-part.ts";
 import {
+  type AnswerOf,
   type CoderData,
   type CoderRequest,
   type CoderResponse,
@@ -37,17 +38,21 @@ function room(length: number): Uint8Array {
 }
 
 async function encode({ buffer, plainBytes, level, against }: EncodeTask): Promise<EncodeAnswer> {
-  const plain = new Uint8Array(buffer, 0, plainBytes);
+  const bytes = new Uint8Array(buffer);
+  const plain = bytes.subarray(0, plainBytes);
   const reference = against && !isAllZero(plain) ? readReference(against.root, against.bases, plainBytes, idOf) : null;
-  const { frame, bases } = reference
-    ? await encodeFrameAgainst(plain, against!.bases, reference, primitives, level)
-    : { frame: await encodeFrame(plain, primitives, level), bases: [] };
-  new Uint8Array(buffer).set(frame);
+  if (!reference) {
+    const { storedBytes, made } = await encodeFrameInPlace(bytes, plainBytes, primitives, level);
+    // Given back at once, as everything of this size: a thread makes more than the garbage collector notices in time.
+    (made?.buffer as ArrayBuffer | undefined)?.transfer(0);
+    return { buffer, storedBytes, bases: [] };
+  }
+  const { frame, bases } = await encodeFrameAgainst(plain, against!.bases, reference, primitives, level);
+  bytes.set(frame);
   const storedBytes = frame.length;
-  // Given back at once, as everything of this size: a thread makes more than the garbage collector notices in time.
-  if (frame.buffer instanceof ArrayBuffer) frame.buffer.transfer(0);
-  if (reference) (reference.buffer as ArrayBuffer).transfer(0);
-  return { storedBytes, bases };
+  (frame.buffer as ArrayBuffer).transfer(0);
+  (reference.buffer as ArrayBuffer).transfer(0);
+  return { buffer, storedBytes, bases };
 }
 
 async function perform(task: CoderTask) {
@@ -71,9 +76,14 @@ async function respond({ n, task }: CoderRequest): Promise<void> {
     response = { n, ok: false, error: packError(error) };
   }
   release();
-  const rest = response.ok && "rest" in response.answer ? response.answer.rest : null;
-  if (task.kind !== "encode" && !rest) (task.bytes.buffer as ArrayBuffer).transfer(0);
-  parentPort!.postMessage(response, rest ? [rest.buffer as ArrayBuffer] : []);
+  const given = response.ok ? givenBack(response.answer) : null;
+  if (!given) (task.kind === "encode" ? task.buffer : (task.bytes.buffer as ArrayBuffer)).transfer(0);
+  parentPort!.postMessage(response, given ? [given] : []);
+}
+
+function givenBack(answer: AnswerOf<CoderTask>): ArrayBuffer | null {
+  if ("buffer" in answer) return answer.buffer;
+  return "rest" in answer && answer.rest ? (answer.rest.buffer as ArrayBuffer) : null;
 }
 
 /** For this thread alone: Linux keeps a priority for each. */

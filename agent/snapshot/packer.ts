@@ -34,7 +34,6 @@ export interface Against {
 }
 
 interface Encoded {
-  buffer: SharedArrayBuffer;
   answer: Promise<EncodeAnswer>;
   isDone: boolean;
   plainBytes: number;
@@ -62,11 +61,11 @@ export class Packer {
   readonly #based = new Set<string>();
   readonly #encoding: Encoded[] = [];
   readonly #sending = new Set<Promise<void>>();
-  readonly #freeFrames: SharedArrayBuffer[] = [];
+  readonly #freeFrames: ArrayBuffer[] = [];
   readonly #freeRooms: Uint8Array[] = [];
   #framesMade = 0;
   #builder: PartBuilder | null = null;
-  #frame: SharedArrayBuffer | null = null;
+  #frame: ArrayBuffer | null = null;
   #frameBytes = 0;
   #frameChunks: ChunkRef[] = [];
   #level = zstdLevel;
@@ -127,13 +126,13 @@ export class Packer {
   }
 
   /** One frame grows, and the threads have all that they can take. */
-  async #takeFrame(): Promise<SharedArrayBuffer> {
+  async #takeFrame(): Promise<ArrayBuffer> {
     for (;;) {
       const free = this.#freeFrames.pop();
       if (free) return free;
       if (this.#framesMade <= this.#input.coders.capacity) {
         this.#framesMade++;
-        return new SharedArrayBuffer(frameBufferBytes);
+        return new ArrayBuffer(frameBufferBytes);
       }
       this.#isAhead = true;
       await this.#join();
@@ -148,11 +147,11 @@ export class Packer {
     this.#frameChunks = [];
   }
 
-  #encode(buffer: SharedArrayBuffer, plainBytes: number, chunks: ChunkRef[], against: Against | null): void {
+  #encode(buffer: ArrayBuffer, plainBytes: number, chunks: ChunkRef[], against: Against | null): void {
     const source = against && { root: against.root, bases: against.bases };
     const answer = this.#input.coders.run({ kind: "encode", buffer, plainBytes, level: this.#level, against: source });
     if (against) this.#follow(answer, chunks[0]!.id, against);
-    const encoded: Encoded = { buffer, answer, isDone: false, plainBytes, chunks };
+    const encoded: Encoded = { answer, isDone: false, plainBytes, chunks };
     const onEnd = () => {
       encoded.isDone = true;
     };
@@ -175,8 +174,8 @@ export class Packer {
   /** The oldest frame goes into the part; its buffer is free again. */
   async #join(): Promise<void> {
     this.#throwFailure();
-    const { buffer, answer, plainBytes, chunks } = this.#encoding.shift()!;
-    const { storedBytes, bases } = await answer;
+    const { answer, plainBytes, chunks } = this.#encoding.shift()!;
+    const { buffer, storedBytes, bases } = await answer;
     if (this.#builder && !this.#builder.fits(storedBytes, chunks.length, bases.length)) await this.#closePart();
     this.#builder ??= new PartBuilder(this.#input.kind, this.#input.keyring.cipher, this.#takeRoom());
     this.#builder.add(new Uint8Array(buffer, 0, storedBytes), plainBytes, chunks, bases.length > 0 ? bases : noBases);

@@ -33,13 +33,15 @@ export interface FilePlace {
 /** `moved`: something changed while it was read; the entry is what was read last. */
 export type ReadResult = { entry: InodeEntry; found: Found; moved: boolean } | null;
 
+/** NONBLOCK: a fifo that took the file's name meanwhile must not hang the scan. */
+const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 const readAsync = promisify(read);
 const scratch = Buffer.allocUnsafe(smallFileBytes);
 const windowBytes = 2 * fileChunker.max;
 const attempts = 3;
 const efbig = 27;
 
-/** Null when it is gone. Errors: throws a system error when it cannot be read. */
+/** Null when it is gone. `stamp`: what the walk saw (rows.ts). Errors: throws a system error when it cannot be read. */
 export async function readEntry(
   folders: Folders,
   path: string,
@@ -47,8 +49,20 @@ export async function readEntry(
   keyring: Keyring,
   sink: ChunkSink | null,
   breather: Breather,
+  stamp?: Float64Array,
 ): Promise<ReadResult> {
   let isFile = type === "f";
+  const resting = isFile && stamp && stamp[2]! < smallFileBytes ? readResting(folders, path, stamp) : null;
+  if (resting) {
+    const { found, xattrs } = resting;
+    const { mode, uid, gid, mtimeNs, size } = found;
+    const chunks = await chunksOf(scratch.subarray(0, size), keyring, sink);
+    return {
+      entry: { path, type: "f", mode, uid, gid, mtimeNs, size, chunks, xattrs, holes: [] },
+      found,
+      moved: false,
+    };
+  }
   for (let attempt = 1; ; attempt++) {
     const result = isFile ? await readFile(folders, path, keyring, sink, breather) : readOther(folders, path);
     if (result && (!result.moved || attempt === attempts)) return result;
@@ -86,6 +100,27 @@ function readXattrsOfOther(path: string, type: string): Xattr[] {
   }
 }
 
+/** A small file that is as the walk saw it when it has been read, so that one look is enough; else null. */
+function readResting(folders: Folders, path: string, stamp: Float64Array): { found: Found; xattrs: Xattr[] } | null {
+  const size = stamp[2]!;
+  let fd: number | null = null;
+  try {
+    fd = openSync(fsPath(folders.at(path)), readFlags);
+    // At a place: a fifo or a terminal of the file's name refuses that, and loses nothing.
+    if (size > 0 && readSync(fd, scratch, 0, size + 1, 0) !== size) return null;
+    const xattrs = readXattrs(folders.at(path), "f", fd);
+    const found = toFound(path, fstatSync(fd, { bigint: true }));
+    const isSame = !found.isSparse && found.stamp.every((value, i) => value === stamp[i]);
+    return isSame ? { found, xattrs } : null;
+  } catch (error) {
+    // Whoever reads it closely names the trouble.
+    if (typeof (error as NodeJS.ErrnoException).code !== "string") throw error;
+    return null;
+  } finally {
+    if (fd !== null) closeSync(fd);
+  }
+}
+
 /** Null when it is no file any more. */
 async function readFile(
   folders: Folders,
@@ -94,8 +129,7 @@ async function readFile(
   sink: ChunkSink | null,
   breather: Breather,
 ): Promise<ReadResult> {
-  // NONBLOCK: a fifo that took the file's name meanwhile must not hang the scan.
-  const fd = openSync(fsPath(folders.at(path)), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const fd = openSync(fsPath(folders.at(path)), readFlags);
   try {
     const found = toFound(path, fstatSync(fd, { bigint: true }));
     if (found.type !== "f") return null;
@@ -128,11 +162,15 @@ async function readSmall(fd: number, size: number, keyring: Keyring, sink: Chunk
     if (got === 0) break;
     filled += got;
   }
-  if (filled === 0) return [];
-  const bytes = scratch.subarray(0, filled);
+  return chunksOf(scratch.subarray(0, filled), keyring, sink);
+}
+
+/** Of a small file. */
+async function chunksOf(bytes: Uint8Array, keyring: Keyring, sink: ChunkSink | null): Promise<ChunkRef[]> {
+  if (bytes.length === 0) return [];
   const id = keyring.idOf(bytes);
   if (sink && !sink.has(id)) await sink.add(id, bytes);
-  return [{ id, plainBytes: filled }];
+  return [{ id, plainBytes: bytes.length }];
 }
 
 let window = Buffer.alloc(0);

@@ -139,7 +139,9 @@ class RoundBuilder {
     if (this.#reuse(n, path, inode)) return;
     const readAt = Date.now();
     try {
-      const result = await readEntry(folders, path, this.#walked.typeAt(n) ?? "f", keyring, sink, breather);
+      const type = this.#walked.typeAt(n) ?? "f";
+      const stamp = this.#walked.stampAt(n);
+      const result = await readEntry(folders, path, type, keyring, sink, breather, stamp);
       // It was there a moment ago, so the folder does not rest.
       if (!result) {
         this.#round.torn.push(path);

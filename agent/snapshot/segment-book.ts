@@ -4,7 +4,7 @@
  * segment, nothing is wrong.
  */
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { z } from "zod";
+import * as z from "zod";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 
 /** More segments than this are merged into one: a restore reads each. */

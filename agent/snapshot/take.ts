@@ -7,9 +7,9 @@
  */
 import { latin1ToBytes, toHex } from "../../core/snapshot/bytes.ts";
 import { limits } from "../../core/snapshot/limits.ts";
-import { formatManifest, type Manifest, manifestKey, maxSkipped, parseManifest } from "../../core/snapshot/manifest.ts";
+import { formatManifest, type Manifest, maxSkipped, parseManifest } from "../../core/snapshot/manifest.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
-import { manifestObjectKey, partObjectKey, StoreError } from "../../core/snapshot/store.ts";
+import { manifestKey, manifestObjectKey, partObjectKey, StoreError } from "../../core/snapshot/store.ts";
 import { type Mount, mountsBelow } from "../fs/mounts.ts";
 import { degraded } from "../fs/native.ts";
 import { textOfBytes } from "../fs/paths.ts";

@@ -20,7 +20,7 @@ export interface Found {
   mtimeNs: bigint;
   rdev: number;
   /** All that must stay the same for the entry to count as unchanged, to the nanosecond. */
-  key: string;
+  readonly key: string;
   /** The same as in a row of the stat cache. */
   stamp: number[];
   /** The later of mtime and ctime. */
@@ -55,6 +55,11 @@ export class Walked {
     return this.stamps[n * stampFields + 2]!;
   }
 
+  /** `stampFields` numbers. */
+  stampAt(n: number): Float64Array {
+    return this.stamps.subarray(n * stampFields, (n + 1) * stampFields);
+  }
+
   typeAt(n: number): FoundType | undefined {
     return typeOfMode.get(this.stamps[n * stampFields + 5]! & 0o170000);
   }
@@ -85,7 +90,9 @@ export function toFound(path: string, stat: BigIntStats): Found {
     size: Number(size),
     mtimeNs,
     rdev: type === "c" || type === "b" ? Number(stat.rdev) : 0,
-    key: `${dev}.${ino}.${size}.${mtimeNs}.${ctimeNs}.${mode}`,
+    get key() {
+      return `${dev}.${ino}.${size}.${mtimeNs}.${ctimeNs}.${mode}`;
+    },
     stamp: [Number(dev), Number(ino), Number(size), msOfNs(mtimeNs), msOfNs(ctimeNs), Number(mode)],
     newestMs: Math.max(Number(stat.mtimeMs), Number(stat.ctimeMs)),
     inode: type !== "d" && stat.nlink > 1n ? `${dev}.${ino}` : null,

@@ -24,7 +24,7 @@ export function readXattrs(path: string, type: string, fd?: number): Xattr[] {
   if (!native) return [];
   const xattrs: Xattr[] = [];
   let bytes = 0;
-  for (const name of native.listXattrs(path).filter(isKeptXattr)) {
+  for (const name of native.listXattrs(path, fd).filter(isKeptXattr)) {
     const value = native.getXattr(path, name);
     if (!value) continue;
     xattrs.push([name, value]);

@@ -3,7 +3,7 @@
  * typed by it, /api/openapi.json is made from it. Names in JSON are snake_case, times ISO 8601 UTC, money integer
  * micro-dollars (1 US$ = 1,000,000), sizes bytes.
  */
-import { z } from "zod";
+import * as z from "zod";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
 
 const time = z.iso.datetime();

@@ -1,5 +1,5 @@
 /** The plan's `auto_hibernation` object: field by field its names and its defaults. */
-import { z } from "zod";
+import * as z from "zod";
 
 const clockTime = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "a time of day as HH:MM, 00:00 to 23:59");
 

@@ -7,7 +7,7 @@
  *
  * Times are epoch milliseconds of the *agent's* clock; `sentAt` lets the worker place them on its own.
  */
-import { z } from "zod";
+import * as z from "zod";
 
 const count = z.number().int().min(0);
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);

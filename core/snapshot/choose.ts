@@ -3,8 +3,8 @@
  * numbers and lose to it by a factor of two or three on text, so both are tried on a sample; the whole is given to
  * zstd only where the sample does not settle it.
  */
-import { ByteWriter } from "./bytes.ts";
-import { codecs, joinFrame, writeFrameHead } from "./frame-head.ts";
+import { ByteWriter, isAllZero } from "./bytes.ts";
+import { codecs } from "./frame-head.ts";
 import { encodePlanes } from "./planes/body.ts";
 import type { Kernels } from "./planes/kernels.ts";
 import { type Plan, planBlocks, probedLayouts, probePieces } from "./planes/plan.ts";
@@ -29,17 +29,18 @@ const minBytesToSample = 256 * 1024;
 const minZstdBytes = 64;
 const minPlanesBytes = 2048;
 
-/** The frame of `plain`, which is not empty and not all zero. */
-export async function chooseFrame(
+/** What the frame of `plain`, which is not empty, holds after its head: maybe `plain` itself. */
+export async function chooseBody(
   plain: Uint8Array,
   primitives: Primitives,
   level: number,
   kernels: Kernels,
-): Promise<Uint8Array> {
-  const raw = () => joinFrame(codecs.raw, plain.length, plain);
+): Promise<{ codec: number; body: Uint8Array }> {
+  if (isAllZero(plain)) return { codec: codecs.zero, body: new Uint8Array(0) };
+  const raw = () => ({ codec: codecs.raw, body: plain });
   const withZstd = async () => {
     const body = await primitives.zstdCompress(plain, level);
-    return body.length < plain.length * zstdWorthwhile ? joinFrame(codecs.zstd, plain.length, body) : raw();
+    return body.length < plain.length * zstdWorthwhile ? { codec: codecs.zstd, body } : raw();
   };
   if (plain.length < minZstdBytes) return raw();
   if (plain.length < minPlanesBytes) return withZstd();
@@ -54,11 +55,12 @@ export async function chooseFrame(
   }
   if (sample && plan.estimatedBytes > plain.length * sample.zstdShare) return withZstd();
 
-  const frame = encodeWith(plan, plain, kernels);
-  const isGood = frame.length < plain.length * worthwhile;
-  if (isGood && !repeats && sample?.planesWin && frame.length < plain.length * sample.zstdShare * clearly) return frame;
+  const body = encodeWith(plan, plain, kernels);
+  const planes = { codec: codecs.planes, body };
+  const isGood = body.length < plain.length * worthwhile;
+  if (isGood && !repeats && sample?.planesWin && body.length < plain.length * sample.zstdShare * clearly) return planes;
   const other = await withZstd();
-  return isGood && frame.length < other.length * planesWorthwhile ? frame : other;
+  return isGood && body.length < other.body.length * planesWorthwhile ? planes : other;
 }
 
 /** Whether `probePieces` saw more repeats than a sample can speak for. */
@@ -69,7 +71,6 @@ export function hasRepeats({ repeatCounts: [looked, again] }: Kernels): boolean 
 function encodeWith(plan: Plan, plain: Uint8Array, kernels: Kernels): Uint8Array {
   // Pages that are never written cost nothing.
   const writer = new ByteWriter(plan.estimatedBytes + (plan.estimatedBytes >> 4) + 1024);
-  writeFrameHead(writer, codecs.planes, 0, plain.length);
   encodePlanes(writer, plain, plan, kernels);
   return writer.view();
 }

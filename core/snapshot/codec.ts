@@ -3,7 +3,7 @@
  * Codecs: 0 raw · 1 zstd · 2 planes · 3 zero. Flag 1: the frame was coded against bytes of other chunks, its bases.
  */
 import { ByteReader, ByteWriter, isAllZero } from "./bytes.ts";
-import { chooseFrame, estimateZstd, hasRepeats } from "./choose.ts";
+import { chooseBody, estimateZstd, hasRepeats } from "./choose.ts";
 import { damaged, unknownFormat } from "./error.ts";
 import { codecs, frameFlags, joinFrame, writeFrameHead } from "./frame-head.ts";
 import { limits } from "./limits.ts";
@@ -30,8 +30,29 @@ const basesClear = 0.8;
 
 export async function encodeFrame(plain: Uint8Array, primitives: Primitives, level: number): Promise<Uint8Array> {
   if (plain.length === 0 || plain.length > limits.chunkBytes) throw new RangeError(`a frame of ${plain.length} bytes`);
-  if (isAllZero(plain)) return joinFrame(codecs.zero, plain.length, new Uint8Array(0));
-  return chooseFrame(plain, primitives, level, threadKernels());
+  const { codec, body } = await chooseBody(plain, primitives, level, threadKernels());
+  return joinFrame(codec, plain.length, body);
+}
+
+/**
+ * The first `plainBytes` of `room` become their frame, in the same place: memory of this size is dear to make. `room` has
+ * 16 bytes more than the plain ones at least. `made`: memory that is not wanted any more, beside what `primitives` made.
+ */
+export async function encodeFrameInPlace(
+  room: Uint8Array,
+  plainBytes: number,
+  primitives: Primitives,
+  level: number,
+): Promise<{ storedBytes: number; made: Uint8Array | null }> {
+  if (plainBytes === 0 || plainBytes > limits.chunkBytes) throw new RangeError(`a frame of ${plainBytes} bytes`);
+  const plain = room.subarray(0, plainBytes);
+  const { codec, body } = await chooseBody(plain, primitives, level, threadKernels());
+  const head = new ByteWriter(16);
+  writeFrameHead(head, codec, 0, plainBytes);
+  // Raw bytes are those of the room: set moves them as if by way of a copy.
+  room.set(body, head.length);
+  room.set(head.view());
+  return { storedBytes: head.length + body.length, made: codec === codecs.planes ? body : null };
 }
 
 /**

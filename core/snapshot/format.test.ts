@@ -8,11 +8,11 @@ import { cutAll, fileChunker, findCut, gear, treeChunker } from "./chunker.ts";
 import { type Base, decodeFrame, encodeFrame, encodeFrameWithBases } from "./codec.ts";
 import { FormatError } from "./error.ts";
 import { limits } from "./limits.ts";
-import { formatManifest, type Manifest, manifestKey, parseManifest, parseManifestKey } from "./manifest.ts";
+import { formatManifest, type Manifest, parseManifest } from "./manifest.ts";
 import { type ChunkRef, decodeFrames, decodePart, encodeFrames, openFrame, PartBuilder } from "./part.ts";
 import type { Primitives } from "./primitives.ts";
 import { decodeSegment, encodeSegment } from "./segment.ts";
-import { manifestObjectKey, parseObjectKey, partObjectKey } from "./store.ts";
+import { manifestKey, manifestObjectKey, parseManifestKey, parseObjectKey, partObjectKey } from "./store.ts";
 import {
   checkPath,
   decodeEntry,

@@ -1,11 +1,10 @@
 /**
- * The manifest: the small JSON object that makes parts a snapshot, and its name. Stands alone: the control plane imports
- * this file and store.ts, and proves a snapshot with them and a listing of the store.
+ * The manifest: the small JSON object that makes parts a snapshot. Stands alone: the control plane imports this file and
+ * store.ts, and proves a snapshot with them and a listing of the store.
  */
-import { z } from "zod";
+import * as z from "zod";
+import { maxEpoch, maxSeq } from "./store.ts";
 
-export const maxSeq = 99_999_999;
-export const maxEpoch = 999_999_999;
 export const maxManifestBytes = 8 * 1024 * 1024;
 export const maxManifestParts = 65_536;
 /** A longer list is cut; `stats.skipped` is for people. */
@@ -92,22 +91,6 @@ export function parseManifest(text: string): ParsedManifest {
 /** The stored bytes as text: compact JSON, fields in the order of the schema. Errors: throws ZodError for a wrong one. */
 export function formatManifest(manifest: Manifest): string {
   return JSON.stringify(manifestSchema.parse(manifest));
-}
-
-/** `00000007-2`: 8-digit `seq`, then `epoch`. Sorts by `seq`. Errors: throws RangeError for numbers that do not fit. */
-export function manifestKey(seq: number, epoch: number): string {
-  if (!Number.isInteger(seq) || seq < 1 || seq > maxSeq) throw new RangeError(`seq ${seq} is not in 1..${maxSeq}`);
-  if (!Number.isInteger(epoch) || epoch < 1 || epoch > maxEpoch) {
-    throw new RangeError(`epoch ${epoch} is not in 1..${maxEpoch}`);
-  }
-  return `${String(seq).padStart(8, "0")}-${epoch}`;
-}
-
-export function parseManifestKey(name: string): { seq: number; epoch: number } | null {
-  const match = /^(\d{8})-([1-9]\d{0,8})$/.exec(name);
-  if (!match) return null;
-  const seq = Number(match[1]);
-  return seq >= 1 ? { seq, epoch: Number(match[2]) } : null;
 }
 
 function versionOf(value: unknown): unknown {

@@ -1,12 +1,14 @@
 /**
- * The store port and the names of its objects. Stands alone: the control plane imports this file and manifest.ts, and
- * nothing else of the engine.
+ * The store port and the names of its objects. Stands alone, without the manifest's schema: a coder
+ * thread needs no more. The control plane imports this file and manifest.ts, and nothing else of the engine.
  *
  *   i/<instance>/parts/<sha256>              an immutable object, named by the SHA-256 of its bytes
  *   i/<instance>/manifests/<seq8>-<epoch>    the small JSON object that makes parts a snapshot
  */
-import { manifestKey, parseManifestKey } from "./manifest.ts";
 
+/** Of a manifest. */
+export const maxSeq = 99_999_999;
+export const maxEpoch = 999_999_999;
 const instancePattern = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 const sha256Pattern = /^[0-9a-f]{64}$/;
 
@@ -27,6 +29,22 @@ export function partObjectKey(instance: string, sha256: string): string {
 
 export function manifestObjectKey(instance: string, seq: number, epoch: number): string {
   return `${instancePrefix(instance)}manifests/${manifestKey(seq, epoch)}`;
+}
+
+/** `00000007-2`: 8-digit `seq`, then `epoch`. Sorts by `seq`. Errors: throws RangeError for numbers that do not fit. */
+export function manifestKey(seq: number, epoch: number): string {
+  if (!Number.isInteger(seq) || seq < 1 || seq > maxSeq) throw new RangeError(`seq ${seq} is not in 1..${maxSeq}`);
+  if (!Number.isInteger(epoch) || epoch < 1 || epoch > maxEpoch) {
+    throw new RangeError(`epoch ${epoch} is not in 1..${maxEpoch}`);
+  }
+  return `${String(seq).padStart(8, "0")}-${epoch}`;
+}
+
+export function parseManifestKey(name: string): { seq: number; epoch: number } | null {
+  const match = /^(\d{8})-([1-9]\d{0,8})$/.exec(name);
+  if (!match) return null;
+  const seq = Number(match[1]);
+  return seq >= 1 ? { seq, epoch: Number(match[2]) } : null;
 }
 
 export type ObjectName =

@@ -18,8 +18,8 @@ import {
   parseMachineLabel,
   snapshotId,
 } from "../../core/protocol/ids.ts";
-import { maxManifestBytes, parseManifest, parseManifestKey } from "../../core/snapshot/manifest.ts";
-import { instancePrefix } from "../../core/snapshot/store.ts";
+import { maxManifestBytes, parseManifest } from "../../core/snapshot/manifest.ts";
+import { instancePrefix, parseManifestKey } from "../../core/snapshot/store.ts";
 import { accountOf } from "../account/object.ts";
 import { listInstances } from "../db/read-model.ts";
 import { factsOf } from "../instance/effects.ts";

@@ -6,7 +6,8 @@ import type { EventView, InstanceView } from "../../core/protocol/api.ts";
 import type { ErrorBody } from "../../core/protocol/errors.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import type { SnapshotRef, StatusAnswer } from "../../core/protocol/wire.ts";
-import { formatManifest, type Manifest, manifestKey } from "../../core/snapshot/manifest.ts";
+import { formatManifest, type Manifest } from "../../core/snapshot/manifest.ts";
+import { manifestKey } from "../../core/snapshot/store.ts";
 import type { InstanceObject } from "../instance/object.ts";
 import type { FakeVast, VastMachine } from "./vast.ts";
 

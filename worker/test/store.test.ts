@@ -2,7 +2,8 @@
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { agentStorePath, maxPartBytes } from "../../core/protocol/api.ts";
-import { formatManifest, manifestKey, maxManifestBytes } from "../../core/snapshot/manifest.ts";
+import { formatManifest, maxManifestBytes } from "../../core/snapshot/manifest.ts";
+import { manifestKey } from "../../core/snapshot/store.ts";
 import { signAgentToken } from "../tokens.ts";
 import {
   advance,
