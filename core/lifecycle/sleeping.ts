@@ -337,7 +337,7 @@ function sealAgain(state: State, phase: PhaseOf<"destroying">, ctx: Context): Ou
   );
 }
 
-function cancelSleep(
+export function cancelSleep(
   state: State,
   phase: PhaseOf<"snapshotting">,
   actor: Actor,
@@ -361,7 +361,7 @@ function failSleep(state: State, phase: PhaseOf<"snapshotting">, code: string, m
 
 /** A hole in the samples is no activity: while the machine is busy with our own snapshot it must not call the sleep off. */
 function isActivity(blockers: { code: string }[]): boolean {
-  return blockers.some((one) => one.code === "gpu_busy" || one.code === "gpu_unknown" || one.code === "sensor_failed");
+  return blockers.some((one) => one.code !== "no_samples" && one.code !== "samples_stale");
 }
 
 function wantedId(phase: PhaseOf<"snapshotting">): string | null {

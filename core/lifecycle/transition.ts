@@ -3,6 +3,7 @@
  * words; here stand the fences that hold in every state, then the table.
  */
 import { deleted, hibernated } from "./asleep.ts";
+import { afterEvent, askAwake, beforeBeat } from "./awake.ts";
 import type { Row } from "./handler.ts";
 import { rememberLost, takeBack } from "./losing.ts";
 import {
@@ -36,9 +37,19 @@ const table: { [S in Status]: Row<S> } = {
 };
 
 export function transition(state: State, event: LifecycleEvent, ctx: Context): Outcome {
+  return afterEvent(decide(state, event, ctx), event, ctx);
+}
+
+function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
   switch (event.type) {
-    case "beat":
-      return event.epoch === speakingEpoch(state) ? dispatch(state, event, ctx) : out(state);
+    case "beat": {
+      if (event.epoch !== speakingEpoch(state)) return out(state);
+      const before = beforeBeat(state, event, ctx);
+      return andThen(before.outcome, (next) => dispatch(next, before.event, ctx));
+    }
+    case "keepAwake":
+    case "letSleep":
+      return askAwake(state, event, ctx);
     case "tick":
       return andThen(endDue(state, ctx), (next) => dispatch(next, event, ctx));
     case "configure":

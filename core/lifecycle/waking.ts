@@ -209,8 +209,8 @@ function startRestore(state: State, phase: PhaseOf<"provisioning">, ctx: Context
 
 /** From here on the workspace on this machine is the only newest copy. */
 function run(state: State, phase: PhaseOf<"provisioning"> | PhaseOf<"restoring">, ctx: Context): Outcome {
-  // Grace: after a wake the machine gets one idle window more than usual before the rule looks at it.
-  const graceMs = phase.back === null ? 0 : minutesMs(state.config.pause_after_idle_minutes);
+  // Grace: whoever asked for the machine gets to it before the idle window begins.
+  const graceMs = minutesMs(state.config.grace_minutes);
   const awake = enter(
     { ...state, trouble: null },
     { ...wakeful(phase.machine, ctx.now, ctx), restlessUntil: ctx.now + graceMs },

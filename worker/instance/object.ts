@@ -3,7 +3,8 @@
  * function decide, writes state, log, outbox and ledger in one transaction, then carries out what the outbox holds.
  */
 import { DurableObject } from "cloudflare:workers";
-import { actionsFor, judgeWake } from "../../core/lifecycle/abilities.ts";
+import { type Action, actionsFor, judgeWake } from "../../core/lifecycle/abilities.ts";
+import { leaseCapMs } from "../../core/lifecycle/awake.ts";
 import { adoptInstance, type Birth, createInstance } from "../../core/lifecycle/birth.ts";
 import { commandsFor } from "../../core/lifecycle/commands.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
@@ -18,6 +19,8 @@ import {
   type State,
   type Timings,
 } from "../../core/lifecycle/types.ts";
+import { nextSleepAt } from "../../core/lifecycle/warning.ts";
+import { explainSignals, trackSince } from "../../core/lifecycle/why.ts";
 import type { EventView, InstanceView } from "../../core/protocol/api.ts";
 import { type AutoHibernationPatch, applyPatch } from "../../core/protocol/config.ts";
 import type { ErrorCode, ErrorContext } from "../../core/protocol/errors.ts";
@@ -109,16 +112,42 @@ export class InstanceObject extends DurableObject<Env> {
     // On its way or there already: to ask again calls off a wake that waits, or makes a sleep of the rule one's own.
     const isAsleep =
       action === "hibernate" && ["snapshotting", "destroying", "hibernated", "deleted"].includes(state.now.status);
-    if (!isAsleep && !actionsFor(state).includes(action)) {
-      return {
-        ok: false,
-        code: "action_not_allowed",
-        context: { action, state: state.now.status, actions: actionsFor(state) },
-      };
-    }
+    const refused = isAsleep ? null : this.#refuse(action);
+    if (refused) return refused;
     this.#apply({ type: action, actor: { kind: "user", id: user } });
     this.#wakeUp();
     return { ok: true, view: this.#view() };
+  }
+
+  /** `minutes`: null is "not now", for as long as the settings say. */
+  async keepAwake(user: UserId, minutes: number | null, what: string | null): Promise<Answer<{ view: InstanceView }>> {
+    if (!this.#isOwner(user)) return notFound;
+    const { state } = this.#saved!;
+    const action = minutes === null ? "not_now" : "keep_awake";
+    const refused = this.#refuse(action);
+    if (refused) return refused;
+    const ms = (minutes ?? state.config.not_now_minutes) * 60_000;
+    if (minutes !== null && ms > leaseCapMs(state)) {
+      return { ok: false, code: "lease_too_long", context: { max_minutes: leaseCapMs(state) / 60_000 } };
+    }
+    const actor = { kind: "user", id: user } as const;
+    this.#apply({ type: "keepAwake", actor, until: Date.now() + ms, what, isNotNow: minutes === null });
+    this.#wakeUp();
+    return { ok: true, view: this.#view() };
+  }
+
+  async letSleep(user: UserId): Promise<Answer<{ view: InstanceView }>> {
+    if (!this.#isOwner(user)) return notFound;
+    this.#apply({ type: "letSleep", actor: { kind: "user", id: user } });
+    this.#wakeUp();
+    return { ok: true, view: this.#view() };
+  }
+
+  #refuse(action: Action): Extract<Answer<object>, { ok: false }> | null {
+    const { state } = this.#saved!;
+    const actions = actionsFor(state);
+    if (actions.includes(action)) return null;
+    return { ok: false, code: "action_not_allowed", context: { action, state: state.now.status, actions } };
   }
 
   async configure(user: UserId, patch: AutoHibernationPatch): Promise<Answer<{ view: InstanceView }>> {
@@ -154,9 +183,11 @@ export class InstanceObject extends DurableObject<Env> {
     const gpuCount = this.#gpuCount();
     this.#takeReport(epoch, report, gpuCount, now);
     const { config } = this.#saved.state;
-    const verdict = judgeIdle(this.#saved.samples.ring, config, now, gpuCount);
+    const { ring, since: before } = this.#saved.samples;
+    const verdict = judgeIdle(ring, config, now, gpuCount);
+    const since = trackSince(explainSignals(ring.at(-1), config, now, gpuCount, before), now);
     const lastActivityAt = verdict.kind === "busy" ? now : this.#live.lastActivityAt;
-    this.#saved = { ...this.#saved, samples: { ...this.#saved.samples, lastActivityAt } };
+    this.#saved = { ...this.#saved, samples: { ...this.#saved.samples, lastActivityAt, since } };
     const progressed =
       report.progress != null && JSON.stringify(report.progress) !== JSON.stringify(this.#live.progress);
     this.#live = {
@@ -167,7 +198,8 @@ export class InstanceObject extends DurableObject<Env> {
       progress: report.progress ?? null,
     };
     this.#lastReport = { bootId: report.agent?.bootId ?? null, sentAt: report.sentAt ?? 0 };
-    this.#apply({ type: "beat", epoch, verdict, results: report.results ?? [], seal: report.seal ?? null, progressed });
+    const { results = [], seal = null, held } = report;
+    this.#apply({ type: "beat", epoch, verdict, results, seal, progressed, ...(held && { held }) });
     this.#wakeUp();
     return { ok: true, answer: await this.#answerFor(epoch, tokenIssuedAt, report, now) };
   }
@@ -204,7 +236,7 @@ export class InstanceObject extends DurableObject<Env> {
     return {
       ok: true,
       status: state.now.status,
-      nextBeatMs: nextBeatMs(state, now),
+      nextBeatMs: nextBeatMs(state, this.#context()),
       gpuUsageThreshold: state.config.gpu_usage_threshold,
       commands: commandsFor(state, epoch, this.#timings()),
       intervalsKept: kept && report.agent?.bootId === kept.bootId ? kept.lastN : -1,
@@ -317,7 +349,10 @@ export class InstanceObject extends DurableObject<Env> {
 
   #view(): InstanceView {
     const { state } = this.#saved!;
-    return viewOf(state, this.#live, this.#store.ledger(), Date.now());
+    const now = Date.now();
+    const { ring, since } = this.#saved!.samples;
+    const words = explainSignals(ring.at(-1), state.config, now, this.#gpuCount(), since);
+    return viewOf(state, this.#live, this.#store.ledger(), words, this.#context());
   }
 
   #isOwner(user: UserId): boolean {
@@ -357,11 +392,10 @@ function saveEveryMs(state: State): number {
 }
 
 /** At rest the configured interval; quicker in a transition; right at the end of an idle window. Milliseconds. */
-function nextBeatMs(state: State, now: number): number {
+function nextBeatMs(state: State, ctx: Context): number {
   const intervalMs = state.config.check_interval_seconds * 1000;
-  const phase = state.now;
-  if (phase.status !== "running") return Math.min(intervalMs, 5_000);
-  if (phase.idleSince === null || !state.config.enabled) return intervalMs;
-  const leftMs = phase.idleSince + state.config.pause_after_idle_minutes * 60_000 - now;
+  if (state.now.status !== "running") return Math.min(intervalMs, 5_000);
+  const at = nextSleepAt(state, ctx);
+  const leftMs = at === null ? 0 : at - ctx.now;
   return leftMs > 0 ? Math.min(intervalMs, Math.max(leftMs + 50, 250)) : intervalMs;
 }

@@ -1,8 +1,10 @@
 /** The invariants as pure functions: null when they hold, else one sentence that says what is wrong. */
 import { actionsFor, statusWord } from "../abilities.ts";
+import { leaseCapMs, leasesHeld } from "../awake.ts";
 import { deadlines } from "../deadlines.ts";
-import { currentMachine, sameSnapshot } from "../machines.ts";
-import type { Effect, LifecycleEvent, Machine, State, Timings } from "../types.ts";
+import { currentMachine, minutesMs, sameSnapshot } from "../machines.ts";
+import type { Context, Effect, LifecycleEvent, Machine, State, Timings } from "../types.ts";
+import { awakeOf } from "../warning.ts";
 import { digestOf, type FakeStore, refKey } from "./agent.ts";
 import { type FakeMachine, isListed } from "./provider.ts";
 
@@ -53,6 +55,26 @@ export function brokenStep(before: State, event: LifecycleEvent, after: State, e
     if (effect.kind !== "end") continue;
     const one = after.retiring.find((retiring) => retiring.machine.epoch === effect.epoch);
     if (!one || one.basis.kind !== effect.basis.kind) return "I1: an end is asked for that the state does not want";
+  }
+  return null;
+}
+
+/** No sleep of the idle rule while a lease holds, within the grace, or before it was announced for long enough. */
+export function brokenSleep(before: State, after: State, { now, timings }: Context): string | null {
+  const { leases, warnedAt } = awakeOf(after);
+  if (leases.some((one) => one.until - one.since > leaseCapMs(after) + 1)) return "a lease holds longer than its cap";
+  if (warnedAt !== null && (after.now.status !== "running" || after.now.idleSince === null)) {
+    return "a sleep is announced and none is in sight";
+  }
+  if (before.now.status !== "running" || after.now.status !== "snapshotting" || after.now.cause.kind !== "idle") {
+    return null;
+  }
+  if (leasesHeld(after, now).length > 0) return "the idle rule puts a machine to sleep that a lease holds";
+  if (now < before.now.restlessUntil) return "the idle rule puts a machine to sleep within its grace";
+  const idleMs = minutesMs(before.config.pause_after_idle_minutes);
+  const toldAt = awakeOf(before).warnedAt;
+  if (toldAt === null || now - toldAt < Math.min(timings.warnBeforeMs, idleMs / 2)) {
+    return "the idle rule puts a machine to sleep and nobody was told in time";
   }
   return null;
 }

@@ -45,6 +45,10 @@ const wishes = [
   plain("discard", (w) => w.discard()),
   plain("rule off", (w) => w.configure({ enabled: false })),
   plain("rule on", (w) => w.configure({ enabled: true })),
+  timed("keep awake for", seconds(1, 1_800), (w, ms) => w.keepAwake(ms)),
+  timed("not now, for", seconds(1, 600), (w, ms) => w.keepAwake(ms, true)),
+  plain("let sleep", (w) => w.letSleep()),
+  timed("a lease holds at most", seconds(36, 600), (w, ms) => w.configure({ keep_awake_max_hours: ms / 3_600_000 })),
   timed("delete delay", seconds(0, 600), (w, ms) => w.configure({ delete_after_pause_minutes: ms / 60_000 })),
 ];
 
@@ -55,6 +59,10 @@ const work = [
   plain("writing", (w) => w.writing(true)),
   plain("writing", (w) => w.writing(true)),
   plain("no writing", (w) => w.writing(false)),
+  plain("command a begins", (w) => w.runCommand("a", true)),
+  plain("command a ends", (w) => w.runCommand("a", false)),
+  plain("command b begins", (w) => w.runCommand("b", true)),
+  plain("command b ends", (w) => w.runCommand("b", false)),
   plain("agent restarts", (w) => w.restartAgents()),
   plain("machine vanishes", (w) => w.vanish()),
 ];
