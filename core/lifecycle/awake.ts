@@ -98,30 +98,29 @@ export function beforeBeat(state: State, event: Beat, ctx: Context): { outcome: 
   return { outcome, event };
 }
 
-/** The word before a sleep, and the end of what held a machine that goes. */
+/** With the machine goes what held it, and with the idleness the word of a sleep. */
 export function afterEvent(outcome: Outcome, event: LifecycleEvent, ctx: Context): Outcome {
   const capped = event.type === "configure" ? andThen(outcome, (state) => out(capLeases(state))) : outcome;
   return andThen(capped, (state) => {
     const awake = awakeOf(state);
     const { status } = state.now;
     if (awake.leases.length > 0 && ["destroying", "hibernated", "deleted", "failed"].includes(status)) {
-      // With the machine goes what held it; what it waited for is over.
       const open = awake.leases.filter((one) => one.endedAt === null);
-      return out(
-        withAwake(state, { leases: [], warnedAt: null }),
-        ...open.map((one) => ended(one, system, "the machine goes", ctx)),
-      );
+      const bare = withAwake(state, { leases: [], warnedAt: null });
+      return out(bare, ...open.map((one) => ended(one, system, "the machine goes", ctx)));
     }
-    const at = warnAt(state, ctx);
-    if (at === null) return awake.warnedAt === null ? out(state) : out(withAwake(state, { ...awake, warnedAt: null }));
-    // The word has a deadline of its own, so a tick comes for it; no other event speaks of the time.
-    if (event.type !== "tick" || awake.warnedAt !== null || ctx.now < at) return out(state);
-    const sleepsAt = nextSleepAt(withAwake(state, { ...awake, warnedAt: ctx.now }), ctx) ?? ctx.now;
-    return out(
-      withAwake(state, { ...awake, warnedAt: ctx.now }),
-      log("sleep_soon", ruleActor, { sleeps_at: sleepsAt }),
-    );
+    if (awake.warnedAt === null || ripeAt(state) !== null) return out(state);
+    return out(withAwake(state, { ...awake, warnedAt: null }));
   });
+}
+
+/** The word before a sleep, once it is due. */
+export function announce(state: State, ctx: Context): Outcome {
+  const awake = awakeOf(state);
+  const at = warnAt(state, ctx);
+  if (at === null || awake.warnedAt !== null || ctx.now < at) return out(state);
+  const told = withAwake(state, { ...awake, warnedAt: ctx.now });
+  return out(told, log("sleep_soon", ruleActor, { sleeps_at: nextSleepAt(told, ctx) }));
 }
 
 /** The cap is another: a command holds for as long as it says now, what was asked for no longer than that. */

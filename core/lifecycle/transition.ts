@@ -3,7 +3,7 @@
  * words; here stand the fences that hold in every state, then the table.
  */
 import { deleted, hibernated } from "./asleep.ts";
-import { afterEvent, askAwake, beforeBeat } from "./awake.ts";
+import { afterEvent, announce, askAwake, beforeBeat } from "./awake.ts";
 import type { Row } from "./handler.ts";
 import { rememberLost, takeBack } from "./losing.ts";
 import {
@@ -45,13 +45,17 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
     case "beat": {
       if (event.epoch !== speakingEpoch(state)) return out(state);
       const before = beforeBeat(state, event, ctx);
-      return andThen(before.outcome, (next) => dispatch(next, before.event, ctx));
+      const heard = andThen(before.outcome, (next) => dispatch(next, before.event, ctx));
+      return andThen(heard, (next) => announce(next, ctx));
     }
     case "keepAwake":
     case "letSleep":
       return askAwake(state, event, ctx);
     case "tick":
-      return andThen(endDue(state, ctx), (next) => dispatch(next, event, ctx));
+      return andThen(
+        andThen(endDue(state, ctx), (next) => dispatch(next, event, ctx)),
+        (next) => announce(next, ctx),
+      );
     case "configure":
       return andThen(
         out({ ...state, config: event.config }, log("config_changed", event.actor, { enabled: event.config.enabled })),
