@@ -9,7 +9,8 @@ import { createSealer } from "./seal.ts";
 import { createSensors } from "./signals/all.ts";
 import { countOwnTraffic } from "./signals/own-traffic.ts";
 import { createSignals } from "./signals/poller.ts";
-import { createWork, type Engine } from "./work.ts";
+import { createWork } from "./work.ts";
+import type { Engine } from "./work-run.ts";
 
 export const exitCode = { ...agentExit, usage: 2 } as const;
 

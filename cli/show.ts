@@ -22,7 +22,9 @@ import {
   eventPhrase,
   leaseWords,
   nextWords,
+  savedWords,
   scheduleWords,
+  sleepRuleWords,
   statusPhrase,
   summaryPhrase,
 } from "./words.ts";
@@ -45,6 +47,8 @@ export function showInstance(output: Output, view: InstanceView, now: number): s
     ["Next", nextWords(view, now)],
     ["Held awake", view.leases.length > 0 ? view.leases.map((one) => leaseWords(one, now)).join("\n") : null],
     ["Signals", view.signals.length > 0 ? formatTable(signalHeads, signalRows(view.signals, now)) : null],
+    ["Sleeping", sleepRuleWords(view)],
+    ["Saved", savedWords(view)],
     [
       "GPU",
       `${formatGpu(view.gpu_type, view.gpu_count)}${machine ? `, use ${formatPercent(view.gpu_utilization)}` : ""}`,

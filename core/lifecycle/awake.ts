@@ -106,10 +106,13 @@ export function afterEvent(outcome: Outcome, event: LifecycleEvent, ctx: Context
     const { status } = state.now;
     if (awake.leases.length > 0 && ["destroying", "hibernated", "deleted", "failed"].includes(status)) {
       const open = awake.leases.filter((one) => one.endedAt === null);
-      const bare = withAwake(state, { leases: [], warnedAt: null });
+      const bare = withAwake(state, { ...awake, leases: [] });
       return out(bare, ...open.map((one) => ended(one, system, "the machine goes", ctx)));
     }
-    if (awake.warnedAt === null || ripeAt(state) !== null) return out(state);
+    // It holds through the steps of the sleep itself.
+    if (awake.warnedAt === null || ripeAt(state) !== null || status === "snapshotting" || status === "destroying") {
+      return out(state);
+    }
     return out(withAwake(state, { ...awake, warnedAt: null }));
   });
 }

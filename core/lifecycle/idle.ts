@@ -16,6 +16,12 @@ export type Sample = Pick<Interval, "fromAt" | "toAt" | "expected" | "taken" | "
 /** What one sample is judged by. */
 export type SampleRule = Pick<AutoHibernation, "gpu_usage_threshold" | "signals">;
 
+/** What is judged by. The window is what the setting, or the floor of `auto`, asks for now (vetoes.ts). */
+export type IdleRule = SampleRule &
+  Pick<AutoHibernation, "check_interval_seconds"> & {
+    pause_after_idle_minutes: number;
+  };
+
 /** Share of the window that must be covered by samples that were really taken. */
 export const minCoverage = 0.8;
 
@@ -25,7 +31,7 @@ export const minCoverage = 0.8;
  */
 export function judgeIdle(
   samples: readonly Sample[],
-  config: AutoHibernation,
+  config: IdleRule,
   now: number,
   gpuCount: number | null = null,
 ): Verdict {
@@ -99,7 +105,7 @@ const mergeableShare = 0.1;
  */
 export function compactSamples(
   samples: readonly Sample[],
-  config: AutoHibernation,
+  config: Omit<IdleRule, "pause_after_idle_minutes">,
   now: number,
   gpuCount: number | null = null,
 ): Sample[] {

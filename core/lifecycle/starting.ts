@@ -1,11 +1,12 @@
 /** How a wake begins, tries the next machine, and ends without one. */
+import { noteStillAsleep, noteWoken } from "./gaps.ts";
 import { andThen, avoidHost, enter, goBack, log, minutesMs, newMachine, retire, system } from "./machines.ts";
 import type { Back, Context, Machine, Outcome, Phase, State, WakeRequest } from "./types.ts";
 
 /** Rents a machine of a new epoch. From every state that has none. */
 export function startWake(state: State, wake: WakeRequest, ctx: Context): Outcome {
   const back = backOf(state.now);
-  const started = { ...state, lastWakeAt: ctx.now, spec: specFor(state, wake) };
+  const started = { ...noteWoken(state, wake.actor, wake.askedAt), lastWakeAt: ctx.now, spec: specFor(state, wake) };
   return andThen(
     { state: started, effects: [log("wake_requested", wake.actor, { gpu_type: wake.gpuType, region: wake.region })] },
     (next) => rentNext(next, { wake, back, attempt: 1, since: ctx.now }, ctx),
@@ -72,7 +73,7 @@ export function endWake(
   why: { code: string; message: string },
   ctx: Context,
 ): Outcome {
-  const troubled = { ...state, trouble: { code: why.code, message: why.message, at: ctx.now } };
+  const troubled = { ...noteStillAsleep(state), trouble: { code: why.code, message: why.message, at: ctx.now } };
   const said = log("wake_failed", system, { code: why.code, message: why.message, attempts: wake.attempt });
   if (wake.back === null) {
     return enter(

@@ -4,6 +4,8 @@
  */
 import { deleted, hibernated } from "./asleep.ts";
 import { afterEvent, announce, askAwake, beforeBeat } from "./awake.ts";
+import { destroying } from "./destroying.ts";
+import { forgetPlan } from "./gaps.ts";
 import type { Row } from "./handler.ts";
 import { rememberLost, takeBack } from "./losing.ts";
 import {
@@ -19,7 +21,7 @@ import {
   retire,
   takeIn,
 } from "./machines.ts";
-import { destroying, running, snapshotting } from "./sleeping.ts";
+import { running, snapshotting } from "./sleeping.ts";
 import { failed, unreachable } from "./trouble.ts";
 import type { Context, Effect, EventType, LifecycleEvent, Outcome, Retiring, State, Status } from "./types.ts";
 import { provisioning, restoring } from "./waking.ts";
@@ -58,7 +60,10 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
       );
     case "configure":
       return andThen(
-        out({ ...state, config: event.config }, log("config_changed", event.actor, { enabled: event.config.enabled })),
+        out(
+          { ...forgetPlan(state), config: event.config },
+          log("config_changed", event.actor, { enabled: event.config.enabled }),
+        ),
         (next) => dispatch(next, event, ctx),
       );
     case "rented":

@@ -3,6 +3,7 @@ import type { AutoHibernation } from "../protocol/config.ts";
 import type { InstanceId, UserId } from "../protocol/ids.ts";
 import type { SignalName } from "../protocol/signals.ts";
 import type { Held, Result, Seal, SnapshotRef, SnapshotStats } from "../protocol/wire.ts";
+import type { AutoState } from "./auto-state.ts";
 
 /** What to rent. */
 export interface MachineSpec {
@@ -23,6 +24,9 @@ export interface RentedFacts {
   region: string | null;
   /** Micro-dollars per hour, disk included; null is "unknown" and is never guessed. */
   microUsdPerHour: number | null;
+  /** Micro-dollars per GB of traffic. */
+  upMicroUsdPerGb?: number | null;
+  downMicroUsdPerGb?: number | null;
   sshHost: string | null;
   sshPort: number | null;
 }
@@ -221,6 +225,8 @@ export interface State {
   trouble: Trouble | null;
   /** What keeps it awake on purpose; see awake.ts. Absent in states of before: nothing does. */
   awake?: AwakeState;
+  /** Idle gaps, what was measured, what sleeps saved. Absent in states of before: nothing is known yet. */
+  auto?: AutoState;
   now: Phase;
 }
 
@@ -280,6 +286,8 @@ export type LifecycleEvent =
       progressed: boolean;
       /** Commands that hold the machine; absent: nothing is said of them. */
       held?: Held[];
+      /** Whether a process may hold GPU memory; absent: not known, so it may. */
+      memoryHeld?: boolean;
     }
   | { type: "tick" }
   | { type: "wake"; wake: WakeRequest }
@@ -344,6 +352,7 @@ export type LogType =
   | "snapshot_failed"
   | "sealed"
   | "seal_expired"
+  | "sleep_waits"
   | "destroy_accepted"
   | "destroy_failed"
   | "machine_gone"

@@ -7,6 +7,7 @@
  *                          +--no machine to be had: back to where it was, and it says so
  */
 import { restoreCommandId } from "./commands.ts";
+import { noteAwake, noteBooted, noteRestored, noteStillAsleep } from "./gaps.ts";
 import { ignore, type PhaseOf, type Row } from "./handler.ts";
 import { discardMachine, rememberLost } from "./losing.ts";
 import {
@@ -28,6 +29,7 @@ import {
 } from "./machines.ts";
 import { endWake, rentNext, tryAnother } from "./starting.ts";
 import type { Actor, Context, Outcome, RentedFacts, State } from "./types.ts";
+import { graceAfterWakeMs } from "./vetoes.ts";
 
 export const provisioning: Row<"provisioning"> = {
   beat(state, phase, _event, ctx) {
@@ -37,9 +39,11 @@ export const provisioning: Row<"provisioning"> = {
       return enter(state, next, lookEffect(phase.machine));
     }
     // The agent's first word: the machine is up, whatever the provider says of it.
+    const bootMs = ctx.now - phase.attemptSince;
+    // An adopted machine was up before we knew of it.
     const up = out(
-      state,
-      log("machine_up", agentActor, { epoch: phase.machine.epoch, boot_ms: ctx.now - phase.attemptSince }),
+      phase.machine.adopted ? state : noteBooted(state, bootMs),
+      log("machine_up", agentActor, { epoch: phase.machine.epoch, boot_ms: bootMs }),
     );
     return andThen(up, (next) =>
       next.snapshot && !phase.machine.adopted ? startRestore(next, phase, ctx) : run(next, phase, ctx),
@@ -126,7 +130,10 @@ export const restoring: Row<"restoring"> = {
     if (!result) return enter(state, heard);
     if (result.outcome === "restored" && result.digest === state.snapshot?.ref.digest) {
       return andThen(
-        out(state, log("restored", agentActor, { snapshot_seq: state.snapshot.ref.seq, digest: result.digest })),
+        out(
+          noteRestored(state, ctx.now - phase.since),
+          log("restored", agentActor, { snapshot_seq: state.snapshot.ref.seq, digest: result.digest }),
+        ),
         (next) => run(next, phase, ctx),
       );
     }
@@ -210,9 +217,9 @@ function startRestore(state: State, phase: PhaseOf<"provisioning">, ctx: Context
 /** From here on the workspace on this machine is the only newest copy. */
 function run(state: State, phase: PhaseOf<"provisioning"> | PhaseOf<"restoring">, ctx: Context): Outcome {
   // Grace: whoever asked for the machine gets to it before the idle window begins.
-  const graceMs = minutesMs(state.config.grace_minutes);
+  const graceMs = phase.back === null ? minutesMs(state.config.grace_minutes) : graceAfterWakeMs(state.config);
   const awake = enter(
-    { ...state, trouble: null },
+    { ...noteAwake(state, phase.machine, ctx.now), trouble: null },
     { ...wakeful(phase.machine, ctx.now, ctx), restlessUntil: ctx.now + graceMs },
   );
   if (phase.back === null && !state.snapshot) return awake;
@@ -290,7 +297,9 @@ function cancelWake(
   // Cancelling must never cost work: an adopted machine that has not reported yet keeps waiting for its agent.
   if (phase.machine.holdsWork) return out(state);
   const said = out(state, log("wake_cancelled", actor));
-  const given = andThen(said, (next) => retire(next, phase.machine, { kind: "neverHeldWork" }, ctx));
+  const given = andThen({ ...said, state: noteStillAsleep(said.state) }, (next) =>
+    retire(next, phase.machine, { kind: "neverHeldWork" }, ctx),
+  );
   if (phase.back === null) {
     return andThen(given, (next) =>
       enter(

@@ -1,5 +1,5 @@
 /** When the idle rule puts an instance to sleep, and when that is announced: functions of the state. */
-import { minutesMs } from "./machines.ts";
+import { idleSteps, nextBeatMs } from "./idle-steps.ts";
 import type { AwakeState, Context, State } from "./types.ts";
 
 export function awakeOf(state: State): AwakeState {
@@ -8,9 +8,7 @@ export function awakeOf(state: State): AwakeState {
 
 /** When the idle time is over, announced or not; null while no sleep is in sight. */
 export function ripeAt(state: State): number | null {
-  const phase = state.now;
-  if (phase.status !== "running" || phase.idleSince === null || !state.config.enabled) return null;
-  return phase.idleSince + minutesMs(state.config.pause_after_idle_minutes);
+  return idleSteps(state)?.sleepAt ?? null;
 }
 
 /** When the sleep begins if nothing happens: never before it was announced for long enough. */
@@ -31,4 +29,18 @@ function leadMs(state: State, at: number, { timings }: Pick<Context, "timings">)
   const phase = state.now;
   const idleMs = phase.status === "running" && phase.idleSince !== null ? at - phase.idleSince : 0;
   return Math.min(timings.warnBeforeMs, idleMs / 2);
+}
+
+/** Whether a sleep of `auto`, whose upload may begin long before it, was announced in time. A number's is before it begins. */
+export function isAnnounced(state: State, { now, timings }: Context): boolean {
+  if (state.config.pause_after_idle_minutes !== "auto") return true;
+  const { warnedAt } = awakeOf(state);
+  return warnedAt !== null && now >= warnedAt + timings.warnBeforeMs;
+}
+
+/** When the agent should speak again: also right at a sleep that its announcement has moved. Milliseconds. */
+export function untilNextBeatMs(state: State, ctx: Context): number {
+  const usualMs = nextBeatMs(state, ctx.now);
+  const leftMs = (nextSleepAt(state, ctx) ?? 0) - ctx.now;
+  return leftMs > 0 ? Math.min(usualMs, Math.max(leftMs + 50, 250)) : usualMs;
 }

@@ -152,13 +152,16 @@ export function seen(epoch: number, machine: RentedMachine): LifecycleEvent {
 }
 
 export function factsOf(machine: RentedMachine): RentedFacts {
-  const { id, machineId, gpuType, gpuCount, region, microUsdPerHour, sshHost, sshPort } = machine;
-  return { providerId: id, machineId, gpuType, gpuCount, region, microUsdPerHour, sshHost, sshPort };
+  const { id, machineId, gpuType, gpuCount, region, sshHost, sshPort } = machine;
+  const { microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb } = machine;
+  const prices = { microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
+  return { providerId: id, machineId, gpuType, gpuCount, region, ...prices, sshHost, sshPort };
 }
 
 function factsOfOffer(id: number, offer: Offer): RentedFacts {
-  const { machineId, gpuType, gpuCount, region, microUsdPerHour } = offer;
-  return { providerId: id, machineId, gpuType, gpuCount, region, microUsdPerHour, sshHost: null, sshPort: null };
+  const { machineId, gpuType, gpuCount, region, microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb } = offer;
+  const prices = { microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
+  return { providerId: id, machineId, gpuType, gpuCount, region, ...prices, sshHost: null, sshPort: null };
 }
 
 /**

@@ -19,7 +19,8 @@ import {
   type State,
   type Timings,
 } from "../../core/lifecycle/types.ts";
-import { nextSleepAt } from "../../core/lifecycle/warning.ts";
+import { holdsGpuMemory, idleRuleOf } from "../../core/lifecycle/vetoes.ts";
+import { untilNextBeatMs } from "../../core/lifecycle/warning.ts";
 import { explainSignals, trackSince } from "../../core/lifecycle/why.ts";
 import type { EventView, InstanceView } from "../../core/protocol/api.ts";
 import { type AutoHibernationPatch, applyPatch } from "../../core/protocol/config.ts";
@@ -29,10 +30,11 @@ import type { StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
 import type { Env } from "../env.ts";
 import { agentTokenLifeMs, signAgentToken } from "../tokens.ts";
 import { changesMoreThanTheClock, commitOf } from "./commit.ts";
+import { machineOf } from "./machine-of.ts";
 import { Outbox } from "./outbox.ts";
 import { takeSamples } from "./samples.ts";
 import { type Commit, InstanceStore, type Samples, type Saved } from "./store.ts";
-import { eventView, type Live, machineOf, viewOf } from "./view.ts";
+import { eventView, type Live, viewOf } from "./view.ts";
 
 export type Answer<T> = ({ ok: true } & T) | { ok: false; code: ErrorCode; context?: ErrorContext };
 
@@ -184,7 +186,8 @@ export class InstanceObject extends DurableObject<Env> {
     this.#takeReport(epoch, report, gpuCount, now);
     const { config } = this.#saved.state;
     const { ring, since: before } = this.#saved.samples;
-    const verdict = judgeIdle(ring, config, now, gpuCount);
+    const memoryHeld = holdsGpuMemory(ring);
+    const verdict = judgeIdle(ring, idleRuleOf(this.#saved.state, memoryHeld, now), now, gpuCount);
     const since = trackSince(explainSignals(ring.at(-1), config, now, gpuCount, before), now);
     const lastActivityAt = verdict.kind === "busy" ? now : this.#live.lastActivityAt;
     this.#saved = { ...this.#saved, samples: { ...this.#saved.samples, lastActivityAt, since } };
@@ -199,7 +202,7 @@ export class InstanceObject extends DurableObject<Env> {
     };
     this.#lastReport = { bootId: report.agent?.bootId ?? null, sentAt: report.sentAt ?? 0 };
     const { results = [], seal = null, held } = report;
-    this.#apply({ type: "beat", epoch, verdict, results, seal, progressed, ...(held && { held }) });
+    this.#apply({ type: "beat", epoch, verdict, results, seal, progressed, memoryHeld, ...(held && { held }) });
     this.#wakeUp();
     return { ok: true, answer: await this.#answerFor(epoch, tokenIssuedAt, report, now) };
   }
@@ -236,7 +239,7 @@ export class InstanceObject extends DurableObject<Env> {
     return {
       ok: true,
       status: state.now.status,
-      nextBeatMs: nextBeatMs(state, this.#context()),
+      nextBeatMs: untilNextBeatMs(state, this.#context()),
       gpuUsageThreshold: state.config.gpu_usage_threshold,
       commands: commandsFor(state, epoch, this.#timings()),
       intervalsKept: kept && report.agent?.bootId === kept.bootId ? kept.lastN : -1,
@@ -389,13 +392,4 @@ function afterRest(saved: Saved | null): Saved | null {
 function saveEveryMs(state: State): number {
   const atRestMs = beatsPerSave * state.config.check_interval_seconds * 1000;
   return state.now.status === "running" ? atRestMs : Math.min(atRestMs, 60_000);
-}
-
-/** At rest the configured interval; quicker in a transition; right at the end of an idle window. Milliseconds. */
-function nextBeatMs(state: State, ctx: Context): number {
-  const intervalMs = state.config.check_interval_seconds * 1000;
-  if (state.now.status !== "running") return Math.min(intervalMs, 5_000);
-  const at = nextSleepAt(state, ctx);
-  const leftMs = at === null ? 0 : at - ctx.now;
-  return leftMs > 0 ? Math.min(intervalMs, Math.max(leftMs + 50, 250)) : intervalMs;
 }

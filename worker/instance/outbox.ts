@@ -11,8 +11,9 @@ import type { InstanceView } from "../../core/protocol/api.ts";
 import { mirrorEvents, mirrorStatus } from "../db/read-model.ts";
 import type { Env } from "../env.ts";
 import { runEffect } from "./effects.ts";
+import { machineOf } from "./machine-of.ts";
 import type { InstanceStore, Lane, OutboxRow, Saved } from "./store.ts";
-import { eventView, machineOf } from "./view.ts";
+import { eventView } from "./view.ts";
 
 /** After this time a row that was begun and has no outcome is taken up again: the object died in the middle. */
 const redoAfterMs = 90_000;

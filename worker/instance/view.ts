@@ -10,6 +10,8 @@ import { snapshotId } from "../../core/protocol/ids.ts";
 import { signalUnits } from "../../core/protocol/signals.ts";
 import type { Progress } from "../../core/protocol/wire.ts";
 import { actorText } from "./commit.ts";
+import { machineOf } from "./machine-of.ts";
+import { sleepRuleView } from "./sleep-rule-view.ts";
 import type { LogRow } from "./store.ts";
 
 export interface Live {
@@ -69,6 +71,7 @@ export function viewOf(
     signals: phase.status === "running" || phase.status === "snapshotting" ? words.map(signalView) : [],
     leases: leasesHeld(state, now).map(leaseView),
     next: nextStep(state, ctx),
+    sleep_rule: sleepRuleView(state, now),
     progress: live.progress && {
       phase: live.progress.phase,
       done_bytes: live.progress.doneBytes,
@@ -107,14 +110,6 @@ export function eventView(state: State, row: LogRow): EventView {
     reason: reason === null ? null : String(reason).slice(0, 500),
     params: row.params,
   };
-}
-
-/** The machine that the state stands on, one on its way out included while the sleep waits for its end. */
-export function machineOf(state: State): Machine | null {
-  const phase = state.now;
-  if (phase.status === "destroying")
-    return state.retiring.find((one) => one.machine.epoch === phase.epoch)?.machine ?? null;
-  return "machine" in phase ? phase.machine : null;
 }
 
 /** The closed intervals and those that are still being paid. */

@@ -97,6 +97,9 @@ export interface RentedMachine {
   gpuCount: number | null;
   region: string | null;
   microUsdPerHour: number | null;
+  /** Micro-dollars per GB of traffic, null where the provider does not say. */
+  upMicroUsdPerGb: number | null;
+  downMicroUsdPerGb: number | null;
   diskGb: number | null;
   image: string | null;
   startedAt: number | null;

@@ -1,9 +1,11 @@
 /** The invariants as pure functions: null when they hold, else one sentence that says what is wrong. */
 import { actionsFor, statusWord } from "../abilities.ts";
+import { autoOf, maxGaps } from "../auto-state.ts";
 import { leaseCapMs, leasesHeld } from "../awake.ts";
 import { deadlines } from "../deadlines.ts";
 import { currentMachine, minutesMs, sameSnapshot } from "../machines.ts";
 import type { Context, Effect, LifecycleEvent, Machine, State, Timings } from "../types.ts";
+import { floorMs, highestFloorMs } from "../vetoes.ts";
 import { awakeOf } from "../warning.ts";
 import { digestOf, type FakeStore, refKey } from "./agent.ts";
 import { type FakeMachine, isListed } from "./provider.ts";
@@ -32,8 +34,38 @@ export function brokenState(state: State, timings: Timings): string | null {
   if (phase.status === "hibernated" && !state.snapshot) return "hibernated without a snapshot";
   if (phase.status === "failed" && phase.kept === "") return "I9: failed does not say what is kept";
   if (actionsFor(state).length === 0 || !statusWord(state)) return "I9: nothing can be done";
+  const memory = brokenMemory(state);
+  if (memory) return memory;
   const isAsked = phase.status === "provisioning" && phase.step !== "booting";
   if (current && !current.facts && !isAsked) return `a machine is in use that no provider told of (${phase.status})`;
+  return null;
+}
+
+/** What is remembered of idle times stays bounded and true to the phase. */
+function brokenMemory(state: State): string | null {
+  const { gaps, gap, sleep, floor, recentSleeps } = autoOf(state);
+  const { status } = state.now;
+  if (gaps.length > maxGaps || recentSleeps.length > 60) return "auto: the memory grows without bound";
+  if (gaps.some(([, lengthS]) => lengthS < 60)) return "auto: a gap under a minute was learned";
+  if (floor && floor.ms > highestFloorMs) return "auto: the floor is higher than its cap";
+  if (gap && ["provisioning", "restoring", "unreachable"].includes(status))
+    return `auto: a gap is open while ${status}`;
+  if (sleep && ["running", "snapshotting"].includes(status)) return `auto: a sleep is open while ${status}`;
+  if (gap?.plan && gap.plan.tauMs !== null && gap.plan.tauMs < gap.plan.floorMs)
+    return "auto: tau lies before the floor";
+  return null;
+}
+
+/** Two stages: no machine goes by the rule before its gap's tau, nor within the floor of its last activity. */
+function brokenStages(before: State, after: State): string | null {
+  const [from, to] = [before.now, after.now];
+  if (from.status !== "snapshotting" || to.status !== "destroying" || to.cause.kind !== "idle") return null;
+  if (after.config.pause_after_idle_minutes !== "auto") return null;
+  const { gap } = autoOf(after);
+  if (!gap?.plan || gap.plan.tauMs === null) return "auto: a machine goes without a plan";
+  if (to.since - gap.startAt < gap.plan.tauMs) return "auto: a machine goes before tau";
+  if (to.since - to.cause.idleSince < floorMs) return "auto: a machine goes within the floor";
+  if (gap.activeAt !== null) return "auto: a machine goes on an active sample";
   return null;
 }
 
@@ -46,6 +78,8 @@ export function brokenStep(before: State, event: LifecycleEvent, after: State, e
     const neverWas = !machine.facts && (event.type === "notFound" || event.type === "rentFailed");
     if (!isGone && !neverWas) return `I5: machine ${machine.epoch} left the state on "${event.type}"`;
   }
+  const staged = brokenStages(before, after);
+  if (staged) return staged;
   if (after.epoch < before.epoch || after.seq < before.seq) return "I3: a counter went back";
   const charged = effects.filter((one) => one.kind === "charge");
   if (charged.some((one) => one.toAt < one.fromAt)) return "I7: an interval ends before it begins";
@@ -63,20 +97,24 @@ export function brokenStep(before: State, event: LifecycleEvent, after: State, e
 export function brokenSleep(before: State, after: State, { now, timings }: Context): string | null {
   const { leases, warnedAt } = awakeOf(after);
   if (leases.some((one) => one.until - one.since > leaseCapMs(after) + 1)) return "a lease holds longer than its cap";
-  if (warnedAt !== null && (after.now.status !== "running" || after.now.idleSince === null)) {
+  const isIdle = after.now.status === "running" && after.now.idleSince !== null;
+  if (warnedAt !== null && !isIdle && !["snapshotting", "destroying"].includes(after.now.status)) {
     return "a sleep is announced and none is in sight";
   }
-  if (before.now.status !== "running" || after.now.status !== "snapshotting" || after.now.cause.kind !== "idle") {
-    return null;
+  const to = after.now;
+  const isSleep = to.status === "snapshotting" || to.status === "destroying";
+  if (!isSleep || to.status === before.now.status || to.cause.kind !== "idle") return null;
+  if (before.now.status === "running") {
+    if (leasesHeld(after, now).length > 0) return "the idle rule puts a machine to sleep that a lease holds";
+    if (now < before.now.restlessUntil) return "the idle rule puts a machine to sleep within its grace";
   }
-  if (leasesHeld(after, now).length > 0) return "the idle rule puts a machine to sleep that a lease holds";
-  if (now < before.now.restlessUntil) return "the idle rule puts a machine to sleep within its grace";
-  const idleMs = minutesMs(before.config.pause_after_idle_minutes);
+  const { pause_after_idle_minutes: pause } = before.config;
+  // Of `auto` only the upload begins here; the machine goes later.
+  if ((pause === "auto") !== (to.status === "destroying")) return null;
+  const leadMs = pause === "auto" ? timings.warnBeforeMs : Math.min(timings.warnBeforeMs, minutesMs(pause) / 2);
   const toldAt = awakeOf(before).warnedAt;
-  if (toldAt === null || now - toldAt < Math.min(timings.warnBeforeMs, idleMs / 2)) {
-    return "the idle rule puts a machine to sleep and nobody was told in time";
-  }
-  return null;
+  if (before.now.status === "destroying" || (toldAt !== null && now - toldAt >= leadMs)) return null;
+  return "the idle rule puts a machine to sleep and nobody was told in time";
 }
 
 /** A machine is destroyed at this moment: what was on it must be kept, or never was, or was given up (I1). */

@@ -111,6 +111,8 @@ export function factsOf(machine: FakeMachine): RentedFacts {
     gpuCount: 1,
     region: "BR",
     microUsdPerHour: 400_000,
+    upMicroUsdPerGb: 10_000,
+    downMicroUsdPerGb: 10_000,
     sshHost: "ssh.example.com",
     sshPort: 22,
   };

@@ -49,6 +49,9 @@ const wishes = [
   timed("not now, for", seconds(1, 600), (w, ms) => w.keepAwake(ms, true)),
   plain("let sleep", (w) => w.letSleep()),
   timed("a lease holds at most", seconds(36, 600), (w, ms) => w.configure({ keep_awake_max_hours: ms / 3_600_000 })),
+  plain("auto", (w) => w.configure({ pause_after_idle_minutes: "auto", enabled: true })),
+  plain("auto", (w) => w.configure({ pause_after_idle_minutes: "auto", enabled: true })),
+  plain("one minute", (w) => w.configure({ pause_after_idle_minutes: 1 })),
   timed("delete delay", seconds(0, 600), (w, ms) => w.configure({ delete_after_pause_minutes: ms / 60_000 })),
 ];
 
@@ -63,6 +66,8 @@ const work = [
   plain("command a ends", (w) => w.runCommand("a", false)),
   plain("command b begins", (w) => w.runCommand("b", true)),
   plain("command b ends", (w) => w.runCommand("b", false)),
+  plain("GPU memory is held", (w) => w.memory(true)),
+  plain("GPU memory is free", (w) => w.memory(false)),
   plain("agent restarts", (w) => w.restartAgents()),
   plain("machine vanishes", (w) => w.vanish()),
 ];
@@ -108,6 +113,28 @@ const ways = [
   }),
   timed("sealed, and nobody hears the agent for", seconds(1, 300), (w, ms) => {
     if (w.state.now.status === "destroying") set(w.net, { downUntil: w.now + ms });
+  }),
+  // Both stages: the workspace is in the store, and the machine waits for tau.
+  timed("auto, uploaded, then busy after", seconds(0, 2_400), (w, ms) => {
+    w.configure({ pause_after_idle_minutes: "auto", enabled: true });
+    w.busy(false);
+    for (let i = 0; i < 240 && !w.state.auto?.gap?.uploadedAt; i++) w.run(2_000);
+    w.run(ms);
+    w.busy(true);
+  }),
+  timed("a flicker while it is uploaded, quiet for", seconds(0, 600), (w, ms) => {
+    w.busy(false);
+    for (let i = 0; i < 240 && w.state.now.status !== "snapshotting"; i++) w.run(1_000);
+    w.busy(true);
+    w.run(6_000);
+    w.busy(false);
+    w.run(ms);
+  }),
+  plain("asleep by auto and awake again", (w) => {
+    w.configure({ pause_after_idle_minutes: "auto", enabled: true });
+    w.busy(false);
+    for (let i = 0; i < 600 && w.state.now.status !== "hibernated"; i++) w.run(5_000);
+    w.wake();
   }),
   plain("wake while it is destroyed", (w) => void (w.state.now.status === "destroying" && w.wake())),
   plain("asleep and awake again", (w) => {

@@ -12,6 +12,7 @@ import { nextDeadline } from "../deadlines.ts";
 import { currentMachine } from "../machines.ts";
 import { mayEnd, transition } from "../transition.ts";
 import { type Actor, defaultTimings, type Effect, type LifecycleEvent, type Outcome, type State } from "../types.ts";
+import { quietFloorMs } from "../vetoes.ts";
 import { type FakeAgent, type FakeStore, obey, refKey, restartAgent, runAgent, sealReport, write } from "./agent.ts";
 import { birth, user } from "./fixtures.ts";
 import { brokenDestroy, brokenRest, brokenSleep, brokenState, brokenStep, deepFreeze } from "./invariants.ts";
@@ -119,6 +120,10 @@ export class World {
 
   busy(isBusy: boolean): void {
     for (const { agent } of this.#alive()) agent.busy = isBusy;
+  }
+
+  memory(isHeld: boolean): void {
+    for (const { agent } of this.#alive()) agent.memoryHeld = isHeld;
   }
 
   writing(isWriting: boolean): void {
@@ -351,6 +356,7 @@ export class World {
       seal: sealReport(agent, now),
       progressed: agent.job !== null,
       held: structuredClone(agent.held),
+      memoryHeld: agent.memoryHeld,
     };
     const delayMs = net.delayMs;
     net.delayMs = 0;
@@ -380,7 +386,7 @@ export class World {
         blockers: [{ signal: "gpu", code: "gpu_busy", value: 80, threshold: 5, detail: "GPU 0" }],
       };
     }
-    const ripe = this.now - agent.quietSince >= this.state.config.pause_after_idle_minutes * 60_000;
+    const ripe = this.now - agent.quietSince >= quietFloorMs(this.state, agent.memoryHeld, this.now);
     return { kind: "quiet", since: agent.quietSince, ripe };
   }
 
