@@ -196,6 +196,12 @@ export async function takeLock(home: string): Promise<LockOutcome> {
   };
 }
 
+/** Whether an agent of this home runs now. */
+export function isHomeInUse(home: string): boolean {
+  const holder = readLock(join(home, "agent.lock"));
+  return holder !== null && holder.bootId === readBootId() && isAlive(holder);
+}
+
 function readLock(file: string): Lock | null {
   try {
     return JSON.parse(readFileSync(file, "utf8")) as Lock;

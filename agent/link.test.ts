@@ -2,7 +2,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { type Result, type Seal, type StatusReport, statusReportSchema } from "../core/protocol/wire.ts";
+import { type Held, type Result, type Seal, type StatusReport, statusReportSchema } from "../core/protocol/wire.ts";
 import type { Tokens } from "./identity.ts";
 import { createLink, type Link, type LinkEnd, type LinkOptions, parseAnswer } from "./link.ts";
 import { createLogger } from "./log.ts";
@@ -32,6 +32,7 @@ let link: Link | null;
 let lines: string[];
 let work: ReturnType<typeof fakeWork>;
 let intervals: MonotonicInterval[];
+let held: Held[];
 let tokens: Tokens & { text: string; renewed: string[] };
 
 beforeEach(async () => {
@@ -39,6 +40,7 @@ beforeEach(async () => {
   arrivals = [];
   lines = [];
   intervals = [];
+  held = [];
   work = fakeWork();
   link = null;
   reply = say(good);
@@ -119,6 +121,8 @@ function start(options: Partial<LinkOptions> = {}): Promise<LinkEnd> {
     workspace: "/workspace",
     tokens,
     monitor: { setPace() {}, takeInterval: () => intervals.shift() ?? null },
+    signals: { setPace() {}, take: () => ({ cpu: { value: 12.5, detail: "python (7)" } }) },
+    held: () => held,
     work,
     log: createLogger({ write: (line) => lines.push(line) }),
     ...options,
@@ -170,6 +174,15 @@ describe("a beat", () => {
     const line = lines.map((text) => JSON.parse(text)).find((one) => one.event === "interval");
     expect(line).toMatchObject({ gpu_util: 37, status: "active" });
     expect(line.time).toMatch(/^\d{4}-/);
+  });
+
+  it("carries the signals of each interval, and what holds the machine", async () => {
+    intervals = [interval(0)];
+    held = [{ id: "a", what: "python train.py" }];
+    void start();
+    await beats(1);
+    expect(reports[0]!.intervals![0]!.signals).toEqual({ cpu: { value: 12.5, detail: "python (7)" } });
+    expect(reports[0]!.held).toEqual(held);
   });
 
   it.each([

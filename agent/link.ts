@@ -4,11 +4,12 @@
  */
 import { randomBytes } from "node:crypto";
 import * as z from "zod";
-import type { Command, Interval, StatusReport } from "../core/protocol/wire.ts";
+import type { Command, Held, Interval, StatusReport } from "../core/protocol/wire.ts";
 import { snapshotRefSchema } from "../core/protocol/wire.ts";
 import { agentVersion, type Tokens } from "./identity.ts";
 import { describeError, type Logger } from "./log.ts";
 import { highestUtilization, type Monitor, type MonotonicInterval } from "./monitor.ts";
+import type { Signals } from "./signals/poller.ts";
 import type { Work } from "./work.ts";
 
 /** fenced: a newer machine owns the workspace; this agent must not run again. */
@@ -28,6 +29,9 @@ export interface LinkOptions {
   workspace: string;
   tokens: Tokens;
   monitor: Pick<Monitor, "setPace" | "takeInterval">;
+  signals: Pick<Signals, "setPace" | "take">;
+  /** Commands that hold the machine now. */
+  held: () => Held[];
   work: Pick<Work, "onAnswer" | "report" | "isActive" | "stop">;
   log: Logger;
   fetch?: typeof fetch;
@@ -104,7 +108,7 @@ type BeatOutcome =
   | { kind: "fenced"; message: string };
 
 export function createLink(options: LinkOptions): Link {
-  const { url, instance, workspace, tokens, monitor, work, log } = options;
+  const { url, instance, workspace, tokens, monitor, signals, work, log } = options;
   const { timeoutMs = 5_000, refusedMs = 30_000, maxBackoffMs = 15_000, activeBackoffMs = 3_000 } = options;
   const { random = Math.random } = options;
   const doFetch = options.fetch ?? fetch;
@@ -122,7 +126,7 @@ export function createLink(options: LinkOptions): Link {
 
   const buildReport = (): StatusReport => {
     const interval = monitor.takeInterval();
-    if (interval) keep(interval);
+    if (interval) keep({ ...interval, signals: signals.take() });
     // Both clocks are read together: an interval that waited keeps its distance from `sentAt` when the clock is set.
     const sentAt = Date.now();
     const offsetMs = sentAt - performance.now();
@@ -139,6 +143,7 @@ export function createLink(options: LinkOptions): Link {
       sentAt,
       agent: { version: agentVersion, bootId, startedAt, workspace },
       intervals: intervals.slice(-limit).map((one) => placeInterval(one, offsetMs)),
+      held: options.held(),
       ...work.report(),
     };
   };
@@ -202,6 +207,7 @@ export function createLink(options: LinkOptions): Link {
     threshold = answer.gpuUsageThreshold;
     const nextMs = Math.min(MAX_BEAT_MS, Math.max(MIN_BEAT_MS, answer.nextBeatMs));
     monitor.setPace({ intervalMs: nextMs, threshold });
+    signals.setPace({ intervalMs: nextMs });
     intervals = intervals.filter((one) => one.n > answer.intervalsKept);
     if (answer.token !== undefined) {
       log.hide(answer.token);

@@ -4,11 +4,13 @@ import { runSnapshotCommand, snapshotCommands, snapshotHelp, storeHelp } from ".
 import { runDoctor } from "./doctor.ts";
 import { createEngine } from "./engine.ts";
 import { native } from "./fs/native.ts";
+import { runHeld } from "./hold.ts";
 import { agentVersion } from "./identity.ts";
 import { exitCode, runAgent } from "./run.ts";
 
 const help = `soneca-agent ${agentVersion}
 
+  soneca-agent run -- COMMAND ...   run it, and hold the machine awake until it ends
   soneca-agent run [--log FILE]     report to the control plane, and do what it asks for
   soneca-agent doctor [--json]      look at everything the agent needs
   soneca-agent --version | --help
@@ -21,7 +23,8 @@ Environment of \`run\` and \`doctor\`:
   SONECA_WORKSPACE  what is kept (DATA_DIRECTORY, then /workspace)
   SONECA_HOME       the agent's own files (/var/lib/soneca, then ~/.soneca-agent), outside the workspace
 
-Exit codes of \`run\`: 0 asked to end, 2 wrong usage, 6 runs already, 7 replaced by a newer machine.
+Exit codes of \`run\`: 0 asked to end, 2 wrong usage, 6 runs already, 7 replaced by a newer machine;
+of \`run -- COMMAND\`: the command's own, 127 where there is none, 126 where it cannot be run.
 
 Snapshots by hand:
 ${snapshotHelp}
@@ -35,6 +38,8 @@ async function main(argv: string[]): Promise<number> {
   if (snapshotCommands.includes(command)) return runSnapshotCommand(argv);
   switch (command) {
     case "run": {
+      if (rest[0] === "--")
+        return rest.length > 1 ? runHeld(rest.slice(1), process.env) : refuse("run -- wants a command");
       const { values } = parseArgs({
         args: rest,
         options: { log: { type: "string" }, help: { type: "boolean", short: "h" } },

@@ -3,6 +3,7 @@
  * Durations come from the monotonic clock, so a clock that is set does not bend an interval.
  */
 import { spawn } from "node:child_process";
+import type { SignalReadings } from "../core/protocol/signals.ts";
 import type { GpuReading } from "../core/protocol/wire.ts";
 
 export const smiArgs = [
@@ -29,6 +30,7 @@ export interface MonotonicInterval {
   taken: number;
   gpus: GpuReading[];
   sensorError: string | null;
+  signals?: SignalReadings;
 }
 
 export interface Monitor {
@@ -94,16 +96,24 @@ export interface SmiOptions {
   timeoutMs: number;
 }
 
-/** One run. Never throws; a child that does not end is killed and not waited for, because it may hang in the kernel. */
-export function runSmi({ command, env, timeoutMs }: SmiOptions): Promise<Sample> {
+/** One run of the query for GPUs. Never throws. */
+export async function runSmi(options: SmiOptions): Promise<Sample> {
+  const answer = await askSmi(smiArgs, options);
+  return answer.ok ? checkOutput(answer.stdout) : answer;
+}
+
+export type SmiAnswer = { ok: true; stdout: string } | { ok: false; message: string };
+
+/** Never throws; a child that does not end is killed and not waited for, because it may hang in the kernel. */
+export function askSmi(args: string[], { command, env, timeoutMs }: SmiOptions): Promise<SmiAnswer> {
   return new Promise((resolve) => {
     const output = { stdout: "", stderr: "" };
     let timer: NodeJS.Timeout | undefined;
-    const finish = (sample: Sample) => {
+    const finish = (answer: SmiAnswer) => {
       clearTimeout(timer);
-      resolve(sample);
+      resolve(answer);
     };
-    const child = spawn(command, smiArgs, { env, stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
     for (const name of ["stdout", "stderr"] as const) {
       child[name].setEncoding("utf8");
       child[name].on("data", (text: string) => {
@@ -127,7 +137,7 @@ export function runSmi({ command, env, timeoutMs }: SmiOptions): Promise<Sample>
       });
     });
     child.on("close", (code, signal) => {
-      if (code === 0) return finish(checkOutput(output.stdout));
+      if (code === 0) return finish({ ok: true, stdout: output.stdout });
       const words = shorten(`${output.stdout} ${output.stderr}`) || "no message";
       finish({
         ok: false,
@@ -296,7 +306,7 @@ function emptyReading(index: number): GpuReading {
   return { index, name: null, max: null, mean: null, busyShare: null, memoryUsedMb: null, memoryTotalMb: null };
 }
 
-function withoutSecrets(env: Record<string, string | undefined>): Record<string, string | undefined> {
+export function withoutSecrets(env: Record<string, string | undefined>): Record<string, string | undefined> {
   const { SONECA_TOKEN: _, CONTAINER_API_KEY: __, ...rest } = env;
   return rest;
 }

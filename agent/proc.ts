@@ -1,5 +1,5 @@
 /** What /proc says about processes. Every function answers for a process that has ended meanwhile, and never throws. */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 
 /** A pid alone may be given to another process; with the start time (clock ticks since boot) it names one exactly. */
 export interface ProcessRef {
@@ -12,6 +12,10 @@ export interface ProcessStat extends ProcessRef {
   state: string;
   parent: number;
   session: number;
+  /** The device number of its terminal; 0 for none. */
+  terminal: number;
+  /** Clock ticks on a processor, those of children that it waited for included. */
+  cpuTicks: number;
   kernel: boolean;
 }
 
@@ -19,8 +23,9 @@ const PF_KTHREAD = 0x0020_0000;
 /** clone, vfork and clone3 on x86-64 and arm64. */
 const cloneCalls = new Set(process.arch === "arm64" ? ["220", "435"] : ["56", "58", "435"]);
 
-export function readStat(pid: number): ProcessStat | null {
-  const text = read(`/proc/${pid}/stat`);
+/** `proc`: another tree in place of /proc. */
+export function readStat(pid: number, proc = "/proc"): ProcessStat | null {
+  const text = read(`${proc}/${pid}/stat`);
   if (text === null) return null;
   // The name stands in brackets and may itself hold blanks and brackets.
   const open = text.indexOf("(");
@@ -32,16 +37,18 @@ export function readStat(pid: number): ProcessStat | null {
     state: fields[0] ?? "X",
     parent: Number(fields[1]),
     session: Number(fields[3]),
+    terminal: Number(fields[4]),
+    cpuTicks: [11, 12, 13, 14].reduce((sum, at) => sum + Number(fields[at]), 0),
     kernel: (Number(fields[6]) & PF_KTHREAD) !== 0,
     startTime: Number(fields[19]),
   };
 }
 
-export function listStats(): Map<number, ProcessStat> {
+export function listStats(proc = "/proc"): Map<number, ProcessStat> {
   const stats = new Map<number, ProcessStat>();
-  for (const name of list("/proc")) {
+  for (const name of list(proc)) {
     const pid = Number(name);
-    const stat = Number.isInteger(pid) ? readStat(pid) : null;
+    const stat = Number.isInteger(pid) ? readStat(pid, proc) : null;
     if (stat && stat.state !== "Z" && stat.state !== "X") stats.set(pid, stat);
   }
   return stats;
@@ -92,6 +99,24 @@ export function findWriteAccess(pid: number, root: string): "fd" | "map" | "cwd"
     if (match && isInside(match[1] ?? null, root)) return "map";
   }
   return null;
+}
+
+/** Whether its cwd, its program or an open file lies under `root`. "hidden": it may not be looked into. */
+export function findUse(pid: number, root: string, proc = "/proc"): "yes" | "no" | "hidden" {
+  const at = `${proc}/${pid}`;
+  const paths = [link(`${at}/cwd`), link(`${at}/exe`)];
+  if (paths.some((path) => isInside(path, root))) return "yes";
+  // A process without a cwd of its own has ended meanwhile, or belongs to somebody else.
+  if (paths[0] === null) return existsSync(at) ? "hidden" : "no";
+  return list(`${at}/fd`).some((fd) => isInside(link(`${at}/fd/${fd}`), root)) ? "yes" : "no";
+}
+
+/** Bytes that it read from and wrote to disks, children that it waited for included; null where that is hidden. */
+export function readDiskBytes(pid: number, proc = "/proc"): number | null {
+  const text = read(`${proc}/${pid}/io`);
+  const field = (name: string) => Number(new RegExp(`^${name}: (\\d+)$`, "m").exec(text ?? "")?.[1] ?? Number.NaN);
+  const bytes = field("read_bytes") + field("write_bytes");
+  return Number.isFinite(bytes) ? bytes : null;
 }
 
 export function readBootId(): string {

@@ -1,10 +1,14 @@
 /** `soneca-agent run`: the parts put together, from the lock to the last farewell. */
 import { agentExit } from "../core/protocol/bootstrap.ts";
+import { readHeld, watchHeld } from "./held.ts";
 import { agentVersion, type Env, readSettings, type Settings, type Tokens, takeLock } from "./identity.ts";
 import { createLink } from "./link.ts";
 import { createLogger } from "./log.ts";
 import { createMonitor } from "./monitor.ts";
 import { createSealer } from "./seal.ts";
+import { createSensors } from "./signals/all.ts";
+import { countOwnTraffic } from "./signals/own-traffic.ts";
+import { createSignals } from "./signals/poller.ts";
 import { createWork } from "./work.ts";
 import type { Engine } from "./work-run.ts";
 
@@ -49,7 +53,11 @@ export async function runAgent({ env, logFile, createEngine }: RunOptions): Prom
   const monitor = createMonitor({ env, gpuCount: settings.gpuCount });
   const engine = createEngine(settings, tokens);
   const work = createWork({ engine, sealer, epoch, home, log, onChange: () => link.beatNow() });
-  const link = createLink({ url: settings.url, instance, workspace, tokens, monitor, work, log });
+  const traffic = countOwnTraffic();
+  const signals = createSignals({ sensors: createSensors({ workspace, env, traffic, sealer }) });
+  const held = () => readHeld(home);
+  const link = createLink({ url: settings.url, instance, workspace, tokens, monitor, signals, held, work, log });
+  const watcher = watchHeld(home, () => link.beatNow());
 
   const onSignal = (signal: NodeJS.Signals) => {
     log.info("agent_asked_to_end", { signal });
@@ -76,9 +84,13 @@ export async function runAgent({ env, logFile, createEngine }: RunOptions): Prom
 
   work.start();
   monitor.start();
+  signals.start();
   const reason = await link.run();
   await ending;
   monitor.stop();
+  signals.stop();
+  watcher.close();
+  traffic.stop();
   await work.stop("the agent ends", true);
   log.info("agent_ended", { reason });
   lock.release();

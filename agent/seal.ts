@@ -212,7 +212,8 @@ function isSshd({ name }: ProcessStat): boolean {
   return name === "sshd" || name.startsWith("sshd-");
 }
 
-function findFamily(stats: Map<number, ProcessStat>, self: number): Set<number> {
+/** The process itself, its ancestors and its descendants. */
+export function findFamily(stats: Map<number, ProcessStat>, self: number): Set<number> {
   const family = new Set<number>([self]);
   for (let at = stats.get(self)?.parent ?? 0; at > 0 && !family.has(at); at = stats.get(at)?.parent ?? 0)
     family.add(at);

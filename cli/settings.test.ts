@@ -79,3 +79,11 @@ test("durations", () => {
   ]);
   for (const bad of ["0", "-3s", "2 weeks", ""]) expect(() => readDurationMs("--timeout", bad)).toThrow(Failure);
 });
+
+test("signals are switched and tuned by their names", () => {
+  expect(readSettings({ set: ["signals.cpu=on", "signals.cpu.threshold=50", "signals.disk=off"] })).toEqual({
+    signals: { cpu: { enabled: true, threshold: 50 }, disk: { enabled: false } },
+  });
+  for (const wrong of ["signals.gravity=on", "signals.cpu=maybe", "signals.cpu.threshold=lots", "signals.cpu.a.b=1"])
+    expect(() => readSettings({ set: [wrong] }), wrong).toThrow();
+});

@@ -27,7 +27,7 @@ const flagFields: [keyof SettingFlags & string, string][] = [
 /** Null when nothing was asked for. Errors: Failure `usage`, which names the option or the field. */
 export function readSettings(flags: SettingFlags): AutoHibernationPatch | null {
   const patch: Record<string, unknown> = {};
-  if (flags.enabled !== undefined) patch.enabled = readSwitch(flags.enabled);
+  if (flags.enabled !== undefined) patch.enabled = readSwitch("--enabled", flags.enabled);
   for (const [flag, field] of flagFields) {
     const text = flags[flag];
     if (typeof text === "string") patch[field] = readNumber(`--${flag}`, text);
@@ -49,10 +49,10 @@ export function checked<T>(schema: z.ZodType<T>, value: unknown): T {
   throw usageFailure("A value does not fit.", "Correct what is named above; see --help.", { issues });
 }
 
-function readSwitch(text: string): boolean {
+function readSwitch(flag: string, text: string): boolean {
   if (["true", "on", "yes"].includes(text)) return true;
   if (["false", "off", "no"].includes(text)) return false;
-  throw usageFailure(`--enabled takes on or off, not "${text}".`);
+  throw usageFailure(`${flag} takes on or off, not "${text}".`);
 }
 
 export function readNumber(flag: string, text: string): number {
@@ -90,22 +90,33 @@ export function readSchedule(text: string): AutoHibernationPatch["schedule"] {
   };
 }
 
-/** `key=value` with the plan's names; `schedule.wake_time=08:30` changes one part of the schedule. */
+/** `key=value` with the plan's names; `schedule.wake_time=08:30`, `signals.cpu=on`, `signals.cpu.threshold=50` change a part. */
 function applySet(patch: Record<string, unknown>, text: string): void {
   const at = text.indexOf("=");
-  const key = text.slice(0, Math.max(at, 0)).trim();
   const value = text.slice(at + 1).trim();
-  const [field = "", part, ...more] = key.split(".");
-  const isKnown = Object.hasOwn(autoHibernationSchema.shape, field) && more.length === 0;
-  if (at < 1 || !isKnown || (part !== undefined && field !== "schedule")) {
+  const path = text.slice(0, Math.max(at, 0)).trim().split(".");
+  const [field = "", part] = path;
+  const isKnown = Object.hasOwn(autoHibernationSchema.shape, field);
+  if (at < 1 || !isKnown || path.length > (field === "signals" ? 3 : field === "schedule" ? 2 : 1)) {
     const names = Object.keys(autoHibernationSchema.shape).join(", ");
     throw usageFailure(`--set does not know "${text}".`, `It takes key=value; the keys are ${names}.`);
+  }
+  if (field === "signals" && part !== undefined) {
+    setSignal(patch, part, path[2], value);
+    return;
   }
   if (part !== undefined) {
     patch.schedule = { ...((patch.schedule as object | null | undefined) ?? {}), [part]: value };
     return;
   }
   patch[field] = field === "schedule" ? readScheduleValue(value) : readValue(value);
+}
+
+function setSignal(patch: Record<string, unknown>, name: string, field: string | undefined, value: string): void {
+  const signals = (patch.signals ?? {}) as Record<string, object>;
+  const change =
+    field === undefined ? { enabled: readSwitch(`--set signals.${name}`, value) } : { [field]: readValue(value) };
+  patch.signals = { ...signals, [name]: { ...signals[name], ...change } };
 }
 
 function readScheduleValue(value: string): unknown {

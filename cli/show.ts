@@ -12,6 +12,7 @@ import {
   formatTime,
 } from "./format.ts";
 import type { Output } from "./output.ts";
+import { ruleRows, signalRows } from "./signal-words.ts";
 import {
   actorWords,
   awakeReasons,
@@ -19,6 +20,7 @@ import {
   configSentence,
   costWords,
   eventPhrase,
+  leaseWords,
   nextWords,
   savedWords,
   scheduleWords,
@@ -26,6 +28,8 @@ import {
   statusPhrase,
   summaryPhrase,
 } from "./words.ts";
+
+const signalHeads = ["SIGNAL", "NOW", "SINCE", "JUDGED", "ROLE", "WHO"];
 
 export function showInstance(output: Output, view: InstanceView, now: number): string {
   const { machine, snapshot, trouble } = view;
@@ -41,6 +45,8 @@ export function showInstance(output: Output, view: InstanceView, now: number): s
     ["Kept", trouble?.kept ?? null],
     ["Awake because", reasons?.join("\n") ?? null],
     ["Next", nextWords(view, now)],
+    ["Held awake", view.leases.length > 0 ? view.leases.map((one) => leaseWords(one, now)).join("\n") : null],
+    ["Signals", view.signals.length > 0 ? formatTable(signalHeads, signalRows(view.signals, now)) : null],
     ["Sleeping", sleepRuleWords(view)],
     ["Saved", savedWords(view)],
     [
@@ -131,6 +137,10 @@ export function showConfig(config: AutoHibernation): string {
       ["delete_after_pause_minutes", String(config.delete_after_pause_minutes)],
       ["gpu_usage_threshold", `${config.gpu_usage_threshold} %`],
       ["check_interval_seconds", String(config.check_interval_seconds)],
+      ...ruleRows(config),
+      ["grace_minutes", String(config.grace_minutes)],
+      ["not_now_minutes", String(config.not_now_minutes)],
+      ["keep_awake_max_hours", String(config.keep_awake_max_hours)],
       ["wake_method", config.wake_method],
       ["schedule", scheduleWords(config)],
     ]),

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { defaultAutoHibernation } from "../core/protocol/config.ts";
+import { signalRows } from "./signal-words.ts";
 import { eventOf, hibernatedView, instanceView } from "./testing/server.ts";
 import {
   awakeReasons,
@@ -7,6 +8,7 @@ import {
   costWords,
   discardWords,
   eventPhrase,
+  leaseWords,
   nextWords,
   statusPhrase,
   workPhrase,
@@ -83,4 +85,54 @@ test("events in words, newer ones by their own name", () => {
     "Wake failed (no_offer)",
   );
   expect(eventPhrase(eventOf(1, { event_type: "moon_rose" }))).toBe("moon rose");
+});
+
+test("every signal is a row, and a lease a line", () => {
+  const since = new Date(now - 300_000).toISOString();
+  const signal = { enabled: true, state: "busy" as const, since, detail: null };
+  const rows = signalRows(
+    [
+      { ...signal, name: "cpu", value: 140, threshold: 20, unit: "percent", detail: "python (7)" },
+      { ...signal, name: "terminal", enabled: false, value: 12, threshold: 300, unit: "seconds" },
+      { ...signal, name: "network", state: "unknown", value: null, threshold: 100_000, unit: "bytes_per_second" },
+      { ...signal, name: "terminal", state: "quiet", value: null, threshold: 300, unit: "seconds" },
+      { ...signal, name: "gpu_memory", enabled: false, value: 8012, threshold: null, unit: "megabytes" },
+    ],
+    now,
+  );
+  expect(rows.map((row) => row.join(" | "))).toEqual([
+    "CPU of the workspace | 140 % of a core | busy for 5 min | busy from 20 % of a core | decides | python (7)",
+    "Terminals | 12 s ago | busy for 5 min | busy under 5 min | off | ",
+    expect.stringMatching(/^Network \| unknown \| unknown for 5 min \| busy from .*\/s \| decides \| $/),
+    "Terminals | none | quiet for 5 min | busy under 5 min | decides | ",
+    expect.stringMatching(/^GPU memory \| .* held \| {2}\| {2}\| shown only \| $/),
+  ]);
+  const lease = { id: "own", by: "user:u-1", what: "lunch", since, until: soon };
+  expect(leaseWords(lease, now)).toMatch(/^until .*, by you: lunch$/);
+});
+
+test("what holds it awake beside the GPUs has words", () => {
+  const because = (one: object) =>
+    awakeReasons(
+      instanceView({ awake_because: [{ signal: "", code: "", value: null, threshold: null, detail: null, ...one }] }),
+      now,
+    )?.[0];
+  expect(because({ signal: "cpu", code: "signal_busy", value: 140, threshold: 20, detail: "python (7)" })).toBe(
+    "CPU of the workspace at 140 % of a core, the threshold is 20 % of a core (python (7))",
+  );
+  expect(because({ signal: "terminal", code: "signal_busy", value: 12, threshold: 300 })).toBe(
+    "The last input to a terminal was 12 s ago, the threshold is 5 min",
+  );
+  expect(because({ signal: "jupyter", code: "signal_unknown", detail: "HTTP 403" })).toBe(
+    "Jupyter gives no reading, which counts as busy: HTTP 403",
+  );
+  expect(because({ signal: "lease", code: "lease", until: soon, detail: "lunch" })).toMatch(
+    /^Held awake until .* \(lunch\)$/,
+  );
+  expect(because({ signal: "grace", code: "grace", until: soon })).toMatch(/^It is left alone until/);
+});
+
+test("an announced sleep says how to put it off", () => {
+  const next = { what: "hibernate" as const, at: soon, warned_at: new Date(now).toISOString() };
+  expect(nextWords(instanceView({ status: "idle", next }), now)).toContain("soneca instance not-now");
 });

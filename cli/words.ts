@@ -3,7 +3,9 @@ import type { StatusWord } from "../core/lifecycle/abilities.ts";
 import type { LogType } from "../core/lifecycle/types.ts";
 import type { EventView, InstanceSummary, InstanceView } from "../core/protocol/api.ts";
 import type { AutoHibernation } from "../core/protocol/config.ts";
+import { signalNames } from "../core/protocol/signals.ts";
 import { formatCountdown, formatDuration, formatMoney, formatPercent, formatRate, formatTime } from "./format.ts";
+import { signalAmount, signalName, signalWords } from "./signal-words.ts";
 
 export type Tone = "green" | "amber" | "blue" | "slate" | "red" | "grey";
 
@@ -51,12 +53,13 @@ function untilWords(iso: string, now: number): string {
 export function awakeReasons(view: InstanceView, now: number): string[] | null {
   if (view.status !== "running" && view.status !== "idle") return null;
   if (!view.auto_hibernation.enabled) return ["Auto-hibernation is off: it stays awake until you say so."];
-  if (view.awake_because.length > 0) return view.awake_because.map(blockerWords);
+  if (view.awake_because.length > 0) return view.awake_because.map((one) => blockerWords(one, now));
   const sleeps = view.next?.what === "hibernate" ? ` It sleeps at ${formatTime(view.next.at, now)}.` : "";
   return [`Nothing keeps it awake.${sleeps}`];
 }
 
-function blockerWords(one: InstanceView["awake_because"][number]): string {
+function blockerWords(one: InstanceView["awake_because"][number], now: number): string {
+  const until = one.until ? ` until ${formatTime(one.until, now)}` : "";
   const what = one.detail ?? "GPU";
   switch (one.code) {
     case "gpu_busy":
@@ -69,14 +72,27 @@ function blockerWords(one: InstanceView["awake_because"][number]): string {
       return "There are no samples yet, which counts as busy";
     case "samples_stale":
       return "The last samples are too old, which counts as busy";
+    case "signal_busy":
+      return `${signalWords(one.signal, one.value)}, the threshold is ${signalAmount(one.signal, one.threshold)}${one.detail ? ` (${one.detail})` : ""}`;
+    case "signal_unknown":
+      return `${signalName(one.signal)} gives no reading, which counts as busy${one.detail ? `: ${one.detail}` : ""}`;
+    case "lease":
+      return `Held awake${until}${one.detail ? ` (${one.detail})` : ""}`;
+    case "grace":
+      return `It is left alone${until}, after a start, a wake or a sleep that failed`;
     default:
       return [one.signal, one.code, one.detail].filter(Boolean).join(" ");
   }
 }
 
+export function leaseWords(lease: InstanceView["leases"][number], now: number): string {
+  const what = lease.what ? `: ${lease.what}` : "";
+  return `until ${formatTime(lease.until, now)}, by ${actorWords(lease.by)}${what}`;
+}
+
 export function nextWords(view: InstanceView, now: number): string {
   if (view.next?.what === "hibernate")
-    return `hibernates ${untilWords(view.next.at, now)}, at ${formatTime(view.next.at, now)}`;
+    return `hibernates ${untilWords(view.next.at, now)}, at ${formatTime(view.next.at, now)}${view.next.warned_at ? `. Not now: soneca instance not-now ${view.id}` : ""}`;
   if (view.next?.what === "delete")
     return `becomes deleted ${untilWords(view.next.at, now)}, at ${formatTime(view.next.at, now)}; the snapshot stays`;
   if (view.status === "hibernated" || view.status === "deleted") return "nothing; it waits to be woken";
@@ -136,7 +152,9 @@ export function configSentence(config: AutoHibernation): string {
     pause === "auto"
       ? `When it stays below ${formatPercent(config.gpu_usage_threshold)} GPU for so long that sleeping pays,`
       : `After ${minutes(pause)} below ${formatPercent(config.gpu_usage_threshold)} GPU`;
-  return `${after} it takes a snapshot, proves it and gives the machine back; ${minutes(config.delete_after_pause_minutes)} later it becomes deleted, and its snapshot stays.`;
+  const others = signalNames.filter((name) => config.signals[name].enabled).map(signalName);
+  const quiet = others.length === 0 ? "" : `${pause === "auto" ? "" : ","} with ${others.join(", ")} quiet as well,`;
+  return `${after}${quiet} it takes a snapshot, proves it and gives the machine back; ${minutes(config.delete_after_pause_minutes)} later it becomes deleted, and its snapshot stays.`;
 }
 
 export function scheduleWords(config: AutoHibernation): string {
@@ -191,6 +209,10 @@ const eventWords: Record<LogType, string> = {
   discarded: "Discarded by request",
   failed: "Needs attention",
   config_changed: "Settings changed",
+  keep_awake: "Held awake",
+  keep_awake_ended: "No longer held awake",
+  sleep_soon: "It sleeps soon, if nothing happens",
+  sleep_postponed: "Not now: the sleep is put off",
   orphan_found: "A machine with our label was found",
 };
 

@@ -63,7 +63,12 @@ async function tellStory(): Promise<number> {
   const created = await ask(cloud, "POST", "/api/instances", {
     name: "demo",
     gpu_type: "RTX 4090",
-    auto_hibernation: { pause_after_idle_minutes: 0.1, delete_after_pause_minutes: 0.1, check_interval_seconds: 1 },
+    auto_hibernation: {
+      pause_after_idle_minutes: 0.1,
+      delete_after_pause_minutes: 0.1,
+      check_interval_seconds: 1,
+      grace_minutes: 0,
+    },
   });
   const story = new Story(cloud, created.id, report);
 

@@ -163,7 +163,12 @@ async function makeSample(cloud: LocalCloud): Promise<void> {
   const made = await cloud.api<InstanceView>("POST", "/api/instances", {
     name: "sample",
     gpu_type: "RTX 4090",
-    auto_hibernation: { pause_after_idle_minutes: 0.5, delete_after_pause_minutes: 2, check_interval_seconds: 2 },
+    auto_hibernation: {
+      pause_after_idle_minutes: 0.5,
+      delete_after_pause_minutes: 2,
+      check_interval_seconds: 2,
+      grace_minutes: 0.5,
+    },
   });
   if (made.status !== 201) throw new Error(JSON.stringify(made.body));
   writeFileSync(marker, made.body.id);

@@ -6,6 +6,7 @@ import { command, follow, idArg, readWait, type Session, waitArgs } from "../com
 import { checked, readNumber, readPrice, readSettings } from "../settings.ts";
 import { showInstance, showList, showSnapshots } from "../show.ts";
 import { statusPhrase } from "../words.ts";
+import { keepAwakeCommand, notNowCommand } from "./awake.ts";
 import { configCommand } from "./config.ts";
 import { discardCommand } from "./discard.ts";
 import { eventsCommand } from "./events.ts";
@@ -177,6 +178,8 @@ export const instanceCommand = defineCommand({
     adopt,
     wake,
     hibernate,
+    "keep-awake": keepAwakeCommand,
+    "not-now": notNowCommand,
     discard: discardCommand,
     config: configCommand,
     events: eventsCommand,

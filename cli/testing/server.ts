@@ -118,6 +118,8 @@ export function instanceView(changes: Partial<InstanceView> = {}): InstanceView 
     snapshot_id: null,
     snapshot: null,
     awake_because: [{ signal: "gpu", code: "gpu_busy", value: 37, threshold: 5, detail: "GPU 0" }],
+    signals: [],
+    leases: [],
     next: null,
     sleep_rule: {
       pause_after_idle_minutes: 3,

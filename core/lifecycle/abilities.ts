@@ -23,7 +23,7 @@ export const statusWords = [
   "failed",
 ] as const satisfies readonly StatusWord[];
 
-export type Action = "wake" | "hibernate" | "configure" | "discard";
+export type Action = "wake" | "hibernate" | "keep_awake" | "not_now" | "configure" | "discard";
 
 export function statusWord(state: State): StatusWord {
   const phase = state.now;
@@ -46,9 +46,9 @@ export function actionsFor(state: State): Action[] {
   const phase = state.now;
   switch (phase.status) {
     case "running":
-      return ["hibernate", "configure", "discard"];
+      return ["hibernate", "keep_awake", "not_now", "configure", "discard"];
     case "snapshotting":
-      return ["wake", "configure", "discard"];
+      return ["wake", "keep_awake", "not_now", "configure", "discard"];
     case "destroying":
       return ["wake", "configure"];
     case "hibernated":
@@ -56,11 +56,13 @@ export function actionsFor(state: State): Action[] {
       return ["wake", "configure"];
     case "provisioning":
       // An adopted machine that waits for its agent cannot be put to sleep yet: there is nobody to take the snapshot.
-      return phase.machine.holdsWork ? ["configure", "discard"] : ["hibernate", "configure", "discard"];
+      return phase.machine.holdsWork
+        ? ["keep_awake", "configure", "discard"]
+        : ["hibernate", "keep_awake", "configure", "discard"];
     case "restoring":
-      return ["hibernate", "configure"];
+      return ["hibernate", "keep_awake", "configure"];
     case "unreachable":
-      return ["wake", "configure", "discard"];
+      return ["wake", "keep_awake", "configure", "discard"];
     case "failed":
       return ["wake", "configure", "discard"];
   }

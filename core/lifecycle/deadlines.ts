@@ -1,5 +1,6 @@
 /** When the instance must look at itself again: a function of the state. One physical alarm serves the earliest. */
 import type { State, Timings } from "./types.ts";
+import { awakeOf, warnAt } from "./warning.ts";
 
 /** How long a heartbeat may be on its way; the agent gives up on it after that. */
 export const reportTravelMs = 5_000;
@@ -14,6 +15,10 @@ export function deadlines(state: State, timings: Timings): Record<string, number
   switch (phase.status) {
     case "running":
       due.silence = phase.lastBeatAt + silenceMs(state, timings);
+      if (awakeOf(state).warnedAt === null) {
+        const warn = warnAt(state, { timings });
+        if (warn !== null) due.warn = warn;
+      }
       break;
     case "snapshotting":
       due.progress = phase.progressAt + timings.progressLimitMs;

@@ -1,5 +1,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import {
+  defaultSignalRules,
+  mergeSignalRules,
+  type SignalName,
+  type SignalReading,
+  type SignalReadings,
+  type SignalRules,
+  signalNames,
+} from "../protocol/signals.ts";
 import type { GpuReading } from "../protocol/wire.ts";
 import { compactAfterMs, compactSamples, judgeIdle, type Sample } from "./idle.ts";
 import { testConfig } from "./testing/fixtures.ts";
@@ -115,6 +124,109 @@ describe("judgeIdle", () => {
         return isRipe(full) || !isRipe(part);
       }),
     );
+  });
+});
+
+describe("signals beside the GPUs", () => {
+  const on = (...names: SignalName[]): SignalRules =>
+    mergeSignalRules(defaultSignalRules, Object.fromEntries(names.map((name) => [name, { enabled: true }])));
+  const judge = (signals: Sample["signals"], rules: SignalRules, count = 6) =>
+    judgeIdle(quiet(count, { signals }), { ...config, signals: rules }, now);
+  const calm: SignalReadings = {
+    cpu: { value: 0 },
+    terminal: { value: null, none: true },
+    jupyter: { value: 0 },
+    network: { value: 0 },
+    disk: { value: 0 },
+  };
+
+  it.each<[SignalName, number, number]>([
+    ["cpu", 20, 19.9],
+    ["terminal", 299, 300],
+    ["jupyter", 1, 0],
+    ["network", 100_000, 99_999],
+    ["disk", 1_000_000, 999_999],
+  ])("%s: %d is busy and %d is quiet, once it is switched on", (name, busy, calmer) => {
+    const rules = on(name);
+    expect(judge({ ...calm, [name]: { value: busy, detail: "who" } }, rules)).toEqual({
+      kind: "busy",
+      blockers: [{ signal: name, code: "signal_busy", value: busy, threshold: rules[name].threshold, detail: "who" }],
+    });
+    expect(judge({ ...calm, [name]: { value: calmer } }, rules)).toMatchObject({ kind: "quiet", ripe: true });
+    expect(judge({ ...calm, [name]: { value: busy } }, defaultSignalRules)).toMatchObject({
+      kind: "quiet",
+      ripe: true,
+    });
+  });
+
+  it("by default nothing but the GPUs decides", () => {
+    expect(judge(undefined, defaultSignalRules)).toMatchObject({ kind: "quiet", ripe: true });
+  });
+
+  it("a threshold of one's own holds", () => {
+    const rules = mergeSignalRules(on("cpu"), { cpu: { threshold: 400 } });
+    expect(judge({ cpu: { value: 399 } }, rules).kind).toBe("quiet");
+    expect(judge({ cpu: { value: 400 } }, rules).kind).toBe("busy");
+  });
+
+  it("a known nothing is quiet, an unknown is not", () => {
+    expect(judge(calm, on("terminal"))).toMatchObject({ ripe: true });
+    expect(judge({ ...calm, terminal: { value: null } }, on("terminal"))).toMatchObject({
+      kind: "busy",
+      blockers: [{ signal: "terminal", code: "signal_unknown" }],
+    });
+  });
+
+  it("I12: a signal that is on and missing, failed or no number anywhere in the window never lets it ripen", () => {
+    const names = fc.constantFrom(...signalNames);
+    const bad = fc.constantFrom<((name: SignalName) => SignalReadings) | null>(
+      null,
+      () => ({}),
+      (name) => ({ ...calm, [name]: undefined }),
+      (name) => ({ ...calm, [name]: { value: null, detail: "no answer" } }),
+      (name) => ({ ...calm, [name]: { value: Number.NaN } }),
+    );
+    fc.assert(
+      fc.property(fc.nat(5), names, bad, (at, name, spoil) => {
+        const samples = quiet(6, { signals: calm }).map((one, i) =>
+          i === at ? { ...one, signals: spoil?.(name) } : one,
+        );
+        const verdict = judgeIdle(samples, { ...config, signals: on(name) }, now);
+        return verdict.kind === "busy" || !verdict.ripe;
+      }),
+    );
+  });
+
+  it("I12: to switch a signal on never makes an instance idle sooner", () => {
+    const reading = fc.oneof(
+      fc.record({ value: fc.option(fc.integer({ min: 0, max: 2_000_000 })) }),
+      fc.constant<SignalReading>({ value: null, none: true }),
+    );
+    const readings = fc.dictionary(fc.constantFrom(...signalNames), reading);
+    fc.assert(
+      fc.property(fc.array(readings, { minLength: 6, maxLength: 6 }), fc.subarray([...signalNames]), (plan, names) => {
+        const samples = quiet(6).map((one, i) => ({ ...one, signals: plan[i] as SignalReadings }));
+        const isRipe = (rules: SignalRules) => {
+          const verdict = judgeIdle(samples, { ...config, signals: rules }, now);
+          return verdict.kind === "quiet" && verdict.ripe;
+        };
+        return isRipe(on()) || !isRipe(on(...names));
+      }),
+    );
+  });
+
+  it("merged samples keep what says most for busy, so that a switch turned later judges them alike", () => {
+    const rules = { ...config, pause_after_idle_minutes: 60 };
+    const samples = Array.from({ length: 60 }, (_, i) =>
+      sample((59 - i) * 30_000, {
+        signals: { ...calm, cpu: { value: i === 3 ? 90 : 1 }, terminal: { value: 400 + i } },
+      }),
+    );
+    const merged = compactSamples(samples, rules, now);
+    expect(merged.length).toBeLessThan(30);
+    expect(merged[0]!.signals).toMatchObject({ cpu: { value: 90 }, terminal: { value: 400 } });
+    const later = { ...rules, signals: on("cpu") };
+    expect(judgeIdle(merged, later, now)).toMatchObject({ kind: "quiet", ripe: false });
   });
 });
 

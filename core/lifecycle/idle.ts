@@ -1,20 +1,26 @@
 /**
  * When is it idle. Pure: samples and configuration in, verdict out.
  *
- * Quiet = every GPU's highest utilisation stayed below the threshold in every interval. A missing, stale, malformed or
- * failed reading is busy (I12). The average over GPUs is never used: one busy GPU of eight is busy.
+ * Quiet = in every interval every GPU's highest utilisation stayed below the threshold, and no signal that is switched on
+ * said "busy". A missing, stale, malformed or failed reading is busy (I12). The average over GPUs is never used: one busy
+ * GPU of eight is busy.
  */
 import type { AutoHibernation } from "../protocol/config.ts";
+import { judgeSignal, type SignalName, type SignalReadings, signalNames, worseReading } from "../protocol/signals.ts";
 import type { GpuReading, Interval } from "../protocol/wire.ts";
 import type { Blocker, Verdict } from "./types.ts";
 
 /** An interval on the worker's clock. */
-export type Sample = Pick<Interval, "fromAt" | "toAt" | "expected" | "taken" | "gpus" | "sensorError">;
+export type Sample = Pick<Interval, "fromAt" | "toAt" | "expected" | "taken" | "gpus" | "sensorError" | "signals">;
+
+/** What one sample is judged by. */
+export type SampleRule = Pick<AutoHibernation, "gpu_usage_threshold" | "signals">;
 
 /** What is judged by. The window is what the setting, or the floor of `auto`, asks for now (vetoes.ts). */
-export type IdleRule = Pick<AutoHibernation, "gpu_usage_threshold" | "check_interval_seconds"> & {
-  pause_after_idle_minutes: number;
-};
+export type IdleRule = SampleRule &
+  Pick<AutoHibernation, "check_interval_seconds"> & {
+    pause_after_idle_minutes: number;
+  };
 
 /** Share of the window that must be covered by samples that were really taken. */
 export const minCoverage = 0.8;
@@ -37,14 +43,14 @@ export function judgeIdle(
   if (Math.abs(now - newest.toAt) > staleAfterMs(intervalMs))
     return busy(blocker("samples_stale", null, threshold, null));
 
-  const blockers = blockersOf(newest, threshold, gpuCount);
+  const blockers = blockersOf(newest, config, gpuCount);
   if (blockers.length > 0) return { kind: "busy", blockers };
 
   let since = newest.fromAt;
   for (let i = samples.length - 2; i >= 0; i--) {
     const sample = samples[i]!;
     if (since - sample.toAt > staleAfterMs(intervalMs)) break;
-    if (blockersOf(sample, threshold, gpuCount).length > 0) break;
+    if (blockersOf(sample, config, gpuCount).length > 0) break;
     since = Math.min(since, sample.fromAt);
   }
   const windowMs = config.pause_after_idle_minutes * 60_000;
@@ -57,14 +63,30 @@ export function staleAfterMs(intervalMs: number): number {
   return Math.max(2.5 * intervalMs, 3_000);
 }
 
-/** What in one sample speaks against idleness; empty when nothing does. */
-export function blockersOf(sample: Sample, threshold: number, gpuCount: number | null = null): Blocker[] {
+/** What in one sample speaks against idleness; empty when nothing does. The GPUs come first. */
+export function blockersOf(sample: Sample, rule: SampleRule, gpuCount: number | null = null): Blocker[] {
+  const gpus = gpuBlockers(sample, rule.gpu_usage_threshold, gpuCount);
+  return [...gpus, ...signalNames.flatMap((name) => signalBlocker(name, sample.signals, rule))];
+}
+
+export function gpuBlockers(sample: Sample, threshold: number, gpuCount: number | null): Blocker[] {
   if (sample.sensorError !== null) return [blocker("sensor_failed", null, threshold, sample.sensorError)];
   if (sample.taken === 0 || sample.gpus.length === 0) return [blocker("no_samples", null, threshold, null)];
   if (gpuCount !== null && sample.gpus.length < gpuCount) {
     return [blocker("gpu_unknown", null, threshold, `${sample.gpus.length} of ${gpuCount} GPUs`)];
   }
   return sample.gpus.flatMap((gpu) => gpuBlocker(gpu, threshold));
+}
+
+function signalBlocker(signal: SignalName, readings: SignalReadings | undefined, rule: SampleRule): Blocker[] {
+  const { enabled, threshold } = rule.signals[signal];
+  if (!enabled) return [];
+  const reading = readings?.[signal];
+  const state = judgeSignal(signal, reading, threshold);
+  if (state === "quiet") return [];
+  const value = state === "busy" ? (reading?.value ?? null) : null;
+  const code = state === "busy" ? "signal_busy" : "signal_unknown";
+  return [{ signal, code, value, threshold, detail: reading?.detail ?? null }];
 }
 
 /** Samples of this age and younger stay as they are. */
@@ -87,11 +109,10 @@ export function compactSamples(
   now: number,
   gpuCount: number | null = null,
 ): Sample[] {
-  const threshold = config.gpu_usage_threshold;
   const intervalMs = config.check_interval_seconds * 1000;
   const holeMs = staleAfterMs(intervalMs);
   const isOld = (sample: Sample) => sample.toAt < now - compactAfterMs;
-  const isQuiet = (sample: Sample) => blockersOf(sample, threshold, gpuCount).length === 0;
+  const isQuiet = (sample: Sample) => blockersOf(sample, config, gpuCount).length === 0;
   let kept: Sample[] = [];
   for (const sample of samples) {
     const last = kept.at(-1);
@@ -133,7 +154,19 @@ function merge(a: Sample, b: Sample): Sample {
       };
     }),
     sensorError: null,
+    ...mergeSignals(a.signals, b.signals),
   };
+}
+
+/** Of each signal the reading that says more for "busy": a switch may be turned later. What one lacks is not known. */
+function mergeSignals(a: SignalReadings | undefined, b: SignalReadings | undefined): Pick<Sample, "signals"> {
+  if (!a || !b) return {};
+  const signals: SignalReadings = {};
+  for (const name of Object.keys(a) as (keyof SignalReadings)[]) {
+    const [one, other] = [a[name], b[name]];
+    if (one && other) signals[name] = worseReading(name, one, other);
+  }
+  return { signals };
 }
 
 function share(sample: Sample): number {

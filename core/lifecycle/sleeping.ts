@@ -43,6 +43,7 @@ import {
 } from "./machines.ts";
 import type { Actor, Context, Outcome, SleepCause, State, WakeRequest } from "./types.ts";
 import { quietFloorMs } from "./vetoes.ts";
+import { isAnnounced } from "./warning.ts";
 
 export const running: Row<"running"> = {
   beat(state, phase, event, ctx) {
@@ -235,7 +236,7 @@ function startSleep(state: State, phase: PhaseOf<"running">, cause: SleepCause, 
 }
 
 function mayGo(state: State, phase: PhaseOf<"snapshotting">, ctx: Context): boolean {
-  return phase.cause.kind === "asked" || isDue(state, ctx.now);
+  return phase.cause.kind === "asked" || (isDue(state, ctx.now) && isAnnounced(state, ctx));
 }
 
 /** The workspace is in the store and it is not yet the time: the machine runs on as it was, idle. */
@@ -293,7 +294,7 @@ function destroy(state: State, phase: PhaseOf<"snapshotting">, holdsForMs: numbe
   return andThen(sealed, (next) => retire(next, phase.machine, { kind: "proof", snapshot: proof }, ctx));
 }
 
-function cancelSleep(
+export function cancelSleep(
   state: State,
   phase: PhaseOf<"snapshotting">,
   actor: Actor,
@@ -318,7 +319,7 @@ function failSleep(state: State, phase: PhaseOf<"snapshotting">, code: string, m
 
 /** A hole in the samples is no activity: while the machine is busy with our own snapshot it must not call the sleep off. */
 function isActivity(blockers: { code: string }[]): boolean {
-  return blockers.some((one) => one.code === "gpu_busy" || one.code === "gpu_unknown" || one.code === "sensor_failed");
+  return blockers.some((one) => one.code !== "no_samples" && one.code !== "samples_stale");
 }
 
 function wantedId(phase: PhaseOf<"snapshotting">): string | null {

@@ -238,7 +238,13 @@ describe("deadlines, abilities, commands", () => {
       for (const action of actionsFor(state)) {
         if (action === "configure") continue;
         const wake = { actor: user, gpuType: null, region: null, askedAt: start };
-        const event: LifecycleEvent = action === "wake" ? { type: "wake", wake } : { type: action, actor: user };
+        const isNotNow = action === "not_now";
+        const event: LifecycleEvent =
+          action === "wake"
+            ? { type: "wake", wake }
+            : action === "keep_awake" || isNotNow
+              ? { type: "keepAwake", actor: user, until: start + 3_600_000, what: null, isNotNow }
+              : { type: action, actor: user };
         expect([
           action,
           state.now.status,

@@ -3,6 +3,7 @@
  * words; here stand the fences that hold in every state, then the table.
  */
 import { deleted, hibernated } from "./asleep.ts";
+import { afterEvent, announce, askAwake, beforeBeat } from "./awake.ts";
 import { destroying } from "./destroying.ts";
 import { forgetPlan } from "./gaps.ts";
 import type { Row } from "./handler.ts";
@@ -38,11 +39,25 @@ const table: { [S in Status]: Row<S> } = {
 };
 
 export function transition(state: State, event: LifecycleEvent, ctx: Context): Outcome {
+  return afterEvent(decide(state, event, ctx), event, ctx);
+}
+
+function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
   switch (event.type) {
-    case "beat":
-      return event.epoch === speakingEpoch(state) ? dispatch(state, event, ctx) : out(state);
+    case "beat": {
+      if (event.epoch !== speakingEpoch(state)) return out(state);
+      const before = beforeBeat(state, event, ctx);
+      const heard = andThen(before.outcome, (next) => dispatch(next, before.event, ctx));
+      return andThen(heard, (next) => announce(next, ctx));
+    }
+    case "keepAwake":
+    case "letSleep":
+      return askAwake(state, event, ctx);
     case "tick":
-      return andThen(endDue(state, ctx), (next) => dispatch(next, event, ctx));
+      return andThen(
+        andThen(endDue(state, ctx), (next) => dispatch(next, event, ctx)),
+        (next) => announce(next, ctx),
+      );
     case "configure":
       return andThen(
         out(

@@ -1,7 +1,8 @@
 /** The words of the lifecycle: what an instance is, what can happen to it, what it asks of the world. See SPEC.md. */
 import type { AutoHibernation } from "../protocol/config.ts";
 import type { InstanceId, UserId } from "../protocol/ids.ts";
-import type { Result, Seal, SnapshotRef, SnapshotStats } from "../protocol/wire.ts";
+import type { SignalName } from "../protocol/signals.ts";
+import type { Held, Result, Seal, SnapshotRef, SnapshotStats } from "../protocol/wire.ts";
 import type { AutoState } from "./auto-state.ts";
 
 /** What to rent. */
@@ -222,9 +223,30 @@ export interface State {
   avoid: { machineId: number; until: number }[];
   lastWakeAt: number | null;
   trouble: Trouble | null;
+  /** What keeps it awake on purpose; see awake.ts. Absent in states of before: nothing does. */
+  awake?: AwakeState;
   /** Idle gaps, what was measured, what sleeps saved. Absent in states of before: nothing is known yet. */
   auto?: AutoState;
   now: Phase;
+}
+
+export interface AwakeState {
+  leases: Lease[];
+  /** When the sleep that is next was announced; null while none is in sight. */
+  warnedAt: number | null;
+}
+
+/** Holds a machine awake. */
+export interface Lease {
+  id: string;
+  actor: Actor;
+  /** What for, or the command; for people. */
+  what: string | null;
+  since: number;
+  /** It holds no longer than this, whatever is reported. */
+  until: number;
+  /** Ended while the agent still reports it. */
+  endedAt: number | null;
 }
 
 /** What the signals of the agent say at a beat; see idle.ts. */
@@ -234,12 +256,23 @@ export type Verdict =
   | { kind: "quiet"; since: number; ripe: boolean };
 
 export interface Blocker {
-  signal: "gpu";
-  code: "gpu_busy" | "gpu_unknown" | "sensor_failed" | "no_samples" | "samples_stale";
-  /** Percent, where there is a number. */
+  signal: "gpu" | SignalName | "lease" | "grace";
+  code:
+    | "gpu_busy"
+    | "gpu_unknown"
+    | "sensor_failed"
+    | "no_samples"
+    | "samples_stale"
+    | "signal_busy"
+    | "signal_unknown"
+    | "lease"
+    | "grace";
+  /** In the unit of the signal, where there is a number. */
   value: number | null;
   threshold: number | null;
   detail: string | null;
+  /** When it ends by itself, where that is known. */
+  until?: number;
 }
 
 export type LifecycleEvent =
@@ -251,12 +284,18 @@ export type LifecycleEvent =
       seal: Seal | null;
       /** Whether the work of the present command moved since the last beat. */
       progressed: boolean;
+      /** Commands that hold the machine; absent: nothing is said of them. */
+      held?: Held[];
       /** Whether a process may hold GPU memory; absent: not known, so it may. */
       memoryHeld?: boolean;
     }
   | { type: "tick" }
   | { type: "wake"; wake: WakeRequest }
   | { type: "hibernate"; actor: Actor }
+  /** A lease until then, and no longer than the configured cap. `isNotNow`: a sleep is put off. */
+  | { type: "keepAwake"; actor: Actor; until: number; what: string | null; isNotNow: boolean }
+  /** Ends every lease. */
+  | { type: "letSleep"; actor: Actor }
   /** `epoch`, where given, is that of the machine that was shown to whoever said so; of another it is ignored (I3). */
   | { type: "discard"; actor: Actor; epoch?: number }
   | { type: "configure"; actor: Actor; config: AutoHibernation }
@@ -335,6 +374,10 @@ export type LogType =
   | "discarded"
   | "failed"
   | "config_changed"
+  | "keep_awake"
+  | "keep_awake_ended"
+  | "sleep_soon"
+  | "sleep_postponed"
   | "orphan_found";
 
 /** Waiting times; every passing state's deadline comes from here (I2). */
@@ -352,6 +395,8 @@ export interface Timings {
   endMaxEveryMs: number;
   /** After a failed or cancelled sleep, how long the idle rule rests. */
   restAfterFailureMs: number;
+  /** How long before a sleep of the idle rule it is announced. */
+  warnBeforeMs: number;
   verifyEveryMs: number;
   avoidHostMs: number;
   wakeEveryMs: number;
@@ -373,6 +418,7 @@ export const defaultTimings: Timings = {
   endEveryMs: 3_000,
   endMaxEveryMs: 60_000,
   restAfterFailureMs: 5 * 60_000,
+  warnBeforeMs: 60_000,
   verifyEveryMs: 60_000,
   avoidHostMs: 6 * 3_600_000,
   wakeEveryMs: 60_000,

@@ -34,8 +34,8 @@ export function idleRuleOf(state: State, memoryHeld: boolean, now: number): Idle
 }
 
 /** After a wake the machine is left alone for a while: whoever woke it comes back to it. */
-export function graceAfterWakeMs({ pause_after_idle_minutes: pause }: AutoHibernation): number {
-  return pause === "auto" ? graceMs : minutesMs(pause);
+export function graceAfterWakeMs({ pause_after_idle_minutes: pause, grace_minutes: grace }: AutoHibernation): number {
+  return pause === "auto" ? Math.max(graceMs, minutesMs(grace)) : minutesMs(grace);
 }
 
 /** Whether the machine may go at this moment, as far as the number of sleeps is concerned. */

@@ -216,8 +216,8 @@ function startRestore(state: State, phase: PhaseOf<"provisioning">, ctx: Context
 
 /** From here on the workspace on this machine is the only newest copy. */
 function run(state: State, phase: PhaseOf<"provisioning"> | PhaseOf<"restoring">, ctx: Context): Outcome {
-  // Grace: after a wake the machine is left alone for a while before the rule looks at it.
-  const graceMs = phase.back === null ? 0 : graceAfterWakeMs(state.config);
+  // Grace: whoever asked for the machine gets to it before the idle window begins.
+  const graceMs = phase.back === null ? minutesMs(state.config.grace_minutes) : graceAfterWakeMs(state.config);
   const awake = enter(
     { ...noteAwake(state, phase.machine, ctx.now), trouble: null },
     { ...wakeful(phase.machine, ctx.now, ctx), restlessUntil: ctx.now + graceMs },

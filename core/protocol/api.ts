@@ -5,6 +5,7 @@
  */
 import * as z from "zod";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
+import { informationNames, signalNames } from "./signals.ts";
 
 const time = z.iso.datetime();
 const microUsd = z.number().int().min(0);
@@ -12,7 +13,7 @@ const bytes = z.number().int().min(0);
 
 export const instanceIdSchema = z.string().regex(/^i-[a-z2-7]{10}$/, "an instance id such as i-k3v7q2m4xa");
 
-export const actionSchema = z.enum(["wake", "hibernate", "configure", "discard"]);
+export const actionSchema = z.enum(["wake", "hibernate", "keep_awake", "not_now", "configure", "discard"]);
 
 const machineSchema = z.object({
   vast_instance_id: z.number().int().nullable(),
@@ -33,6 +34,31 @@ const blockerSchema = z.object({
   value: z.number().nullable(),
   threshold: z.number().nullable(),
   detail: z.string().nullable(),
+  /** When it ends by itself, where that is known. */
+  until: time.optional(),
+});
+
+/** What one signal says, by what it is judged, and since when it has said so. */
+const signalSchema = z.object({
+  name: z.enum(["gpu", ...signalNames, ...informationNames]),
+  /** Whether it decides. One that does not is shown only. */
+  enabled: z.boolean(),
+  state: z.enum(["busy", "quiet", "unknown"]),
+  /** Null is "not known", or that there is nothing to be measured. */
+  value: z.number().nullable(),
+  threshold: z.number().nullable(),
+  unit: z.enum(["percent", "seconds", "kernels", "bytes_per_second", "megabytes"]),
+  since: time.nullable(),
+  detail: z.string().nullable(),
+});
+
+const leaseSchema = z.object({
+  id: z.string(),
+  /** Who asked for it; `agent` for a command under `soneca-agent run`. */
+  by: z.string(),
+  what: z.string().nullable(),
+  since: time,
+  until: time,
 });
 
 export const snapshotSchema = z.object({
@@ -109,7 +135,12 @@ export const instanceSchema = z.object({
   snapshot: snapshotSchema.nullable(),
   /** What keeps it awake now; empty when nothing does. */
   awake_because: z.array(blockerSchema),
-  next: z.object({ what: z.enum(["hibernate", "delete"]), at: time }).nullable(),
+  /** Every signal, judging or shown only. Empty while no machine runs. */
+  signals: z.array(signalSchema),
+  /** What holds it awake on purpose, now. */
+  leases: z.array(leaseSchema),
+  /** `warned_at`: when a sleep was announced, once it was; it may still be put off. */
+  next: z.object({ what: z.enum(["hibernate", "delete"]), at: time, warned_at: time.optional() }).nullable(),
   sleep_rule: sleepRuleSchema,
   progress: z
     .object({
@@ -203,6 +234,11 @@ const wakeBody = z.strictObject({
 
 const configBody = z.strictObject({ auto_hibernation: autoHibernationPatchSchema });
 const configAnswer = z.object({ auto_hibernation: autoHibernationSchema });
+const keepAwakeBody = z.strictObject({
+  minutes: z.number().min(0.05).max(525_600),
+  /** What for, for whoever sees it. */
+  reason: z.string().trim().min(1).max(120).optional(),
+});
 const discardBody = z.strictObject({ confirm: z.string() });
 const tokenBody = z.strictObject({ name: nameSchema, expires_in_days: z.number().int().min(1).max(3650).optional() });
 const userBody = z.strictObject({ name: nameSchema });
@@ -347,6 +383,33 @@ export const routes = {
     body: z.strictObject({}),
     bodyOptional: true,
     status: 202,
+    answer: instanceSchema,
+  }),
+  keepAwake: route({
+    method: "POST",
+    path: "/api/instances/:id/keep-awake",
+    principal: "user",
+    summary: "Hold it awake for so many minutes from now; calls off a sleep that is not past its seal",
+    body: keepAwakeBody,
+    status: 200,
+    answer: instanceSchema,
+  }),
+  letSleep: route({
+    method: "DELETE",
+    path: "/api/instances/:id/keep-awake",
+    principal: "user",
+    summary: "End everything that holds it awake on purpose, running commands' leases included",
+    status: 200,
+    answer: instanceSchema,
+  }),
+  notNow: route({
+    method: "POST",
+    path: "/api/instances/:id/not-now",
+    principal: "user",
+    summary: "Put the next sleep off by `not_now_minutes` of its settings",
+    body: z.strictObject({}),
+    bodyOptional: true,
+    status: 200,
     answer: instanceSchema,
   }),
   discardInstance: route({

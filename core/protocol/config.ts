@@ -1,5 +1,6 @@
 /** The plan's `auto_hibernation` object: field by field its names and its defaults. */
 import * as z from "zod";
+import { defaultSignalRules, mergeSignalRules, signalRulesPatchSchema, signalRulesSchema } from "./signals.ts";
 
 const clockTime = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "a time of day as HH:MM, 00:00 to 23:59");
 
@@ -24,6 +25,14 @@ const fields = {
   gpu_usage_threshold: z.number().min(0.1).max(100),
   /** Seconds between two reports of the agent; fractions are allowed. */
   check_interval_seconds: z.number().min(0.5).max(300),
+  /** What else may say "busy", beside the GPUs. */
+  signals: signalRulesSchema,
+  /** Minutes after a boot or a restore before the idle window begins; fractions are allowed. */
+  grace_minutes: z.number().min(0).max(1_440),
+  /** How long a "not now" holds a machine awake. */
+  not_now_minutes: z.number().min(0.05).max(1_440),
+  /** No lease holds longer than this, a command's neither. */
+  keep_awake_max_hours: z.number().min(0.01).max(8_760),
   wake_method: z.enum(["manual", "auto", "scheduled"]),
   schedule: z.strictObject(scheduleFields).nullable(),
 };
@@ -31,10 +40,11 @@ const fields = {
 export const autoHibernationSchema = z.strictObject(fields);
 export type AutoHibernation = z.infer<typeof autoHibernationSchema>;
 
-/** A change: only what is named changes; `schedule` merges field by field, or is removed by null. */
+/** A change: only what is named changes; `signals` and `schedule` merge field by field, null removes the schedule. */
 export const autoHibernationPatchSchema = z
   .strictObject({
     ...fields,
+    signals: signalRulesPatchSchema,
     schedule: z.strictObject(scheduleFields).partial().nullable(),
   })
   .partial();
@@ -46,17 +56,27 @@ export const defaultAutoHibernation: AutoHibernation = {
   delete_after_pause_minutes: 30,
   gpu_usage_threshold: 5,
   check_interval_seconds: 30,
+  signals: defaultSignalRules,
+  grace_minutes: 3,
+  not_now_minutes: 30,
+  keep_awake_max_hours: 24,
   wake_method: "manual",
   schedule: { wake_time: "09:00", sleep_time: "18:00", timezone: "America/Sao_Paulo" },
 };
 
 /** Errors: throws ZodError when the result is not a whole configuration (a partial schedule over none). */
 export function applyPatch(config: AutoHibernation, patch: AutoHibernationPatch): AutoHibernation {
-  const { schedule, ...rest } = patch;
-  const merged = { ...config, ...rest };
+  const { schedule, signals, ...rest } = patch;
+  const merged = { ...config, ...rest, signals: mergeSignalRules(config.signals, signals ?? {}) };
   if (schedule === undefined) return autoHibernationSchema.parse(merged);
   const next = schedule === null ? null : { ...(config.schedule ?? {}), ...schedule };
   return autoHibernationSchema.parse({ ...merged, schedule: next });
+}
+
+/** A configuration that was stored before a setting existed has its default. */
+export function fillConfig(stored: Partial<AutoHibernation>): AutoHibernation {
+  const signals = mergeSignalRules(defaultSignalRules, stored.signals ?? {});
+  return { ...defaultAutoHibernation, ...stored, signals };
 }
 
 function isTimeZone(name: string): boolean {

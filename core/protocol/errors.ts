@@ -48,6 +48,12 @@ export const errorTable = {
     "The instance cannot do that in its present state.",
     "See `actions` of the instance for what it can do now.",
   ),
+  lease_too_long: row(
+    400,
+    false,
+    "It may not be held awake for so long at once.",
+    "Ask for at most `context.max_minutes`, or raise keep_awake_max_hours of its settings.",
+  ),
   wake_rate_limited: row(
     429,
     true,

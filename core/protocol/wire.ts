@@ -8,6 +8,7 @@
  * Times are epoch milliseconds of the *agent's* clock; `sentAt` lets the worker place them on its own.
  */
 import * as z from "zod";
+import { signalReadingsSchema } from "./signals.ts";
 
 const count = z.number().int().min(0);
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
@@ -38,6 +39,8 @@ export const intervalSchema = z.object({
   gpus: z.array(gpuReadingSchema).max(64),
   /** Why the sensor failed, in its own words; null when it did not. A failed sensor counts as busy. */
   sensorError: z.string().max(500).nullable(),
+  /** What else was noticed; absent from an agent that does not look. */
+  signals: signalReadingsSchema.optional(),
 });
 export type Interval = z.infer<typeof intervalSchema>;
 
@@ -119,6 +122,14 @@ export const sealSchema = z.object({
 });
 export type Seal = z.infer<typeof sealSchema>;
 
+/** A command that runs under `soneca-agent run -- COMMAND`. It holds the machine for as long as it is reported. */
+export const heldSchema = z.object({
+  id: z.string().min(1).max(64),
+  /** The command, for people. */
+  what: z.string().max(200),
+});
+export type Held = z.infer<typeof heldSchema>;
+
 /**
  * `POST /api/agent/status`. The first four fields are the plan's own; a report with those alone is valid: it says what
  * one reading said at that moment.
@@ -148,6 +159,8 @@ export const statusReportSchema = z.object({
     .optional(),
   results: z.array(resultSchema).max(16).optional(),
   seal: sealSchema.nullable().optional(),
+  /** All that hold the machine now; absent from an agent that knows none of this, which changes nothing. */
+  held: z.array(heldSchema).max(16).optional(),
 });
 export type StatusReport = z.infer<typeof statusReportSchema>;
 

@@ -73,6 +73,7 @@ export const quick = {
   pause_after_idle_minutes: 0.1,
   delete_after_pause_minutes: 0.1,
   check_interval_seconds: 1,
+  grace_minutes: 0,
 } satisfies AutoHibernationPatch;
 
 /** One instance, as its owner sees it. */

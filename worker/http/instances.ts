@@ -98,6 +98,15 @@ export function mountInstances(app: App): void {
 
   mount(app, "hibernateInstance", async (c) => orThrow(await objectOf(c, idOf(c)).act(userOf(c).id, "hibernate")).view);
 
+  mount(app, "keepAwake", async (c, { body }) => {
+    const held = await objectOf(c, idOf(c)).keepAwake(userOf(c).id, body.minutes, body.reason ?? null);
+    return orThrow(held).view;
+  });
+
+  mount(app, "letSleep", async (c) => orThrow(await objectOf(c, idOf(c)).letSleep(userOf(c).id)).view);
+
+  mount(app, "notNow", async (c) => orThrow(await objectOf(c, idOf(c)).keepAwake(userOf(c).id, null, null)).view);
+
   mount(app, "discardInstance", async (c, { body }) => {
     const id = idOf(c);
     orThrow(await objectOf(c, id).get(userOf(c).id));

@@ -1,5 +1,5 @@
 /** /api/openapi.json, made from the route table. */
-import { z } from "zod";
+import * as z from "zod";
 import { type Route, routes } from "../../core/protocol/api.ts";
 
 export function openapiDocument(serverUrl: string, version: string): Record<string, unknown> {

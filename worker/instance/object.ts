@@ -3,12 +3,12 @@
  * function decide, writes state, log, outbox and ledger in one transaction, then carries out what the outbox holds.
  */
 import { DurableObject } from "cloudflare:workers";
-import { actionsFor, judgeWake } from "../../core/lifecycle/abilities.ts";
+import { type Action, actionsFor, judgeWake } from "../../core/lifecycle/abilities.ts";
+import { leaseCapMs } from "../../core/lifecycle/awake.ts";
 import { adoptInstance, type Birth, createInstance } from "../../core/lifecycle/birth.ts";
 import { commandsFor } from "../../core/lifecycle/commands.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
 import { compactSamples, judgeIdle } from "../../core/lifecycle/idle.ts";
-import { nextBeatMs } from "../../core/lifecycle/idle-steps.ts";
 import { transition } from "../../core/lifecycle/transition.ts";
 import {
   type Context,
@@ -20,6 +20,8 @@ import {
   type Timings,
 } from "../../core/lifecycle/types.ts";
 import { holdsGpuMemory, idleRuleOf } from "../../core/lifecycle/vetoes.ts";
+import { untilNextBeatMs } from "../../core/lifecycle/warning.ts";
+import { explainSignals, trackSince } from "../../core/lifecycle/why.ts";
 import type { EventView, InstanceView } from "../../core/protocol/api.ts";
 import { type AutoHibernationPatch, applyPatch } from "../../core/protocol/config.ts";
 import type { ErrorCode, ErrorContext } from "../../core/protocol/errors.ts";
@@ -112,16 +114,42 @@ export class InstanceObject extends DurableObject<Env> {
     // On its way or there already: to ask again calls off a wake that waits, or makes a sleep of the rule one's own.
     const isAsleep =
       action === "hibernate" && ["snapshotting", "destroying", "hibernated", "deleted"].includes(state.now.status);
-    if (!isAsleep && !actionsFor(state).includes(action)) {
-      return {
-        ok: false,
-        code: "action_not_allowed",
-        context: { action, state: state.now.status, actions: actionsFor(state) },
-      };
-    }
+    const refused = isAsleep ? null : this.#refuse(action);
+    if (refused) return refused;
     this.#apply({ type: action, actor: { kind: "user", id: user } });
     this.#wakeUp();
     return { ok: true, view: this.#view() };
+  }
+
+  /** `minutes`: null is "not now", for as long as the settings say. */
+  async keepAwake(user: UserId, minutes: number | null, what: string | null): Promise<Answer<{ view: InstanceView }>> {
+    if (!this.#isOwner(user)) return notFound;
+    const { state } = this.#saved!;
+    const action = minutes === null ? "not_now" : "keep_awake";
+    const refused = this.#refuse(action);
+    if (refused) return refused;
+    const ms = (minutes ?? state.config.not_now_minutes) * 60_000;
+    if (minutes !== null && ms > leaseCapMs(state)) {
+      return { ok: false, code: "lease_too_long", context: { max_minutes: leaseCapMs(state) / 60_000 } };
+    }
+    const actor = { kind: "user", id: user } as const;
+    this.#apply({ type: "keepAwake", actor, until: Date.now() + ms, what, isNotNow: minutes === null });
+    this.#wakeUp();
+    return { ok: true, view: this.#view() };
+  }
+
+  async letSleep(user: UserId): Promise<Answer<{ view: InstanceView }>> {
+    if (!this.#isOwner(user)) return notFound;
+    this.#apply({ type: "letSleep", actor: { kind: "user", id: user } });
+    this.#wakeUp();
+    return { ok: true, view: this.#view() };
+  }
+
+  #refuse(action: Action): Extract<Answer<object>, { ok: false }> | null {
+    const { state } = this.#saved!;
+    const actions = actionsFor(state);
+    if (actions.includes(action)) return null;
+    return { ok: false, code: "action_not_allowed", context: { action, state: state.now.status, actions } };
   }
 
   async configure(user: UserId, patch: AutoHibernationPatch): Promise<Answer<{ view: InstanceView }>> {
@@ -156,11 +184,13 @@ export class InstanceObject extends DurableObject<Env> {
       return { ok: true, answer: await this.#answerFor(epoch, tokenIssuedAt, report, now) };
     const gpuCount = this.#gpuCount();
     this.#takeReport(epoch, report, gpuCount, now);
-    const { ring } = this.#saved.samples;
+    const { config } = this.#saved.state;
+    const { ring, since: before } = this.#saved.samples;
     const memoryHeld = holdsGpuMemory(ring);
     const verdict = judgeIdle(ring, idleRuleOf(this.#saved.state, memoryHeld, now), now, gpuCount);
+    const since = trackSince(explainSignals(ring.at(-1), config, now, gpuCount, before), now);
     const lastActivityAt = verdict.kind === "busy" ? now : this.#live.lastActivityAt;
-    this.#saved = { ...this.#saved, samples: { ...this.#saved.samples, lastActivityAt } };
+    this.#saved = { ...this.#saved, samples: { ...this.#saved.samples, lastActivityAt, since } };
     const progressed =
       report.progress != null && JSON.stringify(report.progress) !== JSON.stringify(this.#live.progress);
     this.#live = {
@@ -171,8 +201,8 @@ export class InstanceObject extends DurableObject<Env> {
       progress: report.progress ?? null,
     };
     this.#lastReport = { bootId: report.agent?.bootId ?? null, sentAt: report.sentAt ?? 0 };
-    const { results = [], seal = null } = report;
-    this.#apply({ type: "beat", epoch, verdict, results, seal, progressed, memoryHeld });
+    const { results = [], seal = null, held } = report;
+    this.#apply({ type: "beat", epoch, verdict, results, seal, progressed, memoryHeld, ...(held && { held }) });
     this.#wakeUp();
     return { ok: true, answer: await this.#answerFor(epoch, tokenIssuedAt, report, now) };
   }
@@ -209,7 +239,7 @@ export class InstanceObject extends DurableObject<Env> {
     return {
       ok: true,
       status: state.now.status,
-      nextBeatMs: nextBeatMs(state, now),
+      nextBeatMs: untilNextBeatMs(state, this.#context()),
       gpuUsageThreshold: state.config.gpu_usage_threshold,
       commands: commandsFor(state, epoch, this.#timings()),
       intervalsKept: kept && report.agent?.bootId === kept.bootId ? kept.lastN : -1,
@@ -322,7 +352,10 @@ export class InstanceObject extends DurableObject<Env> {
 
   #view(): InstanceView {
     const { state } = this.#saved!;
-    return viewOf(state, this.#live, this.#store.ledger(), Date.now());
+    const now = Date.now();
+    const { ring, since } = this.#saved!.samples;
+    const words = explainSignals(ring.at(-1), state.config, now, this.#gpuCount(), since);
+    return viewOf(state, this.#live, this.#store.ledger(), words, this.#context());
   }
 
   #isOwner(user: UserId): boolean {

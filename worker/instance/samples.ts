@@ -20,7 +20,7 @@ export interface Report {
 /** Takes in what the report holds and the ring does not. A new machine begins with an empty ring. */
 export function takeSamples(before: Samples, arrived: Report): Samples {
   const { epoch, report, now } = arrived;
-  const samples = before.epoch === epoch ? before : { ...before, epoch, ring: [], bootId: null, lastN: -1 };
+  const samples = before.epoch === epoch ? before : { ...before, epoch, ring: [], bootId: null, lastN: -1, since: {} };
   const fresh = report.intervals ? fromIntervals(samples, report, now) : fromOneReading(arrived);
   if (fresh.length === 0 && report.agent?.bootId === samples.bootId) return samples;
   const bootId = report.agent?.bootId ?? samples.bootId;
@@ -34,7 +34,8 @@ export function takeSamples(before: Samples, arrived: Report): Samples {
 function newestOf(ring: Sample[]): Sample[] {
   let readings = 0;
   for (let i = ring.length - 1; i >= 0; i--) {
-    readings += 1 + ring[i]!.gpus.length;
+    const { gpus, signals } = ring[i]!;
+    readings += 1 + gpus.length + Object.keys(signals ?? {}).length;
     if (readings > maxReadings) return ring.slice(i + 1);
   }
   return ring;
@@ -47,13 +48,14 @@ function fromIntervals(samples: Samples, report: StatusReport, now: number): Sam
   const skewMs = now - (report.sentAt ?? now);
   return (report.intervals ?? [])
     .filter((one) => one.n > known && one.toAt >= one.fromAt)
-    .map(({ fromAt, toAt, expected, taken, gpus, sensorError }) => ({
+    .map(({ fromAt, toAt, expected, taken, gpus, sensorError, signals }) => ({
       fromAt: fromAt + skewMs,
       toAt: Math.min(toAt + skewMs, now),
       expected,
       taken,
       gpus,
       sensorError,
+      ...(signals ? { signals } : {}),
     }));
 }
 

@@ -3,6 +3,8 @@
 import type { Sample } from "../../core/lifecycle/idle.ts";
 import type { PaidInterval } from "../../core/lifecycle/ledger.ts";
 import type { Effect, State } from "../../core/lifecycle/types.ts";
+import type { SignalSince } from "../../core/lifecycle/why.ts";
+import { fillConfig } from "../../core/protocol/config.ts";
 
 /** What must be done outside: an effect of the lifecycle, or a copy to the read model. */
 export type OutboxTask =
@@ -47,6 +49,8 @@ export interface Samples {
   lastN: number;
   /** When a beat last said "busy", epoch ms. */
   lastActivityAt: number | null;
+  /** Since when each signal has said what it says. */
+  since?: SignalSince;
 }
 
 export interface Commit {
@@ -92,8 +96,9 @@ export class InstanceStore {
     if (tables.length === 0) return null;
     const row = this.#sql.exec("SELECT state, samples, version, saved_at FROM instance WHERE id = 1").toArray()[0];
     if (!row) return null;
+    const state = JSON.parse(row.state as string) as State;
     return {
-      state: JSON.parse(row.state as string),
+      state: { ...state, config: fillConfig(state.config) },
       samples: JSON.parse(row.samples as string),
       version: row.version as number,
       savedAt: row.saved_at as number,

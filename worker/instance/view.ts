@@ -1,11 +1,15 @@
 /** What the API shows of an instance: made in one place from the state, the samples and the ledger. */
 import { actionsFor, statusWord } from "../../core/lifecycle/abilities.ts";
-import { idleSteps } from "../../core/lifecycle/idle-steps.ts";
+import { awakeBlockers, leasesHeld } from "../../core/lifecycle/awake.ts";
 import { addInterval, costOf, type PaidInterval } from "../../core/lifecycle/ledger.ts";
-import type { Blocker, Machine, State, Verdict } from "../../core/lifecycle/types.ts";
+import type { Context, Lease, Machine, State, Verdict } from "../../core/lifecycle/types.ts";
+import { awakeOf, nextSleepAt } from "../../core/lifecycle/warning.ts";
+import type { SignalWord } from "../../core/lifecycle/why.ts";
 import type { EventView, InstanceView } from "../../core/protocol/api.ts";
 import { snapshotId } from "../../core/protocol/ids.ts";
+import { signalUnits } from "../../core/protocol/signals.ts";
 import type { Progress } from "../../core/protocol/wire.ts";
+import { actorText } from "./commit.ts";
 import { machineOf } from "./machine-of.ts";
 import { sleepRuleView } from "./sleep-rule-view.ts";
 import type { LogRow } from "./store.ts";
@@ -18,7 +22,15 @@ export interface Live {
   progress: Progress | null;
 }
 
-export function viewOf(state: State, live: Live, ledger: PaidInterval[], now: number): InstanceView {
+/** `words`: what the signals of the machine say, where one runs. */
+export function viewOf(
+  state: State,
+  live: Live,
+  ledger: PaidInterval[],
+  words: SignalWord[],
+  ctx: Context,
+): InstanceView {
+  const { now } = ctx;
   const phase = state.now;
   const machine = machineOf(state);
   const snapshot = state.snapshot;
@@ -55,8 +67,10 @@ export function viewOf(state: State, live: Live, ledger: PaidInterval[], now: nu
       parts: null,
       proved_at: iso(snapshot.provedAt),
     },
-    awake_because: phase.status === "running" ? blockersOf(live.verdict) : [],
-    next: nextStep(state),
+    awake_because: phase.status === "running" ? blockersOf(state, live.verdict, now) : [],
+    signals: phase.status === "running" || phase.status === "snapshotting" ? words.map(signalView) : [],
+    leases: leasesHeld(state, now).map(leaseView),
+    next: nextStep(state, ctx),
     sleep_rule: sleepRuleView(state, now),
     progress: live.progress && {
       phase: live.progress.phase,
@@ -110,16 +124,32 @@ function openIntervals(state: State, ledger: PaidInterval[]): PaidInterval[] {
   return intervals;
 }
 
-function nextStep(state: State): InstanceView["next"] {
+function nextStep(state: State, ctx: Context): InstanceView["next"] {
   const phase = state.now;
-  const steps = idleSteps(state);
-  if (steps) return { what: "hibernate", at: iso(steps.sleepAt) };
+  const sleepAt = nextSleepAt(state, ctx);
+  if (sleepAt !== null) {
+    const { warnedAt } = awakeOf(state);
+    return { what: "hibernate", at: iso(sleepAt), ...(warnedAt !== null && { warned_at: iso(warnedAt) }) };
+  }
   if (phase.status === "hibernated") return { what: "delete", at: iso(phase.deleteAt) };
   return null;
 }
 
-function blockersOf(verdict: Verdict | null): Blocker[] {
-  return verdict?.kind === "busy" ? verdict.blockers : [];
+function blockersOf(state: State, verdict: Verdict | null, now: number): InstanceView["awake_because"] {
+  const blockers = [...awakeBlockers(state, now), ...(verdict?.kind === "busy" ? verdict.blockers : [])];
+  return blockers.map((one) => ({
+    ...one,
+    until: one.until === undefined ? undefined : iso(one.until),
+  }));
+}
+
+function signalView({ since, ...word }: SignalWord): InstanceView["signals"][number] {
+  const unit = word.name === "gpu" ? "percent" : signalUnits[word.name];
+  return { ...word, unit, since: isoOrNull(since) };
+}
+
+function leaseView({ id, actor, what, since, until }: Lease): InstanceView["leases"][number] {
+  return { id, by: actorText(actor), what, since: iso(since), until: iso(until) };
 }
 
 function machineView(machine: Machine): NonNullable<InstanceView["machine"]> {

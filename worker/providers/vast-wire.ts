@@ -2,7 +2,7 @@
  * How vast.ai's answers are read. The outside is lax: numbers come as text, fields come as null or not at all, errors
  * come in six shapes. What is read here is either whole or null.
  */
-import { z } from "zod";
+import * as z from "zod";
 import type { Offer, OfferQuery, ProviderErrorCode, RentedMachine } from "./provider.ts";
 import { listCountries, readRegion, UNKNOWN_REGION } from "./regions.ts";
 

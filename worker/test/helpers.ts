@@ -96,6 +96,7 @@ export const quickConfig = {
   pause_after_idle_minutes: 1,
   delete_after_pause_minutes: 5,
   check_interval_seconds: 10,
+  grace_minutes: 0,
 };
 
 export function stubOf(id: string) {

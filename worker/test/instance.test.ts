@@ -168,7 +168,8 @@ describe("a night", () => {
     await settle(nest.id);
     expect(await nest.view()).toMatchObject({ state: "running", epoch: 2, trouble: null });
     const types = await nest.eventTypes();
-    const story = ["created", "machine_rented", "machine_up", "idle_detected", "snapshot_started", "snapshot_taken"];
+    const story = ["created", "machine_rented", "machine_up", "idle_detected", "sleep_soon"];
+    story.push("snapshot_started", "snapshot_taken");
     story.push("snapshot_proved", "sealed", "destroy_accepted", "machine_gone", "hibernated", "snapshot_verified");
     story.push("deleted", "wake_requested", "machine_rented", "machine_up", "restore_started", "restored", "woke_up");
     expect(types).toEqual(story);

@@ -1,4 +1,5 @@
 /** The agent of a simulated machine: samples, uploads that go on where they were called off, seals, restores. */
+import { defaultSignalRules } from "../../protocol/signals.ts";
 import type { Command, Result, Seal, SnapshotRef } from "../../protocol/wire.ts";
 import { compactSamples, type Sample } from "../idle.ts";
 import { restoreMs, type SimulatedWorld, uploadMs } from "./world.ts";
@@ -52,7 +53,8 @@ export class SimulatedMachine {
     this.#sampledAt = now;
     if (++this.#grown < compactEvery) return;
     this.#grown = 0;
-    const rule = { gpu_usage_threshold: threshold, check_interval_seconds: intervalMs / 1000 };
+    const seconds = intervalMs / 1000;
+    const rule = { gpu_usage_threshold: threshold, check_interval_seconds: seconds, signals: defaultSignalRules };
     this.ring = compactSamples(this.ring, rule, now, 1);
   }
 

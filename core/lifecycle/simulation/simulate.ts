@@ -11,9 +11,8 @@ import { bestCost } from "../auto.ts";
 import { autoOf } from "../auto-state.ts";
 import { createInstance } from "../birth.ts";
 import { commandsFor } from "../commands.ts";
-import { nextDeadline } from "../deadlines.ts";
+import { deadlines, nextDeadline } from "../deadlines.ts";
 import { judgeIdle } from "../idle.ts";
-import { nextBeatMs } from "../idle-steps.ts";
 import { currentMachine } from "../machines.ts";
 import { mayEnd, transition } from "../transition.ts";
 import {
@@ -25,6 +24,7 @@ import {
   type State,
 } from "../types.ts";
 import { holdsGpuMemory, idleRuleOf } from "../vetoes.ts";
+import { untilNextBeatMs } from "../warning.ts";
 import { SimulatedMachine } from "./machine.ts";
 import { idleTimes, type Trace, TraceWalk } from "./trace.ts";
 import { costsOfWorld, type Policy, proveMs, type SimulatedWorld, settingOf } from "./world.ts";
@@ -138,9 +138,10 @@ class Simulation {
   #step(): void {
     const isServing = this.#isServing();
     const queued = this.#queue[0]?.at ?? Number.POSITIVE_INFINITY;
-    const alarm = isServing
-      ? Number.POSITIVE_INFINITY
-      : (nextDeadline(this.#state, timings) ?? Number.POSITIVE_INFINITY);
+    // While it serves, the beats come before every deadline but the announcement of a sleep.
+    const alarm =
+      (isServing ? deadlines(this.#state, timings).warn : nextDeadline(this.#state, timings)) ??
+      Number.POSITIVE_INFINITY;
     const beat = Math.min(this.#beatAt, Math.max(this.#now, this.#machine?.readyAt ?? Number.POSITIVE_INFINITY));
     const isWanted = this.#walk.isActive;
     // Whoever wants a machine that is gone asks for it once.
@@ -189,7 +190,7 @@ class Simulation {
     this.#apply({ type: "beat", epoch: machine.epoch, verdict, results, seal, progressed: true, memoryHeld });
     if (this.#machine !== machine) return;
     machine.obey(commandsFor(this.#state, machine.epoch, timings), now);
-    this.#beatAt = Math.ceil(now + nextBeatMs(this.#state, now));
+    this.#beatAt = Math.ceil(now + untilNextBeatMs(this.#state, { now, timings }));
   }
 
   #apply(event: LifecycleEvent): void {

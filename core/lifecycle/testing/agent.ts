@@ -2,7 +2,7 @@
  * An agent and its workspace. The content is one number that grows with every write, so that two contents are equal only
  * when nothing was written in between; its digest is that number in hex.
  */
-import type { Command, Result, Seal, SnapshotRef } from "../../protocol/wire.ts";
+import type { Command, Held, Result, Seal, SnapshotRef } from "../../protocol/wire.ts";
 
 export interface FakeAgent {
   epoch: number;
@@ -19,6 +19,8 @@ export interface FakeAgent {
   done: string[];
   job: { commandId: string; endsAt: number; run: (now: number) => void } | null;
   silentUntil: number;
+  /** Commands that run under `soneca-agent run`; like the seal they outlive the agent. */
+  held: Held[];
 }
 
 /** Manifests that were written, by `epoch.seq`; a manifest is written once (put if absent). */
@@ -44,6 +46,7 @@ export function newAgent(epoch: number): FakeAgent {
     done: [],
     job: null,
     silentUntil: 0,
+    held: [],
   };
 }
 

@@ -12,6 +12,7 @@ export const testConfig: AutoHibernation = {
   pause_after_idle_minutes: 1,
   delete_after_pause_minutes: 5,
   check_interval_seconds: 10,
+  grace_minutes: 0,
 };
 
 export function birth(config: Partial<AutoHibernation> = {}): Birth {

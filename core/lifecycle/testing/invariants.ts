@@ -1,10 +1,12 @@
 /** The invariants as pure functions: null when they hold, else one sentence that says what is wrong. */
 import { actionsFor, statusWord } from "../abilities.ts";
 import { autoOf, maxGaps } from "../auto-state.ts";
+import { leaseCapMs, leasesHeld } from "../awake.ts";
 import { deadlines } from "../deadlines.ts";
-import { currentMachine, sameSnapshot } from "../machines.ts";
-import type { Effect, LifecycleEvent, Machine, State, Timings } from "../types.ts";
+import { currentMachine, minutesMs, sameSnapshot } from "../machines.ts";
+import type { Context, Effect, LifecycleEvent, Machine, State, Timings } from "../types.ts";
 import { floorMs, highestFloorMs } from "../vetoes.ts";
+import { awakeOf } from "../warning.ts";
 import { digestOf, type FakeStore, refKey } from "./agent.ts";
 import { type FakeMachine, isListed } from "./provider.ts";
 
@@ -89,6 +91,30 @@ export function brokenStep(before: State, event: LifecycleEvent, after: State, e
     if (!one || one.basis.kind !== effect.basis.kind) return "I1: an end is asked for that the state does not want";
   }
   return null;
+}
+
+/** No sleep of the idle rule while a lease holds, within the grace, or before it was announced for long enough. */
+export function brokenSleep(before: State, after: State, { now, timings }: Context): string | null {
+  const { leases, warnedAt } = awakeOf(after);
+  if (leases.some((one) => one.until - one.since > leaseCapMs(after) + 1)) return "a lease holds longer than its cap";
+  const isIdle = after.now.status === "running" && after.now.idleSince !== null;
+  if (warnedAt !== null && !isIdle && !["snapshotting", "destroying"].includes(after.now.status)) {
+    return "a sleep is announced and none is in sight";
+  }
+  const to = after.now;
+  const isSleep = to.status === "snapshotting" || to.status === "destroying";
+  if (!isSleep || to.status === before.now.status || to.cause.kind !== "idle") return null;
+  if (before.now.status === "running") {
+    if (leasesHeld(after, now).length > 0) return "the idle rule puts a machine to sleep that a lease holds";
+    if (now < before.now.restlessUntil) return "the idle rule puts a machine to sleep within its grace";
+  }
+  const { pause_after_idle_minutes: pause } = before.config;
+  // Of `auto` only the upload begins here; the machine goes later.
+  if ((pause === "auto") !== (to.status === "destroying")) return null;
+  const leadMs = pause === "auto" ? timings.warnBeforeMs : Math.min(timings.warnBeforeMs, minutesMs(pause) / 2);
+  const toldAt = awakeOf(before).warnedAt;
+  if (before.now.status === "destroying" || (toldAt !== null && now - toldAt >= leadMs)) return null;
+  return "the idle rule puts a machine to sleep and nobody was told in time";
 }
 
 /** A machine is destroyed at this moment: what was on it must be kept, or never was, or was given up (I1). */

@@ -15,7 +15,7 @@ import { type Actor, defaultTimings, type Effect, type LifecycleEvent, type Outc
 import { quietFloorMs } from "../vetoes.ts";
 import { type FakeAgent, type FakeStore, obey, refKey, restartAgent, runAgent, sealReport, write } from "./agent.ts";
 import { birth, user } from "./fixtures.ts";
-import { brokenDestroy, brokenRest, brokenState, brokenStep, deepFreeze } from "./invariants.ts";
+import { brokenDestroy, brokenRest, brokenSleep, brokenState, brokenStep, deepFreeze } from "./invariants.ts";
 import { type FakeMachine, FakeProvider, factsOf, isAlive, takeOne } from "./provider.ts";
 
 type WorldEffect = Exclude<Effect, { kind: "log" | "charge" }>;
@@ -95,6 +95,18 @@ export class World {
     return this;
   }
 
+  /** As the API does it. */
+  keepAwake(ms: number, isNotNow = false): this {
+    if (!actionsFor(this.state).includes(isNotNow ? "not_now" : "keep_awake")) return this;
+    this.apply({ type: "keepAwake", actor: user, until: this.now + ms, what: null, isNotNow });
+    return this;
+  }
+
+  letSleep(): this {
+    this.apply({ type: "letSleep", actor: user });
+    return this;
+  }
+
   configure(change: Partial<AutoHibernation>): this {
     this.apply({ type: "configure", actor: user as Actor, config: { ...this.state.config, ...change } });
     return this;
@@ -117,6 +129,14 @@ export class World {
   writing(isWriting: boolean): void {
     if (isWriting && !this.#writing) this.#at(this.now + 1_000, () => this.#write());
     this.#writing = isWriting;
+  }
+
+  /** A command begins under `soneca-agent run`, or ends. */
+  runCommand(id: string, isOn: boolean): void {
+    for (const { agent } of this.#alive()) {
+      agent.held = agent.held.filter((one) => one.id !== id);
+      if (isOn) agent.held.push({ id, what: `command ${id}` });
+    }
   }
 
   restartAgents(): void {
@@ -159,6 +179,8 @@ export class World {
     this.store.failsUntil = 0;
     this.busy(false);
     this.writing(false);
+    for (const { agent } of this.#alive()) agent.held = [];
+    this.letSleep();
     this.run(100 * 60_000);
     const charges = this.effects.filter((one) => one.kind === "charge");
     const told = new Set([...this.#told].filter((epoch) => !this.#lies.has(epoch)));
@@ -172,10 +194,11 @@ export class World {
     const before = this.state;
     const outcome = transition(before, deepFreeze(event), { now: this.now, timings });
     if (event.type === "rented" || event.type === "seen") this.#tellOf(event.epoch);
-    const isAsked = ["tick", "wake", "hibernate", "discard", "configure"].includes(event.type);
+    const isAsked = ["tick", "wake", "hibernate", "discard", "configure", "keepAwake", "letSleep"].includes(event.type);
     if (!isAsked && how === "") this.#echoes.push({ at: this.now, event });
     this.#take(outcome, how + line(event));
     this.#check(brokenStep(before, event, outcome.state, outcome.effects));
+    this.#check(brokenSleep(before, outcome.state, { now: this.now, timings }));
     const { status } = outcome.state.now;
     // It is awake and heard: the wake is answered, even if this very beat lets the idle rule begin a new sleep.
     const wasRunning = before.now.status === "running" || status === "running";
@@ -332,6 +355,7 @@ export class World {
       results: structuredClone(agent.results),
       seal: sealReport(agent, now),
       progressed: agent.job !== null,
+      held: structuredClone(agent.held),
       memoryHeld: agent.memoryHeld,
     };
     const delayMs = net.delayMs;
