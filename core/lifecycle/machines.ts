@@ -58,7 +58,8 @@ export function takeIn(machine: Machine, facts: RentedFacts): Machine {
   if (machine.facts && machine.facts.providerId !== facts.providerId) return machine;
   // A price that was known stays known: a later row without one does not make the bill unknown.
   const microUsdPerHour = facts.microUsdPerHour ?? machine.facts?.microUsdPerHour ?? null;
-  return { ...machine, facts: { ...facts, microUsdPerHour } };
+  const gpuRamMb = facts.gpuRamMb ?? machine.facts?.gpuRamMb ?? null;
+  return { ...machine, facts: { ...facts, microUsdPerHour, gpuRamMb } };
 }
 
 export function sameSnapshot(a: SnapshotRef | null | undefined, b: SnapshotRef | null | undefined): boolean {
@@ -129,12 +130,6 @@ export function wakeful(machine: Machine, lastBeatAt: number, ctx: Context): Ext
   const { now } = ctx;
   const held = { ...machine, holdsWork: true };
   return { status: "running", machine: held, since: now, idleSince: null, lastBeatAt, restlessUntil: now, wake: null };
-}
-
-export function avoidHost(state: State, machineId: number | null | undefined, ctx: Context): State {
-  const kept = state.avoid.filter((one) => one.until > ctx.now && one.machineId !== machineId);
-  if (machineId === null || machineId === undefined) return { ...state, avoid: kept };
-  return { ...state, avoid: [...kept, { machineId, until: ctx.now + ctx.timings.avoidHostMs }].slice(-50) };
 }
 
 /** Runs `next` on the outcome's state and joins the effects. */

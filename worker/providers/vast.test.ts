@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { CreateRequest, OfferQuery } from "./provider.ts";
 import { listCountries, readRegion } from "./regions.ts";
 import { createVastProvider } from "./vast.ts";
-import { readFatal } from "./vast-wire.ts";
+import { readFatal } from "./vast-fatal.ts";
 
 interface Sent {
   method: string;
