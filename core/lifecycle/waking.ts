@@ -199,7 +199,7 @@ function bootFault(event: EventOf<"seen">): Why | null {
       return { code: "boot_stopped", message, final: false, isHost: true };
     case "queued":
       // No GPU is free: it would start, and bill, at some later time.
-      return { code: "boot_queued", message, final: false, isHost: false };
+      return { code: "boot_queued", message, final: false, isHost: true };
     default:
       return null;
   }
@@ -213,7 +213,8 @@ function isTooDear(state: State, { facts }: Machine): boolean {
 function tooDear(state: State, { facts }: Machine): Why {
   const [price, cap] = [facts?.microUsdPerHour, state.spec.maxMicroUsdPerHour].map((one) => (one ?? 0) / 1e6);
   const message = `it costs US$ ${price}/h, which is more than the cap of US$ ${cap}/h`;
-  return { code: "price_above_cap", message, final: false, isHost: false };
+  // Its offer said less; the search would find the same one again.
+  return { code: "price_above_cap", message, final: false, isHost: true };
 }
 
 function takeRented(

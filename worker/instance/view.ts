@@ -1,11 +1,15 @@
 /** What the API shows of an instance: made in one place from the state, the samples and the ledger. */
 import { actionsFor, statusWord } from "../../core/lifecycle/abilities.ts";
+import { activeMachines } from "../../core/lifecycle/attempts.ts";
 import { addInterval, costOf, type PaidInterval } from "../../core/lifecycle/ledger.ts";
 import type { Blocker, Machine, State, Verdict } from "../../core/lifecycle/types.ts";
 import type { EventView, InstanceView } from "../../core/protocol/api.ts";
 import { snapshotId } from "../../core/protocol/ids.ts";
+import { rentRules } from "../../core/protocol/rent.ts";
 import type { Progress } from "../../core/protocol/wire.ts";
+import type { KnownWake } from "./past-wakes.ts";
 import type { LogRow } from "./store.ts";
+import { keepTryingView, wakeView } from "./wake-view.ts";
 
 export interface Live {
   verdict: Verdict | null;
@@ -15,7 +19,13 @@ export interface Live {
   progress: Progress | null;
 }
 
-export function viewOf(state: State, live: Live, ledger: PaidInterval[], now: number): InstanceView {
+export function viewOf(
+  state: State,
+  live: Live,
+  ledger: PaidInterval[],
+  now: number,
+  pastWakes: KnownWake,
+): InstanceView {
   const phase = state.now;
   const machine = machineOf(state);
   const snapshot = state.snapshot;
@@ -33,6 +43,7 @@ export function viewOf(state: State, live: Live, ledger: PaidInterval[], now: nu
     gpu_count: machine?.facts?.gpuCount ?? state.spec.gpuCount,
     region: machine?.facts?.region ?? state.spec.region,
     machine: machine && machineView(machine),
+    rival_machines: rivalsOf(state).map(machineView),
     retiring_machines: state.retiring.map((one) => machineView(one.machine)),
     gpu_utilization: machine ? live.gpuUtil : null,
     last_activity: isoOrNull(live.lastActivityAt),
@@ -63,6 +74,8 @@ export function viewOf(state: State, live: Live, ledger: PaidInterval[], now: nu
       parts_done: live.progress.partsDone,
       parts_total: live.progress.partsTotal,
     },
+    wake: wakeView(state, pastWakes),
+    keep_trying: keepTryingView(state),
     trouble: state.trouble && {
       code: state.trouble.code,
       message: state.trouble.message,
@@ -74,6 +87,7 @@ export function viewOf(state: State, live: Live, ledger: PaidInterval[], now: nu
       paid_seconds: cost.paidMs / 1000,
       unknown_price_seconds: cost.unknownMs / 1000,
     },
+    rent: { ...rentRules(state.spec.rent), max_micro_usd_per_hour: state.spec.maxMicroUsdPerHour },
     auto_hibernation: state.config,
     created_at: iso(state.createdAt),
   };
@@ -102,12 +116,16 @@ export function machineOf(state: State): Machine | null {
   return "machine" in phase ? phase.machine : null;
 }
 
+function rivalsOf(state: State): Machine[] {
+  return state.now.status === "provisioning" ? activeMachines(state).slice(1) : [];
+}
+
 /** The closed intervals and those that are still being paid. */
 function openIntervals(state: State, ledger: PaidInterval[]): PaidInterval[] {
-  const machines = [...state.retiring.map((one) => one.machine), machineOf(state)];
+  const machines = [...state.retiring.map((one) => one.machine), ...activeMachines(state)];
   let intervals = ledger;
   for (const machine of machines) {
-    if (!machine?.facts) continue;
+    if (!machine.facts) continue;
     const { epoch, rentedAt: fromAt, facts } = machine;
     intervals = addInterval(intervals, { epoch, fromAt, toAt: null, microUsdPerHour: facts.microUsdPerHour });
   }

@@ -4,8 +4,8 @@
  */
 import { z } from "zod";
 import type { Offer, OfferQuery, ProviderErrorCode, RentedMachine } from "./provider.ts";
-import { readFatal } from "./vast-fatal.ts";
 import { listCountries, readRegion, UNKNOWN_REGION } from "./regions.ts";
+import { readFatal } from "./vast-fatal.ts";
 
 const readNumber = (value: unknown) =>
   typeof value === "string" && value.trim() !== "" && Number.isFinite(Number(value)) ? Number(value) : value;

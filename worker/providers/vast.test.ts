@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { CreateRequest, OfferQuery } from "./provider.ts";
 import { listCountries, readRegion } from "./regions.ts";
 import { createVastProvider } from "./vast.ts";
-import { readFatal } from "./vast-fatal.ts";
+import { fatalWords, readFatal } from "./vast-fatal.ts";
 
 interface Sent {
   method: string;
@@ -108,6 +108,7 @@ const instance = (change: object = {}) => ({
   start_date: 1795500000.5,
   gpu_name: "RTX 4090",
   num_gpus: 1,
+  gpu_ram: 24564,
   dph_total: 0.41,
   disk_space: 150,
   image_uuid: "nvidia/cuda:12.4.1-runtime-ubuntu22.04",
@@ -429,6 +430,7 @@ describe("list", () => {
       hostId: 77,
       gpuType: "RTX 4090",
       gpuCount: 1,
+      gpuRamMb: 24564,
       diskGb: 150,
       image: "nvidia/cuda:12.4.1-runtime-ubuntu22.04",
       region: "SE",
@@ -484,6 +486,8 @@ describe("list", () => {
 });
 
 describe("fatal words", () => {
+  const seen = new Set<unknown>();
+
   it.each([
     ["Error: GPU error, unable to start instance", "host"],
     ["write /var/lib: no space left on device", "host"],
@@ -496,11 +500,21 @@ describe("fatal words", () => {
     ["manifest for foo/bar:x not found: manifest unknown", "image"],
     ["pull access denied for foo, repository does not exist", "image"],
     ["unauthorized: authentication required", "image"],
+    ["manifest for foo/bar:x not found", "image"],
+    ["docker: repository does not exist or may require login", "image"],
+    ["docker: invalid reference format", "image"],
+    // Words of both: the host may be full, but no host will find the image.
+    ["no space left on device; manifest unknown", "image"],
     ["Waiting for template update", null],
     ["4f4fb7: Pull complete", null],
     [null, null],
   ])("%s -> %s", (message, fatal) => {
     expect(readFatal(message)).toBe(fatal);
+    for (const one of fatalWords) if (one.pattern.test(message ?? "")) seen.add(one);
+  });
+
+  it("are all shown above", () => {
+    expect(fatalWords.filter((one) => !seen.has(one))).toEqual([]);
   });
 
   it("say nothing while the machine runs", async () => {
