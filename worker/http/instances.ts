@@ -23,8 +23,8 @@ import { maxManifestBytes, parseManifest, parseManifestKey } from "../../core/sn
 import { instancePrefix } from "../../core/snapshot/store.ts";
 import { accountOf } from "../account/object.ts";
 import { listInstances } from "../db/read-model.ts";
-import { climbLadder } from "../instance/climb.ts";
 import { factsOf } from "../instance/effects.ts";
+import { climbLadder } from "../providers/climb.ts";
 import { signAgentToken } from "../tokens.ts";
 import type { App, AppContext } from "./context.ts";
 import { mount } from "./mount.ts";

@@ -11,9 +11,9 @@ import { agentEnv } from "../../core/protocol/wire.ts";
 import { accountOf } from "../account/object.ts";
 import type { Env } from "../env.ts";
 import { proveSnapshot } from "../proof.ts";
+import { climbLadder, noOfferWords } from "../providers/climb.ts";
 import type { Offer, ProviderFailure, RentedMachine } from "../providers/provider.ts";
 import { signAgentToken } from "../tokens.ts";
-import { climbLadder, noOfferWords } from "./climb.ts";
 
 type WorldEffect = Exclude<Effect, { kind: "log" | "charge" }>;
 

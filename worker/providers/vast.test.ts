@@ -214,6 +214,39 @@ describe("search", () => {
     expect(await searchOne(offer(change), narrow)).toEqual([]);
   });
 
+  it.each([
+    ["more GPUs than were asked for", { num_gpus: 2 }, { moreGpus: true }, true],
+    ["fewer GPUs than were asked for", { num_gpus: 1 }, { moreGpus: true, gpuCount: 2 }, false],
+    ["an unverified host where that is allowed", { verification: "unverified" }, { verifiedOnly: false }, true],
+    ["a host under a stricter reliability", { reliability2: 0.96 }, { minReliability: 0.97 }, false],
+    ["a host under a laxer one", { reliability2: 0.7 }, { minReliability: 0.5 }, true],
+    ["a driver that is too old", { cuda_max_good: 12.2 }, { minCuda: 12.4 }, false],
+    ["a driver that is new enough", { cuda_max_good: "12.8" }, { minCuda: 12.4 }, true],
+    ["a driver that is not told", { cuda_max_good: null }, { minCuda: 12.4 }, true],
+    ["dear traffic one way", { inet_up_cost: 0.02 }, { maxTrafficMicroUsdPerGb: 5_000 }, false],
+    ["fair traffic", {}, { maxTrafficMicroUsdPerGb: 5_000 }, true],
+    ["traffic whose price is not told", { inet_up_cost: null }, { maxTrafficMicroUsdPerGb: 5_000 }, false],
+  ])("%s", async (_, change, wanted, fits) => {
+    expect(await searchOne(offer(change), wanted)).toHaveLength(fits ? 1 : 0);
+  });
+
+  it("asks the provider to filter what the rules say", async () => {
+    const { provider, sent } = script(json({ offers: [] }), json({ offers: [] }));
+    const rules = { moreGpus: true, verifiedOnly: false, minReliability: 0.5, minCuda: 12.4 };
+    await provider.searchOffers(query({ ...rules, maxTrafficMicroUsdPerGb: 5_000 }));
+    expect(sent[0]!.body).toMatchObject({
+      num_gpus: { gte: 1 },
+      reliability2: { gte: 0.5 },
+      cuda_max_good: { gte: 12.4 },
+      inet_up_cost: { lte: 0.005 },
+      inet_down_cost: { lte: 0.005 },
+    });
+    expect(sent[0]!.body).not.toHaveProperty("verified");
+    await provider.searchOffers(query());
+    expect(sent[1]!.body).toMatchObject({ num_gpus: { eq: 1 }, verified: { eq: true }, reliability2: { gte: 0.9 } });
+    for (const field of ["cuda_max_good", "inet_up_cost"]) expect(sent[1]!.body).not.toHaveProperty(field);
+  });
+
   it("prices the disk itself when the provider did not", async () => {
     const [priced] = await searchOne(offer({ dph_base: 0.4, dph_total: 0.4, storage_cost: 0.2, disk_space: 2000 }), {
       diskGb: 1000,

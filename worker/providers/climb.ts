@@ -9,7 +9,7 @@ import {
   type RungReport,
 } from "../../core/lifecycle/ladder.ts";
 import type { MachineSpec } from "../../core/lifecycle/types.ts";
-import type { Offer, OfferQuery, ProviderAnswer, ProviderFailure } from "../providers/provider.ts";
+import type { Offer, OfferQuery, ProviderAnswer, ProviderFailure } from "./provider.ts";
 
 export interface Climb {
   spec: MachineSpec;
