@@ -1,7 +1,16 @@
+import { availableParallelism } from "node:os";
 import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
+import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
+import { bundleThread } from "./tools/build.ts";
 
 const migrations = await readD1Migrations(new URL("./migrations", import.meta.url).pathname);
+
+/**
+ * Many files wait for most of their time, so two cores carry three at once. The same number for every project: then files
+ * of different projects run side by side, those of e2e first.
+ */
+const maxWorkers = Math.max(3, availableParallelism() - 1);
 
 /** What the tests in workerd run with; values of no other deployment. */
 const bindings = {
@@ -13,15 +22,27 @@ const bindings = {
   PUBLIC_URL: "http://soneca.test",
 };
 
+/** Coder threads start from one text, as in the built agent: from thirty sources each takes a tenth of a second. */
+const bundledThread: Plugin = {
+  name: "bundled-thread",
+  resolveId: (id) => (id === "soneca:coder-thread" ? `\0${id}` : null),
+  load: async (id) =>
+    id === "\0soneca:coder-thread" ? `export default ${JSON.stringify(await bundleThread())};` : null,
+};
+
 export default defineConfig({
   test: {
     projects: [
       {
+        plugins: [bundledThread],
         test: {
           name: "node",
           environment: "node",
           include: ["{core,agent,cli,local-cloud,tools,bench}/**/*.test.ts", "worker/providers/*.test.ts"],
-          testTimeout: 30_000,
+          globalSetup: ["tools/testing/build-programs.ts"],
+          maxWorkers,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {
@@ -30,7 +51,8 @@ export default defineConfig({
           name: "worker",
           include: ["worker/test/**/*.test.ts"],
           setupFiles: ["worker/test/setup.ts"],
-          testTimeout: 30_000,
+          maxWorkers,
+          testTimeout: 60_000,
         },
       },
       {
@@ -38,10 +60,11 @@ export default defineConfig({
           name: "e2e",
           environment: "node",
           include: ["e2e/**/*.test.ts"],
-          testTimeout: 180_000,
-          hookTimeout: 120_000,
-          // Each file runs a local cloud of its own; two cores carry one at a time.
-          fileParallelism: false,
+          maxWorkers,
+          // Of the tests that run side by side in one cloud.
+          maxConcurrency: 2,
+          testTimeout: 360_000,
+          hookTimeout: 180_000,
         },
       },
     ],

@@ -6,7 +6,7 @@ import { restoreSnapshot } from "./snapshot/restore.ts";
 import { scanDigest } from "./snapshot/scan-folder.ts";
 import { openWorkerStore } from "./snapshot/store-worker.ts";
 import { takeSnapshot } from "./snapshot/take.ts";
-import type { Engine } from "./work.ts";
+import type { Engine } from "./work-run.ts";
 
 export function createEngine({ url, instance: id, epoch, workspace: root, home }: Settings, tokens: Tokens): Engine {
   const stateDir = join(home, "snapshot");

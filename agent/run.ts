@@ -5,7 +5,8 @@ import { createLink } from "./link.ts";
 import { createLogger } from "./log.ts";
 import { createMonitor } from "./monitor.ts";
 import { createSealer } from "./seal.ts";
-import { createWork, type Engine } from "./work.ts";
+import { createWork } from "./work.ts";
+import type { Engine } from "./work-run.ts";
 
 export const exitCode = { ...agentExit, usage: 2 } as const;
 

@@ -7,7 +7,8 @@ import { type Command, sealSchema } from "../core/protocol/wire.ts";
 import { createLogger } from "./log.ts";
 import type { Sealer, StopOutcome } from "./seal.ts";
 import type { SnapshotFailure, TakeStats } from "./snapshot/types.ts";
-import { createWork, type Engine, type Work } from "./work.ts";
+import { createWork, type Work } from "./work.ts";
+import type { Engine } from "./work-run.ts";
 
 const digestA = "a".repeat(64);
 const digestB = "b".repeat(64);

@@ -68,7 +68,24 @@ const kindBars = (
   against("kinds", `${name} stored, against tar | zstd -3`, kind, "tar-zstd", "storedBytes", must),
 ]);
 
-const mixedSteps = ["first", "unchanged", "day", "restore", "verify"];
+const memoryBars = (
+  [
+    ["first", "first snapshot"],
+    ["restore", "restore"],
+    ["verify", "verify"],
+    ["verify --data", "verify --data"],
+  ] as const
+).map(([step, name]) =>
+  ratio(
+    "memory-3x",
+    `peak memory at three times the data, ${name}`,
+    [`3x ${step}`, "soneca", "peakBytes"],
+    [`1x ${step}`, "soneca", "peakBytes"],
+    1.2,
+  ),
+);
+
+const mixedSteps = ["first", "unchanged", "day", "restore", "verify", "verify --data"];
 
 export const bars: Bar[] = [
   against("mixed", "first snapshot, wall, against restic", "first", "restic", "wallMs", 0.75),
@@ -82,6 +99,14 @@ export const bars: Bar[] = [
   against("mixed", "after a day's work, wall, against restic", "day", "restic", "wallMs", 1, 0.5),
   against("mixed", "restore, wall, against restic", "restore", "restic", "wallMs", 1, 0.8),
   against("mixed", "verify every stored byte, wall, against restic", "verify", "restic", "wallMs", 0.5, 0.33),
+  ratio(
+    "mixed",
+    "verify every stored byte and decode every chunk, wall, against restic",
+    ["verify --data", "soneca", "wallMs"],
+    ["verify", "restic", "wallMs"],
+    null,
+    0.5,
+  ),
   {
     scenario: "mixed",
     text: "peak memory, folder store, all steps",
@@ -113,20 +138,7 @@ export const bars: Bar[] = [
     1.001,
     1.0002,
   ),
-  ratio(
-    "memory-3x",
-    "peak memory at three times the data, first snapshot",
-    ["3x first", "soneca", "peakBytes"],
-    ["1x first", "soneca", "peakBytes"],
-    1.2,
-  ),
-  ratio(
-    "memory-3x",
-    "peak memory at three times the data, restore",
-    ["3x restore", "soneca", "peakBytes"],
-    ["1x restore", "soneca", "peakBytes"],
-    1.2,
-  ),
+  ...memoryBars,
   {
     scenario: "edge-cases",
     text: "edge cases: things lost (inode flags apart)",

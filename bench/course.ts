@@ -37,6 +37,8 @@ export interface Course {
   /** Out of every store into an empty folder, and compared with `source`. */
   restore(step: string, source: Tree): Promise<void>;
   verify(step: string): Promise<void>;
+  /** The tools that have a deeper verify of their own. */
+  verifyData(step: string): Promise<void>;
   /** Removes the stores. */
   end(): void;
 }
@@ -116,6 +118,10 @@ export async function startCourse(context: Context, options: CourseOptions): Pro
         if (!context.keep) for (const path of [into, `${into}.state`]) removeFolder(path);
       }),
     verify: (step) => forEach(step, async (tool, place) => record(step, tool, await run(tool.verify(place)))),
+    verifyData: (step) =>
+      forEach(step, async (tool, place) => {
+        if (tool.verifyData) record(step, tool, await run(tool.verifyData(place)));
+      }),
     end: () => {
       if (!context.keep) removeFolder(base);
     },

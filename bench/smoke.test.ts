@@ -38,6 +38,8 @@ test("measures every step of soneca and tar, compares what came back, leaves onl
       expect(found, `${step} ${tool}`).toHaveLength(1);
       expect(found[0]!.wallMs, `${step} ${tool}`).toBeGreaterThan(0);
     }
+  const deep = results.samples.filter((sample) => sample.step === "verify --data");
+  expect(deep.map(({ tool }) => tool)).toEqual(["soneca"]);
   const stored = results.samples.find(({ step, tool }) => step === "first" && tool === "soneca")!.storedBytes!;
   expect(stored).toBeGreaterThan(1e6);
   expect(stored).toBeLessThan(results.data.workspace!.bytes);

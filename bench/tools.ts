@@ -26,8 +26,10 @@ export interface Tool {
   restore(place: Place, dir: string, into: string): Command;
   /** Where `restore` puts the folder. */
   restoredRoot(dir: string, into: string): string;
-  /** Reads every stored byte. */
+  /** Reads every stored byte. restic and borg decode it as well: they have no check in between. */
   verify(place: Place): Command;
+  /** Where that is a command of its own: also decodes every chunk and checks its hash. */
+  verifyData?(place: Place): Command;
   /** Of the stored bytes, those that hold contents of files; where the tool's format tells. */
   dataPartBytes?(place: Place): number;
 }
@@ -74,10 +76,6 @@ function soneca(options: ToolOptions): FoundTool {
   if (!existsSync(agent)) return { ok: false, name, label, why: `${agent} is not there; npm run build makes it` };
   const version = ask(options, process.execPath, agent, "--version");
   if (version === null) return { ok: false, name, label, why: `${agent} --version fails` };
-  const usage = spawnSync(process.execPath, [agent, "snapshot", "--help"], {
-    encoding: "utf8",
-    timeout: 20_000,
-  }).stdout;
   const run = (script: string, args: string[]): Command => ({
     script: `"$1" "$2" ${script} --json`,
     args: [process.execPath, agent, ...args],
@@ -91,8 +89,8 @@ function soneca(options: ToolOptions): FoundTool {
     restore: (place, _dir, into) =>
       run(`restore bench "$3" --store "$4" --state "$5"`, [into, place.store, `${into}.state`]),
     restoredRoot: (_dir, into) => into,
-    // Without the option, reading every byte is what verify always does.
-    verify: (place) => run(`verify bench --store "$3"${usage.includes("--data") ? " --data" : ""}`, [place.store]),
+    verify: (place) => run(`verify bench --store "$3"`, [place.store]),
+    verifyData: (place) => run(`verify bench --store "$3" --data`, [place.store]),
     dataPartBytes: (place) => dataPartBytes(place.store),
   };
   return { ok: true, tool };

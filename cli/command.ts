@@ -65,7 +65,31 @@ export function command<const T extends ArgsDef>(definition: Definition<T>): Com
   });
 }
 
+export interface LocalSession {
+  output: Output;
+  /** Options that may be given several times. */
+  all(name: string): string[];
+}
+
+/** A command that works on this machine alone and asks no control plane. */
+export function localCommand<const T extends ArgsDef>(
+  definition: Omit<Definition<T>, "run"> & { run(session: LocalSession, args: ParsedArgs<T>): Promise<void> },
+): CommandDef<T & Pick<typeof globalArgs, "json">> {
+  const args: T & Pick<typeof globalArgs, "json"> = { ...definition.args, json: globalArgs.json };
+  return defineCommand<T & Pick<typeof globalArgs, "json">>({
+    meta: { name: definition.name, description: definition.description },
+    args,
+    async run(context: CommandContext<T & Pick<typeof globalArgs, "json">>) {
+      const values = readStrictly(context.rawArgs, args);
+      const session = { output: openOutput(values), all: (name: string) => allOf(values, name) };
+      await definition.run(session, context.args as unknown as ParsedArgs<T>);
+    },
+  });
+}
+
 type Values = Record<string, string | boolean | (string | boolean)[] | undefined>;
+
+const repeatable = new Set(["set", "policy"]);
 
 /** citty lets unknown options and spare arguments pass; a mistyped --max-price must not rent at any price. */
 function readStrictly(rawArgs: string[], args: ArgsDef): Values {
@@ -90,7 +114,7 @@ function readStrictly(rawArgs: string[], args: ArgsDef): Values {
   const spare = parsed.positionals.slice(positionals);
   if (spare.length > 0) throw usageFailure(`"${spare[0]}" is one argument too many.`);
   for (const [name, given] of Object.entries(parsed.values)) {
-    if (name === "set" || !Array.isArray(given)) continue;
+    if (repeatable.has(name) || !Array.isArray(given)) continue;
     if (given.length > 1 && given.some((one) => typeof one === "string"))
       throw usageFailure(`--${name} is given more than once.`);
     if (given.some((one) => one === "")) throw usageFailure(`--${name} is empty.`);
@@ -98,13 +122,24 @@ function readStrictly(rawArgs: string[], args: ArgsDef): Values {
   return parsed.values;
 }
 
+function firstOf(values: Values, name: string): string | boolean | undefined {
+  const given = values[name];
+  return Array.isArray(given) ? given[0] : given;
+}
+
+function allOf(values: Values, name: string): string[] {
+  return [values[name] ?? []].flat().filter((one) => typeof one === "string") as string[];
+}
+
+function openOutput(values: Values): Output {
+  const json = firstOf(values, "json") === true;
+  return new Output({ json, env: process.env, out: process.stdout, err: process.stderr });
+}
+
 function openSession(values: Values): Session {
   const { env } = process;
-  const first = (name: string) => {
-    const given = values[name];
-    return Array.isArray(given) ? given[0] : given;
-  };
-  const output = new Output({ json: first("json") === true, env, out: process.stdout, err: process.stderr });
+  const first = (name: string) => firstOf(values, name);
+  const output = openOutput(values);
   const connection = findConnection({
     flags: { url: asText(first("url")), token: asText(first("token")) },
     env,
@@ -116,7 +151,7 @@ function openSession(values: Values): Session {
     client,
     source: connection.source,
     now: Date.now(),
-    all: (name) => [values[name] ?? []].flat().filter((one) => typeof one === "string") as string[],
+    all: (name) => allOf(values, name),
     resolve: (text) => resolveInstance(client, text),
     call: async (name, ...input) => {
       const answer = await client.call(name, ...input);

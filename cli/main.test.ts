@@ -435,3 +435,52 @@ describe("events", () => {
     ).toEqual([1, 2]);
   });
 });
+
+describe("simulate", () => {
+  const write = (name: string, text: string) => {
+    const path = join(home, name);
+    writeFileSync(path, text);
+    return path;
+  };
+
+  test("compares settings on a trace, without any control plane", async () => {
+    const path = write(
+      "day.csv",
+      "t,util\r\n0,90\r\n3600,0\r\n# lunch and night\r\n40000,80\r\n43600,0\r\n86400,0\r\n",
+    );
+    const env = { SONECA_URL: "", SONECA_TOKEN: "" };
+    const [text, json] = await Promise.all([
+      soneca(["simulate", path, "--price", "1.5"], { env }),
+      soneca(["--json", "simulate", path, "--policy", "never", "--policy", "auto", "--workspace-gb", "10"], { env }),
+    ]);
+    expect(text.err).toBe("");
+    expect(text.code).toBe(0);
+    expect(text.out).toMatch(/Sleeping pays\s+after 31 min/);
+    for (const name of ["fixed:3", "break-even", "auto"]) expect(text.out).toContain(`\n${name} `);
+    const answer = JSON.parse(json.out);
+    const [never, auto] = answer.policies;
+    expect(never).toMatchObject({ policy: "never", sleeps: 0, traffic_micro_usd: 0 });
+    expect(auto).toMatchObject({ policy: "auto", sleeps: 2, false_sleeps: 0 });
+    expect(auto.avoided_micro_usd).toBe(answer.always_on_micro_usd - auto.paid_micro_usd);
+    expect(auto.regret_micro_usd).toBe(auto.paid_micro_usd - answer.optimum_micro_usd);
+    expect(auto.regret_micro_usd).toBeGreaterThan(0);
+    expect(server.asked).toEqual([]);
+  });
+
+  test("what is wrong is said with its line, and ends with the code for wrong usage", async () => {
+    const unsorted = write("unsorted.csv", "t,util\n0,90\n60,0\n30,0\n");
+    const [line, option, policy, missing] = await Promise.all([
+      soneca(["simulate", unsorted, "--json"]),
+      soneca(["simulate", unsorted, "--price", "free"]),
+      soneca(["simulate", unsorted, "--policy", "fixed:never"]),
+      soneca(["simulate", join(home, "nowhere.csv")]),
+    ]);
+    expect(line.code).toBe(2);
+    const { error } = JSON.parse(line.err);
+    expect(error.message).toMatch(/unsorted\.csv, line 4: t is 30, not after/);
+    expect(error.context).toEqual({ line: 4 });
+    expect([option.code, policy.code, missing.code]).toEqual([2, 2, 3]);
+    expect(option.err).toContain("--price");
+    expect(missing.err).toContain("there is no such file");
+  });
+});

@@ -3,6 +3,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { type CommandDef, defineCommand, renderUsage, runCommand } from "citty";
 import { instanceCommand, listCommand } from "./commands/instance.ts";
+import { simulateCommand } from "./commands/simulate.ts";
 import { tokenCommand, whoamiCommand } from "./commands/token.ts";
 import { configFilePath } from "./connect.ts";
 import { exitCodeWords, Failure, usageFailure } from "./failure.ts";
@@ -16,7 +17,13 @@ const topLevelList: typeof listCommand = {
 
 const root = defineCommand({
   meta: { name: "soneca", version, description: "Rented GPUs that go to sleep by themselves and wake when wanted" },
-  subCommands: { instance: instanceCommand, ls: topLevelList, whoami: whoamiCommand, token: tokenCommand },
+  subCommands: {
+    instance: instanceCommand,
+    ls: topLevelList,
+    simulate: simulateCommand,
+    whoami: whoamiCommand,
+    token: tokenCommand,
+  },
 });
 
 /** Options that every command knows may stand anywhere: they go to the end, where the command itself reads them. */

@@ -26,6 +26,11 @@ test("options become the plan's fields", () => {
   });
 });
 
+test("the pause may be auto", () => {
+  expect(readSettings({ pause: "auto" })).toEqual({ pause_after_idle_minutes: "auto" });
+  expect(readSettings({ set: ["pause_after_idle_minutes=auto"] })).toEqual({ pause_after_idle_minutes: "auto" });
+});
+
 test("--set takes the fields themselves", () => {
   expect(readSettings({ set: ["enabled=true", "wake_method=auto", "schedule.wake_time=08:30"] })).toEqual({
     enabled: true,

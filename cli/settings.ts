@@ -19,7 +19,6 @@ export interface SettingFlags {
 }
 
 const flagFields: [keyof SettingFlags & string, string][] = [
-  ["pause", "pause_after_idle_minutes"],
   ["delete", "delete_after_pause_minutes"],
   ["threshold", "gpu_usage_threshold"],
   ["interval", "check_interval_seconds"],
@@ -33,6 +32,8 @@ export function readSettings(flags: SettingFlags): AutoHibernationPatch | null {
     const text = flags[flag];
     if (typeof text === "string") patch[field] = readNumber(`--${flag}`, text);
   }
+  if (flags.pause !== undefined)
+    patch.pause_after_idle_minutes = flags.pause === "auto" ? "auto" : readNumber("--pause", flags.pause);
   if (flags["wake-method"] !== undefined) patch.wake_method = flags["wake-method"];
   if (flags.schedule !== undefined) patch.schedule = readSchedule(flags.schedule);
   for (const text of flags.set ?? []) applySet(patch, text);

@@ -21,7 +21,9 @@ import {
   eventPhrase,
   keepTryingWords,
   nextWords,
+  savedWords,
   scheduleWords,
+  sleepRuleWords,
   statusPhrase,
   summaryPhrase,
 } from "./words.ts";
@@ -40,6 +42,8 @@ export function showInstance(output: Output, view: InstanceView, now: number): s
     ["Kept", trouble?.kept ?? null],
     ["Awake because", reasons?.join("\n") ?? null],
     ["Next", nextWords(view, now)],
+    ["Sleeping", sleepRuleWords(view)],
+    ["Saved", savedWords(view)],
     [
       "GPU",
       `${formatGpu(view.gpu_type, view.gpu_count)}${machine ? `, use ${formatPercent(view.gpu_utilization)}` : ""}`,

@@ -128,6 +128,29 @@ export function costWords(view: InstanceView): string {
   return `${known}\nplus ${formatDuration(unknown_price_seconds * 1000)} at an unknown price, so not counted`;
 }
 
+/** When the idle rule lets the machine go and why; null where there is nothing to tell. */
+export function sleepRuleWords(view: InstanceView): string | null {
+  const { tau_seconds, reason, break_even_seconds } = view.sleep_rule;
+  if (reason !== null) {
+    return tau_seconds === null ? `not by itself: ${reason}` : `after ${minutes(tau_seconds / 60)} idle: ${reason}`;
+  }
+  return break_even_seconds === null ? null : `pays after ${minutes(break_even_seconds / 60)} idle`;
+}
+
+/** What sleeping brought so far; null before the first one that was slept out. */
+export function savedWords(view: InstanceView): string | null {
+  const { sleeps, false_sleeps, saved_micro_usd, last_sleep } = view.sleep_rule;
+  if (!last_sleep) return null;
+  const last = last_sleep.saved_micro_usd;
+  const lastWords = last === null ? "the last one at a price that is not known" : `the last one ${balance(last)}`;
+  const early = false_sleeps > 0 ? `, ${false_sleeps} of them woken too early` : "";
+  return `${balance(saved_micro_usd)} by ${sleeps} sleep${sleeps === 1 ? "" : "s"}${early}; ${lastWords}`;
+}
+
+function balance(microUsd: number): string {
+  return microUsd < 0 ? `${formatMoney(-microUsd)} lost` : `${formatMoney(microUsd)} saved`;
+}
+
 /** What it costs at this moment, machines on their way out included. */
 export function burnWords(view: InstanceView): string {
   const machines = [view.machine, ...view.rival_machines, ...view.retiring_machines].filter((one) => one !== null);
@@ -141,7 +164,12 @@ export function burnWords(view: InstanceView): string {
 
 export function configSentence(config: AutoHibernation): string {
   if (!config.enabled) return "Auto-hibernation is off: it never goes to sleep by itself.";
-  return `After ${minutes(config.pause_after_idle_minutes)} below ${formatPercent(config.gpu_usage_threshold)} GPU it takes a snapshot, proves it and gives the machine back; ${minutes(config.delete_after_pause_minutes)} later it becomes deleted, and its snapshot stays.`;
+  const { pause_after_idle_minutes: pause } = config;
+  const after =
+    pause === "auto"
+      ? `When it stays below ${formatPercent(config.gpu_usage_threshold)} GPU for so long that sleeping pays,`
+      : `After ${minutes(pause)} below ${formatPercent(config.gpu_usage_threshold)} GPU`;
+  return `${after} it takes a snapshot, proves it and gives the machine back; ${minutes(config.delete_after_pause_minutes)} later it becomes deleted, and its snapshot stays.`;
 }
 
 export function scheduleWords(config: AutoHibernation): string {
@@ -174,6 +202,7 @@ const eventWords: Record<LogType, string> = {
   snapshot_failed: "Snapshot failed; the machine is kept",
   sealed: "Workspace sealed",
   seal_expired: "Seal expired",
+  sleep_waits: "Stored; the machine stays until sleeping pays",
   destroy_accepted: "The provider accepted to end the machine",
   destroy_failed: "The machine could not be ended; it is tried again",
   machine_gone: "The provider says that the machine is gone",

@@ -1,8 +1,9 @@
 /** The demo as a command: what it says, what it leaves, what it refuses. */
-import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { afterAll, describe, expect, it } from "vitest";
 import { makeTestFolder, mustBeEqual, processesWith, removeFolder } from "./testing/cloud.ts";
 import { readXattr, usedBytes, writeNastyWorkspace } from "./testing/workspace.ts";
@@ -11,16 +12,20 @@ const demo = join(import.meta.dirname, "../local-cloud/demo.ts");
 const base = makeTestFolder();
 afterAll(() => removeFolder(base));
 
-function runDemo(...argv: string[]) {
-  const scratch = join(base, `tmp-${readdirSync(base).length}`);
-  mkdirSync(scratch);
-  const run = spawnSync(process.execPath, [demo, ...argv], {
-    encoding: "utf8",
-    // Its own folder for temporary files, so that what it leaves there is seen.
+async function runDemo(...argv: string[]) {
+  // Its own folder for temporary files, so that what it leaves there is seen.
+  const scratch = mkdtempSync(join(base, "tmp-"));
+  const child = spawn(process.execPath, [demo, ...argv], {
+    stdio: ["ignore", "pipe", "pipe"],
     env: { ...process.env, TMPDIR: scratch },
-    timeout: 170_000,
+    timeout: 300_000,
   });
-  return { ...run, scratch };
+  const [status, stdout, stderr] = await Promise.all([
+    new Promise<number | null>((done) => child.on("close", done)),
+    text(child.stdout),
+    text(child.stderr),
+  ]);
+  return { status, stdout, stderr, scratch };
 }
 
 function eventsOf(stdout: string): Record<string, unknown>[] {
@@ -30,10 +35,10 @@ function eventsOf(stdout: string): Record<string, unknown>[] {
     .map((line) => JSON.parse(line));
 }
 
-describe("npm run demo", () => {
-  it("tells the whole story and proves it", () => {
+describe.concurrent("npm run demo", () => {
+  it("tells the whole story and proves it", async () => {
     const keep = join(base, "kept");
-    const { status, stdout, stderr, scratch } = runDemo("--keep", keep, "--json");
+    const { status, stdout, stderr, scratch } = await runDemo("--keep", keep, "--json");
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
     const events = eventsOf(stdout);
     const told = events.filter((one) => one.event === "instance").map((one) => one.event_type);
@@ -47,11 +52,11 @@ describe("npm run demo", () => {
     expect(processesWith(scratch)).toEqual([]);
   });
 
-  it("carries a workspace that holds everything a file system can", () => {
+  it("carries a workspace that holds everything a file system can", async () => {
     const [workspace, keep] = [join(base, "nasty"), join(base, "kept-nasty")];
     mkdirSync(workspace);
     const { xattrs } = writeNastyWorkspace(workspace);
-    const { status, stdout, stderr } = runDemo("--workspace", workspace, "--keep", keep, "--json");
+    const { status, stdout, stderr } = await runDemo("--workspace", workspace, "--keep", keep, "--json");
     const compared = eventsOf(stdout).find((one) => one.event === "compared");
     expect({ status, stderr, differences: compared?.differences }).toEqual({ status: 0, stderr: "", differences: [] });
     const after = join(keep, "after");
@@ -61,7 +66,7 @@ describe("npm run demo", () => {
       expect({ path, name, hex: readXattr(join(after, path), name) }).toEqual({ path, name, hex });
   });
 
-  it("refuses bad options with words and exit code 2", () => {
+  it("refuses bad options with words and exit code 2", async () => {
     const full = join(base, "full");
     mkdirSync(join(full, "before"), { recursive: true });
     writeFileSync(join(full, "before", "file"), "already there");
@@ -77,7 +82,7 @@ describe("npm run demo", () => {
       [["--keep", full], /not empty/],
       [["--keep", file], /a-file/],
     ] as const) {
-      const { status, stderr, stdout } = runDemo(...argv);
+      const { status, stderr, stdout } = await runDemo(...argv);
       expect({ argv, status, stdout }).toEqual({ argv, status: 2, stdout: "" });
       expect(stderr).toMatch(words);
       expect(stderr).toContain("usage:");

@@ -38,29 +38,221 @@ afterAll(async () => {
   await test?.end();
 });
 
-describe("the plan, test 1: monitoring", () => {
+// Chapters run side by side in one cloud, each with instances of its own, the longest first; what is told within one is
+// told in order.
+const inOrder = { concurrent: false };
+
+describe.concurrent("the plan, tests 2 and 3: hibernation and wake", () => {
+  let instance: Instance;
+  let first: LocalMachine;
+  let nasty: Nasty;
+  let before: string;
+  let asleep: InstanceView;
+  const lagMs = 6_000;
+
+  it("2 auto-hibernation: quiet for the window, then snapshot, proof, destroy, end of the bill", inOrder, async () => {
+    const { cloud, base } = test;
+    const body = { name: "sleeper", gpu_type: "RTX 4090", auto_hibernation: quick };
+    instance = await Instance.create(cloud, body);
+    first = await instance.machine();
+    await setGpu(cloud, first, "90");
+    writeSampleWorkspace(workspaceOf(first));
+    mkdirSync(join(workspaceOf(first), "nasty"));
+    nasty = writeNastyWorkspace(join(workspaceOf(first), "nasty"));
+    before = keepCopy(workspaceOf(first), join(base, "before"));
+    await instance.until("the load is seen", (view) => view.gpu_utilization === 90);
+    // Listed for some seconds more, so that the store can be looked at with the token of the machine that wrote it.
+    await cloud.vastLocal("POST", "/local/faults", { name: "destroy_lag", ms: lagMs, times: 1, id: first.id });
+
+    const quietAt = Date.now();
+    await setGpu(cloud, first, "0");
+    await instance.untilState("destroying");
+    expect(Date.now() - quietAt).toBeGreaterThan(windowMs - 2_000);
+    const objects = await instance.stored(1);
+    const parts = objects.filter(({ key }) => key.startsWith("parts/"));
+    const manifests = objects.filter(({ key }) => key.startsWith("manifests/"));
+    expect(manifests).toHaveLength(1);
+    expect(parts.length).toBeGreaterThan(1);
+    for (const { key, sha256, bytes } of parts) {
+      expect(key).toBe(`parts/${sha256}`);
+      expect(bytes).toBeGreaterThan(0);
+    }
+
+    asleep = await instance.untilState("hibernated");
+    expect(asleep).toMatchObject({ status: "hibernated", machine: null, retiring_machines: [], trouble: null });
+    expect(asleep.snapshot_id).toBe(`${instance.id}@1`);
+    expect(asleep.hibernated_at).not.toBeNull();
+
+    const answer = await cloud.api<{ snapshots: SnapshotView[] }>("GET", `/api/instances/${instance.id}/snapshots`);
+    expect(answer.body.snapshots).toMatchObject([
+      { snapshot_id: asleep.snapshot_id, digest: asleep.snapshot?.digest, epoch: 1, parts: parts.length },
+    ]);
+    expect(answer.body.snapshots[0]!.proved_at).not.toBeNull();
+    expect(answer.body.snapshots[0]!.stored_bytes).toBe(parts.reduce((sum, { bytes }) => sum + bytes, 0));
+    // Its token is worth nothing any more.
+    await expect(instance.stored(1)).rejects.toThrow("epoch_fenced");
+  });
+
+  it("2 auto-hibernation: nothing of the machine is left, and the provider charges nothing", inOrder, async () => {
+    const { cloud } = test;
+    expect((await listMachines(cloud)).filter((one) => one.id === first.id)).toEqual([]);
+    expect(processesWith(first.path)).toEqual([]);
+    const rows = (await billOf(cloud)).filter((row) => row.label?.startsWith(`soneca:${instance.id}:`));
+    expect(rows).toHaveLength(1);
+    expect(rows[0]!.endedAt).not.toBeNull();
+    const paidMs = rows[0]!.endedAt! - rows[0]!.startedAt;
+    // Our own account of it may end a look after it is no longer listed, never earlier.
+    expect(asleep.cost.paid_seconds * 1000).toBeGreaterThan(paidMs - 500);
+    expect(asleep.cost.paid_seconds * 1000).toBeLessThan(paidMs + lagMs + 5_000);
+    await sleep(1_000);
+    expect((await instance.view()).cost).toEqual(asleep.cost);
+  });
+
+  it("2 auto-hibernation: instance_status and hibernation_events hold the plan's columns", inOrder, async () => {
+    const { cloud } = test;
+    await instance.untilState("deleted");
+    const row = await until("the read model says deleted", () => {
+      const [found] = readD1(cloud, "select * from instance_status where instance_id = ?", instance.id);
+      return found?.status === "deleted" && found;
+    });
+    expect(row).toMatchObject({
+      user_id: asleep.user_id,
+      snapshot_id: asleep.snapshot_id,
+      vast_instance_id: null,
+      idle_since: null,
+      pause_after_minutes: quick.pause_after_idle_minutes,
+      delete_after_minutes: quick.delete_after_pause_minutes,
+      auto_hibernation_enabled: 1,
+    });
+    const events = await until("the events are mirrored", () => {
+      const query = "select * from hibernation_events where instance_id = ? order by seq";
+      const found = readD1(cloud, query, instance.id);
+      return found.at(-1)?.event_type === "deleted" && found;
+    });
+    const plan = events.filter(({ event_type }) =>
+      ["idle_detected", "hibernated", "deleted"].includes(`${event_type}`),
+    );
+    expect(plan.map((event) => event.event_type)).toEqual(["idle_detected", "hibernated", "deleted"]);
+    expect(plan[0]!.gpu_utilization).toBe(0);
+    expect(plan[1]!.snapshot_id).toBe(asleep.snapshot_id);
+    expect(plan[1]!.timestamp).toBe(asleep.hibernated_at);
+  });
+
+  it("3 manual wake: a new machine of the wanted type and region, every byte as it was", inOrder, async () => {
+    const { cloud } = test;
+    await instance.post("wake", { gpu_type: "RTX 3090", region: "EU" });
+    const second = await instance.machine();
+    await setGpu(cloud, second, "90");
+    const awake = await instance.untilState("running");
+    expect(second).toMatchObject({ label: `soneca:${instance.id}:2`, gpu: "1x RTX 3090" });
+    expect(second.id).not.toBe(first.id);
+    expect(["SE", "DE", "PL", "NL", "CZ", "NO"]).toContain(second.region);
+    expect(awake).toMatchObject({ epoch: 2, gpu_type: "RTX 3090", region: second.region, trouble: null });
+
+    const { entries } = mustBeEqual(before, workspaceOf(second));
+    expect(entries).toBeGreaterThan(300);
+    // What the comparison does not see: holes, and extended attributes where getfattr is not installed.
+    expect(usedBytes(join(workspaceOf(second), "nasty/sparse"))).toBeLessThan(64 * 1024);
+    for (const { path, name, hex } of nasty.xattrs)
+      expect({ path, name, hex: readXattr(join(workspaceOf(second), "nasty", path), name) }).toEqual({
+        path,
+        name,
+        hex,
+      });
+
+    const woke = (await instance.eventsUpTo("woke_up")).filter((event) => event.event_type === "woke_up");
+    expect(woke).toHaveLength(1);
+    const row = await until("woke_up is mirrored", () => {
+      const query = "select * from hibernation_events where instance_id = ? and event_type = 'woke_up'";
+      return readD1(cloud, query, instance.id)[0];
+    });
+    expect(row.timestamp).toBe(woke[0]!.timestamp);
+    expect((await instance.stored(2)).some(({ key }) => key.startsWith("manifests/"))).toBe(true);
+    expect(rentals(await instance.events())).toBe(2);
+  });
+
+  it("sleeps again on its new machine, at the user's word, with only what changed", inOrder, async () => {
+    const { cloud } = test;
+    const second = await instance.machine();
+    writeFileSync(join(workspaceOf(second), "second-life.txt"), "written on the second machine\n");
+    const partsBefore = (await instance.stored(2)).filter(({ key }) => key.startsWith("parts/")).length;
+    const kept = keepCopy(workspaceOf(second), join(test.base, "before-second"));
+    await instance.post("hibernate");
+    const view = await instance.untilState("hibernated");
+    // Each sleep reserves a number for a second snapshot under the seal, so numbers grow and may have gaps.
+    expect(view.snapshot?.seq).toBeGreaterThan(1);
+    // Much less than the whole: what the first snapshot holds is taken from there.
+    const { body } = await cloud.api<{ snapshots: SnapshotView[] }>("GET", `/api/instances/${instance.id}/snapshots`);
+    expect(body.snapshots.map((one) => one.seq)).toEqual([view.snapshot?.seq, 1]);
+    expect(body.snapshots[0]!.parts! - partsBefore).toBeLessThanOrEqual(3);
+    await until(
+      "a minute since the last wake is over",
+      async () => {
+        const answer = await cloud.api("POST", `/api/instances/${instance.id}/wake`);
+        if (answer.status !== 202) expect(answer.status).toBe(429);
+        return answer.status === 202;
+      },
+      { withinMs: 70_000, everyMs: 1_000 },
+    );
+    const third = await instance.machine();
+    await setGpu(cloud, third, "90");
+    await instance.untilState("running");
+    mustBeEqual(kept, workspaceOf(third));
+    await instance.post("discard", { confirm: instance.id });
+  });
+});
+
+describe.concurrent("the plan, test 2: the read model", () => {
+  it("2 auto-hibernation: while it is hibernated, instance_status says so and since when", async () => {
+    // An instance that stays in this state for long.
+    const { cloud } = test;
+    const config = { ...quick, delete_after_pause_minutes: 30 };
+    const instance = await Instance.create(cloud, { name: "stays", gpu_type: "RTX 4090", auto_hibernation: config });
+    const view = await instance.untilState("hibernated");
+    const row = await until("the read model says hibernated", () => {
+      const [found] = readD1(cloud, "select * from instance_status where instance_id = ?", instance.id);
+      return found?.status === "hibernated" && found;
+    });
+    expect(row).toMatchObject({ hibernated_at: view.hibernated_at, snapshot_id: `${instance.id}@1` });
+    expect(view.next).toEqual({
+      what: "delete",
+      at: new Date(Date.parse(view.hibernated_at!) + 30 * 60_000).toISOString(),
+    });
+  });
+});
+
+describe.concurrent("the plan, test 1: monitoring", () => {
   let instance: Instance;
   let machine: LocalMachine;
 
-  it("rents a machine on which the agent is installed and reports at each check interval", async () => {
+  it("rents a machine on which the agent is installed and reports at each check interval", inOrder, async () => {
     instance = await Instance.create(test.cloud, { name: "seen", gpu_type: "RTX 4090", auto_hibernation: quick });
     machine = await instance.machine();
     await setGpu(test.cloud, machine, "90");
     const view = await instance.untilState("running");
     expect(view).toMatchObject({ gpu_type: "RTX 4090", machine: { vast_instance_id: machine.id, epoch: 1 } });
 
-    const reports = new Set<string>();
-    const end = Date.now() + 10_000;
-    while (Date.now() < end) {
-      reports.add((await instance.view()).last_report_at ?? "never");
-      await sleep(50);
-    }
-    // Ten seconds at one a second; two cores that others use as well may cost some.
-    expect(reports.size).toBeGreaterThanOrEqual(7);
-    expect(reports.size).toBeLessThanOrEqual(13);
+    const reports: string[] = [];
+    await until(
+      "eleven reports are seen",
+      async () => {
+        const { last_report_at } = await instance.view();
+        if (last_report_at && last_report_at !== reports.at(-1)) reports.push(last_report_at);
+        return reports.length > 10;
+      },
+      { everyMs: 50 },
+    );
+    // One a second, never sooner; a machine that others use as well holds up some of them and of our looks.
+    const gapsMs = reports
+      .slice(1)
+      .map((at, i) => Date.parse(at) - Date.parse(reports[i]!))
+      .sort((a, b) => a - b);
+    expect(gapsMs[5], gapsMs.join()).toBeGreaterThan(750);
+    expect(gapsMs[5], gapsMs.join()).toBeLessThan(2_500);
+    expect(gapsMs[0], gapsMs.join()).toBeLessThan(1_450);
   });
 
-  it("detects a load above 5 % and shows it", async () => {
+  it("detects a load above 5 % and shows it", inOrder, async () => {
     const busy = await instance.until("the load is seen", (view) => view.gpu_utilization === 90);
     expect(busy).toMatchObject({ status: "running", idle_since: null, next: null });
     expect(busy.awake_because).toEqual([{ signal: "gpu", code: "gpu_busy", value: 90, threshold: 5, detail: "GPU 0" }]);
@@ -70,22 +262,28 @@ describe("the plan, test 1: monitoring", () => {
     expect(little.awake_because).toMatchObject([{ code: "gpu_busy", value: 6 }]);
   });
 
-  it("calls it idle below 5 %, says when it will sleep, and takes that back when the load returns", async () => {
-    await setGpu(test.cloud, machine, "4");
-    const idle = await instance.until("it is idle", (view) => view.status === "idle");
-    expect(idle).toMatchObject({ state: "running", awake_because: [], next: { what: "hibernate" } });
-    expect(Date.parse(idle.next!.at) - Date.parse(idle.idle_since!)).toBe(windowMs);
-    await setGpu(test.cloud, machine, "90");
-    const busy = await instance.until("it works again", (view) => view.status === "running");
-    expect(busy).toMatchObject({ state: "running", idle_since: null });
-    expect(await instance.eventTypesUpTo("active_again")).toEqual(
-      expect.arrayContaining(["created", "machine_rented", "machine_up", "idle_detected", "active_again"]),
-    );
-    await sleep(windowMs + 2_000);
-    expect((await instance.view()).state).toBe("running");
-    await instance.post("discard", { confirm: instance.id });
-  });
+  it(
+    "calls it idle below 5 %, says when it will sleep, and takes that back when the load returns",
+    inOrder,
+    async () => {
+      await setGpu(test.cloud, machine, "4");
+      const idle = await instance.until("it is idle", (view) => view.status === "idle");
+      expect(idle).toMatchObject({ state: "running", awake_because: [], next: { what: "hibernate" } });
+      expect(Date.parse(idle.next!.at) - Date.parse(idle.idle_since!)).toBe(windowMs);
+      await setGpu(test.cloud, machine, "90");
+      const busy = await instance.until("it works again", (view) => view.status === "running");
+      expect(busy).toMatchObject({ state: "running", idle_since: null });
+      expect(await instance.eventTypesUpTo("active_again")).toEqual(
+        expect.arrayContaining(["created", "machine_rented", "machine_up", "idle_detected", "active_again"]),
+      );
+      await sleep(windowMs + 2_000);
+      expect((await instance.view()).state).toBe("running");
+      await instance.post("discard", { confirm: instance.id });
+    },
+  );
+});
 
+describe.concurrent("the plan, test 1: monitoring of what cannot be read", () => {
   it("never takes a sensor that fails, or one quiet GPU of several, for idleness", async () => {
     const cases: { name: string; gpu_count: number; load: string[]; code: string; or?: string }[] = [
       { name: "fail 9", gpu_count: 1, load: ["fail 9"], code: "sensor_failed" },
@@ -130,183 +328,7 @@ describe("the plan, test 1: monitoring", () => {
   });
 });
 
-describe("the plan, tests 2 and 3: hibernation and wake", () => {
-  let instance: Instance;
-  let first: LocalMachine;
-  let nasty: Nasty;
-  let before: string;
-  let asleep: InstanceView;
-
-  it("2 auto-hibernation: quiet for the window, then snapshot, proof, destroy, end of the bill", async () => {
-    const { cloud, base } = test;
-    const body = { name: "sleeper", gpu_type: "RTX 4090", auto_hibernation: quick };
-    instance = await Instance.create(cloud, body);
-    first = await instance.machine();
-    await setGpu(cloud, first, "90");
-    writeSampleWorkspace(workspaceOf(first));
-    mkdirSync(join(workspaceOf(first), "nasty"));
-    nasty = writeNastyWorkspace(join(workspaceOf(first), "nasty"));
-    before = keepCopy(workspaceOf(first), join(base, "before"));
-    await instance.until("the load is seen", (view) => view.gpu_utilization === 90);
-    // Listed for some seconds more, so that the store can be looked at with the token of the machine that wrote it.
-    await cloud.vastLocal("POST", "/local/faults", { name: "destroy_lag", ms: 3_000, times: 1, id: first.id });
-
-    const quietAt = Date.now();
-    await setGpu(cloud, first, "0");
-    await instance.untilState("destroying");
-    expect(Date.now() - quietAt).toBeGreaterThan(windowMs - 2_000);
-    const objects = await instance.stored(1);
-    const parts = objects.filter(({ key }) => key.startsWith("parts/"));
-    const manifests = objects.filter(({ key }) => key.startsWith("manifests/"));
-    expect(manifests).toHaveLength(1);
-    expect(parts.length).toBeGreaterThan(1);
-    for (const { key, sha256, bytes } of parts) {
-      expect(key).toBe(`parts/${sha256}`);
-      expect(bytes).toBeGreaterThan(0);
-    }
-
-    asleep = await instance.untilState("hibernated");
-    expect(asleep).toMatchObject({ status: "hibernated", machine: null, retiring_machines: [], trouble: null });
-    expect(asleep.snapshot_id).toBe(`${instance.id}@1`);
-    expect(asleep.hibernated_at).not.toBeNull();
-
-    const answer = await cloud.api<{ snapshots: SnapshotView[] }>("GET", `/api/instances/${instance.id}/snapshots`);
-    expect(answer.body.snapshots).toMatchObject([
-      { snapshot_id: asleep.snapshot_id, digest: asleep.snapshot?.digest, epoch: 1, parts: parts.length },
-    ]);
-    expect(answer.body.snapshots[0]!.proved_at).not.toBeNull();
-    expect(answer.body.snapshots[0]!.stored_bytes).toBe(parts.reduce((sum, { bytes }) => sum + bytes, 0));
-    // Its token is worth nothing any more.
-    await expect(instance.stored(1)).rejects.toThrow("epoch_fenced");
-  });
-
-  it("2 auto-hibernation: nothing of the machine is left, and the provider charges nothing", async () => {
-    const { cloud } = test;
-    expect((await listMachines(cloud)).filter((one) => one.id === first.id)).toEqual([]);
-    expect(processesWith(first.path)).toEqual([]);
-    const rows = (await billOf(cloud)).filter((row) => row.label?.startsWith(`soneca:${instance.id}:`));
-    expect(rows).toHaveLength(1);
-    expect(rows[0]!.endedAt).not.toBeNull();
-    const paidMs = rows[0]!.endedAt! - rows[0]!.startedAt;
-    // Our own account of it may end a look later, never earlier.
-    expect(asleep.cost.paid_seconds * 1000).toBeGreaterThan(paidMs - 500);
-    expect(asleep.cost.paid_seconds * 1000).toBeLessThan(paidMs + 5_000);
-    await sleep(1_000);
-    expect((await instance.view()).cost).toEqual(asleep.cost);
-  });
-
-  it("2 auto-hibernation: instance_status and hibernation_events hold the plan's columns", async () => {
-    const { cloud } = test;
-    await instance.untilState("deleted");
-    const row = await until("the read model says deleted", () => {
-      const [found] = readD1(cloud, "select * from instance_status where instance_id = ?", instance.id);
-      return found?.status === "deleted" && found;
-    });
-    expect(row).toMatchObject({
-      user_id: asleep.user_id,
-      snapshot_id: asleep.snapshot_id,
-      vast_instance_id: null,
-      idle_since: null,
-      pause_after_minutes: quick.pause_after_idle_minutes,
-      delete_after_minutes: quick.delete_after_pause_minutes,
-      auto_hibernation_enabled: 1,
-    });
-    const events = await until("the events are mirrored", () => {
-      const query = "select * from hibernation_events where instance_id = ? order by seq";
-      const found = readD1(cloud, query, instance.id);
-      return found.at(-1)?.event_type === "deleted" && found;
-    });
-    const plan = events.filter(({ event_type }) =>
-      ["idle_detected", "hibernated", "deleted"].includes(`${event_type}`),
-    );
-    expect(plan.map((event) => event.event_type)).toEqual(["idle_detected", "hibernated", "deleted"]);
-    expect(plan[0]!.gpu_utilization).toBe(0);
-    expect(plan[1]!.snapshot_id).toBe(asleep.snapshot_id);
-    expect(plan[1]!.timestamp).toBe(asleep.hibernated_at);
-  });
-
-  it("2 auto-hibernation: while it is hibernated, instance_status says so and since when", async () => {
-    // Of another instance, which stays in this state for long.
-    const { cloud } = test;
-    const config = { ...quick, delete_after_pause_minutes: 30 };
-    const other = await Instance.create(cloud, { name: "stays", gpu_type: "RTX 4090", auto_hibernation: config });
-    const view = await other.untilState("hibernated");
-    const row = await until("the read model says hibernated", () => {
-      const [found] = readD1(cloud, "select * from instance_status where instance_id = ?", other.id);
-      return found?.status === "hibernated" && found;
-    });
-    expect(row).toMatchObject({ hibernated_at: view.hibernated_at, snapshot_id: `${other.id}@1` });
-    expect(view.next).toEqual({
-      what: "delete",
-      at: new Date(Date.parse(view.hibernated_at!) + 30 * 60_000).toISOString(),
-    });
-  });
-
-  it("3 manual wake: a new machine of the wanted type and region, every byte as it was", async () => {
-    const { cloud } = test;
-    await instance.post("wake", { gpu_type: "RTX 3090", region: "EU" });
-    const second = await instance.machine();
-    await setGpu(cloud, second, "90");
-    const awake = await instance.untilState("running");
-    expect(second).toMatchObject({ label: `soneca:${instance.id}:2`, gpu: "1x RTX 3090" });
-    expect(second.id).not.toBe(first.id);
-    expect(["SE", "DE", "PL", "NL", "CZ", "NO"]).toContain(second.region);
-    expect(awake).toMatchObject({ epoch: 2, gpu_type: "RTX 3090", region: second.region, trouble: null });
-
-    const { entries } = mustBeEqual(before, workspaceOf(second));
-    expect(entries).toBeGreaterThan(300);
-    // What the comparison does not see: holes, and extended attributes where getfattr is not installed.
-    expect(usedBytes(join(workspaceOf(second), "nasty/sparse"))).toBeLessThan(64 * 1024);
-    for (const { path, name, hex } of nasty.xattrs)
-      expect({ path, name, hex: readXattr(join(workspaceOf(second), "nasty", path), name) }).toEqual({
-        path,
-        name,
-        hex,
-      });
-
-    const woke = (await instance.eventsUpTo("woke_up")).filter((event) => event.event_type === "woke_up");
-    expect(woke).toHaveLength(1);
-    const row = await until("woke_up is mirrored", () => {
-      const query = "select * from hibernation_events where instance_id = ? and event_type = 'woke_up'";
-      return readD1(cloud, query, instance.id)[0];
-    });
-    expect(row.timestamp).toBe(woke[0]!.timestamp);
-    expect((await instance.stored(2)).some(({ key }) => key.startsWith("manifests/"))).toBe(true);
-    expect(rentals(await instance.events())).toBe(2);
-  });
-
-  it("sleeps again on its new machine, at the user's word, with only what changed", async () => {
-    const { cloud } = test;
-    const second = await instance.machine();
-    writeFileSync(join(workspaceOf(second), "second-life.txt"), "written on the second machine\n");
-    const partsBefore = (await instance.stored(2)).filter(({ key }) => key.startsWith("parts/")).length;
-    const kept = keepCopy(workspaceOf(second), join(test.base, "before-second"));
-    await instance.post("hibernate");
-    const view = await instance.untilState("hibernated");
-    // Each sleep reserves a number for a second snapshot under the seal, so numbers grow and may have gaps.
-    expect(view.snapshot?.seq).toBeGreaterThan(1);
-    // Much less than the whole: what the first snapshot holds is taken from there.
-    const { body } = await cloud.api<{ snapshots: SnapshotView[] }>("GET", `/api/instances/${instance.id}/snapshots`);
-    expect(body.snapshots.map((one) => one.seq)).toEqual([view.snapshot?.seq, 1]);
-    expect(body.snapshots[0]!.parts! - partsBefore).toBeLessThanOrEqual(3);
-    await until(
-      "a minute since the last wake is over",
-      async () => {
-        const answer = await cloud.api("POST", `/api/instances/${instance.id}/wake`);
-        if (answer.status !== 202) expect(answer.status).toBe(429);
-        return answer.status === 202;
-      },
-      { withinMs: 70_000, everyMs: 1_000 },
-    );
-    const third = await instance.machine();
-    await setGpu(cloud, third, "90");
-    await instance.untilState("running");
-    mustBeEqual(kept, workspaceOf(third));
-    await instance.post("discard", { confirm: instance.id });
-  });
-});
-
-describe("a machine that somebody rented without us", () => {
+describe.concurrent("a machine that somebody rented without us", () => {
   it("is adopted, runs the install line, sleeps and wakes", async () => {
     const { cloud, base } = test;
     const vast = async <T>(method: string, path: string, body: object): Promise<T> =>
@@ -367,7 +389,7 @@ describe("a machine that somebody rented without us", () => {
   });
 });
 
-describe("what is written while it falls asleep", () => {
+describe.concurrent("what is written while it falls asleep", () => {
   it("is kept up to the last byte that was written before the seal, and nothing is written after it", async () => {
     const { cloud, base } = test;
     const config = { ...quick, delete_after_pause_minutes: 30 };

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { FaultOrder } from "../local-cloud/vast/faults.ts";
+import type { FaultOrder } from "../local-cloud/vast/fault-rules.ts";
 import { startVastStandIn } from "../local-cloud/vast/server.ts";
 import { type ProviderFault, providerConformance } from "../worker/providers/conformance.ts";
 import { createVastProvider } from "../worker/providers/vast.ts";

@@ -34,6 +34,7 @@ const stateDir = join(base, "state");
 const config = { enabled: false, check_interval_seconds: 1, delete_after_pause_minutes: 30 };
 
 let port: number;
+let earlyPort: string;
 let child: ChildProcess | null = null;
 let ready: Ready;
 let asleep: InstanceView;
@@ -41,6 +42,7 @@ let awake: InstanceView;
 
 beforeAll(async () => {
   port = await freePort();
+  earlyPort = String(await freePort());
 });
 afterAll(async () => {
   if (child) await endBySigint(child);
@@ -197,7 +199,7 @@ describe("npm start", () => {
 
   it("leaves no process behind when it is ended while it still starts, with the signal given twice", async () => {
     for (const afterMs of [300, 900, 3_000]) {
-      const argv = [startFile, "--json", "--no-sample", "--state", `${stateDir}-early`, "--fresh"];
+      const argv = [startFile, "--json", "--no-sample", "--state", `${stateDir}-early`, "--port", earlyPort, "--fresh"];
       const early = spawn(process.execPath, argv, { stdio: "ignore" });
       const ended = new Promise((done) => early.on("exit", done));
       await new Promise((done) => setTimeout(done, afterMs));
@@ -210,7 +212,7 @@ describe("npm start", () => {
   });
 
   it("a start that was killed while it started is cleaned up by the next one", async () => {
-    const argv = [startFile, "--json", "--no-sample", "--state", `${stateDir}-early`];
+    const argv = [startFile, "--json", "--no-sample", "--state", `${stateDir}-early`, "--port", earlyPort];
     const killed = spawn(process.execPath, argv, { stdio: "ignore" });
     await until("the worker is being started", () =>
       processesWith(`${stateDir}-early`).some(({ argv }) => argv.includes("wrangler-dist/cli.js dev")),
@@ -244,7 +246,7 @@ describe("npm start", () => {
     expect(processesWith(path)).toEqual([]);
     expect(await api("GET", "/api/instances")).toEqual({ instances: [] });
     const bill = await (await fetch(`${ready.vastUrl}/local/bill`)).json();
-    expect(bill).toEqual({ bill: [], usd: 0 });
+    expect(bill).toEqual({ bill: [], usd: 0, microUsd: 0 });
     expect(existsSync(join(stateDir, "sample"))).toBe(false);
     expect(await endBySigint(child!)).toBe(0);
     expect(processesWith(stateDir)).toEqual([]);

@@ -21,6 +21,8 @@ export interface CloudOptions {
   fresh?: boolean;
   /** How long a machine of the stand-in takes to boot, ms. */
   bootMs?: number;
+  /** What else the stand-in is started with: --faults RULES, --network, --clock, --disk-bytes N. */
+  vastOptions?: readonly string[];
   /** JSON values that replace waiting times of the lifecycle, ms. */
   timings?: Record<string, number>;
   onStep?: (step: string) => void;
@@ -210,6 +212,8 @@ export class LocalCloud {
       method,
       headers: {
         authorization: `Bearer ${token}`,
+        // A kept connection may just be closed by the other side, when this process did something else for seconds.
+        connection: "close",
         ...(body === undefined ? {} : { "content-type": "application/json" }),
       },
       body: body === undefined ? undefined : JSON.stringify(body),
@@ -223,7 +227,11 @@ export class LocalCloud {
   async vastLocal<T = unknown>(method: string, path: string, body?: unknown): Promise<T> {
     const response = await fetch(this.vastUrl + path, {
       method,
-      headers: { authorization: `Bearer ${this.vastApiKey}`, "content-type": "application/json" },
+      headers: {
+        authorization: `Bearer ${this.vastApiKey}`,
+        connection: "close",
+        "content-type": "application/json",
+      },
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: AbortSignal.timeout(30_000),
     });
@@ -248,6 +256,7 @@ export class LocalCloud {
       ...["--state", join(this.stateDir, "vast")],
       ...["--api-key-file", keyFile],
       ...(this.#options.bootMs === undefined ? [] : ["--boot-ms", String(this.#options.bootMs)]),
+      ...(this.#options.vastOptions ?? []),
     ];
     return spawnGroup(argv, { cwd: root, env: process.env, logFile: this.logOf("vast") });
   }
@@ -379,7 +388,7 @@ async function removeState(stateDir: string): Promise<void> {
   const root = join(stateDir, "vast", "machines");
   if (existsSync(root)) {
     const machines = createMachines(root);
-    for (const id of readdirSync(root)) await machines.kill(Number(id), null);
+    for (const id of readdirSync(root)) await machines.remove(Number(id), null);
   }
   rmSync(stateDir, { recursive: true, force: true });
 }

@@ -12,6 +12,7 @@ import { LocalCloud } from "./cloud.ts";
 import { compareFolders } from "./compare.ts";
 import { sleep } from "./processes.ts";
 import { writeSampleWorkspace } from "./sample.ts";
+import { freePort } from "./secrets.ts";
 import { ask, Story } from "./story.ts";
 import { bytesText } from "./tell.ts";
 
@@ -54,7 +55,7 @@ async function tellStory(): Promise<number> {
   report({ event: "starting" }, "soneca demo: a machine falls asleep, is destroyed, and wakes with every byte");
   cloud = await LocalCloud.prepare({
     stateDir: join(base, "state"),
-    port: undefined,
+    port: await freePort(),
     bootMs: 1_500,
     onStep: (step) => report({ event: "step", step }, step),
   });

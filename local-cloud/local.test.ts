@@ -130,6 +130,17 @@ describe("commands", () => {
     expect(await run("kill", "k3v")).toMatchObject({ code: 1, text: "no agent runs in it" });
   });
 
+  it("pause, resume, host; what the stand-in lacks is said", async () => {
+    expect((await run("pause", "k3v", "machine-init")).text).toMatch(/^SIGSTOP to \d+$/);
+    expect((await run("resume", "k3v")).text).toMatch(/^SIGCONT to \d+/);
+    expect(await run("pause", "k3v", "no such program")).toMatchObject({ code: 1 });
+    expect(await run("host", "k3v", "burns")).toMatchObject({ code: 2, error: expect.stringContaining("offline") });
+    expect(await run("network", "k3v", "down")).toMatchObject({ code: 2, error: expect.stringContaining("--network") });
+    expect(await run("disk", "k3v", "full")).toMatchObject({ code: 2, error: expect.stringContaining("--disk-bytes") });
+    expect(await run("clock", "k3v", "60")).toMatchObject({ code: 2, error: expect.stringContaining("--clock") });
+    expect(await run("clock", "k3v")).toMatchObject({ code: 2, error: expect.stringContaining("offsetMs") });
+  });
+
   it("fault", async () => {
     expect((await run("fault")).text).toContain("no fault is armed");
     expect(await run("fault", "list_fails", "--times", "2")).toMatchObject({
@@ -137,6 +148,9 @@ describe("commands", () => {
       text: "list_fails strikes 2 time(s)",
     });
     expect((await run("fault", "--json")).value.armed).toMatchObject([{ name: "list_fails", times: 2 }]);
+    expect((await run("fault", "counts")).text).toBe("no fault has struck");
+    expect(await run("fault", "list_pages", "--after", "1", "--amount", "2")).toMatchObject({ code: 0 });
+    expect((await run("fault", "--json")).value.armed).toMatchObject([{}, { after: 1, amount: 2 }]);
     expect(await run("fault", "clear")).toMatchObject({ code: 0 });
     expect(await run("fault", "nope")).toMatchObject({ code: 2, error: expect.stringContaining("boot_never") });
   });

@@ -6,8 +6,9 @@ import { readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
+import type { BillRow } from "./vast/bill.ts";
 import type { LocalMachine } from "./vast/control.ts";
-import type { BillRow } from "./vast/state.ts";
+import type { FaultCounts } from "./vast/fault-rules.ts";
 
 const USAGE = `usage: npm run local -- COMMAND [--json] [--state DIR]
 
@@ -15,13 +16,21 @@ const USAGE = `usage: npm run local -- COMMAND [--json] [--state DIR]
   gpu MACHINE busy|idle|PERCENT[,...]   what its GPUs say, one value for all or one each;
                                         also: "40 8000" (MiB used), [N/A], lost, missing, fail 9, hang
   kill MACHINE                          SIGKILL to the agent; its onstart starts it again
+  pause MACHINE [TEXT]                  SIGSTOP to all its processes, or those whose command line holds TEXT
+  resume MACHINE [TEXT]                 SIGCONT
+  host MACHINE offline|gone|back        its host dies, or comes back
+  network MACHINE up|stalled|down|N     its wire to the worker, or so many bytes a second (start with --network)
+  disk MACHINE full|empty|N             so many bytes are left on its disk (start with --disk-bytes)
+  clock MACHINE SECONDS                 how far its clock is ahead (start with --clock)
   exec MACHINE -- COMMAND...            run a command in the machine
   log MACHINE [--tail N]                what its onstart and agent wrote
   path MACHINE                          its folder
   bill                                  what the provider charges, by machine
   fault                                 the faults there are, and which are armed
-  fault NAME [--times N] [--probability P] [--seed N] [--on OPERATION] [--label PREFIX] [--variant V] [--ms N]
-  fault clear [NAME]
+  fault NAME [--times N] [--after N] [--probability P] [--seed N] [--on OPERATION] [--label PREFIX] [--variant V]
+             [--ms N] [--amount N]
+  fault counts                          how often each struck
+  fault clear [NAME or RULE]
 
 MACHINE is the contract's number, its label, or the beginning of the instance's id within soneca:INSTANCE:EPOCH.`;
 
@@ -50,12 +59,14 @@ const OPTIONS = {
   state: { type: "string" },
   tail: { type: "string" },
   times: { type: "string" },
+  after: { type: "string" },
   probability: { type: "string" },
   seed: { type: "string" },
   on: { type: "string" },
   label: { type: "string" },
   variant: { type: "string" },
   ms: { type: "string" },
+  amount: { type: "string" },
 } as const;
 
 function findConnection(state: string | undefined, env: NodeJS.ProcessEnv): Connection {
@@ -173,7 +184,7 @@ async function runBill(to: Connection): Promise<Output> {
 }
 
 interface FaultsAnswer {
-  armed: { name: string; struck: number; times?: number; probability?: number }[];
+  armed: { rule: number; name: string; struck: number; on?: string; times?: number; probability?: number }[];
   known: Record<string, { does: string; variants?: string[] }>;
 }
 
@@ -182,8 +193,19 @@ async function runFault(to: Connection, [name, target]: string[], flags: Flags):
     const value = await ask<FaultsAnswer>(to, "DELETE", target ? `/local/faults/${target}` : "/local/faults");
     return { value, text: `cleared; ${value.armed.length} still armed` };
   }
+  if (name === "counts") {
+    const value = await ask<{ total: number; counts: FaultCounts }>(to, "GET", "/local/faults/counts");
+    const rows = Object.entries(value.counts).map(([key, { struck, on }]) => [
+      key,
+      struck,
+      Object.entries(on)
+        .map(([operation, times]) => `${operation} ${times}`)
+        .join(", "),
+    ]);
+    return { value, text: rows.length === 0 ? "no fault has struck" : formatTable(["FAULT", "STRUCK", "ON"], rows) };
+  }
   if (name !== undefined) {
-    const numbers = ["times", "probability", "seed", "ms"].filter((key) => flags[key] !== undefined);
+    const numbers = ["times", "after", "probability", "seed", "ms", "amount"].filter((key) => flags[key] !== undefined);
     const order = {
       name,
       ...Object.fromEntries(numbers.map((key) => [key, Number(flags[key])])),
@@ -197,9 +219,16 @@ async function runFault(to: Connection, [name, target]: string[], flags: Flags):
     };
   }
   const value = await ask<FaultsAnswer>(to, "GET", "/local/faults");
-  const armed = value.armed.map((one) => [one.name, one.times ?? "-", one.probability ?? "-", one.struck]);
+  const armed = value.armed.map((one) => [
+    one.rule,
+    one.name,
+    one.on ?? "-",
+    one.times ?? "-",
+    one.probability ?? "-",
+    one.struck,
+  ]);
   const known = Object.entries(value.known).map(([key, { does, variants }]) => [key, does, (variants ?? []).join(" ")]);
-  const text = `${armed.length === 0 ? "no fault is armed" : formatTable(["ARMED", "TIMES", "PROBABILITY", "STRUCK"], armed)}\n\n${formatTable(["FAULT", "WHAT IT DOES", "VARIANTS"], known)}`;
+  const text = `${armed.length === 0 ? "no fault is armed" : formatTable(["RULE", "ARMED", "ON", "TIMES", "PROBABILITY", "STRUCK"], armed)}\n\n${formatTable(["FAULT", "WHAT IT DOES", "VARIANTS"], known)}`;
   return { value, text };
 }
 
@@ -212,6 +241,22 @@ export function readLoads(words: readonly string[]): string[] {
   if (loads.some((load) => load === ""))
     throw new UsageError("a load for the GPU is missing: busy, idle or a percentage");
   return loads;
+}
+
+/** What the words of a command mean in the stand-in's terms; it says itself what is wrong with them. */
+function readAct(command: "host" | "network" | "disk" | "clock", word = ""): object {
+  const number = word === "" ? Number.NaN : Number(word);
+  switch (command) {
+    case "host":
+      return { how: word };
+    case "network":
+      if (word === "up") return { mode: "up", bytesPerSecond: null };
+      return Number.isNaN(number) ? { mode: word } : { mode: "up", bytesPerSecond: number };
+    case "disk":
+      return { freeBytes: word === "full" ? 0 : word === "empty" ? null : number };
+    case "clock":
+      return { offsetMs: number * 1000 };
+  }
 }
 
 async function runOnMachine(
@@ -241,6 +286,26 @@ async function runOnMachine(
       const text = value.killed.length === 0 ? "no agent runs in it" : `killed ${value.killed.join(" ")}`;
       return { value, text, code: value.killed.length === 0 ? 1 : 0 };
     }
+    case "pause":
+    case "resume": {
+      const signal = command === "pause" ? "SIGSTOP" : "SIGCONT";
+      const whom = rest.length > 0 ? { match: rest.join(" ") } : "all";
+      const value = await ask<{ pids: number[] }>(to, "POST", `${path}/signal`, { signal, whom });
+      const text = value.pids.length === 0 ? "no such process runs in it" : `${signal} to ${value.pids.join(" ")}`;
+      return { value, text, code: value.pids.length === 0 ? 1 : 0 };
+    }
+    case "host":
+    case "network":
+    case "disk":
+    case "clock": {
+      const value = await ask<object>(
+        to,
+        command === "host" ? "POST" : "PUT",
+        `${path}/${command}`,
+        readAct(command, rest[0]),
+      );
+      return { value, text: `${machine.id}: ${command} ${rest[0]}` };
+    }
     case "gpu": {
       const value = await ask<{ load: string[] }>(to, "PUT", `${path}/gpu`, { load: readLoads(rest) });
       return { value, text: `${machine.id}: ${value.load.join(", ")}` };
@@ -257,7 +322,7 @@ async function runOnMachine(
   }
 }
 
-const ON_MACHINE = ["gpu", "kill", "exec", "log", "path"];
+const ON_MACHINE = ["gpu", "kill", "pause", "resume", "host", "network", "disk", "clock", "exec", "log", "path"];
 
 async function runCommand(args: string[], env: NodeJS.ProcessEnv): Promise<Output & { json: boolean }> {
   const cut = args.indexOf("--");

@@ -1,5 +1,5 @@
 /**
- * npm start -- [--port N] [--state DIR] [--fresh] [--no-sample] [--json]
+ * npm start -- [--port N] [--state DIR] [--fresh] [--no-sample] [--json] [--faults RULES] [--network] [--clock]
  *
  * The local cloud until Ctrl-C. Programs that die are started again; what happens to the instances is printed.
  */
@@ -15,12 +15,19 @@ import { eventText } from "./tell.ts";
 import type { LocalMachine } from "./vast/control.ts";
 
 const usage = `usage: npm start -- [--port N] [--state DIR] [--fresh] [--no-sample] [--json]
+                    [--faults RULES] [--network] [--clock] [--disk-bytes N]
 
   --port N       port of the worker (8787, or a free one)
   --state DIR    where all state lies (.soneca)
   --fresh        begin with nothing: empties the state first
   --no-sample    no sample machine
-  --json         one JSON object a line: first {"event":"ready",...} when all is up`;
+  --json         one JSON object a line: first {"event":"ready",...} when all is up
+
+  The stand-in for vast.ai (docs/LOCAL-CLOUD.md):
+  --faults RULES    what goes wrong from the beginning, as JSON: [{"name":"list_fails","probability":0.1}]
+  --network         machines reach the worker through a wire that can be slowed and cut
+  --clock           the clocks of machines can be set
+  --disk-bytes N    machines have disks of their own, which can be full; root only`;
 
 interface Options {
   port?: number;
@@ -28,6 +35,7 @@ interface Options {
   fresh: boolean;
   sample: boolean;
   json: boolean;
+  vastOptions: string[];
 }
 
 function readOptions(): Options {
@@ -39,6 +47,10 @@ function readOptions(): Options {
         fresh: { type: "boolean", default: false },
         "no-sample": { type: "boolean", default: false },
         json: { type: "boolean", default: false },
+        faults: { type: "string" },
+        network: { type: "boolean", default: false },
+        clock: { type: "boolean", default: false },
+        "disk-bytes": { type: "string" },
         help: { type: "boolean", default: false },
       },
     });
@@ -50,7 +62,14 @@ function readOptions(): Options {
     if (port !== undefined && !(Number.isInteger(port) && port > 0 && port < 65_536))
       throw new Error("--port wants a number from 1 to 65535");
     const state = values.state ?? join(import.meta.dirname, "..", ".soneca");
-    return { port, state, fresh: values.fresh, sample: !values["no-sample"], json: values.json };
+    const { fresh, json, faults, network, clock } = values;
+    const vastOptions = [
+      ...(faults === undefined ? [] : ["--faults", faults]),
+      ...(network ? ["--network"] : []),
+      ...(clock ? ["--clock"] : []),
+      ...(values["disk-bytes"] === undefined ? [] : ["--disk-bytes", values["disk-bytes"]]),
+    ];
+    return { port, state, fresh, sample: !values["no-sample"], json, vastOptions };
   } catch (error) {
     console.error(`${(error as Error).message}\n\n${usage}`);
     process.exit(2);
@@ -82,6 +101,7 @@ try {
     stateDir: options.state,
     port: options.port,
     fresh: options.fresh,
+    vastOptions: options.vastOptions,
     onStep: (step) => note(`  ${step}`),
   });
   if (ending) await end(0);

@@ -3,8 +3,8 @@ import type { EventView, InstanceView } from "../core/protocol/api.ts";
 import type { LocalCloud } from "./cloud.ts";
 import { sleep } from "./processes.ts";
 import { bytesText, eventText, moneyText } from "./tell.ts";
+import type { BillRow } from "./vast/bill.ts";
 import type { LocalMachine } from "./vast/control.ts";
-import type { BillRow } from "./vast/state.ts";
 
 export type Report = (event: Record<string, unknown>, text: string) => void;
 

@@ -20,11 +20,16 @@ const common: BuildOptions = {
 
 /** Writes dist/soneca-agent.mjs, dist/soneca.mjs and dist/public, the files that the worker serves. */
 export async function buildAll(): Promise<void> {
-  await Promise.all([
-    buildAgent(join(dist, "soneca-agent.mjs")),
-    build({ ...common, entryPoints: [join(root, "cli/main.ts")], outfile: join(dist, "soneca.mjs") }),
-  ]);
+  await buildPrograms(dist);
   writePublic(join(dist, "public"), readFileSync(join(dist, "soneca-agent.mjs")));
+}
+
+/** Writes `dir`/soneca-agent.mjs and `dir`/soneca.mjs. */
+export async function buildPrograms(dir: string): Promise<void> {
+  await Promise.all([
+    buildAgent(join(dir, "soneca-agent.mjs")),
+    build({ ...common, entryPoints: [join(root, "cli/main.ts")], outfile: join(dir, "soneca.mjs") }),
+  ]);
 }
 
 /**
@@ -90,12 +95,17 @@ const coderThread: Plugin = {
   name: "coder-thread",
   setup(builder) {
     builder.onResolve({ filter: /^soneca:coder-thread$/ }, ({ path }) => ({ path, namespace: "thread" }));
-    builder.onLoad({ filter: /.*/, namespace: "thread" }, async () => {
-      const entryPoints = [join(root, "agent/snapshot/coder-thread.ts")];
-      const { outputFiles } = await build({ ...common, entryPoints, minify: true, write: false });
-      return { contents: outputFiles![0]!.text, loader: "text" };
-    });
+    builder.onLoad({ filter: /.*/, namespace: "thread" }, async () => ({
+      contents: await bundleThread(),
+      loader: "text",
+    }));
   },
 };
+
+export async function bundleThread(): Promise<string> {
+  const entryPoints = [join(root, "agent/snapshot/coder-thread.ts")];
+  const { outputFiles } = await build({ ...common, entryPoints, minify: true, write: false });
+  return outputFiles![0]!.text;
+}
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) await buildAll();

@@ -31,6 +31,7 @@ const exitOfCode: Record<string, Exit> = {
   gc_not_possible: exits.usage,
   delete_not_offered: exits.usage,
   restore_inexact: exits.incomplete,
+  restore_partial: exits.incomplete,
   snapshot_incomplete: exits.incomplete,
   store_unreachable: exits.unreachable,
   store_failed: exits.unreachable,

@@ -19,6 +19,7 @@ const types = {
   "no-encrypt": { type: "boolean" },
   delete: { type: "boolean" },
   "no-owner": { type: "boolean" },
+  partial: { type: "boolean" },
   data: { type: "boolean" },
   recursive: { type: "boolean", short: "r" },
   "dry-run": { type: "boolean" },

@@ -74,9 +74,9 @@ export const snapshotCommand: Command = {
 
 export const restoreCommand: Command = {
   usage:
-    "ID[@SEQ] DIR --store STORE [--only GLOB]... [--delete] [--no-owner] [--passphrase-file FILE] [--mirror STORE] [--state DIR] [--json]",
+    "ID[@SEQ] DIR --store STORE [--only GLOB]... [--delete] [--no-owner] [--partial] [--passphrase-file FILE] [--mirror STORE] [--state DIR] [--json]",
   about: "make DIR equal to the snapshot; with --only just what fits, with its parent folders",
-  options: ["only", "delete", "no-owner", "passphrase-file", "mirror", "state"],
+  options: ["only", "delete", "no-owner", "partial", "passphrase-file", "mirror", "state"],
   least: 2,
   most: 2,
   async run(context) {
@@ -95,12 +95,17 @@ export const restoreCommand: Command = {
       stateDir: stateDirOf(options.state, place, id),
       deleteExtras: options.delete === true,
       owner: options["no-owner"] !== true,
+      partial: options.partial === true,
       ...(only ? { only } : {}),
       unlock: unlockWith(options),
       onProgress: (progress) => output.progress(progress),
       signal,
     });
-    if (!result.ok) return { summary: { ...result }, text: result.message };
+    if (!result.ok) {
+      const { lost, ...failure } = result;
+      warnAll(output, [], lost ?? []);
+      return { summary: { ...failure, ...(lost ? { lost: lost.length, digest: null } : {}) }, text: failure.message };
+    }
     const { stats, digest } = result;
     warnAll(output, stats.degraded, stats.skipped);
     const summary = {
@@ -128,7 +133,7 @@ export const restoreCommand: Command = {
 
 export const verifyCommand: Command = {
   usage: "ID[@SEQ] [DIR] --store STORE [--data] [--passphrase-file FILE] [--state DIR] [--json]",
-  about: "read every stored byte and check it; with DIR also that DIR equals the snapshot",
+  about: "prove every stored byte; --data: decode each chunk too; with DIR also that DIR equals the snapshot",
   options: ["state", "data", "passphrase-file"],
   least: 1,
   most: 2,
@@ -138,10 +143,18 @@ export const verifyCommand: Command = {
     const folder = dir === undefined ? {} : { root: resolve(dir), stateDir: stateDirOf(options.state, place, id) };
     const onProgress = output.progress.bind(output);
     const unlock = unlockWith(options);
-    const result = await verifySnapshot({ id, seq, epoch, store, unlock, onProgress, signal, ...folder });
+    const data = options.data === true;
+    const result = await verifySnapshot({ id, seq, epoch, store, data, unlock, onProgress, signal, ...folder });
     if (!result.ok) return { summary: { ...result }, text: result.message };
-    const { parts, storedBytes, entries, digest } = result;
-    const text = `${id}@${seq} is whole: ${count(entries, "entry", "entries")} in ${count(parts, "part")}, ${size(storedBytes)}, digest ${digest}${dir === undefined ? "" : `; ${dir} equals it`}`;
-    return { summary: { ...result, snapshotId: `${id}@${seq}`, epoch }, text };
+    const { parts, storedBytes, entries, chunks, digest } = result;
+    const lines = [
+      `${id}@${seq} is whole: ${count(entries, "entry", "entries")}, digest ${digest}`,
+      `  every byte of ${count(parts, "part")}, ${size(storedBytes)}, is the one that was stored`,
+      data
+        ? `  each of ${count(chunks, "chunk")} decoded and checked`
+        : `  ${count(chunks, "chunk")} in their tables, not decoded (--data does)`,
+      ...(dir === undefined ? [] : [`  ${dir} equals it`]),
+    ];
+    return { summary: { ...result, snapshotId: `${id}@${seq}`, epoch }, text: lines.join("\n") };
   },
 };

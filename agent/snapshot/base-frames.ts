@@ -20,6 +20,8 @@ export interface BaseFramesInput {
   keyring: Keyring;
   signal?: AbortSignal | undefined;
   onReceived?: (bytes: number) => void;
+  /** A frame's bytes, without encryption, that somebody has in memory and has checked. */
+  held?: (frame: FrameInfo) => Uint8Array | undefined;
 }
 
 /** All without encryption; offsets are those in `bytes`. */
@@ -79,6 +81,8 @@ export class BaseFrames {
 
   #readKept(part: IndexedPart, frame: FrameInfo, isFresh: boolean): Promise<Uint8Array> {
     const known = this.#kept.get(frame);
+    const held = isFresh ? undefined : this.#input.held?.(frame);
+    if (held) return Promise.resolve(held);
     if (known && !isFresh) return known;
     if (known) this.#forget(frame);
     const bytes = this.read(part, frame);

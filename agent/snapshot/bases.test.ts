@@ -44,7 +44,7 @@ async function take(seq: number, more: object = {}): Promise<TakeSuccess> {
 }
 const restore = (seq: number, more: object = {}) =>
   restoreSnapshot({ ...shared(seq), root: at("back"), stateDir: at("state2"), ...more });
-const verify = (seq: number) => verifySnapshot(shared(seq));
+const verify = (seq: number) => verifySnapshot({ ...shared(seq), data: true });
 const load = (seq: number) => loadSnapshot(store(), "i-base", seq, 1);
 const gc = (keep: number) =>
   collectGarbage({ store: store(), id: "i-base", keep, graceMs: 0, isDryRun: false, now: Date.now() + 3_600_000 });
@@ -168,7 +168,10 @@ test("an encrypted checkpoint is coded, proved and read the same way", { timeout
   const only = await restoreSnapshot({ ...shared(1), root: at("only"), stateDir: at("state3"), only: ["c-2"], unlock });
   expect(only).toMatchObject({ ok: true });
   expect(readFileSync(at("only/c-2/m.bin")).equals(readFileSync(at("work/c-2/m.bin")))).toBe(true);
-  expect(await verifySnapshot({ ...shared(1), unlock })).toMatchObject({ ok: true, plainBytes: stats.plainBytes });
+  expect(await verifySnapshot({ ...shared(1), unlock, data: true })).toMatchObject({
+    ok: true,
+    plainBytes: stats.plainBytes,
+  });
   const browser = await SnapshotBrowser.open(store(), "i-base", 1, 1, undefined, unlock);
   const entry = await browser.find("c-2/m.bin");
   if (entry?.type !== "f") throw new Error("no file");
@@ -316,7 +319,8 @@ test("a damaged base is named for every file that needs it, and the rest comes b
   expect(restored).toMatchObject({ ok: false, code: "snapshot_damaged" });
   expect(!restored.ok && new Set(restored.paths)).toEqual(new Set(["c-1/m.bin", "c-2/m.bin"]));
   expect(readFileSync(at("back/other")).equals(readFileSync(at("work/other")))).toBe(true);
-  expect(await verify(2)).toMatchObject({ ok: false });
+  for (const data of [false, true])
+    expect(await verifySnapshot({ ...shared(2), data })).toMatchObject({ ok: false, code: "part_damaged" });
 });
 
 test("a restore goes on where it was, with bases in place or gone", async () => {

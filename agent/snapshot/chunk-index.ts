@@ -49,6 +49,11 @@ export class ChunkIndex {
     return place === undefined ? undefined : this.#frameAt(place);
   }
 
+  /** How long the chunk is by the table that the index names; undefined as for `partOf`. */
+  plainBytesOf(id: string): number | undefined {
+    return this.frameOf(id)?.chunks.find((chunk) => chunk.id === id)?.plainBytes;
+  }
+
   /** The ordinals of the parts without which the chunk cannot be read; none when it lies in no part. */
   partsFor(id: string): number[] {
     const part = this.partOf(id);

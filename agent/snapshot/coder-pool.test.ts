@@ -1,11 +1,13 @@
 import { readdirSync } from "node:fs";
 import { getPriority } from "node:os";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { ByteWriter } from "../../core/snapshot/bytes.ts";
 import { decodeFrame } from "../../core/snapshot/codec.ts";
 import { codecs } from "../../core/snapshot/frame-head.ts";
-import { PartBuilder } from "../../core/snapshot/part.ts";
+import { decodePart, encodeFrames, PartBuilder } from "../../core/snapshot/part.ts";
 import { noise } from "../testing/workspace.ts";
 import { CoderPool, frameBufferBytes } from "./coder-pool.ts";
+import type { VerifyTask } from "./coder-tasks.ts";
 import { nodePrimitives, sha256Hex } from "./primitives.ts";
 
 let pool: CoderPool;
@@ -29,6 +31,14 @@ async function partOf(plain: Uint8Array): Promise<Uint8Array> {
   return new Uint8Array((await builder.finish(nodePrimitives)).bytes);
 }
 
+/** As a segment would say it. */
+async function framesOf(part: Uint8Array): Promise<Uint8Array> {
+  const { table } = await decodePart(part, nodePrimitives);
+  const writer = new ByteWriter();
+  encodeFrames(writer, table.frames);
+  return writer.finish();
+}
+
 test("frames from many threads at once are those of one", async () => {
   const plains = Array.from({ length: 40 }, (_, i) =>
     i % 3 === 0
@@ -49,26 +59,30 @@ describe("a part", () => {
     const plain = textOf(3_000_000, "some text ");
     const part = await partOf(plain);
     const key = sha256Hex(part);
-    expect(await pool.run({ kind: "verify", bytes: part.slice(), key, frames: null })).toEqual({
-      plainBytes: plain.length,
-      rest: null,
-    });
+    const frames = await framesOf(part);
+    const verify = (bytes: Uint8Array, name: string, isDeep: boolean) =>
+      pool.run({ kind: "verify", bytes: bytes.slice(), key: name, frames, isDeep, isWanted: false });
+    for (const isDeep of [false, true]) expect(await verify(part, key, isDeep)).toEqual({ rest: null });
     const bad = part.slice();
     bad[bad.length >> 1]! ^= 1;
-    await expect(pool.run({ kind: "verify", bytes: bad.slice(), key, frames: null })).rejects.toMatchObject({
-      code: "part_damaged",
-    });
-    // A name that fits the damage does not help: the chunk has an id.
-    await expect(pool.run({ kind: "verify", bytes: bad, key: sha256Hex(bad), frames: null })).rejects.toMatchObject({
-      code: "snapshot_damaged",
-    });
+    for (const isDeep of [false, true])
+      await expect(verify(bad, key, isDeep)).rejects.toMatchObject({ code: "part_damaged" });
+    // A name that fits the damage is found by the chunk's id alone.
+    expect(await verify(bad, sha256Hex(bad), false)).toEqual({ rest: null });
+    await expect(verify(bad, sha256Hex(bad), true)).rejects.toMatchObject({ code: "snapshot_damaged" });
+  });
+
+  test("is given back where it is wanted", async () => {
+    const part = await partOf(textOf(300_000, "x"));
+    const frames = await framesOf(part);
+    const task = { kind: "verify", bytes: part.slice(), key: sha256Hex(part), frames, isDeep: true, isWanted: true };
+    expect(Buffer.compare((await pool.run(task as VerifyTask)).rest!, part)).toBe(0);
   });
 
   test("is not what a segment says of it", async () => {
     const part = await partOf(textOf(1000, "x"));
-    await expect(
-      pool.run({ kind: "verify", bytes: part, key: sha256Hex(part), frames: new Uint8Array([1, 2]) }),
-    ).rejects.toMatchObject({ code: "snapshot_damaged" });
+    const task = { bytes: part, key: sha256Hex(part), frames: new Uint8Array([1, 2]), isDeep: false, isWanted: false };
+    await expect(pool.run({ kind: "verify", ...task })).rejects.toMatchObject({ code: "snapshot_damaged" });
   });
 });
 
@@ -102,7 +116,8 @@ for (const [what, program] of Object.entries(programs)) {
 
 test("close while threads are being started ends them, not the process", async () => {
   for (let i = 0; i < 20; i++) {
-    const young = new CoderPool();
+    // From the sources, which it awaits longest.
+    const young = new CoderPool("full", Promise.resolve(new URL("./coder-thread.ts", import.meta.url)));
     const buffer = new SharedArrayBuffer(frameBufferBytes);
     const task = young.run({ kind: "encode", buffer, plainBytes: 100, level: 3 });
     task.catch(() => {});

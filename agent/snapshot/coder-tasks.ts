@@ -21,18 +21,20 @@ export interface EncodeAnswer {
   bases: string[];
 }
 
-/** A whole part: the hash of its name, its table, every frame and every chunk id. */
+/** A whole part: the hash of its name, its table, and with `isDeep` every frame without bases and its chunk ids. */
 export interface VerifyTask {
   kind: "verify";
   /** An ArrayBuffer of its own, which the thread takes. */
   bytes: Uint8Array;
   key: string;
-  /** The frames that a segment says it has, as in a table; null where no segment describes it. */
-  frames: Uint8Array | null;
+  /** The frames that a segment says it has, as in a table. */
+  frames: Uint8Array;
+  isDeep: boolean;
+  /** Whether its bytes are wanted back. */
+  isWanted: boolean;
 }
 export interface VerifyAnswer {
-  plainBytes: number;
-  /** The part's bytes again, when it is described and has frames with bases: those are still to be checked. */
+  /** The part's bytes, where they are wanted. */
   rest: Uint8Array | null;
 }
 
@@ -44,9 +46,7 @@ export interface CheckTask {
   frame: FrameInfo;
   baseFrames: FrameInfo[];
 }
-export interface CheckAnswer {
-  plainBytes: number;
-}
+export type CheckAnswer = Record<string, never>;
 
 /** Where a chunk goes. */
 export interface WriteTarget {

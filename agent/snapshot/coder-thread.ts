@@ -2,14 +2,12 @@
 import { readlinkSync } from "node:fs";
 import { setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
-import { ByteWriter, equalBytes, isAllZero } from "../../core/snapshot/bytes.ts";
+import { isAllZero } from "../../core/snapshot/bytes.ts";
 import { encodeFrame, encodeFrameAgainst } from "../../core/snapshot/codec.ts";
-import { damaged } from "../../core/snapshot/error.ts";
-import { decodePart, encodeFrames, openFrame } from "../../core/snapshot/part.ts";
+import { limits } from "../../core/snapshot/limits.ts";
 import type { Primitives } from "../../core/snapshot/primitives.ts";
+import { type CheckTools, checkBased, checkPart } from "./check-part.ts";
 import {
-  type CheckAnswer,
-  type CheckTask,
   type CoderData,
   type CoderRequest,
   type CoderResponse,
@@ -18,19 +16,25 @@ import {
   type EncodeTask,
   packError,
   threadLoaded,
-  type VerifyAnswer,
-  type VerifyTask,
 } from "./coder-tasks.ts";
 import { Keyring } from "./keyring.ts";
-import { makeSyncPrimitives, sha256Hex } from "./primitives.ts";
-import { openBases, readReference } from "./reference.ts";
+import { makeSyncPrimitives } from "./primitives.ts";
+import { readReference } from "./reference.ts";
 import { writeFrames } from "./restore-write.ts";
-import { Stop } from "./stop.ts";
 
 const { isBackground, dataKey } = workerData as CoderData;
 const { cipher, idOf } = new Keyring(dataKey);
 const { primitives: keyless, release, keep } = makeSyncPrimitives();
 const primitives: Primitives = { ...keyless, chunkId: idOf };
+const tools: CheckTools = { primitives, cipher, release, keep, room };
+
+let scratch = new Uint8Array(0);
+
+/** One for all frames: fresh memory costs half as much as decoding into it, and a task ends before the next begins. */
+function room(length: number): Uint8Array {
+  if (scratch.length < length) scratch = new Uint8Array(limits.chunkBytes);
+  return scratch;
+}
 
 async function encode({ buffer, plainBytes, level, against }: EncodeTask): Promise<EncodeAnswer> {
   const plain = new Uint8Array(buffer, 0, plainBytes);
@@ -46,46 +50,16 @@ async function encode({ buffer, plainBytes, level, against }: EncodeTask): Promi
   return { storedBytes, bases };
 }
 
-async function verify({ bytes, key, frames }: VerifyTask): Promise<VerifyAnswer> {
-  if (sha256Hex(bytes) !== key)
-    throw new Stop("part_damaged", `The part ${key} does not have the bytes of its name.`, false);
-  const { table, open } = await decodePart(bytes, primitives, cipher);
-  if (frames) {
-    const own = new ByteWriter(frames.length + 16);
-    encodeFrames(own, table.frames);
-    if (!equalBytes(own.view(), frames)) throw damaged(`a segment describes the part ${key} wrongly`);
-  }
-  let plainBytes = 0;
-  let hasBases = false;
-  for (const [n, frame] of table.frames.entries()) {
-    if (frames && frame.bases.length > 0) {
-      hasBases = true;
-      continue;
-    }
-    const stored = bytes.subarray(frame.offset, frame.offset + frame.storedBytes);
-    await openFrame(stored, frame, primitives, n, cipher ? (i, piece) => keep(open(i, piece)) : open);
-    release();
-    plainBytes += frame.plainBytes;
-  }
-  return { plainBytes, rest: hasBases ? bytes : null };
-}
-
-async function check({ bytes, frame, baseFrames }: CheckTask): Promise<CheckAnswer> {
-  const stored = bytes.subarray(frame.offset, frame.offset + frame.storedBytes);
-  await openFrame(stored, frame, primitives, 0, undefined, await openBases(bytes, baseFrames, primitives));
-  return { plainBytes: frame.plainBytes };
-}
-
 async function perform(task: CoderTask) {
   switch (task.kind) {
     case "encode":
       return encode(task);
     case "verify":
-      return verify(task);
+      return checkPart(task, tools);
     case "check":
-      return check(task);
+      return checkBased(task, tools);
     case "write":
-      return writeFrames(task, { primitives, cipher, keep, release });
+      return writeFrames(task, tools);
   }
 }
 

@@ -29,7 +29,7 @@ const take = async (seq: number) =>
   expect(await takeSnapshot({ root: at("work"), id, epoch: 1, seq, store, stateDir: at("state") })).toMatchObject({
     ok: true,
   });
-const verify = (seq: number) => verifySnapshot({ id, seq, epoch: 1, store });
+const verify = (seq: number) => verifySnapshot({ id, seq, epoch: 1, store, data: true });
 const gc = (more: Partial<GcOptions> = {}) =>
   collectGarbage({
     store,

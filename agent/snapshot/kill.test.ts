@@ -43,7 +43,7 @@ function run(
 
 const snapshotArgs = () => ["snapshot", at("work"), "--store", at("store"), "--state", at("state"), "--id", "i-kill"];
 const restoreArgs = () => ["restore", "i-kill", at("back"), "--store", at("store"), "--state", at("state2")];
-const verifyArgs = () => ["verify", "i-kill", "--store", at("store")];
+const verifyArgs = () => ["verify", "i-kill", "--store", at("store"), "--data"];
 
 beforeEach(async () => {
   dir = mkdtempSync(join(tmpdir(), "soneca-kill-"));

@@ -56,6 +56,7 @@ async function runAll(size: Case): Promise<void> {
     ["snapshot", at("work"), ...store, "--id", "i-mem", "--state", at("state")],
     ["snapshot", at("work"), ...store, "--id", "i-mem", "--state", at("state")],
     ["verify", "i-mem", ...store],
+    ["verify", "i-mem", ...store, "--data"],
     ["restore", "i-mem", at("back"), ...store, "--state", at("state2")],
   ];
   for (const command of commands) {

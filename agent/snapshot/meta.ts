@@ -4,7 +4,7 @@ import { findCut, treeChunker } from "../../core/snapshot/chunker.ts";
 import { damaged } from "../../core/snapshot/error.ts";
 import { limits } from "../../core/snapshot/limits.ts";
 import { type Manifest, parseManifest } from "../../core/snapshot/manifest.ts";
-import { decodeHeader, decodePart, openFrame, PartBuilder } from "../../core/snapshot/part.ts";
+import { type ChunkRef, decodeHeader, decodePart, openFrame, PartBuilder } from "../../core/snapshot/part.ts";
 import { decodeSegment, encodeSegment, type IndexedPart } from "../../core/snapshot/segment.ts";
 import { manifestObjectKey, partObjectKey, type SnapshotStore, StoreError } from "../../core/snapshot/store.ts";
 import {
@@ -18,6 +18,7 @@ import {
   type TreeChunk,
 } from "../../core/snapshot/tree.ts";
 import { Breather } from "./breather.ts";
+import { partDamaged } from "./check-part.ts";
 import { ChunkIndex } from "./chunk-index.ts";
 import type { CoderPool } from "./coder-pool.ts";
 import { forEachInFlight } from "./in-flight.ts";
@@ -248,10 +249,6 @@ async function fetchPart(
   }
 }
 
-export function partDamaged(key: string): Stop {
-  return new Stop("part_damaged", `The part ${key} does not have the bytes of its name.`, false);
-}
-
 /** Unchecked. Errors: Stop `part_missing`. */
 export async function getPart(
   store: SnapshotStore,
@@ -268,8 +265,8 @@ export async function getPart(
 }
 
 /**
- * All entries, checked: ids by hash, order, paths, the digest, and that every chunk lies in a listed part. `onEntry` is
- * told of each before the digest is known.
+ * All entries, checked: ids by hash, order, paths, the digest, and that every chunk lies in a listed part, as long as its
+ * file says. `onEntry` is told of each before the digest is known.
  */
 export async function loadTree(
   store: SnapshotStore,
@@ -280,8 +277,10 @@ export async function loadTree(
 ): Promise<TreeEntries> {
   const { index, manifest } = snapshot;
   const rootId = latin1FromBytes(fromHex(manifest.root.id));
-  const rootBytes = (await fetchChunks(store, snapshot, [rootId], concurrency, signal)).get(rootId)!;
-  const root = decodeTreeRoot(rootBytes);
+  let root = { entries: 0, chunks: [] as TreeChunk[] };
+  await fetchChunks(store, snapshot, [rootId], concurrency, signal, (_, bytes) => {
+    root = decodeTreeRoot(bytes);
+  });
   const stream = await fetchStream(store, snapshot, root.chunks, concurrency, signal);
   const breather = new Breather(signal);
   const hasher = nodePrimitives.newSha256();
@@ -294,8 +293,7 @@ export async function loadTree(
     starts.push(reader.at);
     const entry = decodeEntry(reader);
     checker.check(entry);
-    if (entry.type === "f" && entry.chunks.some((chunk) => !index.has(chunk.id)))
-      throw damaged("a chunk of a file lies in no listed part");
+    if (entry.type === "f") for (const chunk of entry.chunks) checkFound(chunk, index);
     onEntry(entry);
     if (!isInDigest(entry.type)) continue;
     encodeRecord(writer, entry);
@@ -311,6 +309,12 @@ export async function loadTree(
   return new TreeEntries(stream, starts);
 }
 
+function checkFound({ id, plainBytes }: ChunkRef, index: ChunkIndex): void {
+  const found = index.plainBytesOf(id);
+  if (found === undefined) throw damaged("a chunk of a file lies in no listed part");
+  if (found !== plainBytes) throw damaged("a chunk of a file has another length in its part");
+}
+
 async function fetchStream(
   store: SnapshotStore,
   snapshot: LoadedSnapshot,
@@ -318,26 +322,33 @@ async function fetchStream(
   concurrency: number,
   signal?: AbortSignal,
 ): Promise<Uint8Array> {
-  const ids = chunks.map((chunk) => chunk.id);
-  const bytes = await fetchChunks(store, snapshot, ids, concurrency, signal);
-  const stream = Buffer.allocUnsafeSlow(chunks.reduce((sum, chunk) => sum + chunk.plainBytes, 0));
-  let at = 0;
-  for (const chunk of chunks) {
-    const piece = bytes.get(chunk.id)!;
-    if (piece.length !== chunk.plainBytes) throw damaged("the tree root has a wrong size for a chunk");
-    stream.set(piece, at);
-    at += piece.length;
+  const places = new Map<string, { at: number; plainBytes: number }[]>();
+  let length = 0;
+  for (const { id, plainBytes } of chunks) {
+    const known = places.get(id);
+    if (known) known.push({ at: length, plainBytes });
+    else places.set(id, [{ at: length, plainBytes }]);
+    length += plainBytes;
   }
+  const stream = Buffer.allocUnsafeSlow(length);
+  await fetchChunks(store, snapshot, places.keys(), concurrency, signal, (id, piece) => {
+    for (const { at, plainBytes } of places.get(id)!) {
+      if (piece.length !== plainBytes) throw damaged("the tree root has a wrong size for a chunk");
+      stream.set(piece, at);
+    }
+  });
   return stream;
 }
 
+/** Every one of `ids` is given to `onChunk`, once or more often; its bytes are valid only during the call. */
 async function fetchChunks(
   store: SnapshotStore,
   snapshot: LoadedSnapshot,
-  ids: string[],
+  ids: Iterable<string>,
   concurrency: number,
-  signal?: AbortSignal,
-): Promise<Map<string, Uint8Array>> {
+  signal: AbortSignal | undefined,
+  onChunk: (id: string, bytes: Uint8Array) => void,
+): Promise<void> {
   const { index, manifest, keyring } = snapshot;
   const wanted = new Set(ids);
   const parts = new Set<number>();
@@ -346,7 +357,6 @@ async function fetchChunks(
     if (part === undefined) throw damaged("a chunk of the tree lies in no listed part");
     parts.add(part);
   }
-  const found = new Map<string, Uint8Array>();
   await forEachInFlight([...parts], concurrency, async (n) => {
     const part = index.parts[n]!;
     const bytes = await fetchPart(store, manifest.instance, part.key, part.bytes, signal);
@@ -355,11 +365,7 @@ async function fetchChunks(
       if (!frame.chunks.some((chunk) => wanted.has(chunk.id))) continue;
       const stored = bytes.subarray(frame.offset, frame.offset + frame.storedBytes);
       const chunks = await openFrame(stored, frame, keyring.primitives, n, open);
-      frame.chunks.forEach((chunk, i) => {
-        // Copied: a view would keep the whole frame alive.
-        if (wanted.has(chunk.id)) found.set(chunk.id, chunks[i]!.slice());
-      });
+      for (const [i, { id }] of frame.chunks.entries()) if (wanted.has(id)) onChunk(id, chunks[i]!);
     }
   });
-  return found;
 }

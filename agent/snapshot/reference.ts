@@ -64,12 +64,18 @@ export function readReference(root: string, bases: PlacedBase[], plainBytes: num
   return reference;
 }
 
-/** Reads the chunks that these frames of `bytes` hold, each checked. Errors: FormatError. */
-export async function openBases(bytes: Uint8Array, frames: FrameInfo[], primitives: Primitives): Promise<ReadBase> {
+/** Reads the chunks that these frames of `bytes` hold, each checked. `newRoom`: memory to decode into. Errors: FormatError. */
+export async function openBases(
+  bytes: Uint8Array,
+  frames: FrameInfo[],
+  primitives: Primitives,
+  newRoom?: (length: number) => Uint8Array,
+): Promise<ReadBase> {
   const chunks = new Map<string, Uint8Array>();
   for (const frame of frames) {
     const stored = bytes.subarray(frame.offset, frame.offset + frame.storedBytes);
-    const opened = await openFrame(stored, frame, primitives);
+    const into = newRoom?.(frame.plainBytes);
+    const opened = await openFrame(stored, frame, primitives, 0, undefined, undefined, into);
     frame.chunks.forEach((chunk, n) => {
       chunks.set(chunk.id, opened[n]!);
     });

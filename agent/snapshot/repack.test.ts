@@ -36,7 +36,7 @@ const repack = (seq: number, more: Partial<RepackOptions> = {}) =>
     below: 0.6,
     ...more,
   });
-const verify = (seq: number, more: object = {}) => verifySnapshot({ id, seq, epoch: 1, store, ...more });
+const verify = (seq: number, more: object = {}) => verifySnapshot({ id, seq, epoch: 1, store, data: true, ...more });
 const gc = (keep: number) => collectGarbage({ store, id, keep, graceMs: 0, isDryRun: false, now: Date.now() + 60_000 });
 const partsOf = async (seq: number) => (await readManifest(store, id, seq, 1)).manifest.parts.map((part) => part.key);
 

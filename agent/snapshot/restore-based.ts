@@ -10,7 +10,7 @@ import type { ChunkIndex } from "./chunk-index.ts";
 import { ownBytes } from "./coder-pool.ts";
 import type { WriteAnswer, WriteFrame } from "./coder-tasks.ts";
 import type { ChunkPlace } from "./reference.ts";
-import type { PartInput } from "./restore-parts.ts";
+import type { OnWritten, PartInput } from "./restore-parts.ts";
 import { Stop } from "./stop.ts";
 
 /** Stored bytes that are fetched and given to a thread at once. */
@@ -25,14 +25,6 @@ export interface BasedInput extends PartInput {
   baseFrames: BaseFrames;
   /** Where in the folder the chunks of bases lie once the first wave is done. */
   places: ReadonlyMap<string, ChunkPlace[]>;
-}
-
-/** Takes the chunks out of `places` that are stored with bases; null when there are none. */
-export function takeBased<T>(index: ChunkIndex, places: Map<string, T>): Map<string, T> | null {
-  const based = new Map<string, T>();
-  for (const [id, value] of places) if (index.frameOf(id)!.bases.length > 0) based.set(id, value);
-  for (const id of based.keys()) places.delete(id);
-  return based.size > 0 ? based : null;
 }
 
 /** `wanted`: ids of chunks with bases. `pathsOf`: where a file is or may be while it is restored. */
@@ -62,15 +54,18 @@ export function placesOfBases(
 export async function writeBasedPart(
   input: BasedInput,
   onReceived: (bytes: number) => void,
-  onWritten: (ids: string[]) => Promise<void>,
-): Promise<string[]> {
-  const { part, wanted, index, store, id, isEncrypted, signal } = input;
+  onWritten: OnWritten,
+): Promise<void> {
+  const { part, needs, index, store, id, isEncrypted, signal } = input;
   const frames = part.frames.filter(
-    (frame) => wanted.has(frame.chunks[0]!.id) && index.frameOf(frame.chunks[0]!.id) === frame,
+    (frame) => needs.has(frame.chunks[0]!.id) && index.frameOf(frame.chunks[0]!.id) === frame,
   );
   const front = { offset: 0, length: headerBytes };
   const header = isEncrypted ? await getRange(store, id, part.key, front, signal) : null;
-  const lost: string[] = [];
+  const finish = async (chunk: string) => {
+    await onWritten([...needs.targets(chunk)]);
+    needs.finish(chunk);
+  };
   for (const run of groupFrames(frames)) {
     const from = run[0]!.offset;
     const length = run.at(-1)!.offset + run.at(-1)!.storedBytes - from;
@@ -79,15 +74,13 @@ export async function writeBasedPart(
     const moved = run.map((frame) => toWriteFrame(input, frame, { ...frame, offset: frame.offset - from }, []));
     const answer = await write(input, bytes, header, moved);
     const open = new Set([...answer.lacking, ...answer.damaged]);
-    await onWritten(run.map((frame) => frame.chunks[0]!.id).filter((chunk) => !open.has(chunk)));
     for (const frame of run) {
       const chunk = frame.chunks[0]!.id;
-      if (!open.has(chunk)) continue;
-      if ((await writeOne(input, frame, false)) || (await writeOne(input, frame, true))) await onWritten([chunk]);
-      else lost.push(chunk);
+      const isWritten =
+        !open.has(chunk) || (await writeOne(input, frame, false)) || (await writeOne(input, frame, true));
+      if (isWritten) await finish(chunk);
     }
   }
-  return lost;
 }
 
 /** One frame with those of its bases, all from the store. False when its bytes are damaged. */
@@ -116,7 +109,7 @@ function write(
 
 /** `info`: as the index has it; then as it lies in the task's bytes. */
 function toWriteFrame(
-  { part, wanted, index, places }: BasedInput,
+  { part, needs, writer, index, places }: BasedInput,
   info: FrameInfo,
   { offset, storedBytes }: FrameInfo,
   baseFrames: FrameInfo[],
@@ -128,7 +121,7 @@ function toWriteFrame(
     offset,
     storedBytes,
     plainBytes,
-    chunks: [{ id, at: 0, plainBytes: chunkBytes, targets: wanted.get(id)! }],
+    chunks: [{ id, at: 0, plainBytes: chunkBytes, targets: [...needs.targets(id)].map((one) => writer.target(one)) }],
     based: {
       bases,
       frames: baseFrames,

@@ -26,6 +26,7 @@ export interface Target {
   id: string;
   offset: number;
   plainBytes: number;
+  isWritten?: boolean;
 }
 
 export interface FileJob {
@@ -124,8 +125,12 @@ export class FileWriter {
   }
 
   /** After the chunk was written there: what is whole now gets its attributes and its name. */
-  finish({ file }: Target): void {
+  finish(target: Target): void {
+    const { file } = target;
     const { entry, temp } = file;
+    // Counted once, or a file would take its name before it is whole.
+    if (target.isWritten) return;
+    target.isWritten = true;
     file.missing--;
     if (temp !== null) {
       if (file.missing === 0) this.#finishBig(file);

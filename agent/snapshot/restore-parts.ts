@@ -3,15 +3,18 @@ import { type FrameInfo, headerBytes } from "../../core/snapshot/part.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import { partObjectKey, type SnapshotStore, StoreError } from "../../core/snapshot/store.ts";
 import { type CoderPool, ownBytes } from "./coder-pool.ts";
-import type { WriteFrame, WriteTarget } from "./coder-tasks.ts";
+import type { WriteChunk, WriteFrame } from "./coder-tasks.ts";
+import type { PartNeeds } from "./part-needs.ts";
+import type { FileWriter, Target } from "./restore-files.ts";
 import { Stop } from "./stop.ts";
 
 export interface PartInput {
   store: SnapshotStore;
   id: string;
   part: IndexedPart;
-  /** What each chunk is for. */
-  wanted: Map<string, WriteTarget[]>;
+  /** What each chunk is for; those that are in place are taken out. */
+  needs: PartNeeds;
+  writer: FileWriter;
   coders: CoderPool;
   isEncrypted: boolean;
   /** A byte string, symlinks resolved. */
@@ -24,48 +27,43 @@ export interface PartInput {
 
 /** Below this share of needed bytes, ranges are asked for. */
 const wholeShare = 0.4;
-/** Places that one message to a coder thread names, about. */
+/** Places that one message to a coder thread names: a part of tiny files has a hundred thousand, and more memory than its bytes. */
 const mostTargets = 4096;
 /** Two ranges this near are one. */
 const gapBytes = 256 * 1024;
 
+export type OnWritten = (targets: Target[]) => Promise<void>;
+
 /**
  * Brings every wanted chunk of the part to its places, checked against its id (so the part's own hash is not computed).
- * What is damaged is read once more. `onWritten` is told the ids; returns those that stay damaged.
+ * What is damaged is read once more; what stays so is left in `needs`. `onWritten` is told the places.
  */
 export async function writePart(
   input: PartInput,
   onReceived: (bytes: number) => void,
-  onWritten: (ids: string[]) => Promise<void>,
-): Promise<string[]> {
-  const { part, wanted } = input;
+  onWritten: OnWritten,
+): Promise<void> {
+  const { part, needs } = input;
   const frames = part.frames.filter(
-    (frame) => frame.bases.length === 0 && frame.chunks.some((chunk) => wanted.has(chunk.id)),
+    (frame) => frame.bases.length === 0 && frame.chunks.some((chunk) => needs.has(chunk.id)),
   );
   const needed = frames.reduce((sum, frame) => sum + frame.storedBytes, 0);
   const isWhole = !input.isInPieces && needed >= part.bytes * wholeShare;
-  const lost: string[] = [];
   for (const run of isWhole ? [frames] : groupFrames(frames)) {
-    let left = toWriteFrames(part, run, wanted, null);
-    for (let attempt = 1; left.length > 0; attempt++) {
-      const damaged = await writeRun(input, run, isWhole, left, onReceived, onWritten);
-      if (attempt === 2) lost.push(...damaged);
-      left = attempt === 1 ? toWriteFrames(part, run, wanted, damaged) : [];
-    }
+    const isOpen = await writeRun(input, run, isWhole, onReceived, onWritten);
+    if (isOpen) await writeRun(input, run, isWhole, onReceived, onWritten);
   }
-  return lost;
 }
 
-/** Returns the ids of damaged chunks. */
+/** Whether a chunk was damaged. */
 async function writeRun(
   input: PartInput,
   run: FrameInfo[],
   isWhole: boolean,
-  frames: WriteFrame[],
   onReceived: (bytes: number) => void,
-  onWritten: (ids: string[]) => Promise<void>,
-): Promise<Set<string>> {
-  const { store, id, part, coders, isEncrypted, root, deleteExtras, signal } = input;
+  onWritten: OnWritten,
+): Promise<boolean> {
+  const { store, id, part, needs, coders, isEncrypted, root, deleteExtras, signal } = input;
   const base = isWhole ? 0 : run[0]!.offset;
   const range = isWhole ? undefined : { offset: base, length: run.at(-1)!.offset + run.at(-1)!.storedBytes - base };
   const key = partObjectKey(id, part.key);
@@ -82,59 +80,70 @@ async function writeRun(
   }
   onReceived(bytes.length);
   const damaged = new Set<string>();
-  const tasks = groupByTargets(frames);
-  for (const group of tasks) {
-    const from = tasks.length === 1 ? 0 : group[0]!.offset - base;
-    const last = group.at(-1)!;
-    const piece = bytes.subarray(from, tasks.length === 1 ? bytes.length : last.offset - base + last.storedBytes);
-    const own = ownBytes(piece);
-    const moved = group.map((frame) => ({ ...frame, offset: frame.offset - base - from }));
+  for (const { frames, targets, ended, isAll } of groupsOf(input, run)) {
+    const from = isAll ? 0 : frames[0]!.offset - base;
+    const last = frames.at(-1)!;
+    const piece = bytes.subarray(from, isAll ? bytes.length : last.offset - base + last.storedBytes);
+    // A copy where another group comes: the thread takes what it is given, and a piece may be all of the bytes.
+    const own = isAll ? ownBytes(piece) : new Uint8Array(piece);
+    const moved = frames.map((frame) => ({ ...frame, offset: frame.offset - base - from }));
     const answer = await coders.run({ kind: "write", bytes: own, header, root, deleteExtras, frames: moved });
     for (const chunk of answer.damaged) damaged.add(chunk);
-    await onWritten(group.flatMap((frame) => frame.chunks.map((chunk) => chunk.id)).filter((one) => !damaged.has(one)));
+    await onWritten(targets.filter((target) => !damaged.has(target.id)));
+    for (const chunk of ended) if (!damaged.has(chunk)) needs.finish(chunk);
   }
-  return damaged;
+  return damaged.size > 0;
 }
 
-/** A part of tiny files names a hundred thousand places; in one message they would take more memory than the part. */
-function groupByTargets(frames: WriteFrame[]): WriteFrame[][] {
-  const groups: WriteFrame[][] = [];
-  let targets = mostTargets;
-  for (const frame of frames) {
-    if (targets >= mostTargets) {
-      groups.push([]);
-      targets = 0;
-    }
-    groups.at(-1)!.push(frame);
-    for (const chunk of frame.chunks) targets += chunk.targets.length;
-  }
-  return groups;
+interface Group {
+  /** Offsets are those of the part. */
+  frames: WriteFrame[];
+  targets: Target[];
+  /** Chunks of which no later group has a place. */
+  ended: string[];
+  /** It is the only one. */
+  isAll: boolean;
 }
 
-/** The first place of each wanted chunk; with `only`, of those among them. Offsets are those of the part. */
-function toWriteFrames(
-  part: IndexedPart,
-  run: FrameInfo[],
-  wanted: Map<string, WriteTarget[]>,
-  only: Set<string> | null,
-): WriteFrame[] {
+/** The first place of each wanted chunk. Many places of one frame are in several groups, each of which decodes it. */
+function* groupsOf({ part, needs, writer }: PartInput, run: FrameInfo[]): Generator<Group, void> {
   const numbers = new Map(part.frames.map((frame, n) => [frame, n]));
   const seen = new Set<string>();
-  const frames: WriteFrame[] = [];
+  const newGroup = (): Group => ({ frames: [], targets: [], ended: [], isAll: false });
+  let group = newGroup();
+  let isFirst = true;
   for (const info of run) {
     const { offset, storedBytes, plainBytes, chunks } = info;
-    const frame: WriteFrame = { n: numbers.get(info)!, offset, storedBytes, plainBytes, chunks: [] };
+    let frame: WriteFrame | null = null;
     let at = 0;
-    for (const chunk of chunks) {
-      const targets = wanted.get(chunk.id);
-      if (targets && !seen.has(chunk.id) && (only?.has(chunk.id) ?? true))
-        frame.chunks.push({ id: chunk.id, at, plainBytes: chunk.plainBytes, targets });
-      if (targets) seen.add(chunk.id);
-      at += chunk.plainBytes;
+    for (const { id, plainBytes: chunkBytes } of chunks) {
+      let open: WriteChunk | null = null;
+      for (const target of seen.has(id) ? [] : needs.targets(id)) {
+        if (group.targets.length >= mostTargets) {
+          yield group;
+          group = newGroup();
+          isFirst = false;
+          frame = open = null;
+        }
+        if (!frame) {
+          frame = { n: numbers.get(info)!, offset, storedBytes, plainBytes, chunks: [] };
+          group.frames.push(frame);
+        }
+        if (!open) {
+          open = { id, at, plainBytes: chunkBytes, targets: [] };
+          frame.chunks.push(open);
+        }
+        open.targets.push(writer.target(target));
+        group.targets.push(target);
+      }
+      if (open) {
+        seen.add(id);
+        group.ended.push(id);
+      }
+      at += chunkBytes;
     }
-    if (frame.chunks.length > 0) frames.push(frame);
   }
-  return frames;
+  if (group.targets.length > 0) yield { ...group, isAll: isFirst };
 }
 
 function groupFrames(frames: FrameInfo[]): FrameInfo[][] {

@@ -21,6 +21,8 @@ export interface WriteTools {
   cipher: SnapshotCipher | null;
   keep: SyncPrimitives["keep"];
   release: () => void;
+  /** Room for a frame's plain bytes, the same each time. */
+  room: (plainBytes: number) => Uint8Array;
 }
 
 const writeFlags = constants.O_WRONLY | constants.O_NOFOLLOW;
@@ -55,15 +57,15 @@ async function decodeOrNull(
   header: Uint8Array | null,
   root: string,
   { n, offset, storedBytes, plainBytes, based }: WriteFrame,
-  { primitives, cipher, keep }: WriteTools,
+  { primitives, cipher, keep, room }: WriteTools,
 ): Promise<Uint8Array | null | "lacking"> {
   try {
     const stored = bytes.subarray(offset, offset + storedBytes);
     const frame = header ? keep(decodeHeader(header, cipher).open(n, stored)) : stored;
-    if (!based) return await decodeFrame(frame, plainBytes, primitives);
+    if (!based) return await decodeFrame(frame, plainBytes, primitives, undefined, room(plainBytes));
     const reference = await referenceOf(bytes, root, frame, plainBytes, based, primitives);
     if (!reference) return "lacking";
-    return await decodeFrame(frame, plainBytes, primitives, keep(reference));
+    return await decodeFrame(frame, plainBytes, primitives, keep(reference), room(plainBytes));
   } catch (error) {
     if (error instanceof FormatError && error.code === "snapshot_damaged") return null;
     throw error;

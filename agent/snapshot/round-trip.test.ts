@@ -85,6 +85,7 @@ describe("a workspace with everything that is hard to keep", () => {
     expect(describeWorkspace(at("work"))).toEqual(before);
 
     const verified = await verifySnapshot({
+      data: true,
       id: "i-test",
       seq: 1,
       epoch: 1,

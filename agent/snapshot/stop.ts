@@ -2,7 +2,7 @@
 import { readlinkSync } from "node:fs";
 import { FormatError } from "../../core/snapshot/error.ts";
 import { StoreError } from "../../core/snapshot/store.ts";
-import type { Loss, SnapshotFailure } from "./types.ts";
+import type { Loss, SkippedPath, SnapshotFailure } from "./types.ts";
 
 export class Stop extends Error {
   override name = "Stop";
@@ -11,20 +11,31 @@ export class Stop extends Error {
   readonly paths: string[] | undefined;
   readonly losses: Loss[] | undefined;
 
-  constructor(code: string, message: string, retryable: boolean, paths?: string[], losses?: Loss[]) {
+  readonly lost: SkippedPath[] | undefined;
+
+  constructor(
+    code: string,
+    message: string,
+    retryable: boolean,
+    paths?: string[],
+    losses?: Loss[],
+    lost?: SkippedPath[],
+  ) {
     super(message);
     this.code = code;
     this.retryable = retryable;
     this.paths = paths;
-    this.losses = losses;
+    this.losses = losses?.length ? losses : undefined;
+    this.lost = lost;
   }
 }
 
 /** Errors that are expected become a failure; anything else is a bug and is thrown on. */
 export function failureOf(error: unknown): SnapshotFailure {
   if (error instanceof Stop) {
-    const { code, message, retryable, paths, losses } = error;
-    return { ok: false, code, message, retryable, ...(paths ? { paths } : {}), ...(losses ? { losses } : {}) };
+    const { code, message, retryable, paths, losses, lost } = error;
+    const named = { ...(paths ? { paths } : {}), ...(losses ? { losses } : {}), ...(lost ? { lost } : {}) };
+    return { ok: false, code, message, retryable, ...named };
   }
   if (error instanceof StoreError) {
     return {

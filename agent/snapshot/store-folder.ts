@@ -12,6 +12,7 @@ import {
   StoreError,
   type StoreObject,
 } from "../../core/snapshot/store.ts";
+import { maxObjectBytes } from "./http.ts";
 import { sha256Hex } from "./primitives.ts";
 
 const tempPrefix = ".tmp-";
@@ -46,7 +47,7 @@ export function openFolderStore(folder: string): SnapshotStore {
     async get(key, range, options) {
       const file = fileOf(key);
       throwIfCancelled(options);
-      return asStoreError(key, () => (range ? readRange(file, key, range) : readFile(file)));
+      return asStoreError(key, () => readObject(file, key, range));
     },
 
     async head(key, options) {
@@ -173,14 +174,17 @@ async function sameOrOther(file: string, bytes: Uint8Array, sha256: string): Pro
   }
 }
 
-async function readRange(file: string, key: string, range: ByteRange): Promise<Uint8Array> {
+/** In one read where the system does that: `readFile` takes five times as long for a part, in pieces of half a MiB. */
+async function readObject(file: string, key: string, range: ByteRange = { offset: 0 }): Promise<Uint8Array> {
   const handle = await open(file, "r");
   try {
     const { size } = await handle.stat();
+    if (size > maxObjectBytes) throw new StoreError("store_failed", { key, detail: "longer than anything stored" });
+    if (size === 0 && range.offset === 0 && range.length === undefined) return new Uint8Array(0);
     const from = range.offset < 0 ? Math.max(0, size + range.offset) : range.offset;
     if (from >= size) throw new StoreError("range_invalid", { key });
     const to = Math.min(size, from + (range.offset < 0 ? size : (range.length ?? size)));
-    const bytes = Buffer.allocUnsafe(to - from);
+    const bytes = Buffer.allocUnsafeSlow(to - from);
     for (let at = 0; at < bytes.length; ) {
       const { bytesRead } = await handle.read(bytes, at, bytes.length - at, from + at);
       if (bytesRead === 0) throw new StoreError("store_failed", { key, detail: "the object is shorter than its size" });

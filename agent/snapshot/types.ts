@@ -107,6 +107,8 @@ export interface SnapshotFailure {
   paths?: string[];
   /** With `restore_inexact`: all else is in place and proved. */
   losses?: Loss[];
+  /** With `restore_partial`: every path that is not restored, and the part that is to blame. */
+  lost?: SkippedPath[];
 }
 
 export interface TakeSuccess {
@@ -153,6 +155,8 @@ export interface RestoreOptions {
   owner?: boolean;
   /** Patterns of what is wanted (see select.ts). Then every entry is checked, but there is no digest to compare with. */
   only?: string[];
+  /** Where parts are damaged or missing: restores all else and ends in `restore_partial`. */
+  partial?: boolean;
   /** Asked for the data key of an encrypted snapshot; without it that ends in `key_missing`. */
   unlock?: Unlock;
   onProgress?: OnProgress;

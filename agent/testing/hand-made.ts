@@ -68,6 +68,7 @@ export async function putHandMade(store: SnapshotStore, id: string, made: HandMa
       : [];
   const needed = [...data, ...(made.parts ?? []), await putPart(store, id, "meta", [...pieces, root])];
   const segment = await putPart(store, id, "meta", [encodeSegment(needed)]);
+  const files = entries.filter((entry) => entry.type === "f");
   const manifest: Manifest = {
     v: 1,
     instance: id,
@@ -84,10 +85,10 @@ export async function putHandMade(store: SnapshotStore, id: string, made: HandMa
     encryption: null,
     stats: {
       entries: entries.length,
-      files: 0,
-      plainBytes: 0,
+      files: files.length,
+      plainBytes: files.reduce((sum, entry) => sum + entry.size, 0),
       newPlainBytes: 0,
-      storedBytes: 0,
+      storedBytes: [...needed, segment].reduce((sum, part) => sum + part.bytes, 0),
       newStoredBytes: 0,
       torn: 0,
       skipped: [],

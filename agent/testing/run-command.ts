@@ -2,7 +2,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { join } from "node:path";
 
-const program = join(import.meta.dirname, "../main.ts");
+/** The file that users have, built before the tests; the source where nobody built it. */
+export const agentProgram = process.env.SONECA_AGENT_UNDER_TEST ?? join(import.meta.dirname, "../main.ts");
 
 export interface Ran {
   code: number | null;
@@ -26,7 +27,7 @@ export interface RunOptions {
 /** Without any of the variables that name stores, keys or tokens, but those in `env`. */
 export function runCommand(args: string[], { env = {}, cwd, onStart }: RunOptions = {}): Promise<Ran> {
   const { PATH = "", HOME = "" } = process.env;
-  const child = spawn(process.execPath, [program, ...args], {
+  const child = spawn(process.execPath, [agentProgram, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: { PATH, HOME, ...env },
     ...(cwd === undefined ? {} : { cwd }),

@@ -28,6 +28,7 @@ export async function runEdgeCases(context: Context): Promise<void> {
     await course.snapshot("first");
     await course.restore("restore", describeTree(dir));
     await course.verify("verify");
+    await course.verifyData("verify --data");
     course.end();
   } finally {
     await hard.close();

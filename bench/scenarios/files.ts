@@ -134,6 +134,8 @@ export async function runMemory(context: Context): Promise<void> {
     const course = await startCourse(context, { scenario: "memory-3x", round: 0, dir, tools });
     await course.snapshot(`${times}x first`);
     await course.restore(`${times}x restore`, describeTree(dir));
+    await course.verify(`${times}x verify`);
+    await course.verifyData(`${times}x verify --data`);
     course.end();
     removeFolder(dir);
   }

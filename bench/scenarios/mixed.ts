@@ -26,6 +26,7 @@ export async function runMixed(context: Context): Promise<void> {
     await course.snapshot("day");
     await course.restore("restore", describeTree(dir));
     await course.verify("verify");
+    await course.verifyData("verify --data");
     course.end();
     if (!context.keep) removeFolder(dir);
   }

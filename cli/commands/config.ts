@@ -9,7 +9,11 @@ export const configCommand = command({
   args: {
     ...idArg,
     enabled: { type: "string", valueHint: "on|off", description: "Whether it may go to sleep by itself" },
-    pause: { type: "string", valueHint: "MIN", description: "Minutes idle before it goes to sleep" },
+    pause: {
+      type: "string",
+      valueHint: "MIN|auto",
+      description: "Minutes idle before it goes to sleep; auto: when it pays",
+    },
     delete: { type: "string", valueHint: "MIN", description: "Minutes asleep before it becomes deleted" },
     threshold: { type: "string", valueHint: "PCT", description: "A GPU below this is idle" },
     interval: { type: "string", valueHint: "SEC", description: "Seconds between two reports" },

@@ -12,7 +12,11 @@ import { discardCommand } from "./discard.ts";
 import { eventsCommand } from "./events.ts";
 
 const ruleArgs = {
-  pause: { type: "string", valueHint: "MIN", description: "Minutes idle before it goes to sleep (3)" },
+  pause: {
+    type: "string",
+    valueHint: "MIN|auto",
+    description: "Minutes idle before it goes to sleep (3); auto: when it pays",
+  },
   delete: { type: "string", valueHint: "MIN", description: "Minutes asleep before it becomes deleted (30)" },
   threshold: { type: "string", valueHint: "PCT", description: "A GPU below this is idle (5)" },
   interval: { type: "string", valueHint: "SEC", description: "Seconds between two reports (30)" },

@@ -11,6 +11,11 @@ import type { Blocker, Verdict } from "./types.ts";
 /** An interval on the worker's clock. */
 export type Sample = Pick<Interval, "fromAt" | "toAt" | "expected" | "taken" | "gpus" | "sensorError">;
 
+/** What is judged by. The window is what the setting, or the floor of `auto`, asks for now (vetoes.ts). */
+export type IdleRule = Pick<AutoHibernation, "gpu_usage_threshold" | "check_interval_seconds"> & {
+  pause_after_idle_minutes: number;
+};
+
 /** Share of the window that must be covered by samples that were really taken. */
 export const minCoverage = 0.8;
 
@@ -20,7 +25,7 @@ export const minCoverage = 0.8;
  */
 export function judgeIdle(
   samples: readonly Sample[],
-  config: AutoHibernation,
+  config: IdleRule,
   now: number,
   gpuCount: number | null = null,
 ): Verdict {
@@ -78,7 +83,7 @@ const mergeableShare = 0.1;
  */
 export function compactSamples(
   samples: readonly Sample[],
-  config: AutoHibernation,
+  config: Omit<IdleRule, "pause_after_idle_minutes">,
   now: number,
   gpuCount: number | null = null,
 ): Sample[] {

@@ -1,4 +1,5 @@
 /** Machines that end without a sleep: lost by the provider, or given up by their owner. */
+import { dropGap, forgetSleep } from "./gaps.ts";
 import { andThen, chargeEffects, enter, log, minutesMs, out, providerActor, retire, takeIn } from "./machines.ts";
 import { startWake } from "./starting.ts";
 import type { Actor, Context, Machine, Outcome, RentedFacts, State, WakeRequest } from "./types.ts";
@@ -22,7 +23,10 @@ export function loseMachine(
   const message = recovery
     ? `The provider no longer has the machine. Snapshot ${recovery.ref.seq} is the newest that is kept.`
     : "The provider no longer has the machine, and no snapshot of it was ever made.";
-  const troubled = { ...rememberLost(state, machine), trouble: { code: "machine_lost", message, at: ctx.now } };
+  const troubled = {
+    ...rememberLost(dropGap(state), machine),
+    trouble: { code: "machine_lost", message, at: ctx.now },
+  };
   if (!recovery) {
     return enter(
       troubled,
@@ -66,7 +70,8 @@ export function takeBack(state: State, lost: Machine, facts: RentedFacts, ctx: C
   const hasOther = "machine" in state.now ? state.now.machine !== null : state.now.status === "destroying";
   if (hasOther) return out(told, said);
   return enter(
-    { ...told, lost: state.lost.filter((one) => one !== lost) },
+    // What had looked like a sleep was none.
+    { ...forgetSleep(told), lost: state.lost.filter((one) => one !== lost) },
     { status: "unreachable", machine, since: ctx.now, lastBeatAt: ctx.now, lookAt: ctx.now, wake: null },
     said,
   );
@@ -75,7 +80,7 @@ export function takeBack(state: State, lost: Machine, facts: RentedFacts, ctx: C
 /** Destroys without a proof because the user said so (I1). */
 export function discardMachine(state: State, machine: Machine, actor: Actor, ctx: Context): Outcome {
   const leaving = enter(
-    state,
+    forgetSleep(state),
     {
       status: "destroying",
       epoch: machine.epoch,

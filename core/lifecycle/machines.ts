@@ -57,9 +57,12 @@ export function takeIn(machine: Machine, facts: RentedFacts): Machine {
   // Of another machine under the same label nothing is taken: the one that is known must not be lost from sight.
   if (machine.facts && machine.facts.providerId !== facts.providerId) return machine;
   // A price that was known stays known: a later row without one does not make the bill unknown.
-  const microUsdPerHour = facts.microUsdPerHour ?? machine.facts?.microUsdPerHour ?? null;
-  const gpuRamMb = facts.gpuRamMb ?? machine.facts?.gpuRamMb ?? null;
-  return { ...machine, facts: { ...facts, microUsdPerHour, gpuRamMb } };
+  const known = machine.facts;
+  const microUsdPerHour = facts.microUsdPerHour ?? known?.microUsdPerHour ?? null;
+  const upMicroUsdPerGb = facts.upMicroUsdPerGb ?? known?.upMicroUsdPerGb ?? null;
+  const downMicroUsdPerGb = facts.downMicroUsdPerGb ?? known?.downMicroUsdPerGb ?? null;
+  const gpuRamMb = facts.gpuRamMb ?? known?.gpuRamMb ?? null;
+  return { ...machine, facts: { ...facts, microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb, gpuRamMb } };
 }
 
 export function sameSnapshot(a: SnapshotRef | null | undefined, b: SnapshotRef | null | undefined): boolean {

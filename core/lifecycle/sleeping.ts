@@ -2,6 +2,8 @@
  * Falling asleep.
  *
  *   running --idle or asked--> snapshotting: taking -> proving -> sealing --sealed digest = proved--> destroying
+ *      ^  ^                                              | proved, and under `auto` not yet the time
+ *      |  +--------------- idle, waits for tau ----------+
  *      ^                          |  ^                    | differs: prove again  |                      |
  *      +--busy, cancel, failure---+  +--------------------+                       |                  gone (provider)
  *                                    +----------seal lost before a destroy was accepted                  v
@@ -9,8 +11,21 @@
  */
 import type { SnapshotRef } from "../protocol/wire.ts";
 import { sealCommandId, snapshotCommandId } from "./commands.ts";
-import { endCallMs, reportTravelMs, silenceMs } from "./deadlines.ts";
+import { silenceMs } from "./deadlines.ts";
+import { causeActor, sealedUntil } from "./destroying.ts";
+import {
+  beginGap,
+  dropGap,
+  endGap,
+  ensurePlan,
+  gapOf,
+  noteActivity,
+  noteLeaving,
+  noteUploaded,
+  noteUploadStopped,
+} from "./gaps.ts";
 import { ignore, type PhaseOf, type Row } from "./handler.ts";
+import { isDue, mayBegin } from "./idle-steps.ts";
 import { discardMachine, loseMachine } from "./losing.ts";
 import {
   agentActor,
@@ -18,7 +33,6 @@ import {
   enter,
   log,
   lookEffect,
-  minutesMs,
   out,
   retire,
   ruleActor,
@@ -27,18 +41,19 @@ import {
   takeIn,
   wakeful,
 } from "./machines.ts";
-import { startWake } from "./starting.ts";
 import type { Actor, Context, Outcome, SleepCause, State, WakeRequest } from "./types.ts";
+import { quietFloorMs } from "./vetoes.ts";
 
 export const running: Row<"running"> = {
   beat(state, phase, event, ctx) {
     const { verdict } = event;
     if (verdict.kind === "busy") {
       const next = { ...phase, lastBeatAt: ctx.now, idleSince: null, wake: null };
-      if (phase.idleSince === null) return enter(state, next);
+      const noted = noteActivity(state, ctx);
+      if (phase.idleSince === null) return enter(noted, next);
       const first = verdict.blockers[0];
       return enter(
-        state,
+        noted,
         next,
         log("active_again", ruleActor, { reason: first?.code ?? "busy", value: first?.value ?? null }),
       );
@@ -47,10 +62,13 @@ export const running: Row<"running"> = {
     const idleSince = Math.max(verdict.since, phase.since, phase.restlessUntil);
     if (idleSince > ctx.now) return enter(state, { ...phase, lastBeatAt: ctx.now, idleSince: null, wake: null });
     const next = { ...phase, lastBeatAt: ctx.now, idleSince, wake: null };
-    const isLongEnough = ctx.now - idleSince >= minutesMs(state.config.pause_after_idle_minutes);
+    const memoryHeld = event.memoryHeld ?? true;
+    const gapped = beginGap(state, idleSince, memoryHeld, ctx);
+    const isLongEnough = ctx.now - idleSince >= quietFloorMs(state, memoryHeld, ctx.now);
     const first = phase.idleSince === null ? [log("idle_detected", ruleActor, { idle_since: idleSince })] : [];
-    if (!state.config.enabled || !verdict.ripe || !isLongEnough) return enter(state, next, ...first);
-    return andThen(out(state, ...first), (idle) => startSleep(idle, next, { kind: "idle", idleSince }, ctx));
+    if (!state.config.enabled || !verdict.ripe || !isLongEnough || !mayBegin(gapped, ctx.now))
+      return enter(gapped, next, ...first);
+    return andThen(out(gapped, ...first), (idle) => startSleep(idle, next, { kind: "idle", idleSince }, ctx));
   },
   tick(state, phase, _event, ctx) {
     if (ctx.now < phase.lastBeatAt + silenceMs(state, ctx.timings)) return out(state);
@@ -60,10 +78,10 @@ export const running: Row<"running"> = {
     // It is awake already; who asks for it wants it to stay so: the idle window starts again.
     const restlessUntil = Math.max(phase.restlessUntil, ctx.now);
     const awake = { ...phase, idleSince: null, restlessUntil, wake: phase.wake ?? event.wake };
-    return enter(state, awake, log("wake_joined", event.wake.actor));
+    return enter(endGap(state, ctx.now, null), awake, log("wake_joined", event.wake.actor));
   },
   hibernate(state, phase, event, ctx) {
-    return andThen(out(state, log("hibernate_requested", event.actor)), (next) =>
+    return andThen(out(dropGap(state), log("hibernate_requested", event.actor)), (next) =>
       startSleep(next, phase, { kind: "asked", actor: event.actor }, ctx),
     );
   },
@@ -87,7 +105,7 @@ export const snapshotting: Row<"snapshotting"> = {
     if (event.verdict.kind === "busy" && phase.cause.kind === "idle" && isActivity(event.verdict.blockers)) {
       const first = event.verdict.blockers[0];
       const why = { reason: first?.code ?? "busy", value: first?.value ?? null };
-      return cancelSleep(state, { ...phase, lastBeatAt: ctx.now }, ruleActor, why, null, ctx);
+      return cancelSleep(noteActivity(state, ctx), { ...phase, lastBeatAt: ctx.now }, ruleActor, why, null, ctx);
     }
     const heard: PhaseOf<"snapshotting"> = {
       ...phase,
@@ -103,7 +121,12 @@ export const snapshotting: Row<"snapshotting"> = {
     }
     const seal = event.seal;
     if (phase.step === "sealing" && seal && seal.commandId === phase.sealId && isOurs(seal.snapshot, phase)) {
-      if (sameSnapshot(seal.snapshot, phase.proved)) return destroy(state, heard, seal.holdsForMs, ctx);
+      if (sameSnapshot(seal.snapshot, phase.proved)) {
+        // The setting may have been changed since the proof.
+        const planned = ensurePlan(state, ctx);
+        if (!mayGo(planned, phase, ctx)) return waitForTau(planned, heard);
+        return destroy(planned, heard, seal.holdsForMs, ctx);
+      }
       // Something was written between the proof and the seal: what is sealed now must be proved as well.
       return prove(state, heard, { ref: seal.snapshot, stats: seal.stats }, ctx);
     }
@@ -126,9 +149,16 @@ export const snapshotting: Row<"snapshotting"> = {
     if (phase.step !== "proving" || !phase.candidate || !sameSnapshot(event.ref, phase.candidate.ref))
       return out(state);
     const { ref, stats } = phase.candidate;
+    const said = log("snapshot_proved", system, { snapshot_seq: ref.seq, digest: ref.digest });
+    const kept = { ...state, snapshot: { ref, stats, provedAt: ctx.now }, trouble: null };
+    const noted = phase.proved ? kept : noteUploaded(kept, phase.since, stats, ctx);
+    const planned = ensurePlan(noted, ctx);
+    if (!phase.proved && !mayGo(planned, phase, ctx)) {
+      return andThen(out({ ...planned, seq: Math.max(state.seq, ref.seq) }, said), (next) => waitForTau(next, phase));
+    }
     const seq = Math.max(state.seq, ref.seq) + 1;
     return enter(
-      { ...state, seq, snapshot: { ref, stats, provedAt: ctx.now }, trouble: null },
+      { ...planned, seq },
       {
         ...phase,
         step: "sealing",
@@ -139,7 +169,7 @@ export const snapshotting: Row<"snapshotting"> = {
         proveAt: null,
         progressAt: ctx.now,
       },
-      log("snapshot_proved", system, { snapshot_seq: ref.seq, digest: ref.digest }),
+      said,
     );
   },
   proofFailed(state, phase, event, ctx) {
@@ -151,14 +181,14 @@ export const snapshotting: Row<"snapshotting"> = {
   },
   wake(state, phase, event, ctx) {
     return andThen(out(state, log("wake_requested", event.wake.actor)), (next) =>
-      cancelSleep(next, phase, event.wake.actor, { reason: "wake" }, event.wake, ctx),
+      cancelSleep(endGap(next, ctx.now, null), phase, event.wake.actor, { reason: "wake" }, event.wake, ctx),
     );
   },
   hibernate(state, phase, event) {
     // Asked by a person now: activity no longer cancels it.
     if (phase.cause.kind === "asked") return out(state);
     return enter(
-      state,
+      dropGap(state),
       { ...phase, cause: { kind: "asked", actor: event.actor } },
       log("hibernate_requested", event.actor),
     );
@@ -177,64 +207,6 @@ export const snapshotting: Row<"snapshotting"> = {
   notFound: ignore,
   endTried: ignore,
   lookFailed: ignore,
-};
-
-export const destroying: Row<"destroying"> = {
-  beat(state, phase, event, ctx) {
-    const retiring = state.retiring.find((one) => one.machine.epoch === phase.epoch);
-    if (!retiring || !phase.proof || retiring.acceptedAt !== null) return out(state);
-    if (event.seal && event.seal.commandId === phase.sealId && sameSnapshot(event.seal.snapshot, phase.proof)) {
-      // A clock that was set back must not make an old promise longer.
-      const since = Math.min(phase.since, ctx.now);
-      return enter(state, { ...phase, since, sealedUntil: sealedUntil(event.seal.holdsForMs, ctx) });
-    }
-    // The agent lives and holds no seal: what it has may be newer than the proof. No destroy is sent from now on.
-    return enter(state, { ...phase, sealedUntil: Math.min(phase.sealedUntil, ctx.now) });
-  },
-  tick(state, phase, _event, ctx) {
-    const retiring = state.retiring.find((one) => one.machine.epoch === phase.epoch);
-    if (!retiring || !phase.proof || retiring.acceptedAt !== null) return out(state);
-    // A destroy that was sent in time may still be on its way: only when it has landed may the seal be lifted.
-    if (ctx.now < phase.sealedUntil + endCallMs) return out(state);
-    return sealAgain(state, phase, ctx);
-  },
-  gone(state, phase, event, ctx) {
-    const deleteAt = ctx.now + minutesMs(state.config.delete_after_pause_minutes);
-    const asleep: Outcome = phase.proof
-      ? enter(
-          { ...state, trouble: null },
-          { status: "hibernated", since: ctx.now, deleteAt, verifyAt: null, verifyTries: 0 },
-          log("hibernated", causeActor(phase.cause), { snapshot_seq: phase.proof.seq, ended_at: event.at }),
-        )
-      : // Discarded: what the machine held is gone, an older snapshot stays.
-        enter(
-          { ...state, trouble: null },
-          { status: "deleted", since: ctx.now },
-          log("deleted", causeActor(phase.cause), { discarded: true }),
-        );
-    if (!phase.wakeAfter) return asleep;
-    const wake = phase.wakeAfter;
-    return andThen(asleep, (next) => startWake(next, wake, ctx));
-  },
-  wake: (state, phase, event) =>
-    phase.wakeAfter
-      ? out(state, log("wake_joined", event.wake.actor))
-      : enter(state, { ...phase, wakeAfter: event.wake }, log("wake_requested", event.wake.actor)),
-  hibernate(state, phase, event) {
-    if (!phase.wakeAfter) return out(state);
-    return enter(state, { ...phase, wakeAfter: null }, log("wake_cancelled", event.actor));
-  },
-  discard: ignore,
-  configure: ignore,
-  seen: ignore,
-  rented: ignore,
-  rentFailed: ignore,
-  rentUnknown: ignore,
-  notFound: ignore,
-  endTried: ignore,
-  lookFailed: ignore,
-  proved: ignore,
-  proofFailed: ignore,
 };
 
 function startSleep(state: State, phase: PhaseOf<"running">, cause: SleepCause, ctx: Context): Outcome {
@@ -258,6 +230,25 @@ function startSleep(state: State, phase: PhaseOf<"running">, cause: SleepCause, 
     log("snapshot_started", causeActor(cause), {
       snapshot_seq: seq,
       idle_since: cause.kind === "idle" ? cause.idleSince : null,
+    }),
+  );
+}
+
+function mayGo(state: State, phase: PhaseOf<"snapshotting">, ctx: Context): boolean {
+  return phase.cause.kind === "asked" || isDue(state, ctx.now);
+}
+
+/** The workspace is in the store and it is not yet the time: the machine runs on as it was, idle. */
+function waitForTau(state: State, phase: PhaseOf<"snapshotting">): Outcome {
+  const { machine, lastBeatAt, cause } = phase;
+  const idleSince = cause.kind === "idle" ? cause.idleSince : phase.since;
+  const plan = gapOf(state)?.plan;
+  return enter(
+    state,
+    { status: "running", machine, since: idleSince, idleSince, lastBeatAt, restlessUntil: idleSince, wake: null },
+    log("sleep_waits", ruleActor, {
+      idle_minutes: plan?.tauMs ? plan.tauMs / 60_000 : null,
+      why: plan?.reason ?? null,
     }),
   );
 }
@@ -286,7 +277,7 @@ function destroy(state: State, phase: PhaseOf<"snapshotting">, holdsForMs: numbe
   const proof = phase.proved;
   if (!proof || proof.epoch !== phase.machine.epoch) return out(state);
   const sealed = enter(
-    state,
+    noteLeaving(state, phase.machine, phase.cause.kind === "asked", ctx.now),
     {
       status: "destroying",
       epoch: phase.machine.epoch,
@@ -302,41 +293,6 @@ function destroy(state: State, phase: PhaseOf<"snapshotting">, holdsForMs: numbe
   return andThen(sealed, (next) => retire(next, phase.machine, { kind: "proof", snapshot: proof }, ctx));
 }
 
-/** The seal ended and no destroy was accepted: nothing is destroyed on the old proof. */
-function sealAgain(state: State, phase: PhaseOf<"destroying">, ctx: Context): Outcome {
-  const retiring = state.retiring.find((one) => one.machine.epoch === phase.epoch);
-  if (!retiring) return out(state);
-  const { machine } = retiring;
-  const kept = { ...state, retiring: state.retiring.filter((one) => one !== retiring) };
-  const expired = log("seal_expired", system, { snapshot_seq: phase.proof?.seq ?? null });
-  if (phase.wakeAfter) {
-    // Somebody wants it awake, and nothing was destroyed (I4).
-    const { actor } = phase.wakeAfter;
-    const awake = { ...wakeful(machine, ctx.now, ctx), wake: phase.wakeAfter };
-    return enter(kept, awake, expired, log("hibernate_cancelled", actor, { reason: "wake" }));
-  }
-  const seq = state.seq + 1;
-  return enter(
-    { ...kept, seq },
-    {
-      status: "snapshotting",
-      machine,
-      since: ctx.now,
-      cause: phase.cause,
-      step: "sealing",
-      seq,
-      candidate: null,
-      proved: phase.proof,
-      // The same id: an agent that still holds its seal goes on holding it without a gap.
-      sealId: phase.sealId ?? sealCommandId(phase.epoch, seq),
-      proveAt: null,
-      progressAt: ctx.now,
-      lastBeatAt: ctx.now,
-    },
-    expired,
-  );
-}
-
 function cancelSleep(
   state: State,
   phase: PhaseOf<"snapshotting">,
@@ -346,7 +302,8 @@ function cancelSleep(
   ctx: Context,
 ): Outcome {
   const awake = { ...wakeful(phase.machine, phase.lastBeatAt, ctx), wake };
-  return enter(state, awake, log("hibernate_cancelled", actor, params));
+  const stopped = phase.proved ? state : noteUploadStopped(state, phase.since, ctx);
+  return enter(stopped, awake, log("hibernate_cancelled", actor, params));
 }
 
 /** The machine is kept and goes on costing; the log and `trouble` say so. */
@@ -372,11 +329,6 @@ function isOurs(ref: SnapshotRef, phase: PhaseOf<"snapshotting">): boolean {
   return ref.epoch === phase.machine.epoch;
 }
 
-/** The agent counts from when it sent the report, and a destroy that is sent at the last moment must still find the seal. */
-function sealedUntil(holdsForMs: number, ctx: Context): number {
-  return ctx.now + Math.max(0, holdsForMs - reportTravelMs - endCallMs);
-}
-
 function fallSilent(
   state: State,
   phase: PhaseOf<"running"> | PhaseOf<"snapshotting">,
@@ -385,12 +337,8 @@ function fallSilent(
 ): Outcome {
   const { machine, lastBeatAt } = phase;
   return enter(
-    state,
+    dropGap(state),
     { status: "unreachable", machine, since: ctx.now, lastBeatAt, lookAt: ctx.now, wake },
     log("unreachable", system, { last_beat_at: lastBeatAt }),
   );
-}
-
-function causeActor(cause: SleepCause): Actor {
-  return cause.kind === "asked" ? cause.actor : ruleActor;
 }

@@ -2,6 +2,7 @@
 import { rentRules } from "../protocol/rent.ts";
 import { activeMachines, attemptsOf, rivalAt, withAttempts } from "./attempts.ts";
 import { avoidedHosts, blameHost } from "./avoid.ts";
+import { noteStillAsleep, noteWoken } from "./gaps.ts";
 import type { PhaseOf } from "./handler.ts";
 import { canRetry, planRetry } from "./keep-trying.ts";
 import { andThen, enter, goBack, log, minutesMs, newMachine, out, retire, system } from "./machines.ts";
@@ -10,7 +11,7 @@ import type { Attempt, Back, Context, Effect, Machine, Outcome, Phase, State, Wa
 /** Rents a machine of a new epoch. From every state that has none. */
 export function startWake(state: State, wake: WakeRequest, ctx: Context): Outcome {
   const back = backOf(state.now);
-  const { retry: _, ...rest } = state;
+  const { retry: _, ...rest } = noteWoken(state, wake.actor, wake.askedAt);
   const started = { ...rest, lastWakeAt: ctx.now, spec: specFor(state, wake) };
   const tries = wake.keepTrying?.tries ?? 0;
   const params = { gpu_type: wake.gpuType, region: wake.region, ...(tries > 0 && { retry: tries }) };
@@ -157,7 +158,7 @@ export function endWake(
   ctx: Context,
   ladder?: string,
 ): Outcome {
-  const troubled = { ...state, trouble: { code: why.code, message: why.message, at: ctx.now } };
+  const troubled = { ...noteStillAsleep(state), trouble: { code: why.code, message: why.message, at: ctx.now } };
   const params = { code: why.code, message: why.message, attempts: wake.attempt, ...(ladder && { ladder }) };
   const said = log("wake_failed", system, params);
   return andThen(enter(troubled, backTo(state, wake, why, ctx), said), (next) => planRetry(next, wake.wake, why, ctx));

@@ -4,6 +4,8 @@
  */
 import { deleted, hibernated } from "./asleep.ts";
 import { activeMachines, inFront, speaks } from "./attempts.ts";
+import { destroying } from "./destroying.ts";
+import { forgetPlan } from "./gaps.ts";
 import type { Row } from "./handler.ts";
 import { rememberLost, takeBack } from "./losing.ts";
 import {
@@ -19,7 +21,7 @@ import {
   retire,
   takeIn,
 } from "./machines.ts";
-import { destroying, running, snapshotting } from "./sleeping.ts";
+import { running, snapshotting } from "./sleeping.ts";
 import { retryIfDue } from "./starting.ts";
 import { failed, unreachable } from "./trouble.ts";
 import type { Context, Effect, EventType, LifecycleEvent, Outcome, Retiring, State, Status } from "./types.ts";
@@ -46,7 +48,10 @@ export function transition(state: State, event: LifecycleEvent, ctx: Context): O
       return andThen(endDue(state, ctx), (next) => retryIfDue(next, ctx) ?? dispatch(next, event, ctx));
     case "configure":
       return andThen(
-        out({ ...state, config: event.config }, log("config_changed", event.actor, { enabled: event.config.enabled })),
+        out(
+          { ...forgetPlan(state), config: event.config },
+          log("config_changed", event.actor, { enabled: event.config.enabled }),
+        ),
         (next) => dispatch(next, event, ctx),
       );
     case "rented":

@@ -3,6 +3,7 @@ import type { AutoHibernation } from "../protocol/config.ts";
 import type { InstanceId, UserId } from "../protocol/ids.ts";
 import type { Reach, RentRulesPatch } from "../protocol/rent.ts";
 import type { Result, Seal, SnapshotRef, SnapshotStats } from "../protocol/wire.ts";
+import type { AutoState } from "./auto-state.ts";
 import type { ClimbFacts, RungReport, Usual } from "./ladder.ts";
 
 /** What to rent. */
@@ -29,6 +30,9 @@ export interface RentedFacts {
   region: string | null;
   /** Micro-dollars per hour, disk included; null is "unknown" and is never guessed. */
   microUsdPerHour: number | null;
+  /** Micro-dollars per GB of traffic. */
+  upMicroUsdPerGb?: number | null;
+  downMicroUsdPerGb?: number | null;
   sshHost: string | null;
   sshPort: number | null;
 }
@@ -276,6 +280,8 @@ export interface State {
   wakes?: WakeTimes[];
   /** A wake that ended without a machine and is tried again at this time. */
   retry?: { at: number; wake: WakeRequest };
+  /** Idle gaps, what was measured, what sleeps saved. Absent in states of before: nothing is known yet. */
+  auto?: AutoState;
   now: Phase;
 }
 
@@ -303,6 +309,8 @@ export type LifecycleEvent =
       seal: Seal | null;
       /** Whether the work of the present command moved since the last beat. */
       progressed: boolean;
+      /** Whether a process may hold GPU memory; absent: not known, so it may. */
+      memoryHeld?: boolean;
     }
   | { type: "tick" }
   | { type: "wake"; wake: WakeRequest }
@@ -371,6 +379,7 @@ export type LogType =
   | "snapshot_failed"
   | "sealed"
   | "seal_expired"
+  | "sleep_waits"
   | "destroy_accepted"
   | "destroy_failed"
   | "machine_gone"

@@ -9,6 +9,7 @@
 import { attemptsOf, bootEndsAt, inFront } from "./attempts.ts";
 import { blameHost, praiseHost } from "./avoid.ts";
 import { restoreCommandId } from "./commands.ts";
+import { noteAwake, noteBooted, noteRestored, noteStillAsleep } from "./gaps.ts";
 import { type EventOf, ignore, type PhaseOf, type Row } from "./handler.ts";
 import { joinWake } from "./keep-trying.ts";
 import { climbWords, type RungReport, type Usual } from "./ladder.ts";
@@ -31,6 +32,7 @@ import {
 } from "./machines.ts";
 import { endWake, giveBack, giveBackRivals, goOn, rentRival, tryAnother, type Why } from "./starting.ts";
 import type { Actor, Context, Machine, Outcome, RentedFacts, State } from "./types.ts";
+import { graceAfterWakeMs } from "./vetoes.ts";
 import { noteWake } from "./wake-times.ts";
 
 export const provisioning: Row<"provisioning"> = {
@@ -42,9 +44,11 @@ export const provisioning: Row<"provisioning"> = {
     }
     if (isTooDear(state, phase.machine)) return tryAnother(state, phase, tooDear(state, phase.machine), ctx);
     // The agent's first word: the machine is up, whatever the provider says of it. It wins over those beside it.
+    const bootMs = ctx.now - phase.attemptSince;
+    // An adopted machine was up before we knew of it.
     const up = out(
-      state,
-      log("machine_up", agentActor, { epoch: phase.machine.epoch, boot_ms: ctx.now - phase.attemptSince }),
+      phase.machine.adopted ? state : noteBooted(state, bootMs),
+      log("machine_up", agentActor, { epoch: phase.machine.epoch, boot_ms: bootMs }),
     );
     const alone = andThen(up, (next) => giveBackRivals(next, phase, "outrun", ctx));
     return andThen(alone, (next) =>
@@ -132,7 +136,10 @@ export const restoring: Row<"restoring"> = {
     if (!result) return enter(state, heard);
     if (result.outcome === "restored" && result.digest === state.snapshot?.ref.digest) {
       return andThen(
-        out(state, log("restored", agentActor, { snapshot_seq: state.snapshot.ref.seq, digest: result.digest })),
+        out(
+          noteRestored(state, ctx.now - phase.since),
+          log("restored", agentActor, { snapshot_seq: state.snapshot.ref.seq, digest: result.digest }),
+        ),
         (next) => run(next, phase, ctx),
       );
     }
@@ -273,9 +280,10 @@ function tookSoFar(state: State, phase: PhaseOf<"provisioning">, ctx: Context): 
 
 /** From here on the workspace on this machine is the only newest copy. */
 function run(state: State, phase: PhaseOf<"provisioning"> | PhaseOf<"restoring">, ctx: Context): Outcome {
-  // Grace: after a wake the machine gets one idle window more than usual before the rule looks at it.
-  const graceMs = phase.back === null ? 0 : minutesMs(state.config.pause_after_idle_minutes);
-  const { retry: _, ...rest } = praiseHost(state, phase.machine.facts?.machineId, ctx);
+  // Grace: after a wake the machine is left alone for a while before the rule looks at it.
+  const graceMs = phase.back === null ? 0 : graceAfterWakeMs(state.config);
+  const praised = praiseHost(state, phase.machine.facts?.machineId, ctx);
+  const { retry: _, ...rest } = noteAwake(praised, phase.machine, ctx.now);
   const awake = enter(
     { ...rest, trouble: null, ...usualOf(phase.machine) },
     { ...wakeful(phase.machine, ctx.now, ctx), restlessUntil: ctx.now + graceMs },
@@ -366,7 +374,7 @@ function cancelWake(
   const said = out(state, log("wake_cancelled", actor));
   const others = phase.status === "provisioning" ? attemptsOf(phase).slice(1) : [];
   const given = andThen(
-    andThen(said, (next) => giveBack(next, others, "wake_cancelled", ctx)),
+    andThen({ ...said, state: noteStillAsleep(said.state) }, (next) => giveBack(next, others, "wake_cancelled", ctx)),
     (next) => retire(next, phase.machine, { kind: "neverHeldWork" }, ctx),
   );
   if (phase.back === null) {

@@ -72,6 +72,40 @@ export const snapshotSchema = z.object({
 });
 export type SnapshotView = z.infer<typeof snapshotSchema>;
 
+/** The idle rule as it stands. Null is "not known" or "does not apply now". */
+const sleepRuleSchema = z.object({
+  pause_after_idle_minutes: autoHibernationSchema.shape.pause_after_idle_minutes,
+  /** Under `auto`, of the idle time that goes on: after how much of it the machine goes, and why. */
+  tau_seconds: z.number().nullable(),
+  reason: z.string().nullable(),
+  reason_code: z.string().nullable(),
+  /** How long it must be quiet before anything happens. */
+  floor_seconds: z.number(),
+  /** A gap of this length costs the same awake and asleep. */
+  break_even_seconds: z.number().nullable(),
+  /** What one sleep and wake costs. */
+  cycle_micro_usd: microUsd.nullable(),
+  /** What may still be risked against the clairvoyant's cost; below zero only the break-even is left. */
+  credit_micro_usd: z.number().int().nullable(),
+  /** Which prices and measurements are missing for the break-even. */
+  unknown: z.array(z.string()),
+  gaps_known: z.number().int(),
+  /** When the workspace of this idle time was stored: the first of the two stages. */
+  uploaded_at: time.nullable(),
+  sleeps: z.number().int(),
+  false_sleeps: z.number().int(),
+  /** Against leaving the machine on; below zero: lost. */
+  saved_micro_usd: z.number().int(),
+  last_sleep: z
+    .object({
+      slept_at: time,
+      woken_at: time,
+      saved_micro_usd: z.number().int().nullable(),
+      was_false: z.boolean(),
+    })
+    .nullable(),
+});
+
 export const instanceSchema = z.object({
   id: instanceIdSchema,
   name: z.string(),
@@ -101,6 +135,7 @@ export const instanceSchema = z.object({
   /** What keeps it awake now; empty when nothing does. */
   awake_because: z.array(blockerSchema),
   next: z.object({ what: z.enum(["hibernate", "delete"]), at: time }).nullable(),
+  sleep_rule: sleepRuleSchema,
   progress: z
     .object({
       phase: z.string(),

@@ -14,8 +14,10 @@ const scheduleFields = {
 const fields = {
   /** Whether the idle rule may put the instance to sleep at all. */
   enabled: z.boolean(),
-  /** Minutes below the threshold before a sleep; fractions are allowed. */
-  pause_after_idle_minutes: z.number().min(0.05).max(10_080),
+  /** Minutes below the threshold before a sleep; fractions are allowed. `auto`: when sleeping pays, per idle time. */
+  pause_after_idle_minutes: z.union([z.number().min(0.05).max(10_080), z.literal("auto")], {
+    error: 'minutes from 0.05 to 10080, or "auto"',
+  }),
   /** Minutes asleep before the instance becomes `deleted` (its snapshot stays); fractions are allowed. */
   delete_after_pause_minutes: z.number().min(0).max(525_600),
   /** Percent. A GPU is idle while its highest utilisation stays below this. */

@@ -248,7 +248,7 @@ export type ReadBase = (id: string) => Promise<Uint8Array>;
 
 /**
  * The chunks of one frame, each checked against its id. `stored`: exactly the frame. `n`: its number in the part.
- * `readBase`: for frames with bases.
+ * `readBase`: for frames with bases. `into`: as for decodeFrame; then the chunks may be views of it.
  */
 export async function openFrame(
   stored: Uint8Array,
@@ -257,11 +257,12 @@ export async function openFrame(
   n = 0,
   open: OpenPiece = asIs,
   readBase?: ReadBase,
+  into?: Uint8Array,
 ): Promise<Uint8Array[]> {
   if (stored.length !== frame.storedBytes) throw damaged("a frame has the wrong length");
   const bytes = open(n, stored);
   const reference = frame.bases.length > 0 ? await readReference(bytes, frame, readBase) : undefined;
-  const plain = await decodeFrame(bytes, frame.plainBytes, primitives, reference);
+  const plain = await decodeFrame(bytes, frame.plainBytes, primitives, reference, into);
   const chunks: Uint8Array[] = [];
   let at = 0;
   for (const { id, plainBytes } of frame.chunks) {

@@ -11,8 +11,8 @@ import { type CloudOptions, LocalCloud } from "../../local-cloud/cloud.ts";
 import { compareFolders } from "../../local-cloud/compare.ts";
 import { sleep } from "../../local-cloud/processes.ts";
 import { freePort } from "../../local-cloud/secrets.ts";
+import type { BillRow } from "../../local-cloud/vast/bill.ts";
 import type { LocalMachine } from "../../local-cloud/vast/control.ts";
-import type { BillRow } from "../../local-cloud/vast/state.ts";
 import { signAgentToken } from "../../worker/tokens.ts";
 
 export interface TestCloud {
@@ -54,7 +54,7 @@ export async function until<T>(
   what: string,
   ask: () => T | null | undefined | false | Promise<T | null | undefined | false>,
   {
-    withinMs = 60_000,
+    withinMs = 120_000,
     everyMs = 100,
     seen = () => "",
   }: { withinMs?: number; everyMs?: number; seen?: () => string } = {},
@@ -125,7 +125,7 @@ export class Instance {
   async until(
     what: string,
     fits: (view: InstanceView) => boolean,
-    { withinMs = 60_000, everyMs = 100 }: { withinMs?: number; everyMs?: number } = {},
+    { withinMs = 120_000, everyMs = 100 }: { withinMs?: number; everyMs?: number } = {},
   ): Promise<InstanceView> {
     let last: InstanceView | null = null;
     let error: unknown = null;
@@ -155,7 +155,7 @@ export class Instance {
     }
   }
 
-  async untilState(state: string, withinMs = 90_000): Promise<InstanceView> {
+  async untilState(state: string, withinMs = 150_000): Promise<InstanceView> {
     return this.until(`${this.id} is ${state}`, (view) => view.state === state, { withinMs });
   }
 

@@ -1,163 +1,231 @@
 /**
- * What can go wrong at vast.ai, on demand. One table: a fault is a name, the place where it strikes, and what it does.
- * Armed with `times` it strikes so often and is spent; with `probability` it strikes by a seeded die; with neither it
- * strikes until it is cleared.
+ * What can go wrong at vast.ai, on demand: the one table of faults. A fault is a name, the calls it can hit, and what it
+ * does there; rules (fault-rules.ts) say when it strikes. docs/LOCAL-CLOUD.md is checked against this table.
  */
 
-interface FaultKind {
+/** A call by its meaning: a change is a label, a stop or a start. */
+export const OPERATIONS = [
+  ...["search", "create", "list", "get", "label", "stop", "start", "reboot", "destroy", "logs"],
+  ...["list_v0", "filters", "gpu_names", "user", "ssh"],
+] as const satisfies readonly string[];
+
+export interface FaultKind {
   does: string;
+  /** The operations it can hit. "any": all of them. "boot": each boot of a machine. */
+  at: readonly string[];
   /** Shapes it takes in turn, unless one is asked for. */
   variants?: readonly string[];
-  /** What `ms` means and its default, for faults that last. */
+  /** Default of `ms`, for faults that last. */
   ms?: number;
+  /** Default and meaning of `amount`, for faults of a size. */
+  amount?: { default: number; means: string };
 }
 
-export const FAULTS = {
-  rate_limited: { does: "429 on any call (or on the one in `on`)", variants: ["text", "detail", "json"] },
-  rate_limits: { does: "vast.ai's own least intervals between calls are enforced" },
-  auth_error: { does: "the key is refused with 404 auth_error, as when it was revoked" },
-  html_502: { does: "502 with an HTML page on any call (or on the one in `on`)" },
-  slow: { does: "the answer waits `ms`", ms: 2000 },
-  search_empty: { does: "no offer at all" },
-  search_ignores_filters: { does: "the search forgets its filters" },
-  offer_taken: { does: "the offer was taken a moment ago", variants: ["400", "404", "410"] },
-  create_refused: { does: "400 invalid_args" },
-  create_fails: { does: "500, and no machine is made" },
-  create_timeout_but_created: { does: "the machine is made; after `ms` the connection drops with no answer", ms: 0 },
-  create_error_with_contract: { does: "success false, yet a stopped contract was made and bills its disk" },
-  insufficient_credit: { does: "create is refused: no credit" },
-  list_fails: { does: "the list of instances fails", variants: ["html_502", "success_false", "410", "bad_json"] },
-  list_short: { does: "a page leaves one instance out, the total still counts it" },
-  list_lag: { does: "a new instance is not listed for `ms`", ms: 3000 },
-  destroy_fails: { does: "destroy is not done", variants: ["500", "success_false", "html_502"] },
-  destroy_lag: { does: "a destroyed instance stays listed for `ms`", ms: 3000 },
-  boot_never: { does: "the boot stays in loading for ever" },
-  boot_gpu_error: { does: "the boot stays in created with: GPU error, unable to start instance" },
-  boot_image_error: { does: "the boot fails with: manifest unknown" },
-  boot_exited: { does: "the boot ends in exited" },
-  start_queued: { does: "start succeeds but is queued: no GPU is free (with `ms`: it starts that much later)", ms: 0 },
-  flap: { does: "the instance is listed as not reachable", variants: ["offline", "unknown", "exited"] },
-  status_null: { does: "the instance is listed with null status and message" },
-  ports_late: { does: "the instance is listed without its ports" },
-  interrupted: { does: "at the next list the instance is stopped by vast.ai (outbid, or out of credit)" },
+const ANY = ["any"];
+const BY_ID = ["label", "stop", "start", "reboot", "destroy"];
+const ROWS = ["list", "get"];
+
+/** Before anything has happened: the call has no effect. */
+const REFUSALS = {
+  slow: { does: "the call waits `ms` before it takes effect", at: ANY, ms: 2000 },
+  lost_before: {
+    does: "no effect; after `ms` of silence the connection is reset or closed",
+    at: ANY,
+    variants: ["reset", "close"],
+    ms: 0,
+  },
+  auth_error: { does: "the key is refused as if it were revoked", at: ANY, variants: ["404", "401"] },
+  forbidden: { does: "the key lacks the permission", at: ANY, variants: ["403", "401"] },
+  html_502: { does: "no effect; 502 with an HTML page", at: ANY },
+  error_5xx: {
+    does: "no effect; a server error, the first two as JSON and the others as HTML",
+    at: ANY,
+    variants: ["500", "503", "502", "504"],
+  },
+  success_false: { does: "no effect; 200 with success:false", at: ANY },
+  rate_limited: {
+    does: "no effect; 429 in one of its bodies, `header` and `date` with a Retry-After of `amount` seconds",
+    at: ANY,
+    variants: ["text", "detail", "json", "header", "date"],
+    amount: { default: 7, means: "seconds in Retry-After" },
+  },
+  rate_limits: { does: "vast.ai's own least intervals between calls are enforced", at: ANY },
+  not_found: {
+    does: "no effect; 404 for a machine that is there",
+    at: [...BY_ID, "logs"],
+    variants: ["no_such_instance", "not_found", "html"],
+  },
+  ignored: { does: "success is answered and nothing is done", at: BY_ID },
 } as const satisfies Record<string, FaultKind>;
+
+/** After the call has taken effect: the answer is lost or spoiled. */
+const ANSWERS = {
+  answer_slow: { does: "the call takes effect at once, its answer waits `ms`", at: ANY, ms: 2000 },
+  answer_trickle: {
+    does: "the answer comes at `amount` bytes per second",
+    at: ANY,
+    amount: { default: 200, means: "bytes per second" },
+  },
+  lost_after: {
+    does: "the call takes effect; after `ms` of silence the connection is reset or closed",
+    at: ANY,
+    variants: ["reset", "close"],
+    ms: 0,
+  },
+  answer_cut: { does: "the call takes effect; the connection ends in the middle of the answer", at: ANY },
+  error_after: {
+    does: "the call takes effect; the answer is a server error",
+    at: ANY,
+    variants: ["500", "502", "503", "504"],
+  },
+  answer_garbled: {
+    does: "the call takes effect; status 200 and a body that is no JSON object",
+    at: ANY,
+    variants: ["truncated", "html", "text", "empty", "array", "null"],
+  },
+  answer_repeated: { does: "the call takes effect; the answer is the one of the call of its kind before", at: ANY },
+  call_doubled: {
+    does: "the call is carried out twice, as by a proxy that repeats; the second answer is sent",
+    at: ANY,
+  },
+} as const satisfies Record<string, FaultKind>;
+
+const MARKET = {
+  search_empty: { does: "no offer at all", at: ["search"] },
+  search_ignores_filters: { does: "the search forgets its filters", at: ["search"] },
+  search_stale: { does: "offers that are rented already are still shown", at: ["search"] },
+  numbers_as_text: { does: "numbers in offers or machines come as text", at: ["search", ...ROWS] },
+  offer_taken: {
+    does: "the offer was taken a moment ago, or is one's own",
+    at: ["create"],
+    variants: ["400", "404", "410", "403"],
+  },
+  price_changed: {
+    does: "the machine costs `amount` percent of the price offered",
+    at: ["create"],
+    amount: { default: 150, means: "percent of the offered price" },
+  },
+  create_refused: { does: "400 invalid_args", at: ["create"] },
+  insufficient_credit: {
+    does: "create is refused: no credit, or no more may be spent for now",
+    at: ["create"],
+    variants: ["400", "402", "spend_rate_limit"],
+  },
+  create_timeout_but_created: {
+    does: "the machine is made; after `ms` the connection drops with no answer",
+    at: ["create"],
+    ms: 0,
+  },
+  create_error_with_contract: {
+    does: "success false, yet a stopped contract was made and bills its disk",
+    at: ["create"],
+    variants: ["400", "200"],
+  },
+  create_queued: {
+    does: "a contract is made that waits for a GPU, and success is answered (with `ms`: it boots that much later)",
+    at: ["create"],
+    ms: 0,
+  },
+  created_twice: { does: "two machines are made with one label, the answer names the first", at: ["create"] },
+  label_lost: { does: "the machine is made without its label", at: ["create"] },
+} as const satisfies Record<string, FaultKind>;
+
+const LISTS = {
+  list_fails: {
+    does: "the list of instances fails",
+    at: ["list"],
+    variants: ["html_502", "success_false", "410", "bad_json", "no_list", "null_list", "list_is_object", "no_total"],
+  },
+  list_short: { does: "a page leaves one instance out, the total still counts it", at: ["list"] },
+  list_empty: {
+    does: "no instance on the page, and one of the totals still counts them",
+    at: ["list"],
+    variants: ["total_instances", "instances_found"],
+  },
+  list_misses: { does: "the instance is in no page and in no total", at: ["list"] },
+  list_stale: {
+    does: "the list is as it was `ms` ago (as far as lists were asked for since the rule came)",
+    at: ["list"],
+    ms: 5000,
+  },
+  list_doubled: { does: "the page holds its last instance twice", at: ["list"] },
+  list_row_odd: {
+    does: "one row of the page cannot be understood",
+    at: ["list"],
+    variants: ["no_id", "null", "text", "bad_id"],
+  },
+  list_pages: {
+    does: "pages hold `amount` instances, whatever the limit says",
+    at: ["list"],
+    amount: { default: 1, means: "instances on a page" },
+  },
+  list_circle: { does: "every page names the first page as the next one", at: ["list"] },
+  list_token_refused: { does: "400 invalid_token on any page but the first", at: ["list"] },
+  list_lag: { does: "a new instance is neither listed nor found for `ms`", at: ["create"], ms: 3000 },
+} as const satisfies Record<string, FaultKind>;
+
+const ROW_FAULTS = {
+  flap: { does: "the instance is shown as not reachable", at: ROWS, variants: ["offline", "unknown", "exited"] },
+  status_null: { does: "the instance is shown with null status and message", at: ROWS },
+  ports_late: { does: "the instance is shown without its ports", at: ROWS },
+  label_hidden: { does: "the instance is shown without its label", at: ROWS },
+  start_date_skew: {
+    does: "start_date is off by `amount` seconds",
+    at: ROWS,
+    amount: { default: -7200, means: "seconds, negative for the past" },
+  },
+} as const satisfies Record<string, FaultKind>;
+
+const CHANGES = {
+  destroy_fails: {
+    does: "destroy is not done",
+    at: ["destroy"],
+    variants: ["500", "success_false", "html_502"],
+  },
+  destroy_lag: {
+    does: "a destroyed instance stays listed for `ms`: already unloaded, or running and billed all that time",
+    at: ["destroy"],
+    variants: ["unloaded", "running"],
+    ms: 3000,
+  },
+  stop_lag: { does: "a stop is accepted and done `ms` later", at: ["stop"], ms: 3000 },
+  start_queued: {
+    does: "start succeeds but is queued, with and without words: no GPU is free (with `ms`: it starts that much later)",
+    at: ["start"],
+    variants: ["said", "silent"],
+    ms: 0,
+  },
+} as const satisfies Record<string, FaultKind>;
+
+const MACHINES = {
+  boot_never: {
+    does: "the boot never ends: in loading, in created, or with no status at all",
+    at: ["boot"],
+    variants: ["loading", "created", "null"],
+  },
+  boot_slow: { does: "the boot takes `ms` longer", at: ["boot"], ms: 5000 },
+  boot_gpu_error: { does: "the boot stays in created with: GPU error, unable to start instance", at: ["boot"] },
+  boot_host_error: {
+    does: "the boot stays in loading with a message that dooms it, by the host's fault",
+    at: ["boot"],
+    variants: ["no_space", "eof", "cdi", "dockerfile", "nvidia_container", "device_handle"],
+  },
+  boot_image_error: {
+    does: "the boot stays in loading with a message that dooms it, by the image's fault",
+    at: ["boot"],
+    variants: ["manifest_unknown", "pull_denied", "unauthorized"],
+  },
+  boot_exited: { does: "the boot ends dead", at: ["boot"], variants: ["exited", "unknown", "offline"] },
+  interrupted: { does: "the running instance is stopped by vast.ai (outbid, or out of credit)", at: ["list"] },
+  host_dies: {
+    does: "the host dies with every process of the machine: listed as offline and not billed, or gone for good",
+    at: ["list"],
+    variants: ["offline", "gone"],
+  },
+} as const satisfies Record<string, FaultKind>;
+
+export const FAULTS = { ...REFUSALS, ...ANSWERS, ...MARKET, ...LISTS, ...ROW_FAULTS, ...CHANGES, ...MACHINES };
 
 export type FaultName = keyof typeof FAULTS;
 
-export interface FaultOrder {
-  name: FaultName;
-  times?: number;
-  probability?: number;
-  seed?: number;
-  /** Only this operation: search, create, list, get, label, start, stop, reboot, destroy, logs. */
-  on?: string;
-  /** Only contracts whose label begins so. */
-  label?: string;
-  /** Only this contract. */
-  id?: number;
-  variant?: string;
-  ms?: number;
-}
-
-export interface FaultHit {
-  variant: string;
-  ms: number;
-}
-
-interface Armed extends FaultOrder {
-  struck: number;
-  roll: () => number;
-}
-
-export interface FaultSubject {
-  on?: string;
-  label?: string | null;
-  id?: number;
-}
-
-export interface Faults {
-  arm(order: unknown): { ok: true } | { ok: false; message: string };
-  clear(name?: string): void;
-  list(): (FaultOrder & { struck: number })[];
-  /** Whether the fault strikes now; asking counts as one chance of it. */
-  strike(name: FaultName, subject?: FaultSubject): FaultHit | null;
-}
-
-/** mulberry32: small, seedable, good enough for a die. */
-function makeDie(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
-const KEYS = ["name", "times", "probability", "seed", "on", "label", "id", "variant", "ms"];
-
-export function checkFault(order: unknown): { ok: true; order: FaultOrder } | { ok: false; message: string } {
-  const refuse = (message: string) => ({ ok: false as const, message });
-  if (order === null || typeof order !== "object" || Array.isArray(order)) return refuse("a fault is a JSON object");
-  const given = order as Record<string, unknown>;
-  const name = given.name;
-  if (typeof name !== "string" || !Object.hasOwn(FAULTS, name)) {
-    return refuse(`no fault named ${JSON.stringify(name)}; known: ${Object.keys(FAULTS).join(", ")}`);
-  }
-  const odd = Object.keys(given).find((key) => !KEYS.includes(key));
-  if (odd) return refuse(`unknown option ${odd}; known: ${KEYS.join(", ")}`);
-  for (const key of ["times", "seed", "id", "ms"]) {
-    const value = given[key];
-    if (value !== undefined && !(Number.isSafeInteger(value) && (value as number) >= 0)) {
-      return refuse(`${key} must be a whole number, 0 or more`);
-    }
-  }
-  const { probability, variant } = given;
-  if (probability !== undefined && !(typeof probability === "number" && probability >= 0 && probability <= 1)) {
-    return refuse("probability must be between 0 and 1");
-  }
-  const variants: readonly string[] = (FAULTS[name as FaultName] as FaultKind).variants ?? [];
-  if (variant !== undefined && !variants.includes(String(variant))) {
-    return refuse(`${name} has ${variants.length ? `the variants ${variants.join(", ")}` : "no variants"}`);
-  }
-  return {
-    ok: true,
-    order: { ...(given as unknown as FaultOrder), ...(variant !== undefined && { variant: String(variant) }) },
-  };
-}
-
-export function createFaults(): Faults {
-  let armed: Armed[] = [];
-
-  const strikesNow = (fault: Armed, subject: FaultSubject) => {
-    if (fault.on !== undefined && fault.on !== subject.on) return false;
-    if (fault.id !== undefined && fault.id !== subject.id) return false;
-    if (fault.label !== undefined && !(subject.label ?? "").startsWith(fault.label)) return false;
-    if (fault.times !== undefined && fault.struck >= fault.times) return false;
-    return fault.probability === undefined || fault.roll() < fault.probability;
-  };
-
-  return {
-    arm(given) {
-      const checked = checkFault(given);
-      if (!checked.ok) return checked;
-      const { order } = checked;
-      armed.push({ ...order, struck: 0, roll: makeDie(order.seed ?? 1) });
-      return { ok: true };
-    },
-    clear(name) {
-      armed = name === undefined ? [] : armed.filter((fault) => fault.name !== name);
-    },
-    list: () => armed.map(({ roll: _, ...fault }) => fault),
-    strike(name, subject = {}) {
-      const fault = armed.find((one) => one.name === name && strikesNow(one, subject));
-      if (!fault) return null;
-      const kind: FaultKind = FAULTS[name];
-      const variants = kind.variants ?? [""];
-      const hit = { variant: fault.variant ?? variants[fault.struck % variants.length]!, ms: fault.ms ?? kind.ms ?? 0 };
-      fault.struck++;
-      return hit;
-    },
-  };
-}
+export const kindOf = (name: FaultName): FaultKind => FAULTS[name];

@@ -130,7 +130,7 @@ setsid sh -c 'while :; do node "$SONECA_HOME/soneca-agent.mjs" run; sleep 0.05; 
 `);
     const starts = () => readFile(inside("workspace", "starts")).split("\n").filter(Boolean).map(Number);
     await waitFor(() => starts().length === 1);
-    expect(machines.killAgent(id)).toEqual([starts()[0]]);
+    expect(machines.signal(id, "SIGKILL", "agent")).toEqual([starts()[0]]);
     await waitFor(() => starts().length === 2);
     expect(isRunning(starts()[0]!)).toBe(false);
     expect(isRunning(starts()[1]!)).toBe(true);

@@ -24,7 +24,10 @@ import {
 } from "node:fs";
 import { basename, delimiter, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { pathToFileURL } from "node:url";
 import type { GpuKind } from "./catalog.ts";
+import { buildClock, readClock, writeClock } from "./clock.ts";
+import { fillDisk, mountDisk, unmountDisk } from "./disk.ts";
 import { buildNvidiaSmi } from "./nvidia-smi.ts";
 import type { ProcessRef } from "./state.ts";
 
@@ -56,6 +59,16 @@ export interface ExecResult {
   stderr: string;
 }
 
+export interface MachineOptions {
+  /** Size of each machine's own disk, a tmpfs: root only. Without it machines share this host's. */
+  diskBytes?: number;
+  /** The node programs of machines read their clock through a file that can be set. */
+  clock?: boolean;
+}
+
+/** Which processes of a machine: its agent's, all of them, one, or those whose command line holds the text. */
+export type Whom = "agent" | "all" | { pid: number } | { match: string };
+
 export interface MachineProcess {
   pid: number;
   argv: string[];
@@ -70,13 +83,18 @@ export interface Machines {
   processes(id: number): MachineProcess[];
   /** Resolves when no process of the machine is left. */
   kill(id: number, init: ProcessRef | null): Promise<void>;
-  /** SIGKILL to the agent's processes only, as a crash of the agent would be. */
-  killAgent(id: number): number[];
+  /** Pids that the signal was sent to. SIGKILL to "agent" is what a crash of the agent would be. */
+  signal(id: number, name: NodeJS.Signals, whom: Whom): number[];
   /** kill, and the folder is gone. */
   remove(id: number, init: ProcessRef | null): Promise<void>;
   exec(spec: MachineSpec, argv: string[], options?: { stdin?: string; timeoutMs?: number }): Promise<ExecResult>;
   readGpuLoad(id: number): string[];
   writeGpuLoad(id: number, lines: string[]): void;
+  /** Fills the machine's disk but for so many bytes; null empties it again. False where it has no disk of its own. */
+  fillDisk(id: number, freeBytes: number | null): boolean;
+  /** How far the machine's clock is ahead, ms; null where it has none of its own. */
+  readClock(id: number): number | null;
+  setClock(id: number, offsetMs: number): void;
   readLog(id: number, tail?: number): string;
   note(id: number, text: string): void;
 }
@@ -95,7 +113,7 @@ export function readPorts(env: Readonly<Record<string, string>>): { port: number
   });
 }
 
-export function createMachines(root: string): Machines {
+export function createMachines(root: string, options: MachineOptions = {}): Machines {
   mkdirSync(root, { recursive: true });
   const folderOf = (id: number) => join(root, String(id));
 
@@ -117,6 +135,11 @@ export function createMachines(root: string): Machines {
       DATA_DIRECTORY: join(folder, "workspace"),
       SONECA_HOME: join(folder, "agent"),
       HOME: join(folder, "home"),
+      ...(options.clock && {
+        NODE_OPTIONS: [spec.env.NODE_OPTIONS, `--import=${pathToFileURL(join(folder, "bin", "clock.mjs"))}`]
+          .filter(Boolean)
+          .join(" "),
+      }),
       PATH: [join(folder, "bin"), dirname(process.execPath), "/usr/local/bin", "/usr/bin", "/bin"].join(delimiter),
     };
   };
@@ -126,10 +149,13 @@ export function createMachines(root: string): Machines {
 
     prepare(spec) {
       const folder = folderOf(spec.id);
+      mkdirSync(folder, { recursive: true });
+      if (options.diskBytes !== undefined) mountDisk(folder, options.diskBytes);
       for (const part of ["workspace", "home", "agent", "bin"]) mkdirSync(join(folder, part), { recursive: true });
       const loadFile = join(folder, "gpu-load");
       const smi = buildNvidiaSmi({ machineId: spec.machineId, gpu: spec.gpu, gpuCount: spec.gpuCount, loadFile });
       writeFileSync(join(folder, "bin", "nvidia-smi"), smi, { mode: 0o755 });
+      if (options.clock) writeFileSync(join(folder, "bin", "clock.mjs"), buildClock(folder));
       if (!exists(loadFile)) writeFileSync(loadFile, "idle\n".repeat(spec.gpuCount));
       if (isOwnOnstart(spec.onstart)) writeFileSync(join(folder, "onstart.sh"), spec.onstart, { mode: 0o700 });
       else rmSync(join(folder, "onstart.sh"), { force: true });
@@ -176,17 +202,21 @@ export function createMachines(root: string): Machines {
       }
     },
 
-    killAgent(id) {
-      const agents = machines.processes(id).filter(({ argv }) => {
+    signal(id, name, whom) {
+      const fits = ({ pid, argv }: MachineProcess) => {
+        if (whom === "all") return true;
+        if (typeof whom === "object") return "pid" in whom ? pid === whom.pid : argv.join(" ").includes(whom.match);
         const shell = /^(sh|bash|dash|ash|busybox|setsid|nohup)$/.test(basename(argv[0] ?? ""));
         return !shell && argv.some((word) => basename(word) === "soneca-agent.mjs");
-      });
-      for (const { pid } of agents) signal(pid, "SIGKILL");
-      return agents.map(({ pid }) => pid);
+      };
+      const found = machines.processes(id).filter(fits);
+      for (const { pid } of found) signal(pid, name);
+      return found.map(({ pid }) => pid);
     },
 
     async remove(id, init) {
       await machines.kill(id, init);
+      unmountDisk(folderOf(id));
       await removeFolder(folderOf(id));
     },
 
@@ -206,6 +236,10 @@ export function createMachines(root: string): Machines {
       renameSync(`${file}.new`, file);
     },
 
+    fillDisk: (id, freeBytes) => fillDisk(folderOf(id), freeBytes),
+    readClock: (id) => (options.clock ? readClock(folderOf(id)) : null),
+    setClock: (id, offsetMs) => writeClock(folderOf(id), offsetMs),
+
     readLog(id, tail) {
       const file = join(folderOf(id), "log");
       const text = exists(file) ? readFileSync(file, "utf8") : "";
@@ -216,8 +250,12 @@ export function createMachines(root: string): Machines {
     },
 
     note(id, text) {
-      mkdirSync(folderOf(id), { recursive: true });
-      writeFileSync(join(folderOf(id), "log"), `${new Date().toISOString()} [machine] ${text}\n`, { flag: "a" });
+      try {
+        mkdirSync(folderOf(id), { recursive: true });
+        writeFileSync(join(folderOf(id), "log"), `${new Date().toISOString()} [machine] ${text}\n`, { flag: "a" });
+      } catch {
+        // Its disk is full.
+      }
     },
   };
   return machines;

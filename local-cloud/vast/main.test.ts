@@ -20,7 +20,7 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
-async function begin(): Promise<string> {
+async function begin(...more: string[]): Promise<string> {
   const args = [
     "--port",
     "0",
@@ -30,6 +30,7 @@ async function begin(): Promise<string> {
     join(folder, "key"),
     "--boot-ms",
     "50",
+    ...more,
   ];
   const started = spawn(process.execPath, [join(import.meta.dirname, "main.ts"), ...args], {
     stdio: ["ignore", "pipe", "pipe"],
@@ -104,6 +105,30 @@ it("a machine that was started but not yet on record does not run twice", async 
   const after = await waitForMachine(await begin(), ({ status, processes }) => status === "running" && processes >= 3);
   expect(isRunning(before.pid!)).toBe(false);
   expect(after.processes).toBe(before.processes);
+});
+
+it("rules go on after a SIGKILL where they were, and the wire to its machines stays up", async () => {
+  const rules = JSON.stringify([{ name: "success_false", on: "user", times: 2 }]);
+  const flags = ["--faults", rules, "--network", "--clock"];
+  const user = (url: string) => ask(url, "GET", "/api/v0/users/current/");
+  const before = await begin(...flags);
+  expect(await user(before)).toMatchObject({ success: false });
+  const wire = () => JSON.parse(readFileSync(join(folder, "state", "switch.json"), "utf8")).pid;
+  const pid = wire();
+  await end("SIGKILL");
+  expect(isRunning(pid)).toBe(true);
+  const after = await begin(...flags);
+  expect(wire()).toBe(pid);
+  expect(await user(after)).toMatchObject({ success: false });
+  expect(await user(after)).toMatchObject({ credit: 100 });
+  expect((await ask(after, "GET", "/local/faults/counts")).total).toBe(2);
+  await end("SIGTERM");
+  expect(isRunning(pid)).toBe(false);
+});
+
+it("a start with wrong rules ends in words", async () => {
+  await expect(begin("--faults", '[{"name":"nope"}]')).rejects.toThrow("no fault named");
+  await expect(begin("--disk-bytes", "many")).rejects.toThrow("usage");
 });
 
 it("two cannot work on one state", async () => {

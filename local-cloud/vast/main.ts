@@ -1,5 +1,6 @@
 /**
- * node local-cloud/vast/main.ts --port N --state DIR --api-key-file F [--boot-ms MS]
+ * node local-cloud/vast/main.ts --port N --state DIR --api-key-file F [--boot-ms MS] [--faults RULES] [--network]
+ *   [--clock] [--disk-bytes N]
  *
  * Prints one JSON line on stdout when it answers. SIGTERM and SIGINT end every machine process and keep the contracts;
  * after a SIGKILL machines go on running and the next start with the same state finds them again.
@@ -10,7 +11,12 @@ import { parseArgs } from "node:util";
 import { readStat } from "./machines.ts";
 import { startVastStandIn } from "./server.ts";
 
-const USAGE = "usage: node local-cloud/vast/main.ts --port N --state DIR --api-key-file FILE [--boot-ms MS]";
+const USAGE = `usage: node local-cloud/vast/main.ts --port N --state DIR --api-key-file FILE [--boot-ms MS]
+  --faults RULES    what goes wrong from the beginning, as JSON (else SONECA_VAST_FAULTS): [{"name": ...}, ...] or
+                    {"seed": N, "rules": [...]}
+  --network         machines reach this host through a switch that can be slowed and cut, and counts their traffic
+  --clock           the clocks of machines can be set
+  --disk-bytes N    machines have disks of their own, which can be filled; root only`;
 
 function fail(message: string): never {
   console.error(message);
@@ -25,12 +31,20 @@ function readOptions() {
         state: { type: "string" },
         "api-key-file": { type: "string" },
         "boot-ms": { type: "string", default: "1500" },
+        faults: { type: "string", default: process.env.SONECA_VAST_FAULTS },
+        network: { type: "boolean", default: false },
+        clock: { type: "boolean", default: false },
+        "disk-bytes": { type: "string" },
       },
     });
     const [port, bootMs] = [Number(values.port), Number(values["boot-ms"])];
-    const { state, "api-key-file": keyFile } = values;
+    const { state, "api-key-file": keyFile, faults, network, clock } = values;
+    const diskBytes = values["disk-bytes"] === undefined ? undefined : Number(values["disk-bytes"]);
     if (!Number.isInteger(port) || port < 0 || port > 65_535 || !(bootMs >= 0) || !state || !keyFile) fail(USAGE);
-    return { port, bootMs, stateDir: resolve(state), apiKey: readFileSync(keyFile, "utf8").trim() };
+    if (diskBytes !== undefined && !(Number.isSafeInteger(diskBytes) && diskBytes > 0)) fail(USAGE);
+    const machines = { clock, ...(diskBytes !== undefined && { diskBytes }) };
+    const apiKey = readFileSync(keyFile, "utf8").trim();
+    return { port, bootMs, stateDir: resolve(state), apiKey, faults, network, machines };
   } catch (error) {
     fail(`${(error as Error).message}\n${USAGE}`);
   }
@@ -52,9 +66,10 @@ function lockState(stateDir: string): void {
   writeFileSync(file, `${process.pid} ${readStat(process.pid)?.startTime ?? 0}`);
 }
 
-const { port, bootMs, stateDir, apiKey } = readOptions();
+const options = readOptions();
+const { stateDir } = options;
 lockState(stateDir);
-const standIn = await startVastStandIn({ port, stateDir, apiKey, bootMs }).catch((error: Error) => fail(error.message));
+const standIn = await startVastStandIn(options).catch((error: Error) => fail(error.message));
 
 let ending = false;
 for (const signal of ["SIGTERM", "SIGINT"] as const) {

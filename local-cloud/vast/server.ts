@@ -3,14 +3,20 @@
  * real processes (machines.ts), the market is fixed (catalog.ts), and what goes wrong is in one table (faults.ts).
  */
 import { createHash, timingSafeEqual } from "node:crypto";
+import { mkdirSync } from "node:fs";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type ApiRequest, type Caller, type Cut, findRoute, nameOperation } from "./api.ts";
+import { findRoute, nameOperation } from "./api.ts";
+import { createCallFaults, wrongKey } from "./call-faults.ts";
 import { type Cloud, createCloud } from "./cloud.ts";
 import { answerLocal } from "./control.ts";
-import { createFaults, type Faults } from "./faults.ts";
-import { failure, html502, type Reply, rateLimited } from "./wire.ts";
+import { createFaults, type Faults, forgetFaults } from "./fault-rules.ts";
+import type { MachineOptions } from "./machines.ts";
+import { startNetwork } from "./network.ts";
+import { type ApiRequest, asObject, type Caller, type Context, type Cut } from "./route.ts";
+import { failure, type Reply } from "./wire.ts";
 
 export interface VastStandInOptions {
   /** 0 takes a free one. */
@@ -20,6 +26,11 @@ export interface VastStandInOptions {
   /** From create or start to running. */
   bootMs?: number;
   now?: () => number;
+  /** Rules to begin with, as JSON: a list, or {"seed", "rules"}. The same text after a SIGKILL goes on where it was. */
+  faults?: string;
+  /** Machines reach this host through a switch of the stand-in's, which can be slowed and cut, and counts traffic. */
+  network?: boolean;
+  machines?: MachineOptions;
 }
 
 export interface VastStandIn {
@@ -35,13 +46,16 @@ const MAX_BODY_BYTES = 1024 * 1024;
 export async function startVastStandIn(options: VastStandInOptions): Promise<VastStandIn> {
   const { stateDir, apiKey, bootMs = 1500, now = Date.now } = options;
   if (apiKey.length < 8) throw new Error("the API key must have at least 8 characters");
-  const faults = createFaults();
-  const cloud = createCloud({ stateDir, faults, bootMs, now });
+  mkdirSync(stateDir, { recursive: true });
+  const faultFile = join(stateDir, "faults.json");
+  const faults = createFaults({ file: faultFile, given: options.faults });
+  const network = options.network ? await startNetwork(stateDir) : null;
+  const cloud = createCloud({ stateDir, faults, bootMs, now, machines: options.machines ?? {}, network });
   const answer = createAnswerer({ cloud, faults, apiKey, now, url: () => `http://127.0.0.1:${port}` });
   const server = createServer((request, response) => {
     handle(request, response, answer).catch((error) => {
       console.error(JSON.stringify({ event: "stand_in_error", message: String(error?.stack ?? error) }));
-      if (!response.headersSent) send(response, failure(500, "server_error", "Internal server error"));
+      if (!response.headersSent) void send(response, failure(500, "server_error", "Internal server error"));
     });
   });
   await new Promise<void>((resolve, reject) => {
@@ -57,6 +71,8 @@ export async function startVastStandIn(options: VastStandInOptions): Promise<Vas
       const closed = new Promise((done) => server.close(done));
       server.closeAllConnections();
       await cloud.close({ keepMachines });
+      if (!keepMachines) await network?.end();
+      forgetFaults(faultFile);
       await closed;
     },
   };
@@ -79,12 +95,10 @@ async function handle(request: IncomingMessage, response: ServerResponse, answer
     { method: request.method ?? "GET", path, query: url.searchParams, body: parseBody(text) },
     request.headers,
   );
-  if ("cutAfterMs" in reply) {
-    await sleep(reply.cutAfterMs, undefined, { ref: false });
-    response.destroy();
-    return;
-  }
-  send(response, reply);
+  if (!("cutAfterMs" in reply)) return send(response, reply);
+  await sleep(reply.cutAfterMs, undefined, { ref: false });
+  if (reply.isReset) request.socket.resetAndDestroy();
+  else response.destroy();
 }
 
 function parseBody(text: string): unknown {
@@ -96,10 +110,29 @@ function parseBody(text: string): unknown {
 }
 
 /** The type is exactly application/json: vast.ai's client takes a parameter behind it for a broken answer. */
-function send(response: ServerResponse, { status, body, type }: Reply): void {
-  const text = type === undefined ? JSON.stringify(body) : String(body);
-  response.writeHead(status, { "content-type": type ?? "application/json", "content-length": Buffer.byteLength(text) });
-  response.end(text);
+async function send(response: ServerResponse, { status, body, type, headers, travel }: Reply): Promise<void> {
+  const bytes = Buffer.from(type === undefined ? JSON.stringify(body) : String(body));
+  if (travel?.waitMs) await sleep(travel.waitMs, undefined, { ref: false });
+  response.writeHead(status, {
+    ...headers,
+    "content-type": type ?? "application/json",
+    "content-length": bytes.length,
+  });
+  if (travel?.cutInHalf) {
+    response.write(bytes.subarray(0, Math.floor(bytes.length / 2)), () => response.destroy());
+    return;
+  }
+  const pace = travel?.bytesPerSecond;
+  if (pace === undefined) {
+    response.end(bytes);
+    return;
+  }
+  const step = Math.ceil(pace / 20);
+  for (let at = 0; at < bytes.length && !response.destroyed; at += step) {
+    response.write(bytes.subarray(at, at + step));
+    await sleep((step / pace) * 1000, undefined, { ref: false });
+  }
+  response.end();
 }
 
 interface Deps {
@@ -114,34 +147,16 @@ const hash = (text: string) => createHash("sha256").update(text).digest();
 const isSame = (left: string, right: string) => timingSafeEqual(hash(left), hash(right));
 
 function createAnswerer({ cloud, faults, apiKey, now, url }: Deps): Answerer {
-  const logs = new Map<string, { text: string; readyAt: number }>();
-  const lastCalls = new Map<string, number>();
+  const logs: Context["logs"] = new Map();
+  const past: Context["past"] = [];
+  const calls = createCallFaults(faults, now);
 
   const readCaller = (request: ApiRequest, headers: IncomingMessage["headers"]): Caller | Reply => {
     const key = /^Bearer\s+(.+)$/i.exec(headers.authorization ?? "")?.[1]?.trim() || request.query.get("api_key");
     if (!key) return { as: "nobody" };
-    if (faults.strike("auth_error", { on: "any" })) return wrongKey();
     if (isSame(key, apiKey)) return { as: "account" };
     const owner = cloud.contracts().find((contract) => isSame(key, contract.apiKey));
     return owner ? { as: "machine", id: owner.id } : wrongKey();
-  };
-
-  const isTooSoon = (name: string, interval: number): boolean => {
-    const last = lastCalls.get(name);
-    lastCalls.set(name, now());
-    return last !== undefined && now() - last < interval * 1000;
-  };
-
-  /** What may go wrong before a call is even looked at. */
-  const strikeAny = async (on: string, interval: number): Promise<Reply | null> => {
-    const slow = faults.strike("slow", { on });
-    if (slow) await sleep(slow.ms);
-    if (faults.strike("html_502", { on })) return html502();
-    const limited = faults.strike("rate_limited", { on });
-    if (limited) return rateLimited(limited, interval || undefined);
-    if (interval && faults.strike("rate_limits", { on }) && isTooSoon(on, interval))
-      return rateLimited({ variant: "text" }, interval);
-    return null;
   };
 
   return async (request, headers) => {
@@ -164,14 +179,20 @@ function createAnswerer({ cloud, faults, apiKey, now, url }: Deps): Answerer {
     if (caller.as === "machine" && !(route.ownKey && caller.id === id) && !route.open) {
       return failure(403, "forbidden", "error 403: this key is limited to its own instance");
     }
-    const struck = await strikeAny(nameOperation(route, request.body), route.interval ?? 0);
+    const on = nameOperation(route, request.body);
+    const readSubject = () => {
+      if (on === "create") return { on, label: String(asObject(request.body)?.label ?? "") };
+      return { on, label: cloud.find(id)?.label, ...(id > 0 && { id }) };
+    };
+    const struck = await calls.before(readSubject(), route.interval ?? 0);
     if (struck) return struck;
-    const contract = id ? cloud.find(id) : null;
-    return route.handle({ cloud, faults, request, caller, contract, id, baseUrl: url, logs, now });
+    const act = () => {
+      const contract = id ? cloud.find(id) : null;
+      return route.handle({ cloud, faults, request, caller, contract, id, baseUrl: url, logs, past, now });
+    };
+    return calls.around(readSubject(), act);
   };
 }
-
-const wrongKey = () => failure(404, "auth_error", "Invalid user key");
 
 function readLog(log: { text: string; readyAt: number } | undefined, now: number): Reply {
   if (!log || log.readyAt > now)

@@ -4,6 +4,7 @@
  */
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import type { BillRow, Meter } from "./bill.ts";
 
 export interface ProcessRef {
   pid: number;
@@ -11,12 +12,17 @@ export interface ProcessRef {
   startTime: number;
 }
 
-export type BootFault = "never" | "gpu_error" | "image_error" | "exited";
+/** A boot that does not end well: the fault's name and the shape that it took. */
+export interface BootFault {
+  name: "boot_never" | "boot_gpu_error" | "boot_host_error" | "boot_image_error" | "boot_exited";
+  variant: string;
+}
 
 /**
- * booting -> running -> stopped -> booting ...; queued is "wants to run, no GPU"; destroying ends in absence.
+ * booting -> running -> stopped -> booting ...; queued is "wants to run, no GPU"; offline is a host that died and may
+ * come back; destroying ends in absence.
  */
-export type Stage = "booting" | "running" | "stopped" | "interrupted" | "queued" | "destroying";
+export type Stage = "booting" | "running" | "stopped" | "interrupted" | "queued" | "offline" | "destroying";
 
 export interface Contract {
   id: number;
@@ -34,40 +40,23 @@ export interface Contract {
   stage: Stage;
   bootAt: number;
   bootFault: BootFault | null;
+  /** From this boot's beginning to running. */
+  bootMs: number;
   runningAt: number | null;
   /** For queued: when a GPU will be free; for destroying: when it may vanish. */
   dueAt: number | null;
+  /** A stop or a destroy that was accepted and is not done before this moment. */
+  pending: { act: "stop" | "destroy"; at: number } | null;
+  /** GPUs, $/h, as it was rented. */
+  dphBase: number;
+  /** Ports of the switch by the ports of this host that the machine was told of. */
+  links: Record<string, number>;
   process: ProcessRef | null;
   meter: Meter;
 }
 
-/** The GPU is charged while the machine runs, the disk from creation until the machine is gone. */
-export interface Meter {
-  startedAt: number;
-  endedAt: number | null;
-  gpuMs: number;
-  gpuSince: number | null;
-  gpu: string;
-  dph: number;
-  diskDph: number;
-}
-
-export interface BillRow {
-  id: number;
-  label: string | null;
-  gpu: string;
-  startedAt: number;
-  endedAt: number | null;
-  gpuSeconds: number;
-  diskSeconds: number;
-  /** GPUs, $/h. */
-  dph: number;
-  diskDph: number;
-  usd: number;
-}
-
 export interface State {
-  version: 1;
+  version: 2;
   nextId: number;
   contracts: Contract[];
   /** Finished rows, oldest first; only ever appended to. */
@@ -83,10 +72,14 @@ export function loadState(stateDir: string, firstId: number): State {
     text = readFileSync(fileOf(stateDir), "utf8");
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
-    return { version: 1, nextId: firstId, contracts: [], bill: [] };
+    return { version: 2, nextId: firstId, contracts: [], bill: [] };
   }
   const state = JSON.parse(text) as State;
-  if (state.version !== 1) throw new Error(`${fileOf(stateDir)} is of version ${state.version}, this program knows 1`);
+  if (state.version !== 2) {
+    throw new Error(
+      `${fileOf(stateDir)} is of version ${state.version}, this program knows 2: begin with a new state (--fresh)`,
+    );
+  }
   return state;
 }
 
@@ -97,33 +90,4 @@ export function saveState(stateDir: string, state: State): void {
   fsyncSync(file);
   closeSync(file);
   renameSync(temporary, fileOf(stateDir));
-}
-
-export function startMeter(meter: Meter, now: number): void {
-  meter.gpuSince ??= now;
-}
-
-export function pauseMeter(meter: Meter, now: number): void {
-  if (meter.gpuSince !== null) meter.gpuMs += Math.max(0, now - meter.gpuSince);
-  meter.gpuSince = null;
-}
-
-export function readMeter(contract: Contract, now: number): BillRow {
-  const { meter } = contract;
-  const end = meter.endedAt ?? now;
-  const gpuMs = meter.gpuMs + (meter.gpuSince === null ? 0 : Math.max(0, end - meter.gpuSince));
-  const gpuSeconds = Math.round(gpuMs / 1000);
-  const diskSeconds = Math.round((end - meter.startedAt) / 1000);
-  return {
-    id: contract.id,
-    label: contract.label,
-    gpu: meter.gpu,
-    startedAt: meter.startedAt,
-    endedAt: meter.endedAt,
-    gpuSeconds,
-    diskSeconds,
-    dph: meter.dph,
-    diskDph: meter.diskDph,
-    usd: Number(((gpuSeconds * meter.dph + diskSeconds * meter.diskDph) / 3600).toFixed(6)),
-  };
 }

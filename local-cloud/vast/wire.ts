@@ -1,6 +1,7 @@
 /** The rows and error bodies of vast.ai's API, field by field as the real ones look. */
+import { diskUsdPerHour } from "./bill.ts";
 import { type CatalogOffer, CUDA_VERSION, DRIVER_VERSION } from "./catalog.ts";
-import type { FaultHit } from "./faults.ts";
+import type { FaultHit } from "./fault-rules.ts";
 import { readPorts } from "./machines.ts";
 import type { Row } from "./query.ts";
 import type { Contract } from "./state.ts";
@@ -10,9 +11,11 @@ export interface Reply {
   body: unknown;
   /** Text bodies are sent as they are with this type; everything else is JSON. */
   type?: string;
+  headers?: Record<string, string>;
+  /** How the answer travels, where not as it should. */
+  travel?: { waitMs?: number; bytesPerSecond?: number; cutInHalf?: boolean };
 }
 
-const HOURS_PER_MONTH = 730;
 const LAYERS = ["4f4fb7", "9a02c1", "c1f6de", "5e11b0"];
 
 export const success = (more: object = {}): Reply => ({ status: 200, body: { success: true, ...more } });
@@ -21,26 +24,56 @@ export function failure(status: number, error: string, msg: string, more: object
   return { status, body: { success: false, error, msg, ...more } };
 }
 
-export const html502 = (): Reply => ({
-  status: 502,
-  type: "text/html",
-  body: "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center><hr><center>nginx</center></body></html>",
+const REASONS: Record<number, string> = {
+  500: "Internal Server Error",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+};
+
+export function htmlPage(status: number): Reply {
+  const title = `${status} ${REASONS[status] ?? "OK"}`;
+  return {
+    status,
+    type: "text/html",
+    body: `<html><head><title>${title}</title></head><body><center><h1>${title}</h1></center><hr><center>nginx</center></body></html>`,
+  };
+}
+
+/** As the first two come from the API itself and the others from what stands before it. */
+export function serverError(status: number): Reply {
+  return status === 500 || status === 503 ? failure(status, "server_error", "Internal server error") : htmlPage(status);
+}
+
+export const successFalse = (): Reply => ({
+  status: 200,
+  body: { success: false, error: "server_error", msg: "try again" },
 });
 
-export function rateLimited({ variant }: Pick<FaultHit, "variant">, seconds = 4.5): Reply {
+export const noSuchInstance = (id: number) =>
+  failure(404, "no_such_instance", `error 404/3602: no_such_instance Instance ${id} not found.`);
+export const invalid = (message: string) => failure(400, "invalid_args", `error 400/3467: Invalid args: ${message}`);
+
+/** `seconds`: the endpoint's own interval. */
+export function rateLimited({ variant, amount }: Pick<FaultHit, "variant" | "amount">, seconds: number): Reply {
+  const threshold = seconds.toFixed(1);
   if (variant === "detail") {
-    return { status: 429, body: { detail: `API requests too frequent endpoint threshold=${seconds.toFixed(1)}` } };
+    return { status: 429, body: { detail: `API requests too frequent endpoint threshold=${threshold}` } };
   }
-  if (variant === "json")
+  if (variant === "json") {
     return failure(429, "rate_limit_exceeded", "Too many requests, slow down.", { retry_after: seconds });
+  }
+  const when = variant === "date" ? new Date(Date.now() + amount * 1000).toUTCString() : String(amount);
   return {
     status: 429,
     type: "text/plain",
-    body: `API requests too frequent: endpoint threshold=${seconds.toFixed(1)}`,
+    body: `API requests too frequent: endpoint threshold=${threshold}`,
+    ...(variant !== "text" && { headers: { "retry-after": when } }),
   };
 }
 
 export function offerTaken(offerId: number, variant: string): Reply {
+  if (variant === "403") return failure(403, "forbidden", `error 403/3586: Offer ${offerId} is not your own offer.`);
   const status = variant === "404" ? 404 : variant === "410" ? 410 : 400;
   const msg =
     status === 410
@@ -49,20 +82,18 @@ export function offerTaken(offerId: number, variant: string): Reply {
   return failure(status, status === 410 ? "no_such_ask" : "invalid_args", msg, { ask_id: offerId });
 }
 
-export const diskUsdPerHour = (offer: CatalogOffer, diskGb: number) => (offer.storageCost * diskGb) / HOURS_PER_MONTH;
-
 const round = (value: number, digits = 6) => Number(value.toFixed(digits));
 
-function readPrices(offer: CatalogOffer, diskGb: number) {
+function readPrices(offer: CatalogOffer, diskGb: number, dphBase = offer.dphBase) {
   const diskHour = diskUsdPerHour(offer, diskGb);
-  const totalHour = round(offer.dphBase + diskHour);
+  const totalHour = round(dphBase + diskHour);
   return {
-    dph_base: offer.dphBase,
+    dph_base: dphBase,
     dph_total: totalHour,
     storage_cost: offer.storageCost,
     storage_total_cost: round(diskHour),
     parts: {
-      gpuCostPerHour: offer.dphBase,
+      gpuCostPerHour: dphBase,
       diskHour: round(diskHour),
       totalHour,
       discountTotalHour: 0,
@@ -166,50 +197,75 @@ export interface Status {
   status_msg: string | null;
 }
 
-const FATAL: Record<string, { actual_status: string; status_msg: string }> = {
-  gpu_error: { actual_status: "created", status_msg: "Error: GPU error, unable to start instance" },
-  exited: { actual_status: "exited", status_msg: "Error: OCI runtime create failed: runc create failed" },
+type BootView = Pick<Status, "actual_status" | "status_msg">;
+
+const HOST_MESSAGES: Record<string, string> = {
+  no_space: "write /var/lib/docker/tmp/GetImageBlob104: no space left on device",
+  eof: "failed to register layer: unexpected EOF",
+  cdi: "failed to inject CDI devices: unresolvable CDI devices nvidia.com/gpu=0",
+  dockerfile: "docker_build() error writing dockerfile",
+  nvidia_container: "nvidia-container-cli: device error: 0: unknown device",
+  device_handle: "unable to determine the device handle for GPU 0000:01:00.0: Unknown Error",
 };
 
+function readImageMessage(image: string, variant: string): string {
+  if (variant === "pull_denied")
+    return `Error response from daemon: pull access denied for ${image}, repository does not exist`;
+  if (variant === "unauthorized") return "Error response from daemon: unauthorized: authentication required";
+  return `Error response from daemon: manifest for ${image} not found: manifest unknown: manifest unknown`;
+}
+
+/** Where a boot that fails comes to rest. */
+function readBootFault({ name, variant }: NonNullable<Contract["bootFault"]>, image: string, layer: string): BootView {
+  switch (name) {
+    case "boot_gpu_error":
+      return { actual_status: "created", status_msg: "Error: GPU error, unable to start instance" };
+    case "boot_host_error":
+      return { actual_status: "loading", status_msg: HOST_MESSAGES[variant]! };
+    case "boot_image_error":
+      return { actual_status: "loading", status_msg: readImageMessage(image, variant) };
+    case "boot_exited":
+      return variant === "exited"
+        ? { actual_status: "exited", status_msg: "Error: OCI runtime create failed: runc create failed" }
+        : { actual_status: variant, status_msg: null };
+    case "boot_never":
+      return {
+        actual_status: variant === "null" ? null : variant,
+        status_msg: variant === "loading" ? `${layer}: Pull complete` : null,
+      };
+  }
+}
+
 /** A boot's words over its time: null, created, loading with the layers of the image. */
-function readBoot(
-  contract: Contract,
-  now: number,
-  bootMs: number,
-): { actual_status: string | null; status_msg: string | null } {
-  const part = bootMs === 0 ? 1 : (now - contract.bootAt) / bootMs;
+function readBoot({ bootFault, bootMs, bootAt, image }: Contract, now: number): BootView {
+  const part = bootMs === 0 ? 1 : (now - bootAt) / bootMs;
   if (part < 0.15) return { actual_status: null, status_msg: null };
   if (part < 0.3) return { actual_status: "created", status_msg: null };
-  if (contract.bootFault === "image_error") {
-    const msg = `Error response from daemon: manifest for ${contract.image} not found: manifest unknown: manifest unknown`;
-    return { actual_status: "loading", status_msg: msg };
-  }
-  const fatal = contract.bootFault && FATAL[contract.bootFault];
-  if (fatal) return fatal;
-  const layer = LAYERS[Math.min(LAYERS.length - 1, Math.floor((part - 0.3) * 5))];
+  const layer = LAYERS[Math.min(LAYERS.length - 1, Math.floor((part - 0.3) * 5))]!;
+  if (bootFault) return readBootFault(bootFault, image, layer);
   return { actual_status: "loading", status_msg: `${layer}: Pull complete` };
 }
 
-export function readStatus(contract: Contract, isAlive: boolean, now: number, bootMs: number): Status {
+export function readStatus(contract: Contract, isAlive: boolean, now: number): Status {
   const running = { intended_status: "running", cur_state: "running", next_state: "running" } as const;
   const stopped = { intended_status: "stopped", cur_state: "stopped", next_state: "stopped" } as const;
   switch (contract.stage) {
     case "booting":
-      return { ...running, ...readBoot(contract, now, bootMs) };
-    case "running":
+      return { ...running, ...readBoot(contract, now) };
+    case "running": {
+      const meant = contract.pending ? ({ ...stopped, cur_state: "running" } as const) : running;
       return isAlive
-        ? {
-            ...running,
-            actual_status: "running",
-            status_msg: `success, running ${contract.image.replace(":", "_")}/ssh`,
-          }
-        : { ...running, actual_status: "exited", status_msg: "Exited (137)" };
+        ? { ...meant, actual_status: "running", status_msg: `success, running ${contract.image.replace(":", "_")}/ssh` }
+        : { ...meant, actual_status: "exited", status_msg: "Exited (137)" };
+    }
     case "stopped":
       return { ...stopped, actual_status: "exited", status_msg: "Exited (0)" };
     case "interrupted":
       return { ...stopped, actual_status: "stopped", status_msg: null };
     case "queued":
       return { ...running, cur_state: "stopped", actual_status: "exited", status_msg: null };
+    case "offline":
+      return { ...running, actual_status: "offline", status_msg: null };
     case "destroying":
       return { ...stopped, cur_state: "unloaded", actual_status: "exited", status_msg: null };
   }
@@ -222,7 +278,7 @@ export interface InstanceFacts {
 }
 
 export function readInstanceRow(contract: Contract, offer: CatalogOffer, { status, gpuUtil, now }: InstanceFacts): Row {
-  const { parts, ...prices } = readPrices(offer, contract.diskGb);
+  const { parts, ...prices } = readPrices(offer, contract.diskGb, contract.dphBase);
   const isUp = status.actual_status === "running";
   const ports = readPorts(contract.env).map(({ port, protocol }) => [
     `${port}/${protocol}`,

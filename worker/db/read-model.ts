@@ -21,7 +21,7 @@ export async function mirrorStatus(
     hibernatedAt: view.hibernated_at,
     snapshotId: view.snapshot_id,
     autoHibernationEnabled: view.auto_hibernation.enabled,
-    pauseAfterMinutes: view.auto_hibernation.pause_after_idle_minutes,
+    pauseAfterMinutes: minutesOrNull(view.auto_hibernation.pause_after_idle_minutes),
     deleteAfterMinutes: view.auto_hibernation.delete_after_pause_minutes,
     vastInstanceId: view.machine?.vast_instance_id ?? null,
     gpuType: view.gpu_type,
@@ -42,6 +42,11 @@ export async function mirrorStatus(
       set: row,
       setWhere: sql`${instanceStatus.version} <= ${version}`,
     });
+}
+
+/** The column is the plan's own number; `auto` has none. */
+function minutesOrNull(pause: number | "auto"): number | null {
+  return pause === "auto" ? null : pause;
 }
 
 /** Idempotent by (instance, seq). */

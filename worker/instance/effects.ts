@@ -146,15 +146,17 @@ export function seen(epoch: number, machine: RentedMachine): LifecycleEvent {
 }
 
 export function factsOf(machine: RentedMachine): RentedFacts {
-  const { id, machineId, gpuType, gpuCount, gpuRamMb, region, microUsdPerHour, sshHost, sshPort } = machine;
-  return { providerId: id, machineId, gpuType, gpuCount, gpuRamMb, region, microUsdPerHour, sshHost, sshPort };
+  const { id, machineId, gpuType, gpuCount, gpuRamMb, region, sshHost, sshPort } = machine;
+  const { microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb } = machine;
+  const prices = { microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
+  return { providerId: id, machineId, gpuType, gpuCount, gpuRamMb, region, ...prices, sshHost, sshPort };
 }
 
 function factsOfOffer(id: number, offer: Offer): RentedFacts {
-  const { machineId, gpuType, gpuCount, region, microUsdPerHour } = offer;
+  const { machineId, gpuType, gpuCount, region, microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb } = offer;
   const gpuRamMb = offer.gpuRamMb > 0 ? offer.gpuRamMb : null;
-  const known = { providerId: id, machineId, gpuType, gpuCount, gpuRamMb, region, microUsdPerHour };
-  return { ...known, sshHost: null, sshPort: null };
+  const prices = { microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
+  return { providerId: id, machineId, gpuType, gpuCount, gpuRamMb, region, ...prices, sshHost: null, sshPort: null };
 }
 
 /**

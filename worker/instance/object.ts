@@ -9,6 +9,7 @@ import { adoptInstance, type Birth, createInstance } from "../../core/lifecycle/
 import { commandsFor } from "../../core/lifecycle/commands.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
 import { compactSamples, judgeIdle } from "../../core/lifecycle/idle.ts";
+import { nextBeatMs } from "../../core/lifecycle/idle-steps.ts";
 import { transition } from "../../core/lifecycle/transition.ts";
 import {
   type Context,
@@ -20,6 +21,7 @@ import {
   type Timings,
   type WakeRequest,
 } from "../../core/lifecycle/types.ts";
+import { holdsGpuMemory, idleRuleOf } from "../../core/lifecycle/vetoes.ts";
 import type { EventView, InstanceView } from "../../core/protocol/api.ts";
 import { type AutoHibernationPatch, applyPatch } from "../../core/protocol/config.ts";
 import type { ErrorCode, ErrorContext } from "../../core/protocol/errors.ts";
@@ -29,11 +31,12 @@ import type { StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
 import type { Env } from "../env.ts";
 import { agentTokenLifeMs, signAgentToken } from "../tokens.ts";
 import { changesMoreThanTheClock, commitOf } from "./commit.ts";
+import { machineOf } from "./machine-of.ts";
 import { Outbox } from "./outbox.ts";
 import { PastWakes } from "./past-wakes.ts";
 import { takeSamples } from "./samples.ts";
 import { type Commit, InstanceStore, type Samples, type Saved } from "./store.ts";
-import { eventView, type Live, machineOf, viewOf } from "./view.ts";
+import { eventView, type Live, viewOf } from "./view.ts";
 
 export type Answer<T> = ({ ok: true } & T) | { ok: false; code: ErrorCode; context?: ErrorContext };
 
@@ -181,8 +184,9 @@ export class InstanceObject extends DurableObject<Env> {
     // One that is missing from a report is not idle.
     const gpuCount = machineWith(this.#saved.state, epoch)?.facts?.gpuCount ?? null;
     this.#takeReport(epoch, report, gpuCount, now);
-    const { config } = this.#saved.state;
-    const verdict = judgeIdle(this.#saved.samples.ring, config, now, gpuCount);
+    const { ring } = this.#saved.samples;
+    const memoryHeld = holdsGpuMemory(ring);
+    const verdict = judgeIdle(ring, idleRuleOf(this.#saved.state, memoryHeld, now), now, gpuCount);
     const lastActivityAt = verdict.kind === "busy" ? now : this.#live.lastActivityAt;
     this.#saved = { ...this.#saved, samples: { ...this.#saved.samples, lastActivityAt } };
     const progressed =
@@ -195,7 +199,8 @@ export class InstanceObject extends DurableObject<Env> {
       progress: report.progress ?? null,
     };
     this.#lastReport = { bootId: report.agent?.bootId ?? null, sentAt: report.sentAt ?? 0 };
-    this.#apply({ type: "beat", epoch, verdict, results: report.results ?? [], seal: report.seal ?? null, progressed });
+    const { results = [], seal = null } = report;
+    this.#apply({ type: "beat", epoch, verdict, results, seal, progressed, memoryHeld });
     this.#wakeUp();
     return { ok: true, answer: await this.#answerFor(epoch, tokenIssuedAt, report, now) };
   }
@@ -374,14 +379,4 @@ function afterRest(saved: Saved | null): Saved | null {
 function saveEveryMs(state: State): number {
   const atRestMs = beatsPerSave * state.config.check_interval_seconds * 1000;
   return state.now.status === "running" ? atRestMs : Math.min(atRestMs, 60_000);
-}
-
-/** At rest the configured interval; quicker in a transition; right at the end of an idle window. Milliseconds. */
-function nextBeatMs(state: State, now: number): number {
-  const intervalMs = state.config.check_interval_seconds * 1000;
-  const phase = state.now;
-  if (phase.status !== "running") return Math.min(intervalMs, 5_000);
-  if (phase.idleSince === null || !state.config.enabled) return intervalMs;
-  const leftMs = phase.idleSince + state.config.pause_after_idle_minutes * 60_000 - now;
-  return leftMs > 0 ? Math.min(intervalMs, Math.max(leftMs + 50, 250)) : intervalMs;
 }

@@ -1,13 +1,16 @@
 /** What the API shows of an instance: made in one place from the state, the samples and the ledger. */
 import { actionsFor, statusWord } from "../../core/lifecycle/abilities.ts";
 import { activeMachines } from "../../core/lifecycle/attempts.ts";
+import { idleSteps } from "../../core/lifecycle/idle-steps.ts";
 import { addInterval, costOf, type PaidInterval } from "../../core/lifecycle/ledger.ts";
 import type { Blocker, Machine, State, Verdict } from "../../core/lifecycle/types.ts";
 import type { EventView, InstanceView } from "../../core/protocol/api.ts";
 import { snapshotId } from "../../core/protocol/ids.ts";
 import { rentRules } from "../../core/protocol/rent.ts";
 import type { Progress } from "../../core/protocol/wire.ts";
+import { machineOf } from "./machine-of.ts";
 import type { KnownWake } from "./past-wakes.ts";
+import { sleepRuleView } from "./sleep-rule-view.ts";
 import type { LogRow } from "./store.ts";
 import { keepTryingView, wakeView } from "./wake-view.ts";
 
@@ -65,6 +68,7 @@ export function viewOf(
     },
     awake_because: phase.status === "running" ? blockersOf(live.verdict) : [],
     next: nextStep(state),
+    sleep_rule: sleepRuleView(state, now),
     progress: live.progress && {
       phase: live.progress.phase,
       done_bytes: live.progress.doneBytes,
@@ -108,14 +112,6 @@ export function eventView(state: State, row: LogRow): EventView {
   };
 }
 
-/** The machine that the state stands on, one on its way out included while the sleep waits for its end. */
-export function machineOf(state: State): Machine | null {
-  const phase = state.now;
-  if (phase.status === "destroying")
-    return state.retiring.find((one) => one.machine.epoch === phase.epoch)?.machine ?? null;
-  return "machine" in phase ? phase.machine : null;
-}
-
 function rivalsOf(state: State): Machine[] {
   return state.now.status === "provisioning" ? activeMachines(state).slice(1) : [];
 }
@@ -134,9 +130,8 @@ function openIntervals(state: State, ledger: PaidInterval[]): PaidInterval[] {
 
 function nextStep(state: State): InstanceView["next"] {
   const phase = state.now;
-  if (phase.status === "running" && phase.idleSince !== null && state.config.enabled) {
-    return { what: "hibernate", at: iso(phase.idleSince + state.config.pause_after_idle_minutes * 60_000) };
-  }
+  const steps = idleSteps(state);
+  if (steps) return { what: "hibernate", at: iso(steps.sleepAt) };
   if (phase.status === "hibernated") return { what: "delete", at: iso(phase.deleteAt) };
   return null;
 }

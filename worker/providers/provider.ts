@@ -108,6 +108,9 @@ export interface RentedMachine {
   gpuRamMb: number | null;
   region: string | null;
   microUsdPerHour: number | null;
+  /** Micro-dollars per GB of traffic, null where the provider does not say. */
+  upMicroUsdPerGb: number | null;
+  downMicroUsdPerGb: number | null;
   diskGb: number | null;
   image: string | null;
   startedAt: number | null;

@@ -55,6 +55,8 @@ const instanceRow = z.looseObject({
   gpu_ram: number,
   geolocation: text,
   dph_total: number,
+  inet_up_cost: number,
+  inet_down_cost: number,
   disk_space: number,
   image_uuid: text,
   start_date: number,
@@ -77,11 +79,20 @@ type InstanceRow = z.infer<typeof instanceRow>;
 
 export const offersPage = z.looseObject({ offers: z.array(z.unknown()) });
 
+const count = z.preprocess(readNumber, z.number().int().nonnegative().nullish());
+
 export const instancesPage = z.looseObject({
   instances: z.array(z.unknown()),
   next_token: z.string().nullish(),
-  total_instances: z.preprocess(readNumber, z.number().int().nonnegative().nullish()),
+  total_instances: count,
+  instances_found: count,
 });
+
+/** How many machines there are by the page's own word; null when it has none, and then it is no list of vast.ai's. */
+export function readTotal(page: z.infer<typeof instancesPage>): number | null {
+  const said = [page.total_instances, page.instances_found].filter((one) => typeof one === "number");
+  return said.length > 0 ? Math.max(...said) : null;
+}
 
 export const createAnswer = z.looseObject({ new_contract: strictId });
 
@@ -176,6 +187,8 @@ export function readMachine(row: unknown): RentedMachine | null {
     gpuRamMb: read.gpu_ram ?? null,
     region: region === UNKNOWN_REGION ? null : region,
     microUsdPerHour: read.dph_total == null ? null : toMicro(read.dph_total),
+    upMicroUsdPerGb: read.inet_up_cost == null ? null : toMicro(read.inet_up_cost),
+    downMicroUsdPerGb: read.inet_down_cost == null ? null : toMicro(read.inet_down_cost),
     diskGb: read.disk_space ?? null,
     image: read.image_uuid ?? null,
     startedAt: read.start_date == null ? null : Math.round(read.start_date * 1000),
@@ -218,8 +231,10 @@ export interface WireAnswer {
   retryAfter: string | null;
 }
 
+/** An error is now and then told with 200 and without `success`. */
 export function isSuccess({ status, json }: WireAnswer): boolean {
-  return status >= 200 && status < 300 && json !== null && json.success !== false;
+  if (status < 200 || status >= 300 || json === null || json.success === false) return false;
+  return json.success === true || typeof json.error !== "string" || json.error === "";
 }
 
 /** The provider's own words: `msg`, `message`, `detail`, `error`, or what the body holds. */
@@ -270,14 +285,26 @@ const DEFAULT_WAIT_MS: Record<Operation, number> = {
   start: 1_500,
 };
 
+const MAX_WAIT_MS = 300_000;
+
+/** Seconds or a date, as HTTP has it; null when it says nothing that can be waited for. */
+function readSeconds(value: unknown, now: number): number | null {
+  if (value === null || value === undefined || typeof value === "boolean" || String(value).trim() === "") return null;
+  const seconds = Number(value);
+  const until = typeof value === "string" && Number.isNaN(seconds) ? (Date.parse(value) - now) / 1000 : seconds;
+  return Number.isFinite(until) && until > 0 ? until : null;
+}
+
 /** From the header or the body where they say it, else from the threshold in the text, else the endpoint's own. */
-export function readRetryAfter({ json, text: body, retryAfter }: WireAnswer, operation: Operation): number {
-  const seconds = [retryAfter, json?.retry_after, /threshold\s*=\s*([\d.]+)/.exec(body)?.[1]]
-    .map((value) => Number(value ?? Number.NaN))
-    .find((value) => Number.isFinite(value) && value >= 0);
+export function readRetryAfter(
+  { json, text: body, retryAfter }: WireAnswer,
+  operation: Operation,
+  now: number,
+): number {
+  const said = [retryAfter, json?.retry_after, /threshold\s*=\s*([\d.]+)/.exec(body)?.[1]]
+    .map((value) => readSeconds(value, now))
+    .find((seconds) => seconds !== null);
   const least = operation === "create" ? DEFAULT_WAIT_MS.create : 0;
-  return Math.min(
-    Math.max(seconds === undefined ? DEFAULT_WAIT_MS[operation] : Math.ceil(seconds * 1000), least),
-    300_000,
-  );
+  const waitMs = said === undefined || said === null ? DEFAULT_WAIT_MS[operation] : Math.ceil(said * 1000);
+  return Math.min(Math.max(waitMs, least), MAX_WAIT_MS);
 }

@@ -110,6 +110,8 @@ const instance = (change: object = {}) => ({
   num_gpus: 1,
   gpu_ram: 24564,
   dph_total: 0.41,
+  inet_up_cost: 0.003,
+  inet_down_cost: 0.002,
   disk_space: 150,
   image_uuid: "nvidia/cuda:12.4.1-runtime-ubuntu22.04",
   geolocation: "Sweden, SE",
@@ -421,6 +423,10 @@ describe("list", () => {
     ["no list", json({ success: true })],
     ["null list", json({ success: true, instances: null })],
     ["fewer than it counts", page([instance()], { total_instances: 2 })],
+    ["fewer than were found", page([], { total_instances: 0, instances_found: 1 })],
+    ["no rows, no number", json({ success: true, instances: [], next_token: null })],
+    ["a number that is none", page([], { total_instances: "many", instances_found: null })],
+    ["an error with 200", json({ error: "server_error", instances: [], total_instances: 0 })],
     ["a row without an id", page([instance(), { label: "x" }])],
     ["nothing at all", plain("", 200)],
     ["a redirect", plain("", 308, { location: "https://elsewhere.test/" })],
@@ -447,6 +453,25 @@ describe("list", () => {
     });
   });
 
+  it("fails when its pages take too long", async () => {
+    let n = 0;
+    let now = NOW;
+    const endless: typeof fetch = async () => {
+      now += 10_000;
+      return page([instance({ id: ++n })], { total_instances: 999, next_token: `T${n}` })(
+        {} as Sent,
+        {} as AbortSignal,
+      );
+    };
+    const provider = createVastProvider({ baseUrl: "https://vast.test", apiKey: KEY, fetch: endless, now: () => now });
+    expect(await provider.listMachines()).toMatchObject({
+      ok: false,
+      code: "provider_unavailable",
+      message: expect.stringContaining("more than 90 s"),
+    });
+    expect(n).toBe(10);
+  });
+
   it("is empty only when the provider says so", async () => {
     expect(await script(page([])).provider.listMachines()).toEqual({ ok: true, machines: [] });
   });
@@ -468,6 +493,8 @@ describe("list", () => {
       image: "nvidia/cuda:12.4.1-runtime-ubuntu22.04",
       region: "SE",
       microUsdPerHour: 410_000,
+      upMicroUsdPerGb: 3_000,
+      downMicroUsdPerGb: 2_000,
       startedAt: 1795500000500,
       sshHost: "203.0.113.9",
       sshPort: 20000,
@@ -578,6 +605,7 @@ describe("calls by id", () => {
     ["a key without the right", json({ success: false, msg: "permission denied" }, 403), "provider_auth"],
     ["a proxy's 404", plain("<h1>404 Not Found</h1>", 404), "provider_unavailable"],
     ["200 success false", json({ success: false, msg: "try later" }), "provider_unavailable"],
+    ["200 and an error", json({ error: "server_error", msg: "try later" }), "provider_unavailable"],
     ["500", plain("oops", 500), "provider_unavailable"],
   ])("destroy is not gone: %s", async (_, step, code) => {
     expect(await script(step).provider.destroyMachine(1)).toMatchObject({ ok: false, code });
@@ -612,6 +640,12 @@ describe("too many requests", () => {
     ["json", json({ success: false, error: "rate_limit_exceeded", msg: "x" }, 429), 3000],
     ["retry_after in the body", json({ error: "rate_limit_exceeded", retry_after: 7 }, 429), 7000],
     ["Retry-After", plain("slow", 429, { "retry-after": "9" }), 9000],
+    ["Retry-After, a date", plain("slow", 429, { "retry-after": new Date(NOW + 20_000).toUTCString() }), 20_000],
+    ["Retry-After, a date gone by", plain("slow", 429, { "retry-after": new Date(NOW - 9000).toUTCString() }), 3000],
+    ["Retry-After, odd", plain("slow", 429, { "retry-after": "soon" }), 3000],
+    ["Retry-After, empty", plain("threshold=2.0", 429, { "retry-after": "" }), 2000],
+    ["Retry-After, nothing", plain("slow", 429, { "retry-after": "0" }), 3000],
+    ["Retry-After, a week", plain("slow", 429, { "retry-after": "604800" }), 300_000],
     ["said with 200", json({ success: false, error: "rate_limit_exceeded" }), 3000],
   ])("are not repeated and say when to ask again: %s", async (_, step, retryAfterMs) => {
     const { provider, sent } = script(step);

@@ -29,6 +29,7 @@ import {
   readMachine,
   readOfferRow,
   readRetryAfter,
+  readTotal,
   readWords,
   toOffer,
   type WireAnswer,
@@ -61,6 +62,8 @@ const MAX_SEARCH_PAGES = 4;
 const ENOUGH_OFFERS = 16;
 const PAGE_SIZE = 25;
 const MAX_LIST_PAGES = 200;
+/** After so long no further page is asked for: a list that drips would hold up everybody who waits for it. */
+const MAX_LIST_MS = 90_000;
 const MAX_ONSTART = 4048;
 const MAX_LABEL = 256;
 const QUEUED = /resources are currently unavailable|state change queued/i;
@@ -137,7 +140,7 @@ export function createVastProvider(options: VastOptions): Provider {
       code === "gone" ? "provider_refused" : code,
       readWords(answer),
       call.secrets,
-      code === "provider_rate_limited" ? readRetryAfter(answer, call.operation) : undefined,
+      code === "provider_rate_limited" ? readRetryAfter(answer, call.operation, now()) : undefined,
     );
     return { ok: false, failure, gone: code === "gone", answer };
   };
@@ -224,12 +227,16 @@ export function createVastProvider(options: VastOptions): Provider {
     async listMachines() {
       const machines = new Map<number, RentedMachine>();
       const seen = new Set<string>();
+      const until = now() + MAX_LIST_MS;
       let token: string | null = null;
       for (let pages = 0; pages < MAX_LIST_PAGES; pages++) {
         const result = await callProvider({ operation: "list", method: "GET", path: buildListPath(token) });
         if (!result.ok) return result.failure;
         const page = instancesPage.safeParse(result.json).data;
-        if (!page) return fail("provider_unavailable", "the list's answer holds no list of machines");
+        const total = page ? readTotal(page) : null;
+        if (!page || total === null) {
+          return fail("provider_unavailable", "the list's answer holds no list of machines with their number");
+        }
         for (const row of page.instances) {
           const machine = readMachine(row);
           if (!machine) return fail("provider_unavailable", "a machine in the list could not be understood");
@@ -237,13 +244,13 @@ export function createVastProvider(options: VastOptions): Provider {
         }
         token = page.next_token || null;
         if (token === null) {
-          const total = page.total_instances ?? machines.size;
           if (machines.size < total)
             return fail("provider_unavailable", `the list is short: ${machines.size} of ${total}`);
           return { ok: true, machines: [...machines.values()] };
         }
         if (seen.has(token)) return fail("provider_unavailable", "the list's pages run in a circle");
         seen.add(token);
+        if (now() > until) return fail("provider_unavailable", `the list takes more than ${MAX_LIST_MS / 1000} s`);
       }
       return fail("provider_unavailable", `the list has more than ${MAX_LIST_PAGES} pages`);
     },

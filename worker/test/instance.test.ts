@@ -64,6 +64,62 @@ async function _envOf(id: string): Promise<{ DB: D1Database }> {
   );
 }
 
+describe("auto", () => {
+  it("stores the workspace at the floor, says until when and why the machine stays, and goes then", async () => {
+    const { nest, agent } = await runningInstance(vast, user, { pause_after_idle_minutes: "auto" });
+    await agent.beatFor(170_000, 0);
+    expect(await nest.view()).toMatchObject({ state: "running", status: "idle", sleep_rule: { floor_seconds: 180 } });
+    await agent.beatFor(20_000, 0);
+    expect((await nest.view()).state).toBe("snapshotting");
+    const { id, seq } = agent.command("snapshot");
+    const { ref } = await agent.store(seq);
+    await agent.beat({ gpu: 0, results: [{ commandId: id, outcome: "snapshot_taken", snapshot: ref, stats }] });
+    await settle(nest.id);
+    await agent.beat({ gpu: 0 });
+    expect(agent.answer?.commands).toEqual([]);
+    await evictDurableObject(stubOf(nest.id));
+    const view = await nest.view();
+    expect(view).toMatchObject({
+      state: "running",
+      status: "idle",
+      snapshot: { seq },
+      auto_hibernation: { pause_after_idle_minutes: "auto" },
+      sleep_rule: {
+        tau_seconds: 1800,
+        reason_code: "costs_unknown",
+        credit_micro_usd: null,
+        sleeps: 0,
+        last_sleep: null,
+      },
+    });
+    expect(view.sleep_rule.reason).toContain("the time of a restore");
+    expect(view.sleep_rule.unknown).toContain("restore_time");
+    expect(view.sleep_rule.uploaded_at).not.toBeNull();
+    expect(Date.parse(view.next!.at) - Date.now()).toBeGreaterThan(20 * 60_000);
+    const [row] = (await env.DB.prepare("SELECT * FROM instance_status WHERE instance_id = ?").bind(nest.id).all())
+      .results;
+    expect(row).toMatchObject({ pause_after_minutes: null });
+    await agent.beatFor(25 * 60_000, 0, 20_000);
+    expect((await nest.view()).state).toBe("running");
+    expect(vast.count("destroy")).toBe(0);
+    await agent.beatFor(3 * 60_000, 0, 20_000);
+    expect((await nest.view()).state).toBe("snapshotting");
+  });
+
+  it("an object that was written before there was anything to remember is shown and goes on", async () => {
+    const { nest, agent } = await runningInstance(vast, user);
+    await runInDurableObject(stubOf(nest.id), (_, { storage }) => {
+      const [row] = storage.sql.exec("SELECT state FROM instance").toArray();
+      const { auto: _auto, ...old } = JSON.parse(row!.state as string);
+      storage.sql.exec("UPDATE instance SET state = ?", JSON.stringify(old));
+    });
+    await evictDurableObject(stubOf(nest.id));
+    expect((await nest.view()).sleep_rule).toMatchObject({ gaps_known: 0, sleeps: 0, tau_seconds: null });
+    await agent.beatFor(70_000, 0);
+    expect((await nest.view()).state).toBe("snapshotting");
+  });
+});
+
 describe("a night", () => {
   it("falls asleep by the idle rule, is deleted, and wakes with the same workspace", async () => {
     const { nest, agent } = await runningInstance(vast, user);

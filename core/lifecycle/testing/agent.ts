@@ -11,6 +11,8 @@ export interface FakeAgent {
   inUse: boolean;
   busy: boolean;
   quietSince: number | null;
+  /** A process holds GPU memory: the floor of `auto` is higher. */
+  memoryHeld: boolean;
   /** Seal and results survive a restart of the agent: it keeps both on disk. */
   seal: { commandId: string; snapshot: SnapshotRef | null; until: number } | null;
   results: Result[];
@@ -36,6 +38,7 @@ export function newAgent(epoch: number): FakeAgent {
     inUse: false,
     busy: false,
     quietSince: null,
+    memoryHeld: false,
     seal: null,
     results: [],
     done: [],
@@ -108,7 +111,7 @@ function startJob(agent: FakeAgent, command: Exclude<Command, { kind: "seal" }>,
   if (command.kind === "snapshot") {
     const run = () => {
       const snapshot = takeSnapshot(agent, command.seq, store);
-      finish(snapshot ? { commandId, outcome: "snapshot_taken", snapshot, stats: noStats } : exists(commandId));
+      finish(snapshot ? { commandId, outcome: "snapshot_taken", snapshot, stats: someStats } : exists(commandId));
     };
     agent.job = { commandId, endsAt: now + jobMs.snapshot, run };
     return;
@@ -155,4 +158,5 @@ function exists(commandId: string): Result {
   return { commandId, outcome: "failed", code: "manifest_exists", message: "another one is there", retryable: true };
 }
 
-const noStats = { entries: 1, files: 1, plainBytes: 1, storedBytes: 1, newStoredBytes: 1 };
+/** Large enough that traffic makes a cycle dear, and tau much later than the upload. */
+const someStats = { entries: 1, files: 1, plainBytes: 8e9, storedBytes: 5e9, newStoredBytes: 5e9 };

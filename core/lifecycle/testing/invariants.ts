@@ -3,9 +3,11 @@
 import { rentRules } from "../../protocol/rent.ts";
 import { actionsFor, statusWord } from "../abilities.ts";
 import { activeMachines, attemptsOf } from "../attempts.ts";
+import { autoOf, maxGaps } from "../auto-state.ts";
 import { deadlines } from "../deadlines.ts";
 import { currentMachine, sameSnapshot } from "../machines.ts";
 import type { Effect, LifecycleEvent, Machine, State, Timings } from "../types.ts";
+import { floorMs, highestFloorMs } from "../vetoes.ts";
 import { digestOf, type FakeStore, refKey } from "./agent.ts";
 import { type FakeMachine, isListed } from "./provider.ts";
 
@@ -35,6 +37,8 @@ export function brokenState(state: State, timings: Timings): string | null {
   if (actionsFor(state).length === 0 || !statusWord(state)) return "I9: nothing can be done";
   const besides = brokenAttempts(state, timings);
   if (besides) return besides;
+  const memory = brokenMemory(state);
+  if (memory) return memory;
   const isAsked = phase.status === "provisioning" && phase.step !== "booting";
   if (current && !current.facts && !isAsked) return `a machine is in use that no provider told of (${phase.status})`;
   return null;
@@ -60,6 +64,34 @@ function brokenAttempts(state: State, timings: Timings): string | null {
   return null;
 }
 
+/** What is remembered of idle times stays bounded and true to the phase. */
+function brokenMemory(state: State): string | null {
+  const { gaps, gap, sleep, floor, recentSleeps } = autoOf(state);
+  const { status } = state.now;
+  if (gaps.length > maxGaps || recentSleeps.length > 60) return "auto: the memory grows without bound";
+  if (gaps.some(([, lengthS]) => lengthS < 60)) return "auto: a gap under a minute was learned";
+  if (floor && floor.ms > highestFloorMs) return "auto: the floor is higher than its cap";
+  if (gap && ["provisioning", "restoring", "unreachable"].includes(status))
+    return `auto: a gap is open while ${status}`;
+  if (sleep && ["running", "snapshotting"].includes(status)) return `auto: a sleep is open while ${status}`;
+  if (gap?.plan && gap.plan.tauMs !== null && gap.plan.tauMs < gap.plan.floorMs)
+    return "auto: tau lies before the floor";
+  return null;
+}
+
+/** Two stages: no machine goes by the rule before its gap's tau, nor within the floor of its last activity. */
+function brokenStages(before: State, after: State): string | null {
+  const [from, to] = [before.now, after.now];
+  if (from.status !== "snapshotting" || to.status !== "destroying" || to.cause.kind !== "idle") return null;
+  if (after.config.pause_after_idle_minutes !== "auto") return null;
+  const { gap } = autoOf(after);
+  if (!gap?.plan || gap.plan.tauMs === null) return "auto: a machine goes without a plan";
+  if (to.since - gap.startAt < gap.plan.tauMs) return "auto: a machine goes before tau";
+  if (to.since - to.cause.idleSince < floorMs) return "auto: a machine goes within the floor";
+  if (gap.activeAt !== null) return "auto: a machine goes on an active sample";
+  return null;
+}
+
 /** Holds between a state and the next: machines leave only by the provider's word (I5), work only by proof (I1). */
 export function brokenStep(before: State, event: LifecycleEvent, after: State, effects: Effect[]): string | null {
   const still = new Set(machinesOf(after).map((one) => one.epoch));
@@ -69,6 +101,8 @@ export function brokenStep(before: State, event: LifecycleEvent, after: State, e
     const neverWas = !machine.facts && (event.type === "notFound" || event.type === "rentFailed");
     if (!isGone && !neverWas) return `I5: machine ${machine.epoch} left the state on "${event.type}"`;
   }
+  const staged = brokenStages(before, after);
+  if (staged) return staged;
   if (after.epoch < before.epoch || after.seq < before.seq) return "I3: a counter went back";
   const charged = effects.filter((one) => one.kind === "charge");
   if (charged.some((one) => one.toAt < one.fromAt)) return "I7: an interval ends before it begins";

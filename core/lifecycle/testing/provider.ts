@@ -125,6 +125,8 @@ export function factsOf(machine: FakeMachine): RentedFacts {
     gpuCount: 1,
     region: "BR",
     microUsdPerHour: machine.microUsdPerHour,
+    upMicroUsdPerGb: 10_000,
+    downMicroUsdPerGb: 10_000,
     sshHost: "ssh.example.com",
     sshPort: 22,
   };

@@ -54,6 +54,9 @@ const wishes = [
   plain("discard", (w) => w.discard()),
   plain("rule off", (w) => w.configure({ enabled: false })),
   plain("rule on", (w) => w.configure({ enabled: true })),
+  plain("auto", (w) => w.configure({ pause_after_idle_minutes: "auto", enabled: true })),
+  plain("auto", (w) => w.configure({ pause_after_idle_minutes: "auto", enabled: true })),
+  plain("one minute", (w) => w.configure({ pause_after_idle_minutes: 1 })),
   timed("delete delay", seconds(0, 600), (w, ms) => w.configure({ delete_after_pause_minutes: ms / 60_000 })),
 ];
 
@@ -64,6 +67,8 @@ const work = [
   plain("writing", (w) => w.writing(true)),
   plain("writing", (w) => w.writing(true)),
   plain("no writing", (w) => w.writing(false)),
+  plain("GPU memory is held", (w) => w.memory(true)),
+  plain("GPU memory is free", (w) => w.memory(false)),
   plain("agent restarts", (w) => w.restartAgents()),
   plain("machine vanishes", (w) => w.vanish()),
 ];
@@ -129,6 +134,28 @@ const ways = [
     set(w.provider.trouble, { bootLagMs: 0 });
   }),
   plain("a rival vanishes", (w) => w.vanishNewest()),
+  // Both stages: the workspace is in the store, and the machine waits for tau.
+  timed("auto, uploaded, then busy after", seconds(0, 2_400), (w, ms) => {
+    w.configure({ pause_after_idle_minutes: "auto", enabled: true });
+    w.busy(false);
+    for (let i = 0; i < 240 && !w.state.auto?.gap?.uploadedAt; i++) w.run(2_000);
+    w.run(ms);
+    w.busy(true);
+  }),
+  timed("a flicker while it is uploaded, quiet for", seconds(0, 600), (w, ms) => {
+    w.busy(false);
+    for (let i = 0; i < 240 && w.state.now.status !== "snapshotting"; i++) w.run(1_000);
+    w.busy(true);
+    w.run(6_000);
+    w.busy(false);
+    w.run(ms);
+  }),
+  plain("asleep by auto and awake again", (w) => {
+    w.configure({ pause_after_idle_minutes: "auto", enabled: true });
+    w.busy(false);
+    for (let i = 0; i < 600 && w.state.now.status !== "hibernated"; i++) w.run(5_000);
+    w.wake();
+  }),
   plain("wake while it is destroyed", (w) => void (w.state.now.status === "destroying" && w.wake())),
   plain("asleep and awake again", (w) => {
     for (let i = 0; i < 100 && w.state.now.status !== "hibernated"; i++) w.run(2_000);

@@ -21,6 +21,7 @@ import {
   type State,
   type WakeRequest,
 } from "../types.ts";
+import { quietFloorMs } from "../vetoes.ts";
 import { type FakeAgent, type FakeStore, obey, refKey, restartAgent, runAgent, sealReport, write } from "./agent.ts";
 import { birth, user } from "./fixtures.ts";
 import { brokenDestroy, brokenRest, brokenState, brokenStep, deepFreeze } from "./invariants.ts";
@@ -116,6 +117,10 @@ export class World {
 
   busy(isBusy: boolean): void {
     for (const { agent } of this.#alive()) agent.busy = isBusy;
+  }
+
+  memory(isHeld: boolean): void {
+    for (const { agent } of this.#alive()) agent.memoryHeld = isHeld;
   }
 
   writing(isWriting: boolean): void {
@@ -343,6 +348,7 @@ export class World {
       results: structuredClone(agent.results),
       seal: sealReport(agent, now),
       progressed: agent.job !== null,
+      memoryHeld: agent.memoryHeld,
     };
     const delayMs = net.delayMs;
     net.delayMs = 0;
@@ -370,7 +376,7 @@ export class World {
         blockers: [{ signal: "gpu", code: "gpu_busy", value: 80, threshold: 5, detail: "GPU 0" }],
       };
     }
-    const ripe = this.now - agent.quietSince >= this.state.config.pause_after_idle_minutes * 60_000;
+    const ripe = this.now - agent.quietSince >= quietFloorMs(this.state, agent.memoryHeld, this.now);
     return { kind: "quiet", since: agent.quietSince, ripe };
   }
 

@@ -13,8 +13,8 @@ import { randomUUID } from "node:crypto";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { compareFolders } from "../local-cloud/compare.ts";
-import type { LocalMachine } from "../local-cloud/vast/control.ts";
+import { compareFolders } from "../../local-cloud/compare.ts";
+import type { LocalMachine } from "../../local-cloud/vast/control.ts";
 import {
   billOf,
   execIn,
@@ -28,9 +28,9 @@ import {
   type TestCloud,
   until,
   workspaceOf,
-} from "./testing/cloud.ts";
-import { writeLargeWorkspace } from "./testing/workspace.ts";
-import { countWritten, isWriterStopped, writerProgram } from "./testing/writer.ts";
+} from "./cloud.ts";
+import { writeLargeWorkspace } from "./workspace.ts";
+import { countWritten, isWriterStopped, writerProgram } from "./writer.ts";
 
 type Victim = "worker" | "agent" | "vast";
 type Step = "rent" | "boot" | "snapshot" | "destroy" | "restore";
@@ -50,25 +50,25 @@ const large = { files: 300, fileBytes: 400_000, seed: 7 };
 const small = { files: 60, fileBytes: 20_000, seed: 9 };
 
 let test: TestCloud;
-beforeAll(async () => {
-  test = await startTestCloud({ timings });
-});
-// A case that fails leaves the next one a whole cloud.
-afterEach(async () => {
-  for (const victim of ["vast", "worker"] as const) await test.cloud.startProgram(victim);
-  await test.cloud.vastLocal("DELETE", "/local/faults");
-});
-afterAll(async () => {
-  await test?.end();
-});
 
-for (const step of ["rent", "boot", "snapshot", "destroy", "restore"] as const) {
-  describe(`SIGKILL during ${step}`, () => {
-    for (const victim of ["worker", "agent", "vast"] as const) {
+/** One case for each step; a cloud for all of them. */
+export function testKillsOf(victim: Victim): void {
+  beforeAll(async () => {
+    test = await startTestCloud({ timings });
+  });
+  // A case that fails leaves the next one a whole cloud.
+  afterEach(async () => {
+    for (const program of ["vast", "worker"] as const) await test.cloud.startProgram(program);
+    await test.cloud.vastLocal("DELETE", "/local/faults");
+  });
+  afterAll(async () => {
+    await test?.end();
+  });
+  describe(`SIGKILL of the ${victim === "vast" ? "stand-in" : victim}`, () => {
+    for (const step of ["rent", "boot", "snapshot", "destroy", "restore"] as const) {
       // No agent is there before a machine is.
       if (step === "rent" && victim === "agent") continue;
-      it(`of the ${victim === "vast" ? "stand-in" : victim}: the life goes on, nothing is lost, nothing is paid twice`, () =>
-        live(victim, step));
+      it(`during ${step}: the life goes on, nothing is lost, nothing is paid twice`, () => live(victim, step));
     }
   });
 }
@@ -100,7 +100,7 @@ async function live(victim: Victim, step: Step): Promise<void> {
   }
   await bringBack(victim);
   await cloud.vastLocal("DELETE", "/local/faults");
-  const asleep = await instance.until("it is hibernated", (view) => view.state === "hibernated", { withinMs: 90_000 });
+  const asleep = await instance.until("it is hibernated", (view) => view.state === "hibernated", { withinMs: 150_000 });
   expect(asleep.retiring_machines).toEqual([]);
   expect(await instance.machines()).toEqual([]);
   expect(processesWith(first.path)).toEqual([]);

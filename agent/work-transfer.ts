@@ -1,0 +1,62 @@
+/** The commands that move bytes: a snapshot of the workspace, a restore into it. */
+import type { Command } from "../core/protocol/wire.ts";
+import { readRestored, saveRestored } from "./restored.ts";
+import { toStats } from "./translate.ts";
+import { brokenEngine, digestOfNothing, progressOf, type Run, type RunTools } from "./work-run.ts";
+
+/** Errors: what the engine throws. */
+export async function performSnapshot(
+  { engine, sealer, log, finish, fail }: RunTools,
+  target: Run,
+  command: Extract<Command, { kind: "snapshot" }>,
+): Promise<void> {
+  const { signal } = target.controller;
+  const taken = await engine.take({
+    seq: command.seq,
+    alreadyQuiet: false,
+    pauseWriters: async () => {
+      const outcome = await sealer.stop("pause", Date.now() + 60_000);
+      if (!outcome.ok) log.warn("pause_incomplete", { code: outcome.code, message: outcome.message });
+      if (signal.aborted) sealer.resume();
+      return async () => {
+        sealer.resume();
+      };
+    },
+    onProgress: progressOf(target),
+    signal,
+  });
+  if (signal.aborted) return;
+  if (!taken.ok) return fail(command.id, taken);
+  if (taken.digest === digestOfNothing) return fail(command.id, brokenEngine);
+  const { seq, digest, stats } = taken;
+  if (stats.torn > 0) log.warn("snapshot_torn", { seq, torn: stats.torn, skipped: stats.skipped.slice(0, 10) });
+  finish({
+    commandId: command.id,
+    outcome: "snapshot_taken",
+    snapshot: { seq, epoch: taken.epoch, digest },
+    stats: toStats(taken),
+  });
+}
+
+/** Errors: what the engine throws. */
+export async function performRestore(
+  { engine, home, log, finish, fail }: RunTools,
+  target: Run,
+  command: Extract<Command, { kind: "restore" }>,
+): Promise<void> {
+  const { signal } = target.controller;
+  // Once reported it is never done over: what was written since then is the user's.
+  const before = readRestored(home);
+  if (before?.commandId === command.id && before.digest === command.snapshot.digest) {
+    return finish({ commandId: command.id, outcome: "restored", digest: before.digest });
+  }
+  const restored = await engine.restore({ snapshot: command.snapshot, onProgress: progressOf(target), signal });
+  if (signal.aborted) return;
+  if (!restored.ok) return fail(command.id, restored);
+  const { digest } = restored;
+  const { entries, files, plainBytes, skipped, degraded } = restored.stats;
+  if (skipped.length > 0 || degraded.length > 0)
+    log.warn("restore_inexact", { skipped: skipped.slice(0, 10), degraded });
+  saveRestored(home, { commandId: command.id, digest });
+  finish({ commandId: command.id, outcome: "restored", digest, stats: { entries, files, plainBytes } });
+}

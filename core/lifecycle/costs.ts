@@ -1,0 +1,57 @@
+/** What a cycle of sleep and wake costs, from the machine's prices and what was measured. What is not known is named, never guessed. */
+import { autoOf, type Costs, type Unknown } from "./auto-state.ts";
+import type { RentedFacts, State } from "./types.ts";
+
+/** R2's list price of a gigabyte and month, in micro-dollars; the free allowance is not counted. */
+export const storageMicroUsdPerGbMonth = 15_000;
+const hoursPerMonth = 730;
+const bytesPerGb = 1e9;
+
+export type KnownCosts = { ok: true; costs: Costs } | { ok: false; unknown: Unknown[] };
+
+/** Of the machine with these facts. */
+export function costsOf(state: State, facts: RentedFacts | null): KnownCosts {
+  const { measured } = autoOf(state);
+  const storedBytes = state.snapshot?.stats?.storedBytes ?? null;
+  const { uploadMs, uploadBytes, bootMs, restoreMs } = measured;
+  const awake = facts?.microUsdPerHour ?? null;
+  const up = facts?.upMicroUsdPerGb ?? null;
+  const down = facts?.downMicroUsdPerGb ?? null;
+  if (
+    awake === null ||
+    up === null ||
+    down === null ||
+    storedBytes === null ||
+    uploadMs === null ||
+    uploadBytes === null ||
+    bootMs === null ||
+    restoreMs === null
+  ) {
+    const lacking: [Unknown, unknown][] = [
+      ["machine_price", awake],
+      ["upload_price", up],
+      ["download_price", down],
+      ["snapshot_size", storedBytes],
+      ["upload_time", uploadMs === null ? null : uploadBytes],
+      ["boot_time", bootMs],
+      ["restore_time", restoreMs],
+    ];
+    return { ok: false, unknown: lacking.filter(([, value]) => value === null).map(([name]) => name) };
+  }
+  return {
+    ok: true,
+    costs: {
+      awakeMicroUsdPerHour: awake,
+      asleepMicroUsdPerHour: storageMicroUsdPerHour(storedBytes),
+      uploadMs,
+      wakeMs: bootMs + restoreMs,
+      trafficMicroUsd: (uploadBytes * up + storedBytes * down) / bytesPerGb,
+      // Nobody has said yet what waiting is worth.
+      waitingMicroUsdPerHour: 0,
+    },
+  };
+}
+
+export function storageMicroUsdPerHour(storedBytes: number): number {
+  return (storedBytes / bytesPerGb) * (storageMicroUsdPerGbMonth / hoursPerMonth);
+}
