@@ -20,6 +20,7 @@ import {
   configSentence,
   costWords,
   eventPhrase,
+  keepTryingWords,
   leaseWords,
   nextWords,
   savedWords,
@@ -57,6 +58,11 @@ export function showInstance(output: Output, view: InstanceView, now: number): s
     ["Machine", machine && machineWords(machine, now)],
     ["Connect", machine?.ssh ?? null],
     [
+      "Started beside it",
+      view.rival_machines.length > 0 ? view.rival_machines.map((one) => machineWords(one, now)).join("\n") : null,
+    ],
+    ["Keeps trying", keepTryingWords(view, now)],
+    [
       "Being given back",
       view.retiring_machines.length > 0
         ? view.retiring_machines.map((one) => `${machineWords(one, now)}; it still costs`).join("\n")
@@ -73,6 +79,7 @@ export function showInstance(output: Output, view: InstanceView, now: number): s
         : "none yet",
     ],
     ["Rule", configSentence(view.auto_hibernation)],
+    ["Price cap", view.rent.max_micro_usd_per_hour === null ? "none" : formatRate(view.rent.max_micro_usd_per_hour)],
     ["Created", time(view.created_at)],
     ["It can", view.actions.join(", ")],
   ]);

@@ -7,6 +7,26 @@ import { type Goal, waitFor } from "./wait.ts";
 
 const waking = (changes: Partial<InstanceView> = {}) =>
   instanceView({ status: "waking", state: "provisioning", ...changes });
+const wake: NonNullable<InstanceView["wake"]> = {
+  phase: "renting",
+  phase_since: "2026-11-24T10:00:00Z",
+  since: "2026-11-24T10:00:00Z",
+  machines_asked: 1,
+  usual: null,
+};
+const usually = (p50_seconds: number, p95_seconds: number) => ({ p50_seconds, p95_seconds });
+const restoring: typeof wake = {
+  ...wake,
+  phase: "restoring",
+  usual: {
+    of: "instance",
+    wakes: 7,
+    renting: usually(5, 9),
+    booting: usually(60, 200),
+    restoring: usually(40, 90),
+    total: usually(110, 290),
+  },
+};
 const trouble = { code: "no_offer", message: "No offer fits.", at: "2026-11-24T10:00:00Z", kept: null };
 
 interface Run {
@@ -49,12 +69,31 @@ async function run(views: (InstanceView | Failure)[], options: Run = {}) {
 }
 
 test("each state once, until it is awake", async () => {
-  const { out, result } = await run([waking(), waking(), waking({ state: "restoring" }), instanceView()]);
+  const views = [waking({ wake }), waking({ wake }), waking({ state: "restoring", wake: restoring }), instanceView()];
+  const { out, result } = await run(views);
   expect((result as InstanceView).status).toBe("running");
   expect(out.match(/Waking/g)).toHaveLength(2);
-  expect(out).toContain("Waking, the files are coming back");
+  expect(out).toContain("Waking, a machine is being rented\n");
+  expect(out).toContain("Waking, the files are coming back; usually 40 s, 95 % within 90 s");
   expect(out).toContain("Running");
   expect(out).not.toContain("\r");
+});
+
+test("each machine that is asked for is told", async () => {
+  const booting = { ...wake, phase: "booting" as const };
+  const views = [waking({ wake: booting }), waking({ wake: { ...booting, machines_asked: 2 } }), instanceView()];
+  const { out } = await run(views);
+  expect(out).toContain("Waking, the machine is starting (machine 2)");
+});
+
+test("a wake that is tried again later is waited for", async () => {
+  const keep_trying = { until: "2026-11-24T12:00:00Z", tries: 1, next_at: "2026-11-24T10:02:00Z" };
+  const waits = hibernatedView({ trouble, keep_trying });
+  const { out, result } = await run([waking({ wake }), waits, waking({ wake }), instanceView()]);
+  expect((result as InstanceView).status).toBe("running");
+  expect(out).toContain("Hibernated, tries to wake");
+  const { failure } = await run([waking({ wake }), waits, hibernatedView({ trouble })]);
+  expect(failure.code).toBe("wait_failed");
 });
 
 test("a wake that goes back fails with the words of trouble", async () => {

@@ -7,6 +7,7 @@ import { signalNames } from "../core/protocol/signals.ts";
 import { formatCountdown, formatDuration, formatMoney, formatPercent, formatRate, formatTime } from "./format.ts";
 import { signalAmount, signalName, signalWords } from "./signal-words.ts";
 
+type WakeView = NonNullable<InstanceView["wake"]>;
 export type Tone = "green" | "amber" | "blue" | "slate" | "red" | "grey";
 
 export const statusTable: Record<StatusWord, { word: string; icon: string; tone: Tone }> = {
@@ -29,12 +30,44 @@ export function statusPhrase(view: InstanceView, now: number): string {
     case "unreachable":
       return view.last_report_at ? `${word} for ${formatDuration(now - Date.parse(view.last_report_at))}` : word;
     case "deleted":
+      if (view.keep_trying?.next_at) return `${word}, tries to wake ${untilWords(view.keep_trying.next_at, now)}`;
       return view.snapshot_id ? `${word}, snapshot kept` : word;
     case "waking":
-      return view.state === "restoring" ? `${word}, the files are coming back` : word;
+      return view.wake ? `${word}, ${wakeWords(view.wake)}` : word;
+    case "hibernated":
+      return view.keep_trying?.next_at ? `${word}, tries to wake ${untilWords(view.keep_trying.next_at, now)}` : word;
     default:
       return word;
   }
+}
+
+const wakePhases: Record<WakeView["phase"], string> = {
+  renting: "a machine is being rented",
+  booting: "the machine is starting",
+  restoring: "the files are coming back",
+};
+
+/** Where a wake is, and how long this part of it usually takes. */
+function wakeWords({ phase, usual, machines_asked }: WakeView): string {
+  const which = machines_asked > 1 ? ` (machine ${machines_asked})` : "";
+  if (!usual) return `${wakePhases[phase]}${which}`;
+  const { p50_seconds, p95_seconds } = usual[phase];
+  const whose = usual.of === "instance" ? "" : " on your instances";
+  return `${wakePhases[phase]}${which}; usually ${atMost(p50_seconds)}${whose}, 95 % within ${atMost(p95_seconds)}`;
+}
+
+/** Rounded up: a time that is given as a limit must not be less than it was. */
+function atMost(seconds: number): string {
+  return seconds <= 120 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
+}
+
+/** Whether a wake goes on trying; null when there is nothing to say. */
+export function keepTryingWords(view: InstanceView, now: number): string | null {
+  const { keep_trying } = view;
+  if (!keep_trying) return null;
+  const next = keep_trying.next_at ? `, next ${untilWords(keep_trying.next_at, now)}` : "";
+  const tries = keep_trying.tries > 0 ? ` (retry ${keep_trying.tries})` : "";
+  return `until ${formatTime(keep_trying.until, now)}${next}${tries}`;
 }
 
 export function summaryPhrase(row: InstanceSummary, now: number): string {
@@ -136,7 +169,7 @@ function balance(microUsd: number): string {
 
 /** What it costs at this moment, machines on their way out included. */
 export function burnWords(view: InstanceView): string {
-  const machines = [view.machine, ...view.retiring_machines].filter((one) => one !== null);
+  const machines = [view.machine, ...view.rival_machines, ...view.retiring_machines].filter((one) => one !== null);
   const rented = [...new Map(machines.map((one) => [one.epoch, one])).values()];
   if (rented.length === 0) return "US$ 0.00/h: nothing is rented";
   const known = rented.reduce((sum, one) => sum + (one.micro_usd_per_hour ?? 0), 0);
@@ -195,10 +228,14 @@ const eventWords: Record<LogType, string> = {
   machine_rented: "Machine rented",
   machine_up: "Machine up",
   machine_abandoned: "Machine given up",
+  rival_asked: "It takes long: another machine is asked for beside it",
+  rival_not_rented: "No machine was to be had beside it",
   wake_requested: "Asked to wake",
   wake_joined: "Asked to wake; it was awake or on its way",
   wake_cancelled: "Wake called off",
   wake_failed: "Wake failed",
+  wake_retry_planned: "It is tried again later",
+  wake_retries_ended: "It is not tried again",
   restore_started: "Restore started",
   restore_failed: "Restore failed",
   restored: "Restored",

@@ -3,7 +3,8 @@ import { defineCommand } from "citty";
 import type { InstanceView } from "../../core/protocol/api.ts";
 import { routes } from "../../core/protocol/api.ts";
 import { command, follow, idArg, readWait, type Session, waitArgs } from "../command.ts";
-import { checked, readNumber, readPrice, readSettings } from "../settings.ts";
+import { readRent, rentArgs } from "../rent.ts";
+import { checked, readDurationMs, readNumber, readPrice, readSettings } from "../settings.ts";
 import { showInstance, showList, showSnapshots } from "../show.ts";
 import { statusPhrase } from "../words.ts";
 import { keepAwakeCommand, notNowCommand } from "./awake.ts";
@@ -56,6 +57,7 @@ const create = command({
     disk: { type: "string", valueHint: "GB", description: "Disk (50)" },
     image: { type: "string", valueHint: "IMAGE", description: "Container image" },
     "max-price": { type: "string", valueHint: "USD", description: "Most that an hour may cost, in US$" },
+    ...rentArgs,
     ...ruleArgs,
     ...waitArgs,
   },
@@ -71,6 +73,7 @@ const create = command({
       disk_gb: number("--disk", args.disk),
       image: args.image,
       max_micro_usd_per_hour: args["max-price"] === undefined ? undefined : readPrice("--max-price", args["max-price"]),
+      rent: readRent(args),
       auto_hibernation: readSettings(args) ?? undefined,
     });
     const view = await session.call("createInstance", { body });
@@ -114,11 +117,21 @@ const wake = command({
     ...idArg,
     gpu: { type: "string", valueHint: '"RTX 4090"', description: "GPU type; the one it had without" },
     region: { type: "string", valueHint: "CC", description: "Country code, or EU, NA, SA, AS, AF, OC" },
+    "max-price": { type: "string", valueHint: "USD", description: "Most that an hour may cost from now on, in US$" },
+    "keep-trying": { type: "string", valueHint: "TIME", description: "Try again for this long, such as 2h" },
+    ...rentArgs,
     ...waitArgs,
   },
   async run(session, args) {
     const wait = readWait(args);
-    const body = checked(routes.wakeInstance.body, { gpu_type: args.gpu, region: args.region });
+    const keepMs = args["keep-trying"] === undefined ? 0 : readDurationMs("--keep-trying", args["keep-trying"]);
+    const body = checked(routes.wakeInstance.body, {
+      gpu_type: args.gpu,
+      region: args.region,
+      max_micro_usd_per_hour: args["max-price"] === undefined ? undefined : readPrice("--max-price", args["max-price"]),
+      rent: readRent(args),
+      keep_trying_minutes: keepMs > 0 ? keepMs / 60_000 : undefined,
+    });
     const params = { id: await session.resolve(args.id) };
     const before = wait ? await session.call("getInstance", { params }) : null;
     const view = await session.call("wakeInstance", { params, body });

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { EventView, InstanceSummary, InstanceView } from "../../core/protocol/api.ts";
 import { defaultAutoHibernation } from "../../core/protocol/config.ts";
 import { AppError, type ErrorCode, type ErrorContext } from "../../core/protocol/errors.ts";
+import { defaultRentRules } from "../../core/protocol/rent.ts";
 
 export interface Asked {
   method: string;
@@ -109,7 +110,11 @@ export function instanceView(changes: Partial<InstanceView> = {}): InstanceView 
       ssh: "ssh -p 4022 root@192.0.2.7",
       adopted: false,
     },
+    rival_machines: [],
     retiring_machines: [],
+    wake: null,
+    keep_trying: null,
+    rent: { ...defaultRentRules, max_micro_usd_per_hour: null },
     gpu_utilization: 37,
     last_activity: ago(120_000),
     last_report_at: ago(5_000),

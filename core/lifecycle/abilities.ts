@@ -53,7 +53,8 @@ export function actionsFor(state: State): Action[] {
       return ["wake", "configure"];
     case "hibernated":
     case "deleted":
-      return ["wake", "configure"];
+      // A wake that is tried again later can be called off.
+      return state.retry ? ["wake", "hibernate", "configure"] : ["wake", "configure"];
     case "provisioning":
       // An adopted machine that waits for its agent cannot be put to sleep yet: there is nobody to take the snapshot.
       return phase.machine.holdsWork

@@ -6,6 +6,7 @@
  *       +--wake--> provisioning <--wake------------------------+
  */
 import { ignore, type Row } from "./handler.ts";
+import { endRetries } from "./keep-trying.ts";
 import { enter, log, minutesMs, out, ruleActor, sameSnapshot, system } from "./machines.ts";
 import { startWake } from "./starting.ts";
 
@@ -56,7 +57,7 @@ export const hibernated: Row<"hibernated"> = {
     return enter(state, { ...phase, deleteAt });
   },
   beat: ignore,
-  hibernate: ignore,
+  hibernate: (state, _phase, event) => endRetries(state, event.actor),
   discard: ignore,
   gone: ignore,
   seen: ignore,
@@ -72,7 +73,7 @@ export const deleted: Row<"deleted"> = {
   wake: (state, _phase, event, ctx) => startWake(state, event.wake, ctx),
   beat: ignore,
   tick: ignore,
-  hibernate: ignore,
+  hibernate: (state, _phase, event) => endRetries(state, event.actor),
   discard: ignore,
   configure: ignore,
   gone: ignore,

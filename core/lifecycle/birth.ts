@@ -15,7 +15,14 @@ export interface Birth {
 
 export function createInstance(birth: Birth, ctx: Context): Outcome {
   const actor: Actor = { kind: "user", id: birth.owner };
-  const wake = { actor, gpuType: birth.spec.gpuType, region: birth.spec.region, askedAt: ctx.now };
+  // Whoever makes an instance is there to choose: it gets what it asked for or hears that there is none.
+  const wake = {
+    actor,
+    gpuType: birth.spec.gpuType,
+    region: birth.spec.region,
+    askedAt: ctx.now,
+    reach: "same" as const,
+  };
   const state = blank(birth, ctx);
   const rented = rentNext(state, { wake, back: null, attempt: 1, since: ctx.now }, ctx);
   return { state: rented.state, effects: [log("created", actor, { name: birth.name }), ...rented.effects] };

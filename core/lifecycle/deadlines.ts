@@ -1,4 +1,6 @@
 /** When the instance must look at itself again: a function of the state. One physical alarm serves the earliest. */
+import { attemptsOf, bootEndsAt, rivalAt } from "./attempts.ts";
+import { retryAt } from "./keep-trying.ts";
 import type { State, Timings } from "./types.ts";
 import { awakeOf, warnAt } from "./warning.ts";
 
@@ -11,6 +13,8 @@ export const endCallMs = 10_000;
 export function deadlines(state: State, timings: Timings): Record<string, number> {
   const due: Record<string, number> = {};
   for (const one of state.retiring) due[`end.${one.machine.epoch}`] = one.nextTryAt;
+  const retry = retryAt(state);
+  if (retry !== null) due.retry = retry;
   const phase = state.now;
   switch (phase.status) {
     case "running":
@@ -28,10 +32,15 @@ export function deadlines(state: State, timings: Timings): Record<string, number
     case "hibernated":
       due.delete = phase.verifyAt ?? phase.deleteAt;
       break;
-    case "provisioning":
-      due.boot = phase.attemptSince + timings.bootLimitMs;
-      if (phase.lookAt !== null) due.look = phase.lookAt;
+    case "provisioning": {
+      for (const one of attemptsOf(phase)) {
+        due[`boot.${one.machine.epoch}`] = bootEndsAt(one, timings);
+        if (one.lookAt !== null) due[`look.${one.machine.epoch}`] = one.lookAt;
+      }
+      const rival = rivalAt(state, timings);
+      if (rival !== null) due.rival = rival;
       break;
+    }
     case "restoring":
       due.progress = phase.progressAt + timings.progressLimitMs;
       break;

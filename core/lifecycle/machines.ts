@@ -61,7 +61,8 @@ export function takeIn(machine: Machine, facts: RentedFacts): Machine {
   const microUsdPerHour = facts.microUsdPerHour ?? known?.microUsdPerHour ?? null;
   const upMicroUsdPerGb = facts.upMicroUsdPerGb ?? known?.upMicroUsdPerGb ?? null;
   const downMicroUsdPerGb = facts.downMicroUsdPerGb ?? known?.downMicroUsdPerGb ?? null;
-  return { ...machine, facts: { ...facts, microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb } };
+  const gpuRamMb = facts.gpuRamMb ?? known?.gpuRamMb ?? null;
+  return { ...machine, facts: { ...facts, microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb, gpuRamMb } };
 }
 
 export function sameSnapshot(a: SnapshotRef | null | undefined, b: SnapshotRef | null | undefined): boolean {
@@ -132,12 +133,6 @@ export function wakeful(machine: Machine, lastBeatAt: number, ctx: Context): Ext
   const { now } = ctx;
   const held = { ...machine, holdsWork: true };
   return { status: "running", machine: held, since: now, idleSince: null, lastBeatAt, restlessUntil: now, wake: null };
-}
-
-export function avoidHost(state: State, machineId: number | null | undefined, ctx: Context): State {
-  const kept = state.avoid.filter((one) => one.until > ctx.now && one.machineId !== machineId);
-  if (machineId === null || machineId === undefined) return { ...state, avoid: kept };
-  return { ...state, avoid: [...kept, { machineId, until: ctx.now + ctx.timings.avoidHostMs }].slice(-50) };
 }
 
 /** Runs `next` on the outcome's state and joins the effects. */

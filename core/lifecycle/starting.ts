@@ -1,16 +1,29 @@
 /** How a wake begins, tries the next machine, and ends without one. */
+import { rentRules } from "../protocol/rent.ts";
+import { activeMachines, attemptsOf, rivalAt, withAttempts } from "./attempts.ts";
+import { avoidedHosts, blameHost } from "./avoid.ts";
 import { noteStillAsleep, noteWoken } from "./gaps.ts";
-import { andThen, avoidHost, enter, goBack, log, minutesMs, newMachine, retire, system } from "./machines.ts";
-import type { Back, Context, Machine, Outcome, Phase, State, WakeRequest } from "./types.ts";
+import type { PhaseOf } from "./handler.ts";
+import { canRetry, planRetry } from "./keep-trying.ts";
+import { andThen, enter, goBack, log, minutesMs, newMachine, out, retire, system } from "./machines.ts";
+import type { Attempt, Back, Context, Effect, Machine, Outcome, Phase, State, WakeRequest } from "./types.ts";
 
 /** Rents a machine of a new epoch. From every state that has none. */
 export function startWake(state: State, wake: WakeRequest, ctx: Context): Outcome {
   const back = backOf(state.now);
-  const started = { ...noteWoken(state, wake.actor, wake.askedAt), lastWakeAt: ctx.now, spec: specFor(state, wake) };
-  return andThen(
-    { state: started, effects: [log("wake_requested", wake.actor, { gpu_type: wake.gpuType, region: wake.region })] },
-    (next) => rentNext(next, { wake, back, attempt: 1, since: ctx.now }, ctx),
+  const { retry: _, ...rest } = noteWoken(state, wake.actor, wake.askedAt);
+  const started = { ...rest, lastWakeAt: ctx.now, spec: specFor(state, wake) };
+  const tries = wake.keepTrying?.tries ?? 0;
+  const params = { gpu_type: wake.gpuType, region: wake.region, ...(tries > 0 && { retry: tries }) };
+  return andThen({ state: started, effects: [log("wake_requested", wake.actor, params)] }, (next) =>
+    rentNext(next, { wake, back, attempt: 1, since: ctx.now }, ctx),
   );
+}
+
+/** The next try of a wake that failed. Null when nothing is due, or the instance is not where a wake can begin. */
+export function retryIfDue(state: State, ctx: Context): Outcome | null {
+  const { retry } = state;
+  return retry && ctx.now >= retry.at && canRetry(state) ? startWake(state, retry.wake, ctx) : null;
 }
 
 export interface WakeUnderWay {
@@ -23,37 +36,78 @@ export interface WakeUnderWay {
 /** A new epoch for each machine that is asked for, so that two can never be taken for one (I3). */
 export function rentNext(state: State, wake: WakeUnderWay, ctx: Context): Outcome {
   const epoch = state.epoch + 1;
-  const machine = newMachine(state, epoch, ctx.now);
-  const clean = avoidHost(state, null, ctx);
+  const attempt = newAttempt(newMachine(state, epoch, ctx.now), ctx);
+  const phase: PhaseOf<"provisioning"> = {
+    status: "provisioning",
+    since: wake.since,
+    wake: wake.wake,
+    back: wake.back,
+    attempt: wake.attempt,
+    ...attempt,
+    rivals: [],
+  };
+  return enter({ ...state, epoch }, phase, rentEffect(state, attempt.machine, wake.wake, ctx));
+}
+
+/** Another machine beside those that take long to come up. */
+export function rentRival(state: State, ctx: Context): Outcome {
+  const due = rivalAt(state, ctx.timings);
+  const phase = state.now;
+  if (phase.status !== "provisioning" || due === null || ctx.now < due) return out(state);
+  const epoch = state.epoch + 1;
+  const attempt = newAttempt(newMachine(state, epoch, ctx.now), ctx);
+  const next = { ...phase, attempt: phase.attempt + 1, rivals: [...(phase.rivals ?? []), attempt] };
+  const waited = ctx.now - phase.attemptSince;
   return enter(
-    { ...clean, epoch },
-    {
-      status: "provisioning",
-      machine,
-      since: wake.since,
-      wake: wake.wake,
-      back: wake.back,
-      step: "renting",
-      attempt: wake.attempt,
-      attemptSince: ctx.now,
-      checks: 0,
-      lookAt: null,
-    },
-    { kind: "rent", epoch, label: machine.label, spec: clean.spec, avoid: clean.avoid.map((one) => one.machineId) },
+    { ...state, epoch },
+    next,
+    log("rival_asked", system, { epoch, beside: phase.machine.epoch, after_ms: waited }),
+    rentEffect(state, attempt.machine, phase.wake, ctx),
   );
 }
 
-/** This machine did not come up: give it back, avoid its host, try another, or end the wake when enough were tried. */
+function newAttempt(machine: Machine, ctx: Context): Attempt {
+  const blank = { checks: 0, lookAt: null, bootingSince: null, upSince: null };
+  return { machine, step: "renting", attemptSince: ctx.now, ...blank };
+}
+
+function rentEffect(state: State, machine: Machine, wake: WakeRequest, ctx: Context): Effect {
+  // A second machine of the same host would share its fate.
+  const besides = state.now.status === "provisioning" ? activeMachines(state) : [];
+  const taken = besides.flatMap((one) => one.facts?.machineId ?? []);
+  const { stats } = state.snapshot ?? { stats: null };
+  return {
+    kind: "rent",
+    epoch: machine.epoch,
+    label: machine.label,
+    spec: state.spec,
+    avoid: [...avoidedHosts(state, ctx.now), ...taken],
+    facts: {
+      reach: wake.reach ?? rentRules(state.spec.rent).reach,
+      usual: state.usual ?? null,
+      workspaceBytes: stats?.storedBytes ?? 0,
+    },
+  };
+}
+
+export interface Why {
+  code: string;
+  message: string;
+  /** Another machine would fail as well. */
+  final: boolean;
+  /** Whether the host is at fault, and avoided. */
+  isHost: boolean;
+}
+
+/** This machine did not come up: give it back, go on with the others or try another, or end the wake after enough. */
 export function tryAnother(
   state: State,
-  failed: WakeUnderWay & { machine: Machine },
-  why: { code: string; message: string; final: boolean },
+  failed: PhaseOf<"provisioning"> | PhaseOf<"restoring">,
+  why: Why,
   ctx: Context,
 ): Outcome {
-  const avoided = avoidHost(state, failed.machine.facts?.machineId, ctx);
-  const given = andThen({ state: avoided, effects: [] }, (next) =>
-    retire(next, failed.machine, { kind: "neverHeldWork" }, ctx),
-  );
+  const judged = why.isHost ? blameHost(state, failed.machine.facts?.machineId, ctx) : state;
+  const given = retire(judged, failed.machine, { kind: "neverHeldWork" }, ctx);
   const abandoned: Outcome = {
     state: given.state,
     effects: [
@@ -61,37 +115,67 @@ export function tryAnother(
       ...given.effects,
     ],
   };
-  if (why.final || failed.attempt >= ctx.timings.maxAttempts)
-    return andThen(abandoned, (next) => endWake(next, failed, why, ctx));
-  return andThen(abandoned, (next) => rentNext(next, { ...failed, attempt: failed.attempt + 1 }, ctx));
+  return andThen(abandoned, (next) => goOn(next, failed, why, ctx));
+}
+
+/** Without the machine in front: the others go on, or the next one is asked for, or the wake ends. */
+export function goOn(
+  state: State,
+  failed: PhaseOf<"provisioning"> | PhaseOf<"restoring">,
+  why: Why,
+  ctx: Context,
+): Outcome {
+  const others = failed.status === "provisioning" ? (failed.rivals ?? []) : [];
+  if (why.final) return andThen(giveBack(state, others, why.code, ctx), (next) => endWake(next, failed, why, ctx));
+  if (failed.status === "provisioning" && others.length > 0) return enter(state, withAttempts(failed, others));
+  if (failed.attempt >= ctx.timings.maxAttempts) return endWake(state, failed, why, ctx);
+  return rentNext(state, { ...failed, attempt: failed.attempt + 1 }, ctx);
+}
+
+/** Machines that nobody needs any more: another was quicker, or the wake is over. Each stays on the bill until gone (I5). */
+export function giveBack(state: State, attempts: readonly Attempt[], code: string, ctx: Context): Outcome {
+  return attempts.reduce<Outcome>(
+    (outcome, { machine }) =>
+      andThen(outcome, (next) =>
+        andThen(out(next, log("machine_abandoned", system, { epoch: machine.epoch, code })), (last) =>
+          retire(last, machine, { kind: "neverHeldWork" }, ctx),
+        ),
+      ),
+    out(state),
+  );
+}
+
+/** Gives back every machine of a wake but the one in front. */
+export function giveBackRivals(state: State, phase: PhaseOf<"provisioning">, code: string, ctx: Context): Outcome {
+  return giveBack(state, attemptsOf(phase).slice(1), code, ctx);
 }
 
 /** A wake that ends without a machine goes back to where it was and says so. The machine, if any, is retiring already. */
 export function endWake(
   state: State,
   wake: WakeUnderWay,
-  why: { code: string; message: string },
+  why: { code: string; message: string; final: boolean },
   ctx: Context,
+  ladder?: string,
 ): Outcome {
   const troubled = { ...noteStillAsleep(state), trouble: { code: why.code, message: why.message, at: ctx.now } };
-  const said = log("wake_failed", system, { code: why.code, message: why.message, attempts: wake.attempt });
-  if (wake.back === null) {
-    return enter(
-      troubled,
-      {
-        status: "failed",
-        machine: null,
-        since: ctx.now,
-        code: "wake_failed",
-        message: why.message,
-        kept: state.snapshot
-          ? `Snapshot ${state.snapshot.ref.seq}.`
-          : "Nothing was on the machine yet, so nothing is lost.",
-      },
-      said,
-    );
-  }
-  return enter(troubled, goBack(wake.back, ctx.now, minutesMs(state.config.delete_after_pause_minutes)), said);
+  const params = { code: why.code, message: why.message, attempts: wake.attempt, ...(ladder && { ladder }) };
+  const said = log("wake_failed", system, params);
+  return andThen(enter(troubled, backTo(state, wake, why, ctx), said), (next) => planRetry(next, wake.wake, why, ctx));
+}
+
+function backTo(state: State, wake: WakeUnderWay, why: { message: string }, ctx: Context): Phase {
+  if (wake.back !== null) return goBack(wake.back, ctx.now, minutesMs(state.config.delete_after_pause_minutes));
+  return {
+    status: "failed",
+    machine: null,
+    since: ctx.now,
+    code: "wake_failed",
+    message: why.message,
+    kept: state.snapshot
+      ? `Snapshot ${state.snapshot.ref.seq}.`
+      : "Nothing was on the machine yet, so nothing is lost.",
+  };
 }
 
 function backOf(phase: Phase): Back {
@@ -105,5 +189,7 @@ function specFor(state: State, wake: WakeRequest): State["spec"] {
     ...state.spec,
     gpuType: wake.gpuType ?? state.spec.gpuType,
     region: wake.region ?? state.spec.region,
+    ...(wake.maxMicroUsdPerHour !== undefined && { maxMicroUsdPerHour: wake.maxMicroUsdPerHour }),
+    ...(wake.rent && { rent: { ...state.spec.rent, ...wake.rent } }),
   };
 }

@@ -3,6 +3,7 @@
  * words; here stand the fences that hold in every state, then the table.
  */
 import { deleted, hibernated } from "./asleep.ts";
+import { activeMachines, inFront, speaks } from "./attempts.ts";
 import { afterEvent, announce, askAwake, beforeBeat } from "./awake.ts";
 import { destroying } from "./destroying.ts";
 import { forgetPlan } from "./gaps.ts";
@@ -22,6 +23,7 @@ import {
   takeIn,
 } from "./machines.ts";
 import { running, snapshotting } from "./sleeping.ts";
+import { retryIfDue } from "./starting.ts";
 import { failed, unreachable } from "./trouble.ts";
 import type { Context, Effect, EventType, LifecycleEvent, Outcome, Retiring, State, Status } from "./types.ts";
 import { provisioning, restoring } from "./waking.ts";
@@ -45,9 +47,11 @@ export function transition(state: State, event: LifecycleEvent, ctx: Context): O
 function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
   switch (event.type) {
     case "beat": {
-      if (event.epoch !== speakingEpoch(state)) return out(state);
+      if (!speaks(state, event.epoch)) return out(state);
       const before = beforeBeat(state, event, ctx);
-      const heard = andThen(before.outcome, (next) => dispatch(next, before.event, ctx));
+      const heard = andThen(before.outcome, (next) =>
+        inFront(next, event.epoch, (front) => dispatch(front, before.event, ctx)),
+      );
       return andThen(heard, (next) => announce(next, ctx));
     }
     case "keepAwake":
@@ -55,7 +59,7 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
       return askAwake(state, event, ctx);
     case "tick":
       return andThen(
-        andThen(endDue(state, ctx), (next) => dispatch(next, event, ctx)),
+        andThen(endDue(state, ctx), (next) => retryIfDue(next, ctx) ?? dispatch(next, event, ctx)),
         (next) => announce(next, ctx),
       );
     case "configure":
@@ -86,12 +90,6 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
   }
 }
 
-/** The epoch whose agent may speak. A retiring machine speaks only while `destroying` still needs its seal. */
-function speakingEpoch(state: State): number | null {
-  if (state.now.status === "destroying") return state.now.epoch;
-  return currentMachine(state)?.epoch ?? null;
-}
-
 function dispatch(state: State, event: LifecycleEvent, ctx: Context): Outcome {
   const row = table[state.now.status] as Record<
     EventType,
@@ -105,11 +103,13 @@ type MachineEvent = Extract<
   { type: "rented" | "rentFailed" | "rentUnknown" | "notFound" | "seen" | "gone" | "endTried" | "lookFailed" }
 >;
 
-/** I3: what is said of a machine concerns that machine alone: the present one, one on its way out, or a stray. */
+/** I3: what is said of a machine concerns that machine alone: one in use, one that is started, one on its way out, or a stray. */
 function aboutMachine(state: State, event: MachineEvent, ctx: Context): Outcome {
   const retiring = state.retiring.find((one) => one.machine.epoch === event.epoch);
   if (retiring) return aboutRetiring(state, retiring, event, ctx);
-  if (event.epoch === currentMachine(state)?.epoch) return dispatch(state, event, ctx);
+  if (activeMachines(state).some((one) => one.epoch === event.epoch)) {
+    return inFront(state, event.epoch, (next) => dispatch(next, event, ctx));
+  }
   if (event.type !== "rented" && event.type !== "seen") return out(state);
   const lost = state.lost.find((one) => one.epoch === event.epoch);
   return lost ? takeBack(state, lost, event.facts, ctx) : takeStray(state, event, ctx);

@@ -6,8 +6,9 @@
  *   failed --wake--> provisioning (no machine) | --beat--> running (its machine spoke at last) | --discard--> destroying
  */
 import { ignore, type Row } from "./handler.ts";
+import { endRetries } from "./keep-trying.ts";
 import { discardMachine, loseMachine } from "./losing.ts";
-import { agentActor, enter, log, lookEffect, out, takeIn, wakeful } from "./machines.ts";
+import { agentActor, andThen, enter, log, lookEffect, out, takeIn, wakeful } from "./machines.ts";
 import { startWake } from "./starting.ts";
 
 export const unreachable: Row<"unreachable"> = {
@@ -70,11 +71,8 @@ export const failed: Row<"failed"> = {
   },
   discard(state, phase, event, ctx) {
     if (phase.machine) return discardMachine(state, phase.machine, event.actor, ctx);
-    return enter(
-      state,
-      { status: "deleted", since: ctx.now },
-      log("discarded", event.actor),
-      log("deleted", event.actor),
+    return andThen(endRetries(state, event.actor), (next) =>
+      enter(next, { status: "deleted", since: ctx.now }, log("discarded", event.actor), log("deleted", event.actor)),
     );
   },
   gone: (state, phase, event, ctx) =>
@@ -82,7 +80,7 @@ export const failed: Row<"failed"> = {
   seen: (state, phase, event) =>
     phase.machine ? enter(state, { ...phase, machine: takeIn(phase.machine, event.facts) }) : out(state),
   tick: ignore,
-  hibernate: ignore,
+  hibernate: (state, _phase, event) => endRetries(state, event.actor),
   configure: ignore,
   rented: ignore,
   rentFailed: ignore,

@@ -1,9 +1,11 @@
 /** The words of the lifecycle: what an instance is, what can happen to it, what it asks of the world. See SPEC.md. */
 import type { AutoHibernation } from "../protocol/config.ts";
 import type { InstanceId, UserId } from "../protocol/ids.ts";
+import type { Reach, RentRulesPatch } from "../protocol/rent.ts";
 import type { SignalName } from "../protocol/signals.ts";
 import type { Held, Result, Seal, SnapshotRef, SnapshotStats } from "../protocol/wire.ts";
 import type { AutoState } from "./auto-state.ts";
+import type { ClimbFacts, RungReport, Usual } from "./ladder.ts";
 
 /** What to rent. */
 export interface MachineSpec {
@@ -12,7 +14,10 @@ export interface MachineSpec {
   region: string | null;
   diskGb: number;
   image: string;
+  /** No machine dearer than this is ever rented, or kept when its price turns out to be higher; null for no cap. */
   maxMicroUsdPerHour: number | null;
+  /** Changes to defaultRentRules. */
+  rent?: RentRulesPatch;
 }
 
 /** What the provider told of a machine it rents to us. */
@@ -21,6 +26,8 @@ export interface RentedFacts {
   machineId: number | null;
   gpuType: string | null;
   gpuCount: number | null;
+  /** Memory of one GPU. */
+  gpuRamMb?: number | null;
   region: string | null;
   /** Micro-dollars per hour, disk included; null is "unknown" and is never guessed. */
   microUsdPerHour: number | null;
@@ -84,6 +91,43 @@ export interface WakeRequest {
   gpuType: string | null;
   region: string | null;
   askedAt: number;
+  /** How far it may climb; the spec's own reach without. */
+  reach?: Reach;
+  /** Changes of the spec, which hold from this wake on. */
+  maxMicroUsdPerHour?: number | null;
+  rent?: RentRulesPatch;
+  /** Until when it is tried again should it end without a machine, and how often it was. */
+  keepTrying?: { until: number; tries: number };
+}
+
+/** One machine that is being started. */
+export interface Attempt {
+  machine: Machine;
+  /** renting: asked · checking: the answer was lost, looking for the label · booting: rented, waiting for the agent. */
+  step: "renting" | "checking" | "booting";
+  attemptSince: number;
+  checks: number;
+  lookAt: number | null;
+  /** When the provider confirmed the rental. */
+  bootingSince: number | null;
+  /** When the provider first said that it runs. */
+  upSince: number | null;
+}
+
+export interface AvoidedHost {
+  machineId: number;
+  until: number;
+  /** Failures, less successes since. */
+  fails?: number;
+}
+
+/** What one wake took: until the machine was rented, until its agent spoke, until every byte was back. */
+export interface WakeTimes {
+  at: number;
+  rentMs: number;
+  bootMs: number;
+  restoreMs: number;
+  wakeMs: number;
 }
 
 /** Where a wake that ends without a machine goes back to; null for an instance that never ran. */
@@ -144,12 +188,18 @@ export type Phase =
       since: number;
       wake: WakeRequest;
       back: Back;
-      /** renting: asked · checking: the answer was lost, looking for the label · booting: rented, waiting for the agent. */
-      step: "renting" | "checking" | "booting";
+      /** The oldest attempt, field by field (Attempt); those beside it are in `rivals`. */
+      step: Attempt["step"];
+      /** How many machines were asked for. */
       attempt: number;
       attemptSince: number;
       checks: number;
       lookAt: number | null;
+      bootingSince?: number | null;
+      upSince?: number | null;
+      /** Started beside the first because it took long. The first whose agent speaks wins. */
+      rivals?: Attempt[];
+      noRivalBefore?: number;
     }
   | {
       status: "restoring";
@@ -158,6 +208,8 @@ export type Phase =
       wake: WakeRequest;
       back: Back;
       attempt: number;
+      /** What the phases before took. */
+      took?: { rentMs: number; bootMs: number };
       /** Counts the restores of this machine; part of the command's id. */
       tries: number;
       progressAt: number;
@@ -220,11 +272,17 @@ export interface State {
   /** Machines with work on them that the provider said are gone. Should one turn up again, it is no stray (I1). */
   lost: Machine[];
   /** Hosts that failed lately and until when they are avoided. */
-  avoid: { machineId: number; until: number }[];
+  avoid: AvoidedHost[];
   lastWakeAt: number | null;
   trouble: Trouble | null;
   /** What keeps it awake on purpose; see awake.ts. Absent in states of before: nothing does. */
   awake?: AwakeState;
+  /** The last machine that came up: what "the same" and "dear" mean to a wake. */
+  usual?: Usual;
+  /** The newest wakes, oldest first. */
+  wakes?: WakeTimes[];
+  /** A wake that ended without a machine and is tried again at this time. */
+  retry?: { at: number; wake: WakeRequest };
   /** Idle gaps, what was measured, what sleeps saved. Absent in states of before: nothing is known yet. */
   auto?: AutoState;
   now: Phase;
@@ -299,8 +357,16 @@ export type LifecycleEvent =
   /** `epoch`, where given, is that of the machine that was shown to whoever said so; of another it is ignored (I3). */
   | { type: "discard"; actor: Actor; epoch?: number }
   | { type: "configure"; actor: Actor; config: AutoHibernation }
-  | { type: "rented"; epoch: number; facts: RentedFacts }
-  | { type: "rentFailed"; epoch: number; code: string; message: string; tryNext: boolean; machineId: number | null }
+  | { type: "rented"; epoch: number; facts: RentedFacts; climb?: RungReport[] }
+  | {
+      type: "rentFailed";
+      epoch: number;
+      code: string;
+      message: string;
+      tryNext: boolean;
+      machineId: number | null;
+      climb?: RungReport[];
+    }
   /** The call may have had its effect; or, from `looked`, the label was not found by a list that succeeded. */
   | { type: "rentUnknown"; epoch: number }
   | { type: "notFound"; epoch: number }
@@ -323,7 +389,7 @@ export type LifecycleEvent =
 export type EventType = LifecycleEvent["type"];
 
 export type Effect =
-  | { kind: "rent"; epoch: number; label: string; spec: MachineSpec; avoid: number[] }
+  | { kind: "rent"; epoch: number; label: string; spec: MachineSpec; avoid: number[]; facts: ClimbFacts }
   /** Ask the provider about one machine: seen, gone, notFound or lookFailed. */
   | { kind: "look"; epoch: number; label: string; providerId: number | null }
   /** Destroy, or confirm that a destroy took effect: gone, endTried or lookFailed. */
@@ -360,10 +426,14 @@ export type LogType =
   | "machine_rented"
   | "machine_up"
   | "machine_abandoned"
+  | "rival_asked"
+  | "rival_not_rented"
   | "wake_requested"
   | "wake_joined"
   | "wake_cancelled"
   | "wake_failed"
+  | "wake_retry_planned"
+  | "wake_retries_ended"
   | "restore_started"
   | "restore_failed"
   | "restored"
@@ -382,7 +452,10 @@ export type LogType =
 
 /** Waiting times; every passing state's deadline comes from here (I2). */
 export interface Timings {
+  /** Longest time from a rental until the provider says that the machine runs: only a limit bounds a slow image. */
   bootLimitMs: number;
+  /** Longest time from there until its agent speaks. */
+  agentLimitMs: number;
   /** No beat for this many check intervals, and at least silenceMinMs, is silence. */
   silenceBeats: number;
   silenceMinMs: number;
@@ -398,7 +471,12 @@ export interface Timings {
   /** How long before a sleep of the idle rule it is announced. */
   warnBeforeMs: number;
   verifyEveryMs: number;
+  /** How long a host is avoided after its first failure, and at most. */
   avoidHostMs: number;
+  avoidHostMaxMs: number;
+  /** A wake that keeps trying waits this long, then twice as long each time, up to the second. */
+  retryEveryMs: number;
+  retryMaxEveryMs: number;
   wakeEveryMs: number;
   maxAttempts: number;
   maxRestores: number;
@@ -409,6 +487,7 @@ export interface Timings {
 
 export const defaultTimings: Timings = {
   bootLimitMs: 15 * 60_000,
+  agentLimitMs: 6 * 60_000,
   silenceBeats: 8,
   silenceMinMs: 30_000,
   lookEveryMs: 10_000,
@@ -421,6 +500,9 @@ export const defaultTimings: Timings = {
   warnBeforeMs: 60_000,
   verifyEveryMs: 60_000,
   avoidHostMs: 6 * 3_600_000,
+  avoidHostMaxMs: 7 * 24 * 3_600_000,
+  retryEveryMs: 2 * 60_000,
+  retryMaxEveryMs: 30 * 60_000,
   wakeEveryMs: 60_000,
   maxAttempts: 5,
   maxRestores: 3,

@@ -119,7 +119,7 @@ describe("the wake ladder", () => {
   it("a machine that never boots is given back and its host avoided", () => {
     const world = scenario().create().until("hibernated");
     world.provider.trouble.rentsNeverBoot = 1;
-    world.wake().until("running");
+    world.wake({ rent: { parallel: 1 } }).until("running");
     expect(world.state.epoch).toBe(3);
     expect(world.state.avoid).toHaveLength(1);
     world.until(() => world.state.retiring.length === 0);

@@ -6,14 +6,17 @@
  *                          |  +--next machine, new epoch----+--fatal, too slow, vanished-----+--failed too often
  *                          +--no machine to be had: back to where it was, and it says so
  */
+import { attemptsOf, bootEndsAt, inFront } from "./attempts.ts";
+import { blameHost, praiseHost } from "./avoid.ts";
 import { restoreCommandId } from "./commands.ts";
 import { noteAwake, noteBooted, noteRestored, noteStillAsleep } from "./gaps.ts";
-import { ignore, type PhaseOf, type Row } from "./handler.ts";
+import { type EventOf, ignore, type PhaseOf, type Row } from "./handler.ts";
+import { joinWake } from "./keep-trying.ts";
+import { climbWords, type RungReport, type Usual } from "./ladder.ts";
 import { discardMachine, rememberLost } from "./losing.ts";
 import {
   agentActor,
   andThen,
-  avoidHost,
   chargeEffects,
   enter,
   goBack,
@@ -27,9 +30,10 @@ import {
   takeIn,
   wakeful,
 } from "./machines.ts";
-import { endWake, rentNext, tryAnother } from "./starting.ts";
-import type { Actor, Context, Outcome, RentedFacts, State } from "./types.ts";
+import { endWake, giveBack, giveBackRivals, goOn, rentRival, tryAnother, type Why } from "./starting.ts";
+import type { Actor, Context, Machine, Outcome, RentedFacts, State } from "./types.ts";
 import { graceAfterWakeMs } from "./vetoes.ts";
+import { noteWake } from "./wake-times.ts";
 
 export const provisioning: Row<"provisioning"> = {
   beat(state, phase, _event, ctx) {
@@ -38,46 +42,57 @@ export const provisioning: Row<"provisioning"> = {
       const next = { ...phase, checks: 0, lookAt: ctx.now + ctx.timings.labelCheckEveryMs };
       return enter(state, next, lookEffect(phase.machine));
     }
-    // The agent's first word: the machine is up, whatever the provider says of it.
+    if (isTooDear(state, phase.machine)) return tryAnother(state, phase, tooDear(state, phase.machine), ctx);
+    // The agent's first word: the machine is up, whatever the provider says of it. It wins over those beside it.
     const bootMs = ctx.now - phase.attemptSince;
     // An adopted machine was up before we knew of it.
     const up = out(
       phase.machine.adopted ? state : noteBooted(state, bootMs),
       log("machine_up", agentActor, { epoch: phase.machine.epoch, boot_ms: bootMs }),
     );
-    return andThen(up, (next) =>
+    const alone = andThen(up, (next) => giveBackRivals(next, phase, "outrun", ctx));
+    return andThen(alone, (next) =>
       next.snapshot && !phase.machine.adopted ? startRestore(next, phase, ctx) : run(next, phase, ctx),
     );
   },
   tick(state, phase, _event, ctx) {
-    if (ctx.now >= phase.attemptSince + ctx.timings.bootLimitMs) return giveUpBoot(state, phase, ctx);
-    if (phase.lookAt === null || ctx.now < phase.lookAt) return out(state);
-    return enter(state, { ...phase, lookAt: ctx.now + lookEveryMs(phase, ctx) }, lookEffect(phase.machine));
+    let outcome = out(state);
+    for (const { machine } of attemptsOf(phase)) {
+      outcome = andThen(outcome, (next) => inFront(next, machine.epoch, (one) => tickAttempt(one, machine.epoch, ctx)));
+    }
+    return andThen(outcome, (next) => rentRival(next, ctx));
   },
-  rented: (state, phase, event, ctx) => takeRented(state, phase, event.facts, ctx),
+  rented: (state, phase, event, ctx) => takeRented(state, phase, event.facts, ctx, event.climb),
   seen(state, phase, event, ctx) {
     if (phase.step === "checking" || phase.step === "renting") return takeRented(state, phase, event.facts, ctx);
-    const known = { ...phase, machine: takeIn(phase.machine, event.facts) };
+    const upSince = event.phase === "running" ? (phase.upSince ?? ctx.now) : (phase.upSince ?? null);
+    const known = { ...phase, machine: takeIn(phase.machine, event.facts), upSince };
     // An adopted machine holds work that exists nowhere else: whatever the provider says, it is not given up here.
     if (phase.machine.adopted) return enter(state, known);
-    if (event.fatal || event.phase === "lost" || event.phase === "stopped" || event.phase === "queued") {
-      const why = {
-        code: event.fatal === "image" ? "image_broken" : "boot_failed",
-        message: event.message ?? `the machine is ${event.phase}`,
-        final: event.fatal === "image",
-      };
-      return tryAnother(state, known, why, ctx);
-    }
-    return enter(state, known);
+    if (isTooDear(state, known.machine)) return tryAnother(state, known, tooDear(state, known.machine), ctx);
+    const why = bootFault(event);
+    return why ? tryAnother(state, known, why, ctx) : enter(state, known);
   },
   rentFailed(state, phase, event, ctx) {
     // After an answer was lost a refusal proves nothing any more: the label decides.
     if (phase.step !== "renting") return out(state);
-    const avoided = event.machineId === null ? state : avoidHost(state, event.machineId, ctx);
-    if (event.tryNext && phase.attempt < ctx.timings.maxAttempts) {
-      return rentNext(avoided, { ...phase, attempt: phase.attempt + 1 }, ctx);
+    const judged = event.machineId === null ? state : blameHost(state, event.machineId, ctx);
+    const climb = event.climb && climbWords(event.climb);
+    const why = { code: event.code, message: event.message, final: !event.tryNext, isHost: false };
+    if (!phase.rivals?.length) {
+      if (!event.tryNext) return endWake(judged, phase, { ...why, final: false }, ctx, climb);
+      return goOn(judged, phase, why, ctx);
     }
-    return endWake(avoided, phase, event, ctx);
+    // Those beside it go on. What could not be rented now is not asked for again at once.
+    const { epoch } = phase.machine;
+    const said = log("rival_not_rented", providerActor, {
+      epoch,
+      code: why.code,
+      message: why.message,
+      ladder: climb ?? null,
+    });
+    const noRivalBefore = ctx.now + ctx.timings.retryEveryMs;
+    return andThen(out(judged, said), (next) => goOn(next, { ...phase, noRivalBefore }, { ...why, final: false }, ctx));
   },
   rentUnknown(state, phase, _event, ctx) {
     if (phase.step !== "renting") return out(state);
@@ -88,24 +103,15 @@ export const provisioning: Row<"provisioning"> = {
     const checks = phase.checks + 1;
     if (checks < ctx.timings.labelChecks) return enter(state, { ...phase, checks });
     // It may still turn up: `retire` goes on looking for the label and ends what it finds.
-    return tryAnother(
-      state,
-      phase,
-      { code: "rent_unanswered", message: "the provider never answered", final: false },
-      ctx,
-    );
+    const why = { code: "rent_unanswered", message: "the provider never answered", final: false, isHost: false };
+    return tryAnother(state, phase, why, ctx);
   },
   gone(state, phase, event, ctx) {
     if (phase.step !== "booting") return out(state);
     if (phase.machine.adopted) return loseAdopted(state, phase, event.at, ctx);
-    return tryAnother(
-      state,
-      phase,
-      { code: "machine_vanished", message: "the provider no longer has the machine", final: false },
-      ctx,
-    );
+    return tryAnother(state, phase, vanished, ctx);
   },
-  wake: (state, _phase, event) => out(state, log("wake_joined", event.wake.actor)),
+  wake: (state, _phase, event) => joinWake(state, event.wake),
   hibernate: (state, phase, event, ctx) => cancelWake(state, phase, event.actor, ctx),
   discard: (state, phase, event, ctx) =>
     phase.machine.holdsWork
@@ -150,23 +156,14 @@ export const restoring: Row<"restoring"> = {
   },
   tick(state, phase, _event, ctx) {
     if (ctx.now < phase.progressAt + ctx.timings.progressLimitMs) return out(state);
-    return tryAnother(
-      state,
-      phase,
-      { code: "restore_stalled", message: "the restore does not move", final: false },
-      ctx,
-    );
+    const why = { code: "restore_stalled", message: "the restore does not move", final: false, isHost: true };
+    return tryAnother(state, phase, why, ctx);
   },
   gone(state, phase, _event, ctx) {
-    return tryAnother(
-      state,
-      phase,
-      { code: "machine_vanished", message: "the provider no longer has the machine", final: false },
-      ctx,
-    );
+    return tryAnother(state, phase, vanished, ctx);
   },
   seen: (state, phase, event) => enter(state, { ...phase, machine: takeIn(phase.machine, event.facts) }),
-  wake: (state, _phase, event) => out(state, log("wake_joined", event.wake.actor)),
+  wake: (state, _phase, event) => joinWake(state, event.wake),
   hibernate: (state, phase, event, ctx) => cancelWake(state, phase, event.actor, ctx),
   discard: (state, phase, event, ctx) => cancelWake(state, phase, event.actor, ctx),
   configure: ignore,
@@ -181,18 +178,78 @@ export const restoring: Row<"restoring"> = {
   proofFailed: ignore,
 };
 
-function takeRented(state: State, phase: PhaseOf<"provisioning">, facts: RentedFacts, ctx: Context): Outcome {
-  if (phase.step === "booting") return enter(state, { ...phase, machine: takeIn(phase.machine, facts) });
-  return enter(
+const vanished: Why = {
+  code: "machine_vanished",
+  message: "the provider no longer has the machine",
+  final: false,
+  isHost: true,
+};
+
+function tickAttempt(state: State, epoch: number, ctx: Context): Outcome {
+  const phase = state.now;
+  if (phase.status !== "provisioning" || phase.machine.epoch !== epoch) return out(state);
+  const [attempt] = attemptsOf(phase);
+  if (attempt && ctx.now >= bootEndsAt(attempt, ctx.timings)) return giveUpBoot(state, phase, ctx);
+  if (phase.lookAt === null || ctx.now < phase.lookAt) return out(state);
+  return enter(state, { ...phase, lookAt: ctx.now + lookEveryMs(phase, ctx) }, lookEffect(phase.machine));
+}
+
+/** What the provider says of a first boot that will not succeed; null while it may. */
+function bootFault(event: EventOf<"seen">): Why | null {
+  const message = event.message ?? `the machine is ${event.phase}`;
+  if (event.fatal === "image") return { code: "image_broken", message, final: true, isHost: false };
+  if (event.fatal === "host") return { code: "boot_failed", message, final: false, isHost: true };
+  switch (event.phase) {
+    case "lost":
+      return { code: "boot_failed", message, final: false, isHost: true };
+    case "stopped":
+      return { code: "boot_stopped", message, final: false, isHost: true };
+    case "queued":
+      // No GPU is free: it would start, and bill, at some later time.
+      return { code: "boot_queued", message, final: false, isHost: true };
+    default:
+      return null;
+  }
+}
+
+function isTooDear(state: State, { facts }: Machine): boolean {
+  const cap = state.spec.maxMicroUsdPerHour;
+  return cap !== null && facts?.microUsdPerHour != null && facts.microUsdPerHour > cap;
+}
+
+function tooDear(state: State, { facts }: Machine): Why {
+  const [price, cap] = [facts?.microUsdPerHour, state.spec.maxMicroUsdPerHour].map((one) => (one ?? 0) / 1e6);
+  const message = `it costs US$ ${price}/h, which is more than the cap of US$ ${cap}/h`;
+  // Its offer said less; the search would find the same one again.
+  return { code: "price_above_cap", message, final: false, isHost: true };
+}
+
+function takeRented(
+  state: State,
+  phase: PhaseOf<"provisioning">,
+  facts: RentedFacts,
+  ctx: Context,
+  climb?: RungReport[],
+): Outcome {
+  const machine = takeIn(phase.machine, facts);
+  if (phase.step === "booting") return enter(state, { ...phase, machine });
+  const lookAt = ctx.now + ctx.timings.lookEveryMs;
+  const rented = enter(
     state,
-    { ...phase, step: "booting", machine: takeIn(phase.machine, facts), lookAt: ctx.now + ctx.timings.lookEveryMs },
+    { ...phase, step: "booting", machine, lookAt, bootingSince: ctx.now },
     log("machine_rented", providerActor, {
       epoch: phase.machine.epoch,
       provider_id: facts.providerId,
       gpu_type: facts.gpuType,
       region: facts.region,
       micro_usd_per_hour: facts.microUsdPerHour,
+      rung: climb?.at(-1)?.rung ?? null,
+      ladder: climb ? climbWords(climb) : null,
     }),
+  );
+  if (phase.machine.adopted || !isTooDear(state, machine)) return rented;
+  return andThen(rented, (next) =>
+    next.now.status === "provisioning" ? tryAnother(next, next.now, tooDear(next, machine), ctx) : out(next),
   );
 }
 
@@ -206,6 +263,7 @@ function startRestore(state: State, phase: PhaseOf<"provisioning">, ctx: Context
       wake: phase.wake,
       back: phase.back,
       attempt: phase.attempt,
+      took: tookSoFar(state, phase, ctx),
       tries: 1,
       progressAt: ctx.now,
       lastBeatAt: ctx.now,
@@ -214,20 +272,39 @@ function startRestore(state: State, phase: PhaseOf<"provisioning">, ctx: Context
   );
 }
 
+/** Counted from the beginning of the wake, machines that did not come up included. */
+function tookSoFar(state: State, phase: PhaseOf<"provisioning">, ctx: Context): { rentMs: number; bootMs: number } {
+  const rentedAt = phase.bootingSince ?? phase.attemptSince;
+  return { rentMs: Math.max(0, rentedAt - (state.lastWakeAt ?? phase.since)), bootMs: ctx.now - rentedAt };
+}
+
 /** From here on the workspace on this machine is the only newest copy. */
 function run(state: State, phase: PhaseOf<"provisioning"> | PhaseOf<"restoring">, ctx: Context): Outcome {
   // Grace: whoever asked for the machine gets to it before the idle window begins.
   const graceMs = phase.back === null ? minutesMs(state.config.grace_minutes) : graceAfterWakeMs(state.config);
+  const praised = praiseHost(state, phase.machine.facts?.machineId, ctx);
+  const { retry: _, ...rest } = noteAwake(praised, phase.machine, ctx.now);
   const awake = enter(
-    { ...noteAwake(state, phase.machine, ctx.now), trouble: null },
+    { ...rest, trouble: null, ...usualOf(phase.machine) },
     { ...wakeful(phase.machine, ctx.now, ctx), restlessUntil: ctx.now + graceMs },
   );
   if (phase.back === null && !state.snapshot) return awake;
   const wakeMs = ctx.now - phase.wake.askedAt;
-  return {
-    state: awake.state,
-    effects: [log("woke_up", phase.wake.actor, { epoch: phase.machine.epoch, wake_ms: wakeMs })],
-  };
+  const params = { epoch: phase.machine.epoch, wake_ms: wakeMs };
+  if (phase.status !== "restoring" || !phase.took)
+    return andThen(awake, (next) => out(next, log("woke_up", phase.wake.actor, params)));
+  const { rentMs, bootMs } = phase.took;
+  const restoreMs = ctx.now - phase.since;
+  const times = { at: ctx.now, rentMs, bootMs, restoreMs, wakeMs: rentMs + bootMs + restoreMs };
+  const said = log("woke_up", phase.wake.actor, { ...params, rent_ms: rentMs, boot_ms: bootMs, restore_ms: restoreMs });
+  return andThen(awake, (next) => out(noteWake(next, times), said));
+}
+
+/** What this machine was, for the next wake to measure offers by. Without a price nothing is learned. */
+function usualOf({ facts }: Machine): { usual?: Usual } {
+  if (facts?.microUsdPerHour == null) return {};
+  const { gpuType, gpuCount, gpuRamMb = null, microUsdPerHour } = facts;
+  return { usual: { gpuType, gpuCount, gpuRamMb, microUsdPerHour } };
 }
 
 function retryRestore(
@@ -243,18 +320,16 @@ function retryRestore(
     return enter(state, { ...phase, tries: phase.tries + 1, progressAt: ctx.now }, said);
   }
   // A snapshot that is damaged is damaged on every machine.
-  const final = !retryable;
-  return andThen(out(state, said), (next) => tryAnother(next, phase, { code, message, final }, ctx));
+  const why = { code, message, final: !retryable, isHost: retryable };
+  return andThen(out(state, said), (next) => tryAnother(next, phase, why, ctx));
 }
 
 function giveUpBoot(state: State, phase: PhaseOf<"provisioning">, ctx: Context): Outcome {
   if (!phase.machine.holdsWork) {
-    return tryAnother(
-      state,
-      phase,
-      { code: "boot_timeout", message: "the machine did not come up in time", final: false },
-      ctx,
-    );
+    const why = phase.upSince
+      ? { code: "agent_silent", message: "the machine runs, and its agent does not speak" }
+      : { code: "boot_timeout", message: "the machine did not come up in time" };
+    return tryAnother(state, phase, { ...why, final: false, isHost: true }, ctx);
   }
   const message = "The agent was never heard from. The machine is kept and goes on costing.";
   return enter(
@@ -297,8 +372,10 @@ function cancelWake(
   // Cancelling must never cost work: an adopted machine that has not reported yet keeps waiting for its agent.
   if (phase.machine.holdsWork) return out(state);
   const said = out(state, log("wake_cancelled", actor));
-  const given = andThen({ ...said, state: noteStillAsleep(said.state) }, (next) =>
-    retire(next, phase.machine, { kind: "neverHeldWork" }, ctx),
+  const others = phase.status === "provisioning" ? attemptsOf(phase).slice(1) : [];
+  const given = andThen(
+    andThen({ ...said, state: noteStillAsleep(said.state) }, (next) => giveBack(next, others, "wake_cancelled", ctx)),
+    (next) => retire(next, phase.machine, { kind: "neverHeldWork" }, ctx),
   );
   if (phase.back === null) {
     return andThen(given, (next) =>

@@ -5,6 +5,7 @@
  */
 import * as z from "zod";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
+import { maxKeepTryingMinutes, rentRulesPatchSchema, rentRulesSchema } from "./rent.ts";
 import { informationNames, signalNames } from "./signals.ts";
 
 const time = z.iso.datetime();
@@ -59,6 +60,28 @@ const leaseSchema = z.object({
   what: z.string().nullable(),
   since: time,
   until: time,
+});
+
+const usualTime = z.object({ p50_seconds: z.number(), p95_seconds: z.number() });
+
+/** A wake under way. */
+const wakeSchema = z.object({
+  phase: z.enum(["renting", "booting", "restoring"]),
+  phase_since: time,
+  since: time,
+  /** How many machines were asked for so far. */
+  machines_asked: z.number().int(),
+  /** What its own past wakes took, or those of its owner's instances; null while too few are known. */
+  usual: z
+    .object({
+      of: z.enum(["instance", "account"]),
+      wakes: z.number().int(),
+      renting: usualTime,
+      booting: usualTime,
+      restoring: usualTime,
+      total: usualTime,
+    })
+    .nullable(),
 });
 
 export const snapshotSchema = z.object({
@@ -124,6 +147,8 @@ export const instanceSchema = z.object({
   gpu_count: z.number().int(),
   region: z.string().nullable(),
   machine: machineSchema.nullable(),
+  /** Started beside `machine` for the same wake because it took long; the first to come up stays. They cost, too. */
+  rival_machines: z.array(machineSchema),
   /** Machines that are being given back and still cost. */
   retiring_machines: z.array(machineSchema),
   gpu_utilization: z.number().nullable(),
@@ -153,8 +178,13 @@ export const instanceSchema = z.object({
       parts_total: z.number().int(),
     })
     .nullable(),
+  wake: wakeSchema.nullable(),
+  /** Whether a wake that ends without a machine is tried again; `next_at` is null while one is under way. */
+  keep_trying: z.object({ until: time, tries: z.number().int(), next_at: time.nullable() }).nullable(),
   trouble: z.object({ code: z.string(), message: z.string(), at: time, kept: z.string().nullable() }).nullable(),
   cost: z.object({ paid_micro_usd: microUsd, paid_seconds: z.number(), unknown_price_seconds: z.number() }),
+  /** What may be rented for it. */
+  rent: rentRulesSchema.extend({ max_micro_usd_per_hour: microUsd.nullable() }),
   auto_hibernation: autoHibernationSchema,
   created_at: time,
 });
@@ -218,6 +248,7 @@ const createBody = z.strictObject({
   disk_gb: z.number().int().min(8).max(20_000).optional(),
   image: z.string().trim().min(1).max(1024).optional(),
   max_micro_usd_per_hour: microUsd.positive().nullable().optional(),
+  rent: rentRulesPatchSchema.optional(),
   auto_hibernation: autoHibernationPatchSchema.optional(),
 });
 
@@ -227,9 +258,14 @@ const adoptBody = z.strictObject({
   auto_hibernation: autoHibernationPatchSchema.optional(),
 });
 
+/** GPU, region, cap and rules hold from this wake on. */
 const wakeBody = z.strictObject({
   gpu_type: gpuTypeSchema.nullable().optional(),
   region: regionSchema.nullable().optional(),
+  max_micro_usd_per_hour: microUsd.positive().nullable().optional(),
+  rent: rentRulesPatchSchema.optional(),
+  /** For how long it is tried again should it end without a machine. */
+  keep_trying_minutes: z.number().min(0).max(maxKeepTryingMinutes).optional(),
 });
 
 const configBody = z.strictObject({ auto_hibernation: autoHibernationPatchSchema });

@@ -1,5 +1,6 @@
 /** The routes of instances: what their owner sees and asks for. */
 
+import { type ClimbFacts, climbWords } from "../../core/lifecycle/ladder.ts";
 import type { MachineSpec } from "../../core/lifecycle/types.ts";
 import type { SnapshotView } from "../../core/protocol/api.ts";
 import { installCommand } from "../../core/protocol/bootstrap.ts";
@@ -23,6 +24,7 @@ import { instancePrefix, parseManifestKey } from "../../core/snapshot/store.ts";
 import { accountOf } from "../account/object.ts";
 import { listInstances } from "../db/read-model.ts";
 import { factsOf } from "../instance/effects.ts";
+import { climbLadder } from "../providers/climb.ts";
 import { signAgentToken } from "../tokens.ts";
 import type { App, AppContext } from "./context.ts";
 import { mount } from "./mount.ts";
@@ -41,21 +43,19 @@ export function mountInstances(app: App): void {
       diskGb: body.disk_gb ?? defaults.diskGb,
       image: body.image ?? defaults.image,
       maxMicroUsdPerHour: body.max_micro_usd_per_hour ?? null,
+      ...(body.rent && { rent: body.rent }),
     };
     const config = configFrom(body.auto_hibernation);
     // Asked before anything is made, so that what cannot be had leaves nothing behind.
-    const search = await accountOf(c.env).searchOffers({
-      gpuType: spec.gpuType,
-      gpuCount: spec.gpuCount,
-      region: spec.region,
-      diskGb: spec.diskGb,
-      maxMicroUsdPerHour: spec.maxMicroUsdPerHour,
-      avoidMachineIds: [],
-      minGpuRamMb: null,
-    });
-    const { offers } = orThrow(search);
-    if (offers.length === 0)
-      throw new AppError("no_offer", { gpu_type: spec.gpuType, region: spec.region, disk_gb: spec.diskGb });
+    const account = accountOf(c.env);
+    const facts: ClimbFacts = { reach: "same", usual: null, workspaceBytes: 0 };
+    const { offer, climb } = orThrow(
+      await climbLadder((query) => account.searchOffers(query), { spec, avoid: [], facts }),
+    );
+    if (!offer) {
+      const wanted = { gpu_type: spec.gpuType, region: spec.region, disk_gb: spec.diskGb };
+      throw new AppError("no_offer", { ...wanted, ladder: climbWords(climb) });
+    }
     const instance = freshInstanceId();
     const birth = { instance, owner: user.id, name: body.name ?? instance, spec, config };
     return orThrow(await objectOf(c, instance).create(birth)).view;
@@ -93,7 +93,12 @@ export function mountInstances(app: App): void {
 
   mount(app, "wakeInstance", async (c, { body }) => {
     const region = body.region?.toUpperCase() ?? null;
-    return orThrow(await objectOf(c, idOf(c)).wake(userOf(c).id, body.gpu_type ?? null, region)).view;
+    const options = {
+      maxMicroUsdPerHour: body.max_micro_usd_per_hour,
+      rent: body.rent,
+      keepTryingMs: (body.keep_trying_minutes ?? 0) * 60_000,
+    };
+    return orThrow(await objectOf(c, idOf(c)).wake(userOf(c).id, body.gpu_type ?? null, region, options)).view;
   });
 
   mount(app, "hibernateInstance", async (c) => orThrow(await objectOf(c, idOf(c)).act(userOf(c).id, "hibernate")).view);

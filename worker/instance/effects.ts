@@ -4,13 +4,14 @@
  */
 
 import { endCallMs } from "../../core/lifecycle/deadlines.ts";
-import type { Effect, LifecycleEvent, MachineSpec, RentedFacts } from "../../core/lifecycle/types.ts";
+import type { Effect, LifecycleEvent, RentedFacts } from "../../core/lifecycle/types.ts";
 import { onstartScript } from "../../core/protocol/bootstrap.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import { agentEnv } from "../../core/protocol/wire.ts";
 import { accountOf } from "../account/object.ts";
 import type { Env } from "../env.ts";
 import { proveSnapshot } from "../proof.ts";
+import { climbLadder, noOfferWords } from "../providers/climb.ts";
 import type { Offer, ProviderFailure, RentedMachine } from "../providers/provider.ts";
 import { signAgentToken } from "../tokens.ts";
 
@@ -55,19 +56,12 @@ async function rent(effect: Extract<WorldEffect, { kind: "rent" }>, deps: Effect
   // The create may be on its way or not listed yet; asking again could rent twice.
   if (deps.wasCutOff) return { type: "rentUnknown", epoch };
 
-  const search = await account.searchOffers({
-    gpuType: spec.gpuType,
-    gpuCount: spec.gpuCount,
-    region: spec.region,
-    diskGb: spec.diskGb,
-    maxMicroUsdPerHour: spec.maxMicroUsdPerHour,
-    avoidMachineIds: effect.avoid,
-    minGpuRamMb: null,
-  });
-  if (!search.ok) return rentFailed(epoch, search, null);
-  const offer = search.offers[0];
+  const climbed = await climbLadder((query) => account.searchOffers(query), effect);
+  if (!climbed.ok) return rentFailed(epoch, climbed, null);
+  const { offer, climb } = climbed;
   if (!offer) {
-    return { type: "rentFailed", epoch, code: "no_offer", message: noOffer(spec), tryNext: false, machineId: null };
+    const message = noOfferWords(spec, climb);
+    return { type: "rentFailed", epoch, code: "no_offer", message, tryNext: false, machineId: null, climb };
   }
   const token = await signAgentToken(deps.env.AGENT_JWT_SECRET, deps.instance, epoch, Date.now());
   const request = {
@@ -86,7 +80,7 @@ async function rent(effect: Extract<WorldEffect, { kind: "rent" }>, deps: Effect
   // The account's object may die with the call under way: then the label decides, as after any lost answer.
   const created = await account.createMachine(request).catch(() => null);
   if (!created) return { type: "rentUnknown", epoch };
-  if (created.ok) return { type: "rented", epoch, facts: factsOfOffer(created.id, offer) };
+  if (created.ok) return { type: "rented", epoch, facts: factsOfOffer(created.id, offer), climb };
   if ("strayId" in created) await account.destroyMachine(created.strayId, null);
   return rentFailed(epoch, created, created.code === "offer_gone" ? null : offer.machineId);
 }
@@ -152,16 +146,17 @@ export function seen(epoch: number, machine: RentedMachine): LifecycleEvent {
 }
 
 export function factsOf(machine: RentedMachine): RentedFacts {
-  const { id, machineId, gpuType, gpuCount, region, sshHost, sshPort } = machine;
+  const { id, machineId, gpuType, gpuCount, gpuRamMb, region, sshHost, sshPort } = machine;
   const { microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb } = machine;
   const prices = { microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
-  return { providerId: id, machineId, gpuType, gpuCount, region, ...prices, sshHost, sshPort };
+  return { providerId: id, machineId, gpuType, gpuCount, gpuRamMb, region, ...prices, sshHost, sshPort };
 }
 
 function factsOfOffer(id: number, offer: Offer): RentedFacts {
   const { machineId, gpuType, gpuCount, region, microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb } = offer;
+  const gpuRamMb = offer.gpuRamMb > 0 ? offer.gpuRamMb : null;
   const prices = { microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
-  return { providerId: id, machineId, gpuType, gpuCount, region, ...prices, sshHost: null, sshPort: null };
+  return { providerId: id, machineId, gpuType, gpuCount, gpuRamMb, region, ...prices, sshHost: null, sshPort: null };
 }
 
 /**
@@ -173,9 +168,4 @@ function rentFailed(epoch: number, failure: ProviderFailure, machineId: number |
     return { type: "rentUnknown", epoch };
   const tryNext = failure.code === "offer_gone";
   return { type: "rentFailed", epoch, code: failure.code, message: failure.message, tryNext, machineId };
-}
-
-function noOffer(spec: MachineSpec): string {
-  const what = [spec.gpuType ?? "any GPU", spec.region ? `in ${spec.region}` : "anywhere", `${spec.diskGb} GB disk`];
-  return `No offer for ${what.join(", ")}.`;
 }

@@ -4,6 +4,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import { type Action, actionsFor, judgeWake } from "../../core/lifecycle/abilities.ts";
+import { machineWith, mayStore, speaks } from "../../core/lifecycle/attempts.ts";
 import { leaseCapMs } from "../../core/lifecycle/awake.ts";
 import { adoptInstance, type Birth, createInstance } from "../../core/lifecycle/birth.ts";
 import { commandsFor } from "../../core/lifecycle/commands.ts";
@@ -18,6 +19,7 @@ import {
   type RentedFacts,
   type State,
   type Timings,
+  type WakeRequest,
 } from "../../core/lifecycle/types.ts";
 import { holdsGpuMemory, idleRuleOf } from "../../core/lifecycle/vetoes.ts";
 import { untilNextBeatMs } from "../../core/lifecycle/warning.ts";
@@ -26,17 +28,25 @@ import type { EventView, InstanceView } from "../../core/protocol/api.ts";
 import { type AutoHibernationPatch, applyPatch } from "../../core/protocol/config.ts";
 import type { ErrorCode, ErrorContext } from "../../core/protocol/errors.ts";
 import type { UserId } from "../../core/protocol/ids.ts";
+import type { RentRulesPatch } from "../../core/protocol/rent.ts";
 import type { StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
 import type { Env } from "../env.ts";
 import { agentTokenLifeMs, signAgentToken } from "../tokens.ts";
 import { changesMoreThanTheClock, commitOf } from "./commit.ts";
 import { machineOf } from "./machine-of.ts";
 import { Outbox } from "./outbox.ts";
+import { PastWakes } from "./past-wakes.ts";
 import { takeSamples } from "./samples.ts";
 import { type Commit, InstanceStore, type Samples, type Saved } from "./store.ts";
 import { eventView, type Live, viewOf } from "./view.ts";
 
 export type Answer<T> = ({ ok: true } & T) | { ok: false; code: ErrorCode; context?: ErrorContext };
+
+export interface WakeOptions {
+  maxMicroUsdPerHour?: number | null | undefined;
+  rent?: RentRulesPatch | undefined;
+  keepTryingMs?: number;
+}
 
 /** An ordinary heartbeat is written once per this many intervals; the agent repeats what is not written yet. */
 const beatsPerSave = 10;
@@ -49,11 +59,13 @@ export class InstanceObject extends DurableObject<Env> {
   /** What SQLite holds of the samples: only that may the agent forget. */
   #kept: Samples | null;
   #lastReport: { bootId: string | null; sentAt: number } | null = null;
+  readonly #pastWakes: PastWakes;
   #live: Live = { verdict: null, gpuUtil: null, lastActivityAt: null, lastBeatAt: null, progress: null };
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#store = new InstanceStore(ctx.storage);
+    this.#pastWakes = new PastWakes(env.DB);
     this.#saved = afterRest(this.#store.load());
     this.#kept = this.#saved?.samples ?? null;
     this.#live.lastActivityAt = this.#kept?.lastActivityAt ?? null;
@@ -93,17 +105,32 @@ export class InstanceObject extends DurableObject<Env> {
 
   async get(user: UserId): Promise<Answer<{ view: InstanceView }>> {
     if (!this.#isOwner(user)) return notFound;
+    await this.#pastWakes.learn(this.#saved!.state);
     return { ok: true, view: this.#view() };
   }
 
-  async wake(user: UserId, gpuType: string | null, region: string | null): Promise<Answer<{ view: InstanceView }>> {
+  async wake(
+    user: UserId,
+    gpuType: string | null,
+    region: string | null,
+    { maxMicroUsdPerHour, rent, keepTryingMs = 0 }: WakeOptions = {},
+  ): Promise<Answer<{ view: InstanceView }>> {
     if (!this.#isOwner(user)) return notFound;
     const now = Date.now();
     const verdict = judgeWake(this.#saved!.state, now, this.#timings());
     if (verdict.kind === "limited") {
       return { ok: false, code: "wake_rate_limited", context: { retryAfterMs: verdict.retryAfterMs } };
     }
-    this.#apply({ type: "wake", wake: { actor: { kind: "user", id: user }, gpuType, region, askedAt: now } });
+    const wake: WakeRequest = {
+      actor: { kind: "user", id: user },
+      gpuType,
+      region,
+      askedAt: now,
+      ...(maxMicroUsdPerHour !== undefined && { maxMicroUsdPerHour }),
+      ...(rent && { rent }),
+      ...(keepTryingMs > 0 && { keepTrying: { until: now + keepTryingMs, tries: 0 } }),
+    };
+    this.#apply({ type: "wake", wake });
     this.#wakeUp();
     return { ok: true, view: this.#view() };
   }
@@ -177,12 +204,13 @@ export class InstanceObject extends DurableObject<Env> {
 
   async beat(epoch: number, tokenIssuedAt: number, report: StatusReport): Promise<Answer<{ answer: StatusAnswer }>> {
     if (!this.#saved) return notFound;
-    if (epoch !== this.#speakingEpoch()) return { ok: false, code: "epoch_fenced", context: { epoch } };
+    if (!speaks(this.#saved.state, epoch)) return { ok: false, code: "epoch_fenced", context: { epoch } };
     const now = Date.now();
     // A report that was overtaken on its way says nothing new; above all its seal may be off by now.
     if (this.#isOvertaken(report))
       return { ok: true, answer: await this.#answerFor(epoch, tokenIssuedAt, report, now) };
-    const gpuCount = this.#gpuCount();
+    // One that is missing from a report is not idle.
+    const gpuCount = machineWith(this.#saved.state, epoch)?.facts?.gpuCount ?? null;
     this.#takeReport(epoch, report, gpuCount, now);
     const { config } = this.#saved.state;
     const { ring, since: before } = this.#saved.samples;
@@ -210,7 +238,8 @@ export class InstanceObject extends DurableObject<Env> {
   /** Whether an agent of this epoch may read and write the store: older ones are fenced off (I3). */
   async admits(epoch: number): Promise<Answer<object>> {
     if (!this.#saved) return notFound;
-    return epoch === this.#speakingEpoch() ? { ok: true } : { ok: false, code: "epoch_fenced", context: { epoch } };
+    const isAdmitted = mayStore(this.#saved.state, epoch);
+    return isAdmitted ? { ok: true } : { ok: false, code: "epoch_fenced", context: { epoch } };
   }
 
   #takeReport(epoch: number, report: StatusReport, gpuCount: number | null, now: number): void {
@@ -224,11 +253,6 @@ export class InstanceObject extends DurableObject<Env> {
   #isOvertaken(report: StatusReport): boolean {
     const last = this.#lastReport;
     return last !== null && report.agent?.bootId === last.bootId && (report.sentAt ?? last.sentAt) < last.sentAt;
-  }
-
-  /** How many GPUs the machine was rented with: one that is missing from a report is not idle. */
-  #gpuCount(): number | null {
-    return machineOf(this.#saved!.state)?.facts?.gpuCount ?? null;
   }
 
   async #answerFor(epoch: number, tokenIssuedAt: number, report: StatusReport, now: number): Promise<StatusAnswer> {
@@ -247,10 +271,6 @@ export class InstanceObject extends DurableObject<Env> {
       resultsKept: (report.results ?? []).map((result) => result.commandId),
       ...(token ? { token } : {}),
     };
-  }
-
-  #speakingEpoch(): number | null {
-    return machineOf(this.#saved!.state)?.epoch ?? null;
   }
 
   // ---- the clock, the cron -----------------------------------------------------------------------------------------
@@ -352,10 +372,16 @@ export class InstanceObject extends DurableObject<Env> {
 
   #view(): InstanceView {
     const { state } = this.#saved!;
-    const now = Date.now();
+    const context = this.#context();
     const { ring, since } = this.#saved!.samples;
-    const words = explainSignals(ring.at(-1), state.config, now, this.#gpuCount(), since);
-    return viewOf(state, this.#live, this.#store.ledger(), words, this.#context());
+    const words = explainSignals(
+      ring.at(-1),
+      state.config,
+      context.now,
+      machineOf(state)?.facts?.gpuCount ?? null,
+      since,
+    );
+    return viewOf(state, this.#live, this.#store.ledger(), words, this.#pastWakes.of(state), context);
   }
 
   #isOwner(user: UserId): boolean {

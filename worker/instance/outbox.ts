@@ -4,6 +4,7 @@
  * runs at least once; what must not run twice says so by itself (effects.ts).
  */
 
+import { machineWith, wantsRental } from "../../core/lifecycle/attempts.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
 import { mayEnd } from "../../core/lifecycle/transition.ts";
 import type { LifecycleEvent, Timings } from "../../core/lifecycle/types.ts";
@@ -11,7 +12,6 @@ import type { InstanceView } from "../../core/protocol/api.ts";
 import { mirrorEvents, mirrorStatus } from "../db/read-model.ts";
 import type { Env } from "../env.ts";
 import { runEffect } from "./effects.ts";
-import { machineOf } from "./machine-of.ts";
 import type { InstanceStore, Lane, OutboxRow, Saved } from "./store.ts";
 import { eventView } from "./view.ts";
 
@@ -98,7 +98,7 @@ export class Outbox {
       return this.#store.deleteLike(task, lastId);
     }
     const state = () => this.#host.saved()!.state;
-    if (task.kind === "rent" && !stillWantsRental(state(), task.epoch)) {
+    if (task.kind === "rent" && !wantsRental(state(), task.epoch)) {
       // Called off before it began, or begun and never heard of: the label decides whether there is a machine.
       if (!wasCutOff) return this.#store.deleteTask(row.id);
     }
@@ -112,10 +112,7 @@ export class Outbox {
         return one !== undefined && mayEnd(state(), one, Date.now());
       },
       acceptedAt: (epoch) => retiring(epoch)?.acceptedAt ?? null,
-      rentedAt: (epoch) => {
-        const machine = machineOf(state());
-        return machine?.epoch === epoch ? machine.rentedAt : null;
-      },
+      rentedAt: (epoch) => machineWith(state(), epoch)?.rentedAt ?? null,
     });
     this.#host.apply(event, row.id);
   }
@@ -133,8 +130,4 @@ export class Outbox {
       this.#store.setMirroredSeq(rows.at(-1)!.seq);
     }
   }
-}
-
-function stillWantsRental(state: Saved["state"], epoch: number): boolean {
-  return state.now.status === "provisioning" && state.now.machine.epoch === epoch && state.now.step === "renting";
 }

@@ -1,5 +1,6 @@
 /** What the API shows of an instance: made in one place from the state, the samples and the ledger. */
 import { actionsFor, statusWord } from "../../core/lifecycle/abilities.ts";
+import { activeMachines } from "../../core/lifecycle/attempts.ts";
 import { awakeBlockers, leasesHeld } from "../../core/lifecycle/awake.ts";
 import { addInterval, costOf, type PaidInterval } from "../../core/lifecycle/ledger.ts";
 import type { Context, Lease, Machine, State, Verdict } from "../../core/lifecycle/types.ts";
@@ -7,12 +8,15 @@ import { awakeOf, nextSleepAt } from "../../core/lifecycle/warning.ts";
 import type { SignalWord } from "../../core/lifecycle/why.ts";
 import type { EventView, InstanceView } from "../../core/protocol/api.ts";
 import { snapshotId } from "../../core/protocol/ids.ts";
+import { rentRules } from "../../core/protocol/rent.ts";
 import { signalUnits } from "../../core/protocol/signals.ts";
 import type { Progress } from "../../core/protocol/wire.ts";
 import { actorText } from "./commit.ts";
 import { machineOf } from "./machine-of.ts";
+import type { KnownWake } from "./past-wakes.ts";
 import { sleepRuleView } from "./sleep-rule-view.ts";
 import type { LogRow } from "./store.ts";
+import { keepTryingView, wakeView } from "./wake-view.ts";
 
 export interface Live {
   verdict: Verdict | null;
@@ -28,6 +32,7 @@ export function viewOf(
   live: Live,
   ledger: PaidInterval[],
   words: SignalWord[],
+  pastWakes: KnownWake,
   ctx: Context,
 ): InstanceView {
   const { now } = ctx;
@@ -48,6 +53,7 @@ export function viewOf(
     gpu_count: machine?.facts?.gpuCount ?? state.spec.gpuCount,
     region: machine?.facts?.region ?? state.spec.region,
     machine: machine && machineView(machine),
+    rival_machines: rivalsOf(state).map(machineView),
     retiring_machines: state.retiring.map((one) => machineView(one.machine)),
     gpu_utilization: machine ? live.gpuUtil : null,
     last_activity: isoOrNull(live.lastActivityAt),
@@ -81,6 +87,8 @@ export function viewOf(
       parts_done: live.progress.partsDone,
       parts_total: live.progress.partsTotal,
     },
+    wake: wakeView(state, pastWakes),
+    keep_trying: keepTryingView(state),
     trouble: state.trouble && {
       code: state.trouble.code,
       message: state.trouble.message,
@@ -92,6 +100,7 @@ export function viewOf(
       paid_seconds: cost.paidMs / 1000,
       unknown_price_seconds: cost.unknownMs / 1000,
     },
+    rent: { ...rentRules(state.spec.rent), max_micro_usd_per_hour: state.spec.maxMicroUsdPerHour },
     auto_hibernation: state.config,
     created_at: iso(state.createdAt),
   };
@@ -112,12 +121,16 @@ export function eventView(state: State, row: LogRow): EventView {
   };
 }
 
+function rivalsOf(state: State): Machine[] {
+  return state.now.status === "provisioning" ? activeMachines(state).slice(1) : [];
+}
+
 /** The closed intervals and those that are still being paid. */
 function openIntervals(state: State, ledger: PaidInterval[]): PaidInterval[] {
-  const machines = [...state.retiring.map((one) => one.machine), machineOf(state)];
+  const machines = [...state.retiring.map((one) => one.machine), ...activeMachines(state)];
   let intervals = ledger;
   for (const machine of machines) {
-    if (!machine?.facts) continue;
+    if (!machine.facts) continue;
     const { epoch, rentedAt: fromAt, facts } = machine;
     intervals = addInterval(intervals, { epoch, fromAt, toAt: null, microUsdPerHour: facts.microUsdPerHour });
   }

@@ -45,6 +45,16 @@ export interface OfferQuery {
   avoidMachineIds: readonly number[];
   /** Least memory of one GPU in MB, or null. */
   minGpuRamMb: number | null;
+  /** Whether more GPUs than gpuCount will do. */
+  moreGpus?: boolean;
+  /** True when left out: only hosts that the provider has verified. */
+  verifiedOnly?: boolean;
+  /** Least reliability, 0 to 1; 0.9 when left out. An offer that does not say passes. */
+  minReliability?: number;
+  /** Least CUDA version of the host's driver. An offer that does not say passes. */
+  minCuda?: number | null;
+  /** Most that a GB may cost in either direction. An offer that does not say fails. */
+  maxTrafficMicroUsdPerGb?: number | null;
 }
 
 export interface Offer {
@@ -95,6 +105,7 @@ export interface RentedMachine {
   hostId: number | null;
   gpuType: string | null;
   gpuCount: number | null;
+  gpuRamMb: number | null;
   region: string | null;
   microUsdPerHour: number | null;
   /** Micro-dollars per GB of traffic, null where the provider does not say. */

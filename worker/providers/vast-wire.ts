@@ -5,6 +5,7 @@
 import * as z from "zod";
 import type { Offer, OfferQuery, ProviderErrorCode, RentedMachine } from "./provider.ts";
 import { listCountries, readRegion, UNKNOWN_REGION } from "./regions.ts";
+import { readFatal } from "./vast-fatal.ts";
 
 const readNumber = (value: unknown) =>
   typeof value === "string" && value.trim() !== "" && Number.isFinite(Number(value)) ? Number(value) : value;
@@ -24,6 +25,7 @@ const offerRow = z.looseObject({
   dph_total: z.preprocess(readNumber, z.number().positive()),
   dph_base: number,
   storage_cost: number,
+  cuda_max_good: number,
   inet_up_cost: number,
   inet_down_cost: number,
   geolocation: text,
@@ -50,6 +52,7 @@ const instanceRow = z.looseObject({
   host_id: number,
   gpu_name: text,
   num_gpus: number,
+  gpu_ram: number,
   geolocation: text,
   dph_total: number,
   inet_up_cost: number,
@@ -120,21 +123,31 @@ export function fitsQuery(row: OfferRow, query: OfferQuery, now: number): boolea
   const price = readPrice(row, query.diskGb);
   const reliability = row.reliability2 ?? row.reliability;
   return (
-    row.num_gpus === query.gpuCount &&
+    (query.moreGpus ? row.num_gpus >= query.gpuCount : row.num_gpus === query.gpuCount) &&
     (query.gpuType === null || row.gpu_name === query.gpuType) &&
     (countries === null || countries.includes(readRegion(row.geolocation))) &&
     (row.disk_space === null || row.disk_space === undefined || row.disk_space >= query.diskGb) &&
     (query.minGpuRamMb === null || (row.gpu_ram ?? 0) >= query.minGpuRamMb) &&
     (query.maxMicroUsdPerHour === null || price <= query.maxMicroUsdPerHour) &&
     !query.avoidMachineIds.includes(row.machine_id) &&
-    (row.verification === "verified" || (row.verification == null && row.verified === true)) &&
+    (query.verifiedOnly === false || isVerified(row)) &&
     row.rentable !== false &&
     row.rented !== true &&
     row.is_bid !== true &&
     row.external !== true &&
-    (reliability === null || reliability === undefined || reliability >= MIN_RELIABILITY) &&
+    (reliability === null || reliability === undefined || reliability >= (query.minReliability ?? MIN_RELIABILITY)) &&
+    (query.minCuda == null || row.cuda_max_good == null || row.cuda_max_good >= query.minCuda) &&
+    isFairTraffic(row, query.maxTrafficMicroUsdPerGb ?? null) &&
     (row.end_date === null || row.end_date === undefined || row.end_date * 1000 - now >= MIN_REMAINING_MS)
   );
+}
+
+function isVerified(row: OfferRow): boolean {
+  return row.verification === "verified" || (row.verification == null && row.verified === true);
+}
+
+function isFairTraffic({ inet_up_cost: up, inet_down_cost: down }: OfferRow, limit: number | null): boolean {
+  return limit === null || [up, down].every((cost) => cost != null && toMicro(cost) <= limit);
 }
 
 export function toOffer(row: OfferRow, diskGb: number): Offer {
@@ -150,7 +163,7 @@ export function toOffer(row: OfferRow, diskGb: number): Offer {
     downMicroUsdPerGb: row.inet_down_cost == null ? null : toMicro(row.inet_down_cost),
     region: readRegion(row.geolocation),
     reliability: row.reliability2 ?? row.reliability ?? null,
-    verified: true,
+    verified: isVerified(row),
   };
 }
 
@@ -171,6 +184,7 @@ export function readMachine(row: unknown): RentedMachine | null {
     hostId: read.host_id ?? null,
     gpuType: read.gpu_name ?? null,
     gpuCount: read.num_gpus ?? null,
+    gpuRamMb: read.gpu_ram ?? null,
     region: region === UNKNOWN_REGION ? null : region,
     microUsdPerHour: read.dph_total == null ? null : toMicro(read.dph_total),
     upMicroUsdPerGb: read.inet_up_cost == null ? null : toMicro(read.inet_up_cost),
@@ -199,18 +213,6 @@ function readPhase({
   if (!wantsToRun || actual === "stopped" || actual === "frozen") return "stopped";
   if (actual === "exited") return "lost";
   return "loading";
-}
-
-const IMAGE_FAULT =
-  /manifest\b.*\bnot found|manifest unknown|pull access denied|unauthorized: authentication required|repository does not exist|invalid reference format/i;
-const HOST_FAULT =
-  /GPU error, unable to start instance|no space left on device|unexpected EOF|OCI runtime create failed|failed to inject CDI devices|docker_build\(\) error|nvidia-container-cli: device error|unable to determine the device handle/i;
-
-/** Words after which this boot never succeeds. Only a timeout bounds the rest. */
-export function readFatal(message: string | null | undefined): RentedMachine["fatal"] {
-  if (!message) return null;
-  if (IMAGE_FAULT.test(message)) return "image";
-  return HOST_FAULT.test(message) ? "host" : null;
 }
 
 function readSsh(row: InstanceRow): { sshHost: string | null; sshPort: number | null } {

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { CreateRequest, OfferQuery } from "./provider.ts";
 import { listCountries, readRegion } from "./regions.ts";
 import { createVastProvider } from "./vast.ts";
-import { readFatal } from "./vast-wire.ts";
+import { fatalWords, readFatal } from "./vast-fatal.ts";
 
 interface Sent {
   method: string;
@@ -108,6 +108,7 @@ const instance = (change: object = {}) => ({
   start_date: 1795500000.5,
   gpu_name: "RTX 4090",
   num_gpus: 1,
+  gpu_ram: 24564,
   dph_total: 0.41,
   inet_up_cost: 0.003,
   inet_down_cost: 0.002,
@@ -213,6 +214,39 @@ describe("search", () => {
     const narrow = { region: "EU", maxMicroUsdPerHour: 500_000, avoidMachineIds: [13], minGpuRamMb: 20_000 };
     expect(await searchOne(offer(), narrow)).toHaveLength(1);
     expect(await searchOne(offer(change), narrow)).toEqual([]);
+  });
+
+  it.each([
+    ["more GPUs than were asked for", { num_gpus: 2 }, { moreGpus: true }, true],
+    ["fewer GPUs than were asked for", { num_gpus: 1 }, { moreGpus: true, gpuCount: 2 }, false],
+    ["an unverified host where that is allowed", { verification: "unverified" }, { verifiedOnly: false }, true],
+    ["a host under a stricter reliability", { reliability2: 0.96 }, { minReliability: 0.97 }, false],
+    ["a host under a laxer one", { reliability2: 0.7 }, { minReliability: 0.5 }, true],
+    ["a driver that is too old", { cuda_max_good: 12.2 }, { minCuda: 12.4 }, false],
+    ["a driver that is new enough", { cuda_max_good: "12.8" }, { minCuda: 12.4 }, true],
+    ["a driver that is not told", { cuda_max_good: null }, { minCuda: 12.4 }, true],
+    ["dear traffic one way", { inet_up_cost: 0.02 }, { maxTrafficMicroUsdPerGb: 5_000 }, false],
+    ["fair traffic", {}, { maxTrafficMicroUsdPerGb: 5_000 }, true],
+    ["traffic whose price is not told", { inet_up_cost: null }, { maxTrafficMicroUsdPerGb: 5_000 }, false],
+  ])("%s", async (_, change, wanted, fits) => {
+    expect(await searchOne(offer(change), wanted)).toHaveLength(fits ? 1 : 0);
+  });
+
+  it("asks the provider to filter what the rules say", async () => {
+    const { provider, sent } = script(json({ offers: [] }), json({ offers: [] }));
+    const rules = { moreGpus: true, verifiedOnly: false, minReliability: 0.5, minCuda: 12.4 };
+    await provider.searchOffers(query({ ...rules, maxTrafficMicroUsdPerGb: 5_000 }));
+    expect(sent[0]!.body).toMatchObject({
+      num_gpus: { gte: 1 },
+      reliability2: { gte: 0.5 },
+      cuda_max_good: { gte: 12.4 },
+      inet_up_cost: { lte: 0.005 },
+      inet_down_cost: { lte: 0.005 },
+    });
+    expect(sent[0]!.body).not.toHaveProperty("verified");
+    await provider.searchOffers(query());
+    expect(sent[1]!.body).toMatchObject({ num_gpus: { eq: 1 }, verified: { eq: true }, reliability2: { gte: 0.9 } });
+    for (const field of ["cuda_max_good", "inet_up_cost"]) expect(sent[1]!.body).not.toHaveProperty(field);
   });
 
   it("prices the disk itself when the provider did not", async () => {
@@ -454,6 +488,7 @@ describe("list", () => {
       hostId: 77,
       gpuType: "RTX 4090",
       gpuCount: 1,
+      gpuRamMb: 24564,
       diskGb: 150,
       image: "nvidia/cuda:12.4.1-runtime-ubuntu22.04",
       region: "SE",
@@ -511,6 +546,8 @@ describe("list", () => {
 });
 
 describe("fatal words", () => {
+  const seen = new Set<unknown>();
+
   it.each([
     ["Error: GPU error, unable to start instance", "host"],
     ["write /var/lib: no space left on device", "host"],
@@ -523,11 +560,21 @@ describe("fatal words", () => {
     ["manifest for foo/bar:x not found: manifest unknown", "image"],
     ["pull access denied for foo, repository does not exist", "image"],
     ["unauthorized: authentication required", "image"],
+    ["manifest for foo/bar:x not found", "image"],
+    ["docker: repository does not exist or may require login", "image"],
+    ["docker: invalid reference format", "image"],
+    // Words of both: the host may be full, but no host will find the image.
+    ["no space left on device; manifest unknown", "image"],
     ["Waiting for template update", null],
     ["4f4fb7: Pull complete", null],
     [null, null],
   ])("%s -> %s", (message, fatal) => {
     expect(readFatal(message)).toBe(fatal);
+    for (const one of fatalWords) if (one.pattern.test(message ?? "")) seen.add(one);
+  });
+
+  it("are all shown above", () => {
+    expect(fatalWords.filter((one) => !seen.has(one))).toEqual([]);
   });
 
   it("say nothing while the machine runs", async () => {

@@ -291,12 +291,14 @@ function buildSearch(query: OfferQuery, from: number | null): object {
   const countries = listCountries(query.region);
   const max = query.maxMicroUsdPerHour;
   return {
-    verified: { eq: true },
+    ...(query.verifiedOnly !== false && { verified: { eq: true } }),
     external: { eq: false },
     rentable: { eq: true },
-    num_gpus: { eq: query.gpuCount },
+    num_gpus: { [query.moreGpus ? "gte" : "eq"]: query.gpuCount },
     disk_space: { gte: query.diskGb },
-    reliability2: { gte: MIN_RELIABILITY },
+    reliability2: { gte: query.minReliability ?? MIN_RELIABILITY },
+    ...(query.minCuda != null && { cuda_max_good: { gte: query.minCuda } }),
+    ...trafficFilters(query.maxTrafficMicroUsdPerGb ?? null),
     duration: { gte: MIN_REMAINING_MS / 1000 },
     direct_port_count: { gte: 1 },
     ...(query.gpuType !== null && { gpu_name: { eq: query.gpuType } }),
@@ -310,6 +312,11 @@ function buildSearch(query: OfferQuery, from: number | null): object {
     limit: MAX_OFFERS,
     allocated_storage: query.diskGb,
   };
+}
+
+function trafficFilters(limit: number | null): object {
+  if (limit === null) return {};
+  return { inet_up_cost: { lte: limit / 1e6 }, inet_down_cost: { lte: limit / 1e6 } };
 }
 
 function checkCreate({ offerId, label, onstart, diskGb, image }: CreateRequest): string | null {

@@ -1,5 +1,8 @@
 /** The invariants as pure functions: null when they hold, else one sentence that says what is wrong. */
+
+import { rentRules } from "../../protocol/rent.ts";
 import { actionsFor, statusWord } from "../abilities.ts";
+import { activeMachines, attemptsOf } from "../attempts.ts";
 import { autoOf, maxGaps } from "../auto-state.ts";
 import { leaseCapMs, leasesHeld } from "../awake.ts";
 import { deadlines } from "../deadlines.ts";
@@ -14,7 +17,7 @@ import { type FakeMachine, isListed } from "./provider.ts";
 export function brokenState(state: State, timings: Timings): string | null {
   const phase = state.now;
   const current = currentMachine(state);
-  const epochs = [...state.retiring.map((one) => one.machine.epoch), ...(current ? [current.epoch] : [])];
+  const epochs = machinesOf(state).map((one) => one.epoch);
   if (new Set(epochs).size !== epochs.length) return "I3: one machine stands in the state twice";
   if (epochs.some((epoch) => epoch > state.epoch)) return "I3: a machine is newer than the newest epoch";
   const passing = ["running", "snapshotting", "destroying", "hibernated", "provisioning", "restoring", "unreachable"];
@@ -34,10 +37,32 @@ export function brokenState(state: State, timings: Timings): string | null {
   if (phase.status === "hibernated" && !state.snapshot) return "hibernated without a snapshot";
   if (phase.status === "failed" && phase.kept === "") return "I9: failed does not say what is kept";
   if (actionsFor(state).length === 0 || !statusWord(state)) return "I9: nothing can be done";
+  const besides = brokenAttempts(state, timings);
+  if (besides) return besides;
   const memory = brokenMemory(state);
   if (memory) return memory;
   const isAsked = phase.status === "provisioning" && phase.step !== "booting";
   if (current && !current.facts && !isAsked) return `a machine is in use that no provider told of (${phase.status})`;
+  return null;
+}
+
+/** I11: several machines only while a wake is under way, at most as many as are allowed, asked for one at a time. */
+function brokenAttempts(state: State, timings: Timings): string | null {
+  const phase = state.now;
+  if (phase.status !== "provisioning") return "rivals" in phase ? "I11: rivals outside of a wake" : null;
+  const attempts = attemptsOf(phase);
+  const asked = attempts.filter((one) => one.step !== "booting");
+  const epochs = attempts.map((one) => one.machine.epoch);
+  if (attempts.length > rentRules(state.spec.rent).parallel)
+    return `I11: ${attempts.length} machines are started at once`;
+  if (attempts.length > phase.attempt) return "I11: more machines than were asked for";
+  if (phase.attempt > timings.maxAttempts) return `I11: ${phase.attempt} machines were asked for`;
+  if (asked.length > 1) return "I11: two machines are asked for at once";
+  if (asked.some((one) => one.machine.facts)) return "a machine is asked for that the provider told of";
+  if (attempts.some((one) => one.step === "booting" && !one.machine.facts))
+    return "a machine boots that nobody told of";
+  if (attempts.length > 1 && attempts.some((one) => one.machine.holdsWork)) return "I1: work beside another machine";
+  if (epochs.some((epoch, i) => i > 0 && epoch < (epochs[i - 1] ?? 0))) return "attempts out of order";
   return null;
 }
 
@@ -83,6 +108,11 @@ export function brokenStep(before: State, event: LifecycleEvent, after: State, e
   if (after.epoch < before.epoch || after.seq < before.seq) return "I3: a counter went back";
   const charged = effects.filter((one) => one.kind === "charge");
   if (charged.some((one) => one.toAt < one.fromAt)) return "I7: an interval ends before it begins";
+  if (activeMachines(after).length > 1 && after.spec.rent?.parallel === 1) return "I11: a rival that nobody wants";
+  const cap = after.spec.maxMicroUsdPerHour;
+  const used = after.now.status === "running" || after.now.status === "restoring" ? after.now.machine : null;
+  const isNew = before.now.status === "provisioning" && used !== null && !used.adopted;
+  if (isNew && cap !== null && (used.facts?.microUsdPerHour ?? 0) > cap) return "a machine is used above the price cap";
   const rents = effects.filter((one) => one.kind === "rent");
   if (rents.length > 1) return "I11: two machines are asked for at once";
   for (const effect of effects) {
@@ -169,8 +199,7 @@ export function brokenRest(
 }
 
 export function machinesOf(state: State): Machine[] {
-  const current = currentMachine(state);
-  return [...state.retiring.map((one) => one.machine), ...(current ? [current] : [])];
+  return [...state.retiring.map((one) => one.machine), ...activeMachines(state)];
 }
 
 export function deepFreeze<T>(value: T): T {

@@ -11,6 +11,7 @@ export interface FakeMachine {
   listedAt: number;
   /** When its agent begins to speak; null for a machine that never comes up. */
   bootAt: number | null;
+  microUsdPerHour: number;
   /** Nothing runs on it any more from here on, though it may still be listed and paid. */
   stoppedAt: number | null;
   /** The end of its bill. */
@@ -23,7 +24,13 @@ export interface FakeMachine {
 export interface ProviderTrouble {
   rentFails: number;
   rentLost: number;
+  /** Nothing fits. */
+  noOffer: number;
   rentsNeverBoot: number;
+  /** The next machines boot this much later. */
+  bootLagMs: number;
+  /** What a machine costs that is rented from now on. */
+  microUsdPerHour: number;
   listLagMs: number;
   failsUntil: number;
   destroyFails: number;
@@ -54,7 +61,8 @@ export class FakeProvider {
       label,
       createdAt: now,
       listedAt: now + this.trouble.listLagMs,
-      bootAt: neverBoots ? null : now + this.bootMs,
+      bootAt: neverBoots ? null : now + this.bootMs + this.trouble.bootLagMs,
+      microUsdPerHour: this.trouble.microUsdPerHour,
       stoppedAt: null,
       endedAt: null,
       cause: null,
@@ -95,6 +103,12 @@ export class FakeProvider {
     return takeOne(this.trouble, "destroyLost") ? "lost" : "accepted";
   }
 
+  /** The price of rented machines changes under way. */
+  reprice(microUsdPerHour: number): void {
+    this.trouble.microUsdPerHour = microUsdPerHour;
+    for (const machine of this.machines) machine.microUsdPerHour = microUsdPerHour;
+  }
+
   vanish(machine: FakeMachine, now: number): void {
     if (machine.stoppedAt !== null) return;
     machine.stoppedAt = now;
@@ -110,7 +124,7 @@ export function factsOf(machine: FakeMachine): RentedFacts {
     gpuType: "RTX 4090",
     gpuCount: 1,
     region: "BR",
-    microUsdPerHour: 400_000,
+    microUsdPerHour: machine.microUsdPerHour,
     upMicroUsdPerGb: 10_000,
     downMicroUsdPerGb: 10_000,
     sshHost: "ssh.example.com",
@@ -136,7 +150,10 @@ function calm(): ProviderTrouble {
   return {
     rentFails: 0,
     rentLost: 0,
+    noOffer: 0,
     rentsNeverBoot: 0,
+    bootLagMs: 0,
+    microUsdPerHour: 400_000,
     listLagMs: 0,
     failsUntil: 0,
     destroyFails: 0,

@@ -42,6 +42,15 @@ const wishes = [
   plain("hibernate", (w) => w.hibernate()),
   plain("hibernate", (w) => w.hibernate()),
   plain("wake", (w) => w.wake()),
+  timed("wake, trying for", seconds(60, 3_000), (w, ms) => w.wake({ keepTrying: { until: w.now + ms, tries: 0 } })),
+  fc.constantFrom(1, 2, 3).map((parallel) => ({
+    says: `wake, ${parallel} side by side from the start`,
+    act: (w: World) => w.wake({ rent: { parallel, second_after_seconds: 0 } }),
+  })),
+  fc.constantFrom(null, 450_000).map((cap) => ({
+    says: `wake, cap ${cap}`,
+    act: (w: World) => w.wake({ maxMicroUsdPerHour: cap, rent: { parallel: 2, second_after_seconds: 30 } }),
+  })),
   plain("discard", (w) => w.discard()),
   plain("rule off", (w) => w.configure({ enabled: false })),
   plain("rule on", (w) => w.configure({ enabled: true })),
@@ -76,6 +85,16 @@ const provider = [
   plain("rent: refused", (w) => more(w.provider.trouble, "rentFails")),
   plain("rent: answer lost", (w) => more(w.provider.trouble, "rentLost")),
   plain("rent: never boots", (w) => more(w.provider.trouble, "rentsNeverBoot")),
+  plain("rent: no offer", (w) => more(w.provider.trouble, "noOffer")),
+  timed("boots later by", seconds(0, 900), (w, ms) => set(w.provider.trouble, { bootLagMs: ms })),
+  fc.constantFrom(300_000, 400_000, 500_000).map((price) => ({
+    says: `price ${price}`,
+    act: (w: World) => set(w.provider.trouble, { microUsdPerHour: price }),
+  })),
+  fc.constantFrom(300_000, 500_000).map((price) => ({
+    says: `every machine costs ${price} now`,
+    act: (w: World) => w.provider.reprice(price),
+  })),
   timed("list lags", seconds(0, 50), (w, ms) => set(w.provider.trouble, { listLagMs: ms })),
   timed("provider is down for", seconds(1, 200), (w, ms) => set(w.provider.trouble, { failsUntil: w.now + ms })),
   plain("destroy: refused", (w) => more(w.provider.trouble, "destroyFails")),
@@ -114,6 +133,15 @@ const ways = [
   timed("sealed, and nobody hears the agent for", seconds(1, 300), (w, ms) => {
     if (w.state.now.status === "destroying") set(w.net, { downUntil: w.now + ms });
   }),
+  // Several machines under way for one wake.
+  timed("asleep, awake with rivals, slow by", seconds(0, 900), (w, ms) => {
+    for (let i = 0; i < 100 && w.state.now.status !== "hibernated"; i++) w.run(2_000);
+    set(w.provider.trouble, { bootLagMs: ms });
+    w.wake({ rent: { parallel: 3, second_after_seconds: 5 } });
+    w.run(30_000);
+    set(w.provider.trouble, { bootLagMs: 0 });
+  }),
+  plain("a rival vanishes", (w) => w.vanishNewest()),
   // Both stages: the workspace is in the store, and the machine waits for tau.
   timed("auto, uploaded, then busy after", seconds(0, 2_400), (w, ms) => {
     w.configure({ pause_after_idle_minutes: "auto", enabled: true });

@@ -6,12 +6,21 @@
 
 import type { AutoHibernation } from "../../protocol/config.ts";
 import { actionsFor, judgeWake } from "../abilities.ts";
+import { speaks, wantsRental } from "../attempts.ts";
 import { adoptInstance, createInstance } from "../birth.ts";
 import { commandsFor } from "../commands.ts";
 import { nextDeadline } from "../deadlines.ts";
 import { currentMachine } from "../machines.ts";
 import { mayEnd, transition } from "../transition.ts";
-import { type Actor, defaultTimings, type Effect, type LifecycleEvent, type Outcome, type State } from "../types.ts";
+import {
+  type Actor,
+  defaultTimings,
+  type Effect,
+  type LifecycleEvent,
+  type Outcome,
+  type State,
+  type WakeRequest,
+} from "../types.ts";
 import { quietFloorMs } from "../vetoes.ts";
 import { type FakeAgent, type FakeStore, obey, refKey, restartAgent, runAgent, sealReport, write } from "./agent.ts";
 import { birth, user } from "./fixtures.ts";
@@ -70,11 +79,11 @@ export class World {
   }
 
   /** As the API does it: what is not allowed now is refused. */
-  wake(): this {
+  wake(change: Partial<WakeRequest> = {}): this {
     const kind = judgeWake(this.state, this.now, timings).kind;
     if (kind !== "limited") {
       this.#wakeWanted = true;
-      this.apply({ type: "wake", wake: { actor: user, gpuType: null, region: null, askedAt: this.now } });
+      this.apply({ type: "wake", wake: { actor: user, gpuType: null, region: null, askedAt: this.now, ...change } });
     }
     return this;
   }
@@ -145,6 +154,11 @@ export class World {
 
   vanish(): void {
     for (const machine of this.#alive()) this.provider.vanish(machine, this.now);
+  }
+
+  vanishNewest(): void {
+    const machine = this.provider.machines.filter(isAlive).at(-1);
+    if (machine && !machine.agent.inUse) this.provider.vanish(machine, this.now);
   }
 
   /** An event that was delivered some time ago comes once more. A beat is on its way for a few seconds at most. */
@@ -271,18 +285,20 @@ export class World {
     }
   }
 
-  #rent({ epoch, label }: Extract<WorldEffect, { kind: "rent" }>, wasCutOff: boolean): LifecycleEvent | null {
-    const phase = this.state.now;
-    const isWanted = phase.status === "provisioning" && phase.machine.epoch === epoch && phase.step === "renting";
-    if (!isWanted && !wasCutOff) return null;
+  #rent({ epoch, label, avoid }: Extract<WorldEffect, { kind: "rent" }>, wasCutOff: boolean): LifecycleEvent | null {
+    if (!wantsRental(this.state, epoch) && !wasCutOff) return null;
     if (!this.provider.answers(this.now)) return { type: "rentUnknown", epoch };
     const found = this.provider.byLabel(label, this.now);
     if (found) return { type: "rented", epoch, facts: factsOf(found) };
     if (wasCutOff) return { type: "rentUnknown", epoch };
+    if (takeOne(this.provider.trouble, "noOffer")) {
+      return { type: "rentFailed", epoch, code: "no_offer", message: "none", tryNext: false, machineId: null };
+    }
     if (takeOne(this.provider.trouble, "rentFails")) {
       return { type: "rentFailed", epoch, code: "offer_gone", message: "taken", tryNext: true, machineId: 9 };
     }
     const machine = this.provider.create(epoch, label, this.now);
+    if (avoid.includes(factsOf(machine).machineId ?? 0)) this.#check("a host is rented that is avoided");
     this.#scheduleBeat(machine, machine.bootAt);
     if (takeOne(this.provider.trouble, "rentLost")) return { type: "rentUnknown", epoch };
     return { type: "rented", epoch, facts: factsOf(machine) };
@@ -364,9 +380,7 @@ export class World {
   }
 
   #hear(machine: FakeMachine, event: Extract<LifecycleEvent, { type: "beat" }>): void {
-    const phase = this.state.now;
-    const speaking = phase.status === "destroying" ? phase.epoch : currentMachine(this.state)?.epoch;
-    if (speaking !== event.epoch) return;
+    if (!speaks(this.state, event.epoch)) return;
     this.apply(event);
     if (this.now < this.net.downUntil || takeOne(this.net, "answersLost")) return;
     const commands = commandsFor(this.state, event.epoch, timings);
