@@ -224,7 +224,7 @@ export class LocalCloud {
   }
 
   /** A request to the stand-in's own control routes. */
-  async vastLocal<T = unknown>(method: string, path: string, body?: unknown): Promise<T> {
+  async vastLocal<T = unknown>(method: string, path: string, body?: unknown, timeoutMs = 30_000): Promise<T> {
     const response = await fetch(this.vastUrl + path, {
       method,
       headers: {
@@ -233,7 +233,7 @@ export class LocalCloud {
         "content-type": "application/json",
       },
       body: body === undefined ? undefined : JSON.stringify(body),
-      signal: AbortSignal.timeout(30_000),
+      signal: AbortSignal.timeout(timeoutMs),
     });
     if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
     return (await response.json()) as T;

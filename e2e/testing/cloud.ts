@@ -208,7 +208,8 @@ export interface Ran {
 }
 
 export async function execIn(cloud: LocalCloud, machine: LocalMachine, ...argv: string[]): Promise<Ran> {
-  return cloud.vastLocal<Ran>("POST", `/local/machines/${machine.id}/exec`, { argv });
+  // The answer comes when the program ends.
+  return cloud.vastLocal<Ran>("POST", `/local/machines/${machine.id}/exec`, { argv }, 180_000);
 }
 
 export function readAgentLog(machine: LocalMachine): Record<string, unknown>[] {
