@@ -265,7 +265,7 @@ describe("a reference that a coder thread reads", () => {
   afterEach(() => pool.close());
 
   const encode = (plain: Buffer, path: string, piece: Partial<PlacedBase>) => {
-    const buffer = new ArrayBuffer(plain.length + 64);
+    const buffer = new SharedArrayBuffer(plain.length + 64);
     new Uint8Array(buffer).set(plain);
     const id = nodePrimitives.chunkId(readFileSync(at("work/c-1")));
     const base = { id, skip: 0, take: plain.length, plainBytes: plain.length, places: [{ path, offset: 0 }], ...piece };

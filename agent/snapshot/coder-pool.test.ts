@@ -19,10 +19,10 @@ afterEach(() => pool.close());
 const textOf = (bytes: number, word: string) => Buffer.from(word.repeat(bytes / word.length + 1)).subarray(0, bytes);
 
 async function encode(plain: Uint8Array, level = 3): Promise<Uint8Array> {
-  const buffer = new ArrayBuffer(frameBufferBytes);
+  const buffer = new SharedArrayBuffer(frameBufferBytes);
   new Uint8Array(buffer).set(plain);
-  const answer = await pool.run({ kind: "encode", buffer, plainBytes: plain.length, level });
-  return new Uint8Array(answer.buffer).slice(0, answer.storedBytes);
+  const { storedBytes } = await pool.run({ kind: "encode", buffer, plainBytes: plain.length, level });
+  return new Uint8Array(buffer).slice(0, storedBytes);
 }
 
 async function partOf(plain: Uint8Array): Promise<Uint8Array> {
@@ -107,7 +107,7 @@ for (const [what, program] of Object.entries(programs)) {
       Promise.resolve(new URL(`data:text/javascript,${encodeURIComponent(program)}`)),
     );
     const tasks = Array.from({ length: 8 }, () =>
-      broken.run({ kind: "encode", buffer: new ArrayBuffer(frameBufferBytes), plainBytes: 100, level: 3 }),
+      broken.run({ kind: "encode", buffer: new SharedArrayBuffer(frameBufferBytes), plainBytes: 100, level: 3 }),
     );
     for (const result of await Promise.allSettled(tasks))
       expect(result).toMatchObject({ status: "rejected", reason: { code: "thread_failed", retryable: true } });
@@ -119,7 +119,7 @@ test("close while threads are being started ends them, not the process", async (
   for (let i = 0; i < 20; i++) {
     // From the sources, which it awaits longest.
     const young = new CoderPool("full", Promise.resolve(new URL("./coder-thread.ts", import.meta.url)));
-    const buffer = new ArrayBuffer(frameBufferBytes);
+    const buffer = new SharedArrayBuffer(frameBufferBytes);
     const task = young.run({ kind: "encode", buffer, plainBytes: 100, level: 3 });
     task.catch(() => {});
     await new Promise((resolve) => setTimeout(resolve, 40 + i * 12));
@@ -132,7 +132,7 @@ test.runIf(process.platform === "linux")("in the background the threads give way
   const before = getPriority();
   const background = new CoderPool("background");
   const known = new Set(readdirSync("/proc/self/task"));
-  const buffer = new ArrayBuffer(frameBufferBytes);
+  const buffer = new SharedArrayBuffer(frameBufferBytes);
   await background.run({ kind: "encode", buffer, plainBytes: 100, level: 3 });
   const nice = readdirSync("/proc/self/task").filter((tid) => !known.has(tid) && getPriority(Number(tid)) === 19);
   expect(nice.length).toBeGreaterThanOrEqual(1);

@@ -66,7 +66,7 @@ export class CoderPool {
     return this.size * tasksPerThread;
   }
 
-  /** The task's bytes belong to the thread; an answer may bring them back. Errors: what the task throws; Stop `thread_failed`. */
+  /** The task's bytes belong to the thread: for good, or until the answer where they are shared. Errors: what the task throws; Stop `thread_failed`. */
   run<T extends CoderTask>(task: T): Promise<AnswerOf<T>> {
     return new Promise((resolve, reject) => {
       if (this.#failure) return reject(this.#failure);
@@ -97,7 +97,7 @@ export class CoderPool {
       const n = this.#n++;
       thread.running.set(n, waiting);
       const request: CoderRequest = { n, task };
-      thread.worker.postMessage(request, [task.kind === "encode" ? task.buffer : (task.bytes.buffer as ArrayBuffer)]);
+      thread.worker.postMessage(request, task.kind === "encode" ? [] : [task.bytes.buffer as ArrayBuffer]);
     }
   }
 

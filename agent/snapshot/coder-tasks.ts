@@ -8,16 +8,14 @@ import { Stop } from "./stop.ts";
 /** The first `plainBytes` of `buffer` become a frame in the same place. */
 export interface EncodeTask {
   kind: "encode";
-  /** The thread takes it, and gives it back with the answer. Not shared: V8 copies shared memory word by word. */
-  buffer: ArrayBuffer;
+  /** Shared: nobody else looks at it until the answer. The garbage collector does not count shared memory as its own. */
+  buffer: SharedArrayBuffer;
   plainBytes: number;
   level: number;
   /** What it may be coded against; `root`: a byte string, symlinks resolved. */
   against?: { root: string; bases: PlacedBase[] } | null;
 }
 export interface EncodeAnswer {
-  /** The task's. */
-  buffer: ArrayBuffer;
   storedBytes: number;
   /** Ids of the chunks that it was coded against; none where that gains too little, or they are not there any more. */
   bases: string[];

@@ -8,7 +8,6 @@ import { limits } from "../../core/snapshot/limits.ts";
 import type { Primitives } from "../../core/snapshot/primitives.ts";
 import { type CheckTools, checkBased, checkPart } from "./check-part.ts";
 import {
-  type AnswerOf,
   type CoderData,
   type CoderRequest,
   type CoderResponse,
@@ -19,7 +18,7 @@ import {
   threadLoaded,
 } from "./coder-tasks.ts";
 import { Keyring } from "./keyring.ts";
-import { makeSyncPrimitives } from "./primitives.ts";
+import { copyBytes, makeSyncPrimitives } from "./primitives.ts";
 import { readReference } from "./reference.ts";
 import { writeFrames } from "./restore-write.ts";
 
@@ -42,17 +41,17 @@ async function encode({ buffer, plainBytes, level, against }: EncodeTask): Promi
   const plain = bytes.subarray(0, plainBytes);
   const reference = against && !isAllZero(plain) ? readReference(against.root, against.bases, plainBytes, idOf) : null;
   if (!reference) {
-    const { storedBytes, made } = await encodeFrameInPlace(bytes, plainBytes, primitives, level);
+    const { storedBytes, made } = await encodeFrameInPlace(bytes, plainBytes, primitives, level, copyBytes);
     // Given back at once, as everything of this size: a thread makes more than the garbage collector notices in time.
     (made?.buffer as ArrayBuffer | undefined)?.transfer(0);
-    return { buffer, storedBytes, bases: [] };
+    return { storedBytes, bases: [] };
   }
   const { frame, bases } = await encodeFrameAgainst(plain, against!.bases, reference, primitives, level);
-  bytes.set(frame);
+  copyBytes(bytes, 0, frame);
   const storedBytes = frame.length;
   (frame.buffer as ArrayBuffer).transfer(0);
   (reference.buffer as ArrayBuffer).transfer(0);
-  return { buffer, storedBytes, bases };
+  return { storedBytes, bases };
 }
 
 async function perform(task: CoderTask) {
@@ -76,14 +75,9 @@ async function respond({ n, task }: CoderRequest): Promise<void> {
     response = { n, ok: false, error: packError(error) };
   }
   release();
-  const given = response.ok ? givenBack(response.answer) : null;
-  if (!given) (task.kind === "encode" ? task.buffer : (task.bytes.buffer as ArrayBuffer)).transfer(0);
-  parentPort!.postMessage(response, given ? [given] : []);
-}
-
-function givenBack(answer: AnswerOf<CoderTask>): ArrayBuffer | null {
-  if ("buffer" in answer) return answer.buffer;
-  return "rest" in answer && answer.rest ? (answer.rest.buffer as ArrayBuffer) : null;
+  const rest = response.ok && "rest" in response.answer ? response.answer.rest : null;
+  if (task.kind !== "encode" && !rest) (task.bytes.buffer as ArrayBuffer).transfer(0);
+  parentPort!.postMessage(response, rest ? [rest.buffer as ArrayBuffer] : []);
 }
 
 /** For this thread alone: Linux keeps a priority for each. */

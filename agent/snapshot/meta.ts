@@ -143,10 +143,9 @@ async function buildSegmentPart(parts: IndexedPart[], coders: CoderPool, keyring
   const builder = new PartBuilder("meta", keyring.cipher);
   for (let at = 0; at < segment.length; at += limits.framePackBytes) {
     const piece = segment.subarray(at, at + limits.framePackBytes);
-    const room = new ArrayBuffer(piece.length + 64);
-    new Uint8Array(room).set(piece);
-    const task = { kind: "encode", buffer: room, plainBytes: piece.length, level: zstdLevel } as const;
-    const { buffer, storedBytes } = await coders.run(task);
+    const buffer = new SharedArrayBuffer(piece.length + 64);
+    new Uint8Array(buffer).set(piece);
+    const { storedBytes } = await coders.run({ kind: "encode", buffer, plainBytes: piece.length, level: zstdLevel });
     builder.add(new Uint8Array(buffer, 0, storedBytes), piece.length, [
       { id: keyring.idOf(piece), plainBytes: piece.length },
     ]);

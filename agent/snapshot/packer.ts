@@ -9,7 +9,7 @@ import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import { type CoderPool, frameBufferBytes } from "./coder-pool.ts";
 import type { EncodeAnswer } from "./coder-tasks.ts";
 import type { Keyring } from "./keyring.ts";
-import { nodePrimitives, sha256Hex } from "./primitives.ts";
+import { copyBytes, nodePrimitives, sha256Hex } from "./primitives.ts";
 import type { PlacedBase } from "./reference.ts";
 
 export interface PackerInput {
@@ -34,6 +34,7 @@ export interface Against {
 }
 
 interface Encoded {
+  buffer: SharedArrayBuffer;
   answer: Promise<EncodeAnswer>;
   isDone: boolean;
   plainBytes: number;
@@ -61,11 +62,11 @@ export class Packer {
   readonly #based = new Set<string>();
   readonly #encoding: Encoded[] = [];
   readonly #sending = new Set<Promise<void>>();
-  readonly #freeFrames: ArrayBuffer[] = [];
+  readonly #freeFrames: SharedArrayBuffer[] = [];
   readonly #freeRooms: Uint8Array[] = [];
   #framesMade = 0;
   #builder: PartBuilder | null = null;
-  #frame: ArrayBuffer | null = null;
+  #frame: SharedArrayBuffer | null = null;
   #frameBytes = 0;
   #frameChunks: ChunkRef[] = [];
   #level = zstdLevel;
@@ -96,13 +97,13 @@ export class Packer {
     const chunk = { id, plainBytes: bytes.length };
     if (bytes.length >= smallFileBytes) {
       const buffer = await this.#takeFrame();
-      new Uint8Array(buffer).set(bytes);
+      copyBytes(new Uint8Array(buffer), 0, bytes);
       this.#encode(buffer, bytes.length, [chunk], against);
     } else {
       const isFull = this.#frameBytes + bytes.length > limits.framePackBytes;
       if (isFull || this.#frameChunks.length >= limits.frameChunks) this.#closeFrame();
       this.#frame ??= await this.#takeFrame();
-      new Uint8Array(this.#frame).set(bytes, this.#frameBytes);
+      copyBytes(new Uint8Array(this.#frame), this.#frameBytes, bytes);
       this.#frameBytes += bytes.length;
       this.#frameChunks.push(chunk);
     }
@@ -126,13 +127,13 @@ export class Packer {
   }
 
   /** One frame grows, and the threads have all that they can take. */
-  async #takeFrame(): Promise<ArrayBuffer> {
+  async #takeFrame(): Promise<SharedArrayBuffer> {
     for (;;) {
       const free = this.#freeFrames.pop();
       if (free) return free;
       if (this.#framesMade <= this.#input.coders.capacity) {
         this.#framesMade++;
-        return new ArrayBuffer(frameBufferBytes);
+        return new SharedArrayBuffer(frameBufferBytes);
       }
       this.#isAhead = true;
       await this.#join();
@@ -147,11 +148,11 @@ export class Packer {
     this.#frameChunks = [];
   }
 
-  #encode(buffer: ArrayBuffer, plainBytes: number, chunks: ChunkRef[], against: Against | null): void {
+  #encode(buffer: SharedArrayBuffer, plainBytes: number, chunks: ChunkRef[], against: Against | null): void {
     const source = against && { root: against.root, bases: against.bases };
     const answer = this.#input.coders.run({ kind: "encode", buffer, plainBytes, level: this.#level, against: source });
     if (against) this.#follow(answer, chunks[0]!.id, against);
-    const encoded: Encoded = { answer, isDone: false, plainBytes, chunks };
+    const encoded: Encoded = { buffer, answer, isDone: false, plainBytes, chunks };
     const onEnd = () => {
       encoded.isDone = true;
     };
@@ -174,10 +175,10 @@ export class Packer {
   /** The oldest frame goes into the part; its buffer is free again. */
   async #join(): Promise<void> {
     this.#throwFailure();
-    const { answer, plainBytes, chunks } = this.#encoding.shift()!;
-    const { buffer, storedBytes, bases } = await answer;
+    const { buffer, answer, plainBytes, chunks } = this.#encoding.shift()!;
+    const { storedBytes, bases } = await answer;
     if (this.#builder && !this.#builder.fits(storedBytes, chunks.length, bases.length)) await this.#closePart();
-    this.#builder ??= new PartBuilder(this.#input.kind, this.#input.keyring.cipher, this.#takeRoom());
+    this.#builder ??= new PartBuilder(this.#input.kind, this.#input.keyring.cipher, this.#takeRoom(), copyBytes);
     this.#builder.add(new Uint8Array(buffer, 0, storedBytes), plainBytes, chunks, bases.length > 0 ? bases : noBases);
     this.#freeFrames.push(buffer);
     if (this.#builder.storedBytes >= this.#targetBytes) await this.#closePart();

@@ -210,6 +210,11 @@ export function equalBytes(a: Uint8Array, b: Uint8Array): boolean {
   return true;
 }
 
+/** Copies `bytes` into `target` from `at` on, also where both are the same memory. */
+export type CopyBytes = (target: Uint8Array, at: number, bytes: Uint8Array) => void;
+
+export const setBytes: CopyBytes = (target, at, bytes) => target.set(bytes, at);
+
 export function isAllZero(bytes: Uint8Array): boolean {
   const head = bytes.byteOffset % 4 === 0 ? 0 : Math.min(bytes.length, 4 - (bytes.byteOffset % 4));
   for (let i = 0; i < head; i++) if (bytes[i] !== 0) return false;

@@ -2,7 +2,7 @@
  * Frames: the unit of compression. frame = u8 codec | u8 flags | varint plainBytes | [bases] | body.
  * Codecs: 0 raw · 1 zstd · 2 planes · 3 zero. Flag 1: the frame was coded against bytes of other chunks, its bases.
  */
-import { ByteReader, ByteWriter, isAllZero } from "./bytes.ts";
+import { ByteReader, ByteWriter, type CopyBytes, isAllZero, setBytes } from "./bytes.ts";
 import { chooseBody, estimateZstd, hasRepeats } from "./choose.ts";
 import { damaged, unknownFormat } from "./error.ts";
 import { codecs, frameFlags, joinFrame, writeFrameHead } from "./frame-head.ts";
@@ -43,14 +43,14 @@ export async function encodeFrameInPlace(
   plainBytes: number,
   primitives: Primitives,
   level: number,
+  copy: CopyBytes = setBytes,
 ): Promise<{ storedBytes: number; made: Uint8Array | null }> {
   if (plainBytes === 0 || plainBytes > limits.chunkBytes) throw new RangeError(`a frame of ${plainBytes} bytes`);
   const plain = room.subarray(0, plainBytes);
   const { codec, body } = await chooseBody(plain, primitives, level, threadKernels());
   const head = new ByteWriter(16);
   writeFrameHead(head, codec, 0, plainBytes);
-  // Raw bytes are those of the room: set moves them as if by way of a copy.
-  room.set(body, head.length);
+  copy(room, head.length, body);
   room.set(head.view());
   return { storedBytes: head.length + body.length, made: codec === codecs.planes ? body : null };
 }

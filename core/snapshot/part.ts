@@ -2,7 +2,7 @@
  * Parts: the unit of transfer. part = header | frame* | table | footer. Chunk ids are byte strings of 32 chars (one
  * char, one byte) everywhere in memory: they are keys of maps.
  */
-import { ByteReader, ByteWriter, equalBytes } from "./bytes.ts";
+import { ByteReader, ByteWriter, type CopyBytes, equalBytes, setBytes } from "./bytes.ts";
 import { type PartCipher, type SnapshotCipher, sealBytes, tableNumber } from "./cipher.ts";
 import { type Base, decodeFrame, decodeZstd, readBases } from "./codec.ts";
 import { damaged, FormatError, unknownFormat } from "./error.ts";
@@ -51,6 +51,7 @@ const saltBytes = 16;
 export class PartBuilder {
   readonly #header: Uint8Array;
   readonly #cipher: PartCipher | null;
+  readonly #copy: CopyBytes;
   readonly #frames: FrameInfo[] = [];
   #bytes: Uint8Array;
   #end = headerBytes;
@@ -58,8 +59,14 @@ export class PartBuilder {
   bases = 0;
   plainBytes = 0;
 
-  constructor(kind: PartKind, cipher: SnapshotCipher | null = null, room: Uint8Array = new Uint8Array(0)) {
+  constructor(
+    kind: PartKind,
+    cipher: SnapshotCipher | null = null,
+    room: Uint8Array = new Uint8Array(0),
+    copy: CopyBytes = setBytes,
+  ) {
     this.#bytes = room;
+    this.#copy = copy;
     const salt = cipher ? cipher.newSalt() : new Uint8Array(saltBytes);
     this.#cipher = cipher ? cipher.part(salt) : null;
     const head = new ByteWriter(headerBytes);
@@ -133,7 +140,7 @@ export class PartBuilder {
 
   #put(bytes: Uint8Array, at: number): void {
     this.#reserve(at + bytes.length);
-    this.#bytes.set(bytes, at);
+    this.#copy(this.#bytes, at, bytes);
   }
 
   #reserve(end: number): void {
