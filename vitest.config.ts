@@ -7,10 +7,10 @@ import { bundleThread } from "./tools/build.ts";
 const migrations = await readD1Migrations(new URL("./migrations", import.meta.url).pathname);
 
 /**
- * Many files wait for most of their time, so two cores carry three at once. The same number for every project: then files
+ * Many files wait for most of their time, so two cores carry two at once; with three, clouds of e2e run into their limits. The same number for every project: then files
  * of different projects run side by side, those of e2e first.
  */
-const maxWorkers = Math.max(3, availableParallelism() - 1);
+const maxWorkers = Math.max(2, availableParallelism() - 1);
 
 /** What the tests in workerd run with; values of no other deployment. */
 const bindings = {
