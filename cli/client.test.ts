@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, expectTypeOf, test } from "vitest";
-import type { InstanceView } from "../core/protocol/api.ts";
+import type { InstanceView } from "../core/protocol/views.ts";
 import { type ClientOptions, createClient } from "./client.ts";
 import { Failure } from "./failure.ts";
 import { backoffMs, readRetryAfter } from "./retry.ts";

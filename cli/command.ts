@@ -1,7 +1,8 @@
 /** What every command shares: its options, the strict reading of them, the connection, the output, the exit code. */
 import { parseArgs } from "node:util";
 import { type ArgsDef, type CommandContext, type CommandDef, defineCommand, type ParsedArgs } from "citty";
-import type { AnswerOf, InstanceView, RouteName } from "../core/protocol/api.ts";
+import type { AnswerOf, RouteName } from "../core/protocol/api.ts";
+import type { InstanceView } from "../core/protocol/views.ts";
 import { type CallInput, type Client, createClient } from "./client.ts";
 import { findConnection } from "./connect.ts";
 import { usageFailure } from "./failure.ts";

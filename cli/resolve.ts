@@ -1,6 +1,6 @@
 /** From what a person types to one instance: its id, the beginning of its id, or its name. */
-import type { InstanceSummary } from "../core/protocol/api.ts";
 import { isInstanceId } from "../core/protocol/ids.ts";
+import type { InstanceSummary } from "../core/protocol/views.ts";
 import type { Client } from "./client.ts";
 import { Failure } from "./failure.ts";
 import { cleanDeep } from "./format.ts";

@@ -1,6 +1,6 @@
 /** How one instance, a list of them, and their settings look to people. */
-import type { EventView, InstanceSummary, InstanceView, SnapshotView } from "../core/protocol/api.ts";
 import type { AutoHibernation } from "../core/protocol/config.ts";
+import type { EventView, InstanceSummary, InstanceView, SnapshotView } from "../core/protocol/views.ts";
 import {
   formatAge,
   formatBytes,

@@ -1,7 +1,7 @@
 /** How signals look to people: their names, their amounts, one row for each. */
-import type { InstanceView } from "../core/protocol/api.ts";
 import type { AutoHibernation } from "../core/protocol/config.ts";
 import { signalNames } from "../core/protocol/signals.ts";
+import type { InstanceView } from "../core/protocol/views.ts";
 import { formatBytes, formatDuration, formatPercent } from "./format.ts";
 
 type SignalView = InstanceView["signals"][number];

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import type { InstanceView } from "../core/protocol/api.ts";
+import type { InstanceView } from "../core/protocol/views.ts";
 import { Failure } from "./failure.ts";
 import { Output } from "./output.ts";
 import { hibernatedView, instanceView } from "./testing/server.ts";

@@ -7,7 +7,7 @@
  *                  +--> timeout --> Failure `wait_timeout`: nothing is cancelled
  */
 import type { StatusWord } from "../core/lifecycle/abilities.ts";
-import type { InstanceView } from "../core/protocol/api.ts";
+import type { InstanceView } from "../core/protocol/views.ts";
 import { Failure } from "./failure.ts";
 import { formatBytes, formatDuration } from "./format.ts";
 import type { Output } from "./output.ts";

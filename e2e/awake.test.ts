@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import type { InstanceView } from "../core/protocol/api.ts";
+import type { InstanceView } from "../core/protocol/views.ts";
 import type { LocalMachine } from "../local-cloud/vast/control.ts";
 import {
   execIn,

@@ -5,7 +5,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { EventView, InstanceView, SnapshotView } from "../core/protocol/api.ts";
+import type { EventView, InstanceView, SnapshotView } from "../core/protocol/views.ts";
 import { sleep } from "../local-cloud/processes.ts";
 import { writeSampleWorkspace } from "../local-cloud/sample.ts";
 import type { LocalMachine } from "../local-cloud/vast/control.ts";

@@ -4,7 +4,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { InstanceView } from "../core/protocol/api.ts";
+import type { InstanceView } from "../core/protocol/views.ts";
 import { writeSampleWorkspace } from "../local-cloud/sample.ts";
 import { freePort } from "../local-cloud/secrets.ts";
 import type { LocalMachine } from "../local-cloud/vast/control.ts";

@@ -6,7 +6,7 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import type { EventView, InstanceView } from "../core/protocol/api.ts";
+import type { EventView, InstanceView } from "../core/protocol/views.ts";
 import { LocalCloud } from "./cloud.ts";
 import { sleep } from "./processes.ts";
 import { writeSampleWorkspace } from "./sample.ts";

@@ -1,5 +1,5 @@
 /** Follows one instance through the API and tells what happens; for the demo and the end-to-end tests. */
-import type { EventView, InstanceView } from "../core/protocol/api.ts";
+import type { EventView, InstanceView } from "../core/protocol/views.ts";
 import type { LocalCloud } from "./cloud.ts";
 import { sleep } from "./processes.ts";
 import { bytesText, eventText, moneyText } from "./tell.ts";

@@ -1,5 +1,5 @@
 /** Events of an instance as lines for people. */
-import type { EventView, InstanceView } from "../core/protocol/api.ts";
+import type { EventView, InstanceView } from "../core/protocol/views.ts";
 
 export function bytesText(bytes: number): string {
   const units = ["B", "KB", "MB", "GB", "TB"];

@@ -1,6 +1,6 @@
 /** `soneca instance keep-awake` and `not-now`: what holds a machine awake on purpose. */
-import type { InstanceView } from "../../core/protocol/api.ts";
 import { routes } from "../../core/protocol/api.ts";
+import type { InstanceView } from "../../core/protocol/views.ts";
 import { command, idArg, type Session } from "../command.ts";
 import { usageFailure } from "../failure.ts";
 import { formatTime } from "../format.ts";

@@ -1,5 +1,5 @@
 /** `soneca instance events`: what happened, the newest ones, or on from a number; --follow stays and shows more. */
-import type { EventView } from "../../core/protocol/api.ts";
+import type { EventView } from "../../core/protocol/views.ts";
 import { command, idArg, type Session } from "../command.ts";
 import { Failure, usageFailure } from "../failure.ts";
 import { readNumber } from "../settings.ts";

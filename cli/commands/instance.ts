@@ -1,7 +1,7 @@
 /** `soneca instance`: see, make, wake, put to sleep. */
 import { defineCommand } from "citty";
-import type { InstanceView } from "../../core/protocol/api.ts";
 import { routes } from "../../core/protocol/api.ts";
+import type { InstanceView } from "../../core/protocol/views.ts";
 import { command, follow, idArg, readWait, type Session, waitArgs } from "../command.ts";
 import { readRent, rentArgs } from "../rent.ts";
 import { checked, readDurationMs, readNumber, readPrice, readSettings } from "../settings.ts";

@@ -1,10 +1,10 @@
 /** A control plane of canned answers over real HTTP, and views to answer with. */
 import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { EventView, InstanceSummary, InstanceView } from "../../core/protocol/api.ts";
 import { defaultAutoHibernation } from "../../core/protocol/config.ts";
 import { AppError, type ErrorCode, type ErrorContext } from "../../core/protocol/errors.ts";
 import { defaultRentRules } from "../../core/protocol/rent.ts";
+import type { EventView, InstanceSummary, InstanceView } from "../../core/protocol/views.ts";
 
 export interface Asked {
   method: string;

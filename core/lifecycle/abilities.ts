@@ -1,5 +1,6 @@
 /** Status -> word, and what may be asked of an instance. One table: the API enforces it, the clients show it. */
-import type { State, Timings } from "./types.ts";
+import type { Timings } from "./timings.ts";
+import type { State } from "./types.ts";
 
 /** The plan's words, and three of our own for what the plan leaves open. */
 export type StatusWord =

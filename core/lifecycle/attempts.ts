@@ -6,7 +6,8 @@
 import { rentRules } from "../protocol/rent.ts";
 import type { PhaseOf } from "./handler.ts";
 import { currentMachine } from "./machines.ts";
-import type { Attempt, Machine, Outcome, State, Timings } from "./types.ts";
+import type { Timings } from "./timings.ts";
+import type { Attempt, Machine, Outcome, State } from "./types.ts";
 
 type Provisioning = PhaseOf<"provisioning">;
 

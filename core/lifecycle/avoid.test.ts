@@ -3,7 +3,8 @@ import { expect, it } from "vitest";
 import { avoidedHosts, blameHost, praiseHost } from "./avoid.ts";
 import { createInstance } from "./birth.ts";
 import { birth } from "./testing/fixtures.ts";
-import { defaultTimings, type State } from "./types.ts";
+import { defaultTimings } from "./timings.ts";
+import type { State } from "./types.ts";
 
 const hour = 3_600_000;
 const at = (now: number) => ({ now, timings: defaultTimings });

@@ -2,7 +2,8 @@
  * Hosts that failed are avoided for a time that doubles with each failure and halves with each success. A host that kept
  * quiet for as long again after its time is forgotten.
  */
-import type { AvoidedHost, Context, State, Timings } from "./types.ts";
+import type { Timings } from "./timings.ts";
+import type { AvoidedHost, Context, State } from "./types.ts";
 
 const kept = 50;
 

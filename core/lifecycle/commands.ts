@@ -3,7 +3,8 @@
  * a command is off as soon as the state no longer wants it (docs/adr/0002).
  */
 import type { Command } from "../protocol/wire.ts";
-import type { State, Timings } from "./types.ts";
+import type { Timings } from "./timings.ts";
+import type { State } from "./types.ts";
 
 export function commandsFor(state: State, epoch: number, timings: Timings): Command[] {
   const phase = state.now;

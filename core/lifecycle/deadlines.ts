@@ -1,7 +1,8 @@
 /** When the instance must look at itself again: a function of the state. One physical alarm serves the earliest. */
 import { attemptsOf, bootEndsAt, rivalAt } from "./attempts.ts";
 import { retryAt } from "./keep-trying.ts";
-import type { State, Timings } from "./types.ts";
+import type { Timings } from "./timings.ts";
+import type { State } from "./types.ts";
 import { awakeOf, warnAt } from "./warning.ts";
 
 /** How long a heartbeat may be on its way; the agent gives up on it after that. */

@@ -4,9 +4,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import type { EventView, InstanceView } from "../../core/protocol/api.ts";
 import type { AutoHibernationPatch } from "../../core/protocol/config.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
+import type { EventView, InstanceView } from "../../core/protocol/views.ts";
 import { type CloudOptions, LocalCloud } from "../../local-cloud/cloud.ts";
 import { compareFolders } from "../../local-cloud/compare.ts";
 import { sleep } from "../../local-cloud/processes.ts";

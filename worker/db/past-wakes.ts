@@ -1,7 +1,7 @@
 /** What the newest wakes of a user's instances took, as their event logs tell. */
 import { and, desc, eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import { z } from "zod";
+import * as z from "zod";
 import type { WakeTimes } from "../../core/lifecycle/types.ts";
 import { hibernationEvents, instanceStatus } from "./schema.ts";
 

@@ -1,7 +1,7 @@
 /** Copies of what the objects know, for lists: instance_status and hibernation_events. Written from the outbox alone. */
 import { and, asc, desc, eq, isNotNull, lt, ne, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import type { EventView, InstanceSummary, InstanceView } from "../../core/protocol/api.ts";
+import type { EventView, InstanceSummary, InstanceView } from "../../core/protocol/views.ts";
 import { hibernationEvents, instanceStatus } from "./schema.ts";
 
 /** Upsert; a row with a newer version stays. Idempotent. */

@@ -1,8 +1,6 @@
 /** The routes of instances: what their owner sees and asks for. */
-
 import { type ClimbFacts, climbWords } from "../../core/lifecycle/ladder.ts";
 import type { MachineSpec } from "../../core/lifecycle/types.ts";
-import type { SnapshotView } from "../../core/protocol/api.ts";
 import { installCommand } from "../../core/protocol/bootstrap.ts";
 import {
   type AutoHibernation,
@@ -19,6 +17,7 @@ import {
   parseMachineLabel,
   snapshotId,
 } from "../../core/protocol/ids.ts";
+import type { SnapshotView } from "../../core/protocol/views.ts";
 import { maxManifestBytes, parseManifest } from "../../core/snapshot/manifest.ts";
 import { instancePrefix, parseManifestKey } from "../../core/snapshot/store.ts";
 import { accountOf } from "../account/object.ts";

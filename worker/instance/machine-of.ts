@@ -1,9 +1,8 @@
+import { machineWith } from "../../core/lifecycle/attempts.ts";
+import { currentMachine } from "../../core/lifecycle/machines.ts";
 import type { Machine, State } from "../../core/lifecycle/types.ts";
 
 /** The machine that the state stands on, one on its way out included while the sleep waits for its end. */
 export function machineOf(state: State): Machine | null {
-  const phase = state.now;
-  if (phase.status === "destroying")
-    return state.retiring.find((one) => one.machine.epoch === phase.epoch)?.machine ?? null;
-  return "machine" in phase ? phase.machine : null;
+  return state.now.status === "destroying" ? machineWith(state, state.now.epoch) : currentMachine(state);
 }

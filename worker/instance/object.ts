@@ -10,25 +10,17 @@ import { adoptInstance, type Birth, createInstance } from "../../core/lifecycle/
 import { commandsFor } from "../../core/lifecycle/commands.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
 import { compactSamples, judgeIdle } from "../../core/lifecycle/idle.ts";
+import { defaultTimings, type Timings } from "../../core/lifecycle/timings.ts";
 import { transition } from "../../core/lifecycle/transition.ts";
-import {
-  type Context,
-  defaultTimings,
-  type LifecycleEvent,
-  type Outcome,
-  type RentedFacts,
-  type State,
-  type Timings,
-  type WakeRequest,
-} from "../../core/lifecycle/types.ts";
+import type { Context, LifecycleEvent, Outcome, RentedFacts, State, WakeRequest } from "../../core/lifecycle/types.ts";
 import { holdsGpuMemory, idleRuleOf } from "../../core/lifecycle/vetoes.ts";
 import { untilNextBeatMs } from "../../core/lifecycle/warning.ts";
 import { explainSignals, trackSince } from "../../core/lifecycle/why.ts";
-import type { EventView, InstanceView } from "../../core/protocol/api.ts";
 import { type AutoHibernationPatch, applyPatch } from "../../core/protocol/config.ts";
 import type { ErrorCode, ErrorContext } from "../../core/protocol/errors.ts";
 import type { UserId } from "../../core/protocol/ids.ts";
 import type { RentRulesPatch } from "../../core/protocol/rent.ts";
+import type { EventView, InstanceView } from "../../core/protocol/views.ts";
 import type { StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
 import type { Env } from "../env.ts";
 import { agentTokenLifeMs, signAgentToken } from "../tokens.ts";

@@ -3,12 +3,12 @@
  * the provider and the store, `mirror` copies to D1. A row stays until its outcome is written with the state, so each
  * runs at least once; what must not run twice says so by itself (effects.ts).
  */
-
 import { machineWith, wantsRental } from "../../core/lifecycle/attempts.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
+import type { Timings } from "../../core/lifecycle/timings.ts";
 import { mayEnd } from "../../core/lifecycle/transition.ts";
-import type { LifecycleEvent, Timings } from "../../core/lifecycle/types.ts";
-import type { InstanceView } from "../../core/protocol/api.ts";
+import type { LifecycleEvent } from "../../core/lifecycle/types.ts";
+import type { InstanceView } from "../../core/protocol/views.ts";
 import { mirrorEvents, mirrorStatus } from "../db/read-model.ts";
 import type { Env } from "../env.ts";
 import { runEffect } from "./effects.ts";

@@ -5,7 +5,7 @@ import { costsOf } from "../../core/lifecycle/costs.ts";
 import { planWords } from "../../core/lifecycle/plan-words.ts";
 import type { State } from "../../core/lifecycle/types.ts";
 import { quietFloorMs } from "../../core/lifecycle/vetoes.ts";
-import type { InstanceView } from "../../core/protocol/api.ts";
+import type { InstanceView } from "../../core/protocol/views.ts";
 import { machineOf } from "./machine-of.ts";
 
 export function sleepRuleView(state: State, now: number): InstanceView["sleep_rule"] {

@@ -6,10 +6,10 @@ import { addInterval, costOf, type PaidInterval } from "../../core/lifecycle/led
 import type { Context, Lease, Machine, State, Verdict } from "../../core/lifecycle/types.ts";
 import { awakeOf, nextSleepAt } from "../../core/lifecycle/warning.ts";
 import type { SignalWord } from "../../core/lifecycle/why.ts";
-import type { EventView, InstanceView } from "../../core/protocol/api.ts";
 import { snapshotId } from "../../core/protocol/ids.ts";
 import { rentRules } from "../../core/protocol/rent.ts";
 import { signalUnits } from "../../core/protocol/signals.ts";
+import type { EventView, InstanceView } from "../../core/protocol/views.ts";
 import type { Progress } from "../../core/protocol/wire.ts";
 import { actorText } from "./commit.ts";
 import { machineOf } from "./machine-of.ts";

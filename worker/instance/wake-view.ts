@@ -3,7 +3,7 @@ import { attemptsOf } from "../../core/lifecycle/attempts.ts";
 import { retryAt } from "../../core/lifecycle/keep-trying.ts";
 import type { State } from "../../core/lifecycle/types.ts";
 import type { Percentiles } from "../../core/lifecycle/wake-times.ts";
-import type { InstanceView } from "../../core/protocol/api.ts";
+import type { InstanceView } from "../../core/protocol/views.ts";
 import type { KnownWake } from "./past-wakes.ts";
 
 export function wakeView(state: State, known: KnownWake): InstanceView["wake"] {

@@ -1,8 +1,8 @@
 /** What keeps an instance awake, over the API: leases, the word before a sleep, signals and their reasons. */
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { InstanceView } from "../../core/protocol/api.ts";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ErrorBody } from "../../core/protocol/errors.ts";
+import type { InstanceView } from "../../core/protocol/views.ts";
 import type { InstanceObject } from "../instance/object.ts";
 import {
   advance,
@@ -11,30 +11,22 @@ import {
   type FakeAgent,
   fallAsleep,
   interval,
-  newUser,
   runningInstance,
   type Sleeper,
   settle,
   sqlOf,
-  startClock,
   stubOf,
   type TestUser,
 } from "./helpers.ts";
-import { FakeVast } from "./vast.ts";
+import { endScene, setScene } from "./scene.ts";
+import type { FakeVast } from "./vast.ts";
 
 let vast: FakeVast;
 let user: TestUser;
 beforeEach(async () => {
-  startClock();
-  vast = new FakeVast();
-  vast.install();
-  vi.spyOn(Math, "random").mockReturnValue(0);
-  user = await newUser();
+  ({ vast, user } = await setScene());
 });
-afterEach(() => {
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-});
+afterEach(endScene);
 
 const minute = 60_000;
 const remove = (nest: Sleeper) => api<InstanceView>("DELETE", `${nest.path}/keep-awake`, { token: user.token });

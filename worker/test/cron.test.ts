@@ -5,18 +5,9 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { runCron } from "../cron.ts";
 import type { Env } from "../env.ts";
 import worker from "../index.ts";
-import {
-  advance,
-  alarmAfter,
-  fallAsleep,
-  newUser,
-  runningInstance,
-  settle,
-  startClock,
-  stubOf,
-  type TestUser,
-} from "./helpers.ts";
-import { FakeVast, vastErrors } from "./vast.ts";
+import { advance, alarmAfter, fallAsleep, runningInstance, settle, stubOf, type TestUser } from "./helpers.ts";
+import { endScene, setScene } from "./scene.ts";
+import { type FakeVast, vastErrors } from "./vast.ts";
 
 let vast: FakeVast;
 let user: TestUser;
@@ -24,18 +15,11 @@ const minute = "* * * * *";
 const fiveMinutes = "*/5 * * * *";
 
 beforeEach(async () => {
-  startClock();
-  vast = new FakeVast();
-  vast.install();
-  vi.spyOn(Math, "random").mockReturnValue(0);
-  user = await newUser();
+  ({ vast, user } = await setScene());
   // Instances of earlier tests of this file: their machines belong to another stand-in.
   await env.DB.exec("UPDATE instance_status SET due_at = NULL, vast_instance_id = NULL");
 });
-afterEach(() => {
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-});
+afterEach(endScene);
 
 async function loseAlarm(id: string): Promise<void> {
   await runInDurableObject(stubOf(id), (_object, ctx) => ctx.storage.deleteAlarm());

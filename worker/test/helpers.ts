@@ -2,9 +2,9 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { vi } from "vitest";
-import type { EventView, InstanceView } from "../../core/protocol/api.ts";
 import type { ErrorBody } from "../../core/protocol/errors.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
+import type { EventView, InstanceView } from "../../core/protocol/views.ts";
 import type { SnapshotRef, StatusAnswer } from "../../core/protocol/wire.ts";
 import { formatManifest, type Manifest } from "../../core/snapshot/manifest.ts";
 import { manifestKey } from "../../core/snapshot/store.ts";

@@ -1,7 +1,7 @@
 /** The object of one instance: its nights, its proofs, its memory, and what goes wrong around it. */
 import { abortAllDurableObjects, evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ErrorBody } from "../../core/protocol/errors.ts";
 import type { InstanceObject } from "../instance/object.ts";
 import { agentTokenLifeMs, signAgentToken } from "../tokens.ts";
@@ -11,35 +11,27 @@ import {
   FakeAgent,
   fallAsleep,
   interval,
-  newUser,
   realWait,
   runningInstance,
   type Sleeper,
   settle,
   sqlOf,
-  startClock,
   stats,
   stubOf,
   type TestUser,
   until,
   upToSeal,
 } from "./helpers.ts";
-import { FakeVast, type VastMachine, vastErrors } from "./vast.ts";
+import { endScene, setScene } from "./scene.ts";
+import { type FakeVast, type VastMachine, vastErrors } from "./vast.ts";
 
 let vast: FakeVast;
 let user: TestUser;
 
 beforeEach(async () => {
-  startClock();
-  vast = new FakeVast();
-  vast.install();
-  vi.spyOn(Math, "random").mockReturnValue(0);
-  user = await newUser();
+  ({ vast, user } = await setScene());
 });
-afterEach(() => {
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-});
+afterEach(endScene);
 
 const asleep = async (config: object = {}) => {
   const { nest, agent } = await runningInstance(vast, user, config);

@@ -1,7 +1,7 @@
 /** What must never happen, whatever the store, the provider and the read model do: a machine ended without its proof. */
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ErrorBody } from "../../core/protocol/errors.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import type { SnapshotRef } from "../../core/protocol/wire.ts";
@@ -18,29 +18,22 @@ import {
   Sleeper,
   settle,
   sqlOf,
-  startClock,
   stats,
   stubOf,
   type TestUser,
   until,
   upToSeal,
 } from "./helpers.ts";
-import { FakeVast, vastErrors } from "./vast.ts";
+import { endScene, setScene } from "./scene.ts";
+import { type FakeVast, vastErrors } from "./vast.ts";
 
 let vast: FakeVast;
 let user: TestUser;
 
 beforeEach(async () => {
-  startClock();
-  vast = new FakeVast();
-  vast.install();
-  vi.spyOn(Math, "random").mockReturnValue(0);
-  user = await newUser();
+  ({ vast, user } = await setScene());
 });
-afterEach(() => {
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-});
+afterEach(endScene);
 
 /** The bindings as this one object sees them: a test may put another in their place. */
 async function envOf(id: string): Promise<{ DB: D1Database; SNAPSHOTS: R2Bucket }> {

@@ -1,7 +1,7 @@
 /** Waking in workerd: the ladder, machines side by side, two clients at once, what is usual, wakes that keep trying. */
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { InstanceView } from "../../core/protocol/api.ts";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ErrorBody } from "../../core/protocol/errors.ts";
+import type { InstanceView } from "../../core/protocol/views.ts";
 import {
   type Answer,
   advance,
@@ -14,25 +14,18 @@ import {
   type Sleeper,
   settle,
   sqlOf,
-  startClock,
   type TestUser,
 } from "./helpers.ts";
-import { FakeVast, offer } from "./vast.ts";
+import { endScene, setScene } from "./scene.ts";
+import { type FakeVast, offer } from "./vast.ts";
 
 let vast: FakeVast;
 let user: TestUser;
 
 beforeEach(async () => {
-  startClock();
-  vast = new FakeVast();
-  vast.install();
-  vi.spyOn(Math, "random").mockReturnValue(0);
-  user = await newUser();
+  ({ vast, user } = await setScene());
 });
-afterEach(() => {
-  vi.restoreAllMocks();
-  vi.useRealTimers();
-});
+afterEach(endScene);
 
 async function asleep(): Promise<Sleeper> {
   const { nest, agent } = await runningInstance(vast, user, { delete_after_pause_minutes: 60 });

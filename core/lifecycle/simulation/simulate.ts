@@ -14,15 +14,9 @@ import { commandsFor } from "../commands.ts";
 import { deadlines, nextDeadline } from "../deadlines.ts";
 import { judgeIdle } from "../idle.ts";
 import { currentMachine } from "../machines.ts";
+import { defaultTimings } from "../timings.ts";
 import { mayEnd, transition } from "../transition.ts";
-import {
-  type Actor,
-  defaultTimings,
-  type Effect,
-  type LifecycleEvent,
-  type RentedFacts,
-  type State,
-} from "../types.ts";
+import type { Actor, Effect, LifecycleEvent, RentedFacts, State } from "../types.ts";
 import { holdsGpuMemory, idleRuleOf } from "../vetoes.ts";
 import { untilNextBeatMs } from "../warning.ts";
 import { SimulatedMachine } from "./machine.ts";

@@ -1,5 +1,4 @@
 /** The invariants as pure functions: null when they hold, else one sentence that says what is wrong. */
-
 import { rentRules } from "../../protocol/rent.ts";
 import { actionsFor, statusWord } from "../abilities.ts";
 import { activeMachines, attemptsOf } from "../attempts.ts";
@@ -7,7 +6,8 @@ import { autoOf, maxGaps } from "../auto-state.ts";
 import { leaseCapMs, leasesHeld } from "../awake.ts";
 import { deadlines } from "../deadlines.ts";
 import { currentMachine, minutesMs, sameSnapshot } from "../machines.ts";
-import type { Context, Effect, LifecycleEvent, Machine, State, Timings } from "../types.ts";
+import type { Timings } from "../timings.ts";
+import type { Context, Effect, LifecycleEvent, Machine, State } from "../types.ts";
 import { floorMs, highestFloorMs } from "../vetoes.ts";
 import { awakeOf } from "../warning.ts";
 import { digestOf, type FakeStore, refKey } from "./agent.ts";

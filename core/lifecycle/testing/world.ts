@@ -3,7 +3,6 @@
  * Effects run as the shell runs them (worker/instance): at least once, one event each, `mayEnd` asked before the call.
  * After every step the invariants are checked; a broken one throws with the story so far.
  */
-
 import type { AutoHibernation } from "../../protocol/config.ts";
 import { actionsFor, judgeWake } from "../abilities.ts";
 import { speaks, wantsRental } from "../attempts.ts";
@@ -11,16 +10,9 @@ import { adoptInstance, createInstance } from "../birth.ts";
 import { commandsFor } from "../commands.ts";
 import { nextDeadline } from "../deadlines.ts";
 import { currentMachine } from "../machines.ts";
+import { defaultTimings } from "../timings.ts";
 import { mayEnd, transition } from "../transition.ts";
-import {
-  type Actor,
-  defaultTimings,
-  type Effect,
-  type LifecycleEvent,
-  type Outcome,
-  type State,
-  type WakeRequest,
-} from "../types.ts";
+import type { Actor, Effect, LifecycleEvent, Outcome, State, WakeRequest } from "../types.ts";
 import { quietFloorMs } from "../vetoes.ts";
 import { type FakeAgent, type FakeStore, obey, refKey, restartAgent, runAgent, sealReport, write } from "./agent.ts";
 import { birth, user } from "./fixtures.ts";

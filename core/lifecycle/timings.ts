@@ -1,0 +1,59 @@
+/** Waiting times; every passing state's deadline comes from here (I2). */
+export interface Timings {
+  /** Longest time from a rental until the provider says that the machine runs: only a limit bounds a slow image. */
+  bootLimitMs: number;
+  /** Longest time from there until its agent speaks. */
+  agentLimitMs: number;
+  /** No beat for this many check intervals, and at least silenceMinMs, is silence. */
+  silenceBeats: number;
+  silenceMinMs: number;
+  lookEveryMs: number;
+  /** A snapshot or a restore that does not move for this long has failed. */
+  progressLimitMs: number;
+  proveEveryMs: number;
+  sealHoldMs: number;
+  endEveryMs: number;
+  endMaxEveryMs: number;
+  /** After a failed or cancelled sleep, how long the idle rule rests. */
+  restAfterFailureMs: number;
+  /** How long before a sleep of the idle rule it is announced. */
+  warnBeforeMs: number;
+  verifyEveryMs: number;
+  /** How long a host is avoided after its first failure, and at most. */
+  avoidHostMs: number;
+  avoidHostMaxMs: number;
+  /** A wake that keeps trying waits this long, then twice as long each time, up to the second. */
+  retryEveryMs: number;
+  retryMaxEveryMs: number;
+  wakeEveryMs: number;
+  maxAttempts: number;
+  maxRestores: number;
+  /** How long a machine whose rental got no answer is looked for under its label. */
+  labelChecks: number;
+  labelCheckEveryMs: number;
+}
+
+export const defaultTimings: Timings = {
+  bootLimitMs: 15 * 60_000,
+  agentLimitMs: 6 * 60_000,
+  silenceBeats: 8,
+  silenceMinMs: 30_000,
+  lookEveryMs: 10_000,
+  progressLimitMs: 10 * 60_000,
+  proveEveryMs: 5_000,
+  sealHoldMs: 120_000,
+  endEveryMs: 3_000,
+  endMaxEveryMs: 60_000,
+  restAfterFailureMs: 5 * 60_000,
+  warnBeforeMs: 60_000,
+  verifyEveryMs: 60_000,
+  avoidHostMs: 6 * 3_600_000,
+  avoidHostMaxMs: 7 * 24 * 3_600_000,
+  retryEveryMs: 2 * 60_000,
+  retryMaxEveryMs: 30 * 60_000,
+  wakeEveryMs: 60_000,
+  maxAttempts: 5,
+  maxRestores: 3,
+  labelChecks: 4,
+  labelCheckEveryMs: 5_000,
+};

@@ -1,0 +1,224 @@
+/** What the API shows: an instance with its reasons, its snapshots, its events. Names, times and money as in api.ts. */
+import * as z from "zod";
+import { autoHibernationSchema } from "./config.ts";
+import { rentRulesSchema } from "./rent.ts";
+import { informationNames, signalNames } from "./signals.ts";
+
+export const time = z.iso.datetime();
+export const microUsd = z.number().int().min(0);
+const bytes = z.number().int().min(0);
+
+export const instanceIdSchema = z.string().regex(/^i-[a-z2-7]{10}$/, "an instance id such as i-k3v7q2m4xa");
+
+export const actionSchema = z.enum(["wake", "hibernate", "keep_awake", "not_now", "configure", "discard"]);
+
+const machineSchema = z.object({
+  vast_instance_id: z.number().int().nullable(),
+  label: z.string(),
+  epoch: z.number().int(),
+  gpu_type: z.string().nullable(),
+  gpu_count: z.number().int().nullable(),
+  region: z.string().nullable(),
+  micro_usd_per_hour: microUsd.nullable(),
+  rented_at: time,
+  ssh: z.string().nullable(),
+  adopted: z.boolean(),
+});
+
+const blockerSchema = z.object({
+  signal: z.string(),
+  code: z.string(),
+  value: z.number().nullable(),
+  threshold: z.number().nullable(),
+  detail: z.string().nullable(),
+  /** When it ends by itself, where that is known. */
+  until: time.optional(),
+});
+
+/** What one signal says, by what it is judged, and since when it has said so. */
+const signalSchema = z.object({
+  name: z.enum(["gpu", ...signalNames, ...informationNames]),
+  /** Whether it decides. One that does not is shown only. */
+  enabled: z.boolean(),
+  state: z.enum(["busy", "quiet", "unknown"]),
+  /** Null is "not known", or that there is nothing to be measured. */
+  value: z.number().nullable(),
+  threshold: z.number().nullable(),
+  unit: z.enum(["percent", "seconds", "kernels", "bytes_per_second", "megabytes"]),
+  since: time.nullable(),
+  detail: z.string().nullable(),
+});
+
+const leaseSchema = z.object({
+  id: z.string(),
+  /** Who asked for it; `agent` for a command under `soneca-agent run`. */
+  by: z.string(),
+  what: z.string().nullable(),
+  since: time,
+  until: time,
+});
+
+const usualTime = z.object({ p50_seconds: z.number(), p95_seconds: z.number() });
+
+/** A wake under way. */
+const wakeSchema = z.object({
+  phase: z.enum(["renting", "booting", "restoring"]),
+  phase_since: time,
+  since: time,
+  /** How many machines were asked for so far. */
+  machines_asked: z.number().int(),
+  /** What its own past wakes took, or those of its owner's instances; null while too few are known. */
+  usual: z
+    .object({
+      of: z.enum(["instance", "account"]),
+      wakes: z.number().int(),
+      renting: usualTime,
+      booting: usualTime,
+      restoring: usualTime,
+      total: usualTime,
+    })
+    .nullable(),
+});
+
+export const snapshotSchema = z.object({
+  snapshot_id: z.string(),
+  seq: z.number().int(),
+  epoch: z.number().int(),
+  digest: z.string(),
+  created_at: time,
+  plain_bytes: bytes.nullable(),
+  stored_bytes: bytes.nullable(),
+  entries: z.number().int().nullable(),
+  parts: z.number().int().nullable(),
+  proved_at: time.nullable(),
+});
+export type SnapshotView = z.infer<typeof snapshotSchema>;
+
+/** The idle rule as it stands. Null is "not known" or "does not apply now". */
+const sleepRuleSchema = z.object({
+  pause_after_idle_minutes: autoHibernationSchema.shape.pause_after_idle_minutes,
+  /** Under `auto`, of the idle time that goes on: after how much of it the machine goes, and why. */
+  tau_seconds: z.number().nullable(),
+  reason: z.string().nullable(),
+  reason_code: z.string().nullable(),
+  /** How long it must be quiet before anything happens. */
+  floor_seconds: z.number(),
+  /** A gap of this length costs the same awake and asleep. */
+  break_even_seconds: z.number().nullable(),
+  /** What one sleep and wake costs. */
+  cycle_micro_usd: microUsd.nullable(),
+  /** What may still be risked against the clairvoyant's cost; below zero only the break-even is left. */
+  credit_micro_usd: z.number().int().nullable(),
+  /** Which prices and measurements are missing for the break-even. */
+  unknown: z.array(z.string()),
+  gaps_known: z.number().int(),
+  /** When the workspace of this idle time was stored: the first of the two stages. */
+  uploaded_at: time.nullable(),
+  sleeps: z.number().int(),
+  false_sleeps: z.number().int(),
+  /** Against leaving the machine on; below zero: lost. */
+  saved_micro_usd: z.number().int(),
+  last_sleep: z
+    .object({
+      slept_at: time,
+      woken_at: time,
+      saved_micro_usd: z.number().int().nullable(),
+      was_false: z.boolean(),
+    })
+    .nullable(),
+});
+
+export const instanceSchema = z.object({
+  id: instanceIdSchema,
+  name: z.string(),
+  user_id: z.string(),
+  /** The plan's word. */
+  status: z.enum(["running", "idle", "hibernating", "hibernated", "waking", "deleted", "unreachable", "failed"]),
+  /** The exact state of the machine's life; see core/lifecycle/SPEC.md. */
+  state: z.string(),
+  state_since: time,
+  actions: z.array(actionSchema),
+  epoch: z.number().int(),
+  gpu_type: z.string().nullable(),
+  gpu_count: z.number().int(),
+  region: z.string().nullable(),
+  machine: machineSchema.nullable(),
+  /** Started beside `machine` for the same wake because it took long; the first to come up stays. They cost, too. */
+  rival_machines: z.array(machineSchema),
+  /** Machines that are being given back and still cost. */
+  retiring_machines: z.array(machineSchema),
+  gpu_utilization: z.number().nullable(),
+  last_activity: time.nullable(),
+  last_report_at: time.nullable(),
+  idle_since: time.nullable(),
+  hibernated_at: time.nullable(),
+  snapshot_id: z.string().nullable(),
+  snapshot: snapshotSchema.nullable(),
+  /** What keeps it awake now; empty when nothing does. */
+  awake_because: z.array(blockerSchema),
+  /** Every signal, judging or shown only. Empty while no machine runs. */
+  signals: z.array(signalSchema),
+  /** What holds it awake on purpose, now. */
+  leases: z.array(leaseSchema),
+  /** `warned_at`: when a sleep was announced, once it was; it may still be put off. */
+  next: z.object({ what: z.enum(["hibernate", "delete"]), at: time, warned_at: time.optional() }).nullable(),
+  sleep_rule: sleepRuleSchema,
+  progress: z
+    .object({
+      phase: z.string(),
+      done_bytes: bytes,
+      plain_bytes: bytes,
+      stored_bytes: bytes,
+      sent_bytes: bytes,
+      parts_done: z.number().int(),
+      parts_total: z.number().int(),
+    })
+    .nullable(),
+  wake: wakeSchema.nullable(),
+  /** Whether a wake that ends without a machine is tried again; `next_at` is null while one is under way. */
+  keep_trying: z.object({ until: time, tries: z.number().int(), next_at: time.nullable() }).nullable(),
+  trouble: z.object({ code: z.string(), message: z.string(), at: time, kept: z.string().nullable() }).nullable(),
+  cost: z.object({ paid_micro_usd: microUsd, paid_seconds: z.number(), unknown_price_seconds: z.number() }),
+  /** What may be rented for it. */
+  rent: rentRulesSchema.extend({ max_micro_usd_per_hour: microUsd.nullable() }),
+  auto_hibernation: autoHibernationSchema,
+  created_at: time,
+});
+export type InstanceView = z.infer<typeof instanceSchema>;
+
+/** A row of the list: from the read model, so it may be a moment older than the instance itself. */
+export const instanceSummarySchema = instanceSchema
+  .pick({
+    id: true,
+    name: true,
+    user_id: true,
+    status: true,
+    state: true,
+    gpu_type: true,
+    region: true,
+    gpu_utilization: true,
+    last_activity: true,
+    idle_since: true,
+    hibernated_at: true,
+    snapshot_id: true,
+    created_at: true,
+  })
+  .extend({
+    vast_instance_id: z.number().int().nullable(),
+    micro_usd_per_hour: microUsd.nullable(),
+    updated_at: time,
+  });
+export type InstanceSummary = z.infer<typeof instanceSummarySchema>;
+
+export const eventSchema = z.object({
+  seq: z.number().int(),
+  instance_id: instanceIdSchema,
+  event_type: z.string(),
+  timestamp: time,
+  actor: z.string(),
+  gpu_utilization: z.number().nullable(),
+  snapshot_id: z.string().nullable(),
+  reason: z.string().nullable(),
+  params: z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])),
+});
+export type EventView = z.infer<typeof eventSchema>;
