@@ -24,8 +24,12 @@ export const statusTable: Record<StatusWord, { word: string; icon: string; tone:
 /** The status with what belongs to it: the countdown, the silence, what is kept. */
 export function statusPhrase(view: InstanceView, now: number): string {
   const { word } = statusTable[view.status];
+  const again = view.sleep_request?.next_at;
   switch (view.status) {
+    case "running":
+      return again ? `${word}, tries to hibernate again ${untilWords(again, now)}` : word;
     case "idle":
+      if (again) return `${word}, tries to hibernate again ${untilWords(again, now)}`;
       return view.next?.what === "hibernate" ? `${word}, hibernates ${untilWords(view.next.at, now)}` : word;
     case "unreachable":
       return view.last_report_at ? `${word} for ${formatDuration(now - Date.parse(view.last_report_at))}` : word;
@@ -85,7 +89,8 @@ function untilWords(iso: string, now: number): string {
 /** "Why is it still awake?", one line per reason. Null where the question does not arise. */
 export function awakeReasons(view: InstanceView, now: number): string[] | null {
   if (view.status !== "running" && view.status !== "idle") return null;
-  if (!view.auto_hibernation.enabled) return ["Auto-hibernation is off: it stays awake until you say so."];
+  if (!view.auto_hibernation.enabled && !view.sleep_request)
+    return ["Auto-hibernation is off: it stays awake until you say so."];
   if (view.awake_because.length > 0) return view.awake_because.map((one) => blockerWords(one, now));
   const sleeps = view.next?.what === "hibernate" ? ` It sleeps at ${formatTime(view.next.at, now)}.` : "";
   return [`Nothing keeps it awake.${sleeps}`];
@@ -124,6 +129,11 @@ export function leaseWords(lease: InstanceView["leases"][number], now: number): 
 }
 
 export function nextWords(view: InstanceView, now: number): string {
+  const { sleep_request: asked } = view;
+  if (asked?.next_at) {
+    const tries = asked.tries === 1 ? "one try" : `${asked.tries} tries`;
+    return `hibernates as asked, ${untilWords(asked.next_at, now)}, at ${formatTime(asked.next_at, now)} (after ${tries}: ${asked.message}). Call it off: soneca instance wake ${view.id}`;
+  }
   if (view.next?.what === "hibernate")
     return `hibernates ${untilWords(view.next.at, now)}, at ${formatTime(view.next.at, now)}${view.next.warned_at ? `. Not now: soneca instance not-now ${view.id}` : ""}`;
   if (view.next?.what === "delete")
@@ -214,6 +224,7 @@ const eventWords: Record<LogType, string> = {
   active_again: "Busy again",
   hibernate_requested: "Asked to hibernate",
   hibernate_cancelled: "Sleep called off",
+  hibernate_retry_planned: "Asked for, so it is tried again",
   snapshot_started: "Snapshot started",
   snapshot_taken: "Snapshot taken",
   snapshot_proved: "Snapshot proved",

@@ -114,6 +114,7 @@ export function instanceView(changes: Partial<InstanceView> = {}): InstanceView 
     retiring_machines: [],
     wake: null,
     keep_trying: null,
+    sleep_request: null,
     rent: { ...defaultRentRules, max_micro_usd_per_hour: null },
     gpu_utilization: 37,
     last_activity: ago(120_000),

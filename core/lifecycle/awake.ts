@@ -9,6 +9,7 @@
 import { actionsFor } from "./abilities.ts";
 import { agentActor, andThen, enter, log, out, ruleActor, system } from "./machines.ts";
 import { cancelSleep } from "./sleeping.ts";
+import { dropStanding } from "./standing.ts";
 import type { Actor, AwakeState, Blocker, Context, Effect, Lease, LifecycleEvent, Outcome, State } from "./types.ts";
 import { awakeOf, nextSleepAt, ripeAt, warnAt } from "./warning.ts";
 
@@ -54,7 +55,10 @@ export function askAwake(state: State, event: Asked, ctx: Context): Outcome {
     event.isNotNow && before !== undefined && before.until > until
       ? before
       : { id: ownLeaseId, actor: event.actor, what: event.what, since: ctx.now, until, endedAt: null };
-  const held = withAwake(state, { leases: [...leases.filter((one) => one.id !== ownLeaseId), lease], warnedAt: null });
+  const held = withAwake(dropStanding(state), {
+    leases: [...leases.filter((one) => one.id !== ownLeaseId), lease],
+    warnedAt: null,
+  });
   const said = log(event.isNotNow ? "sleep_postponed" : "keep_awake", event.actor, {
     until: lease.until,
     what: lease.what,

@@ -9,6 +9,7 @@ import { endCallMs, reportTravelMs } from "./deadlines.ts";
 import { forgetSleep, noteAsleep, noteStays } from "./gaps.ts";
 import { ignore, type PhaseOf, type Row } from "./handler.ts";
 import { andThen, enter, log, minutesMs, out, ruleActor, sameSnapshot, system, wakeful } from "./machines.ts";
+import { dropStanding } from "./standing.ts";
 import { startWake } from "./starting.ts";
 import type { Actor, Context, Outcome, SleepCause, State } from "./types.ts";
 
@@ -52,7 +53,7 @@ export const destroying: Row<"destroying"> = {
   wake: (state, phase, event) =>
     phase.wakeAfter
       ? out(state, log("wake_joined", event.wake.actor))
-      : enter(state, { ...phase, wakeAfter: event.wake }, log("wake_requested", event.wake.actor)),
+      : enter(dropStanding(state), { ...phase, wakeAfter: event.wake }, log("wake_requested", event.wake.actor)),
   hibernate(state, phase, event) {
     if (!phase.wakeAfter) return out(state);
     return enter(state, { ...phase, wakeAfter: null }, log("wake_cancelled", event.actor));

@@ -1,6 +1,7 @@
 /** Machines that end without a sleep: lost by the provider, or given up by their owner. */
 import { dropGap, forgetSleep } from "./gaps.ts";
 import { andThen, chargeEffects, enter, log, minutesMs, out, providerActor, retire, takeIn } from "./machines.ts";
+import { dropStanding } from "./standing.ts";
 import { startWake } from "./starting.ts";
 import type { Actor, Context, Machine, Outcome, RentedFacts, State, WakeRequest } from "./types.ts";
 
@@ -80,7 +81,7 @@ export function takeBack(state: State, lost: Machine, facts: RentedFacts, ctx: C
 /** Destroys without a proof because the user said so (I1). */
 export function discardMachine(state: State, machine: Machine, actor: Actor, ctx: Context): Outcome {
   const leaving = enter(
-    forgetSleep(state),
+    dropStanding(forgetSleep(state)),
     {
       status: "destroying",
       epoch: machine.epoch,

@@ -41,6 +41,16 @@ import {
   takeIn,
   wakeful,
 } from "./machines.ts";
+import {
+  dropStanding,
+  dueSleep,
+  isTold,
+  mayPass,
+  plannedLog,
+  type SleepFailure,
+  stand,
+  standingCause,
+} from "./standing.ts";
 import type { Actor, Context, Outcome, SleepCause, State, WakeRequest } from "./types.ts";
 import { quietFloorMs } from "./vetoes.ts";
 import { isAnnounced } from "./warning.ts";
@@ -48,6 +58,9 @@ import { isAnnounced } from "./warning.ts";
 export const running: Row<"running"> = {
   beat(state, phase, event, ctx) {
     const { verdict } = event;
+    const asked = dueSleep(state, ctx.now);
+    // Activity does not call off what a person asked for.
+    if (asked) return startSleep(dropGap(state), { ...phase, lastBeatAt: ctx.now }, asked, ctx);
     if (verdict.kind === "busy") {
       const next = { ...phase, lastBeatAt: ctx.now, idleSince: null, wake: null };
       const noted = noteActivity(state, ctx);
@@ -69,21 +82,29 @@ export const running: Row<"running"> = {
     const first = phase.idleSince === null ? [log("idle_detected", ruleActor, { idle_since: idleSince })] : [];
     if (!state.config.enabled || !verdict.ripe || !isLongEnough || !mayBegin(gapped, ctx.now))
       return enter(gapped, next, ...first);
-    return andThen(out(gapped, ...first), (idle) => startSleep(idle, next, { kind: "idle", idleSince }, ctx));
+    // Whoever asked for it before asked for this one, too: activity does not call it off.
+    const cause = standingCause(state) ?? { kind: "idle", idleSince };
+    return andThen(out(gapped, ...first), (idle) => startSleep(idle, next, cause, ctx));
   },
   tick(state, phase, _event, ctx) {
-    if (ctx.now < phase.lastBeatAt + silenceMs(state, ctx.timings)) return out(state);
-    return fallSilent(state, phase, phase.wake, ctx);
+    if (ctx.now >= phase.lastBeatAt + silenceMs(state, ctx.timings)) return fallSilent(state, phase, phase.wake, ctx);
+    const asked = dueSleep(state, ctx.now);
+    return asked ? startSleep(dropGap(state), phase, asked, ctx) : out(state);
   },
   wake(state, phase, event, ctx) {
     // It is awake already; who asks for it wants it to stay so: the idle window starts again.
     const restlessUntil = Math.max(phase.restlessUntil, ctx.now);
     const awake = { ...phase, idleSince: null, restlessUntil, wake: phase.wake ?? event.wake };
-    return enter(endGap(state, ctx.now, null), awake, log("wake_joined", event.wake.actor));
+    const said = state.standing
+      ? log("hibernate_cancelled", event.wake.actor, { reason: "wake" })
+      : log("wake_joined", event.wake.actor);
+    return enter(endGap(dropStanding(state), ctx.now, null), awake, said);
   },
   hibernate(state, phase, event, ctx) {
-    return andThen(out(dropGap(state), log("hibernate_requested", event.actor)), (next) =>
-      startSleep(next, phase, { kind: "asked", actor: event.actor }, ctx),
+    // Asked for anew: at once, and counted from here.
+    const fresh = dropStanding(dropGap(state));
+    return andThen(out(fresh, log("hibernate_requested", event.actor)), (next) =>
+      startSleep(next, phase, askedBy(event), ctx),
     );
   },
   discard: (state, phase, event, ctx) => discardMachine(state, phase.machine, event.actor, ctx),
@@ -115,7 +136,9 @@ export const snapshotting: Row<"snapshotting"> = {
     };
     const result = event.results.find((one) => one.commandId === wantedId(phase));
     if (result?.outcome === "failed") {
-      return failSleep({ ...state, now: heard }, heard, result.code, result.message, ctx);
+      const { code, message, retryable } = result;
+      const why = { code, message, mayPass: mayPass(code, retryable) };
+      return failSleep({ ...state, now: heard }, heard, why, ctx);
     }
     if (phase.step === "taking" && result?.outcome === "snapshot_taken" && isOurs(result.snapshot, phase)) {
       return prove(state, heard, { ref: result.snapshot, stats: result.stats }, ctx);
@@ -135,7 +158,8 @@ export const snapshotting: Row<"snapshotting"> = {
   },
   tick(state, phase, _event, ctx) {
     if (ctx.now >= phase.progressAt + ctx.timings.progressLimitMs) {
-      return failSleep(state, phase, "snapshot_stalled", `no progress while ${phase.step}`, ctx);
+      const message = `no progress while ${phase.step}`;
+      return failSleep(state, phase, { code: "snapshot_stalled", message, mayPass: true }, ctx);
     }
     // Who does not speak takes no snapshot: the provider is asked what became of the machine.
     if (ctx.now >= phase.lastBeatAt + silenceMs(state, ctx.timings)) return fallSilent(state, phase, null, ctx);
@@ -178,7 +202,7 @@ export const snapshotting: Row<"snapshotting"> = {
       return out(state);
     // A store that does not answer says nothing: asked again until the progress deadline.
     if (event.retryable) return enter(state, { ...phase, proveAt: ctx.now + ctx.timings.proveEveryMs });
-    return failSleep(state, phase, "snapshot_not_proved", event.message, ctx);
+    return failSleep(state, phase, { code: "snapshot_not_proved", message: event.message, mayPass: true }, ctx);
   },
   wake(state, phase, event, ctx) {
     return andThen(out(state, log("wake_requested", event.wake.actor)), (next) =>
@@ -187,12 +211,9 @@ export const snapshotting: Row<"snapshotting"> = {
   },
   hibernate(state, phase, event) {
     // Asked by a person now: activity no longer cancels it.
-    if (phase.cause.kind === "asked") return out(state);
-    return enter(
-      dropGap(state),
-      { ...phase, cause: { kind: "asked", actor: event.actor } },
-      log("hibernate_requested", event.actor),
-    );
+    if (phase.cause.kind === "asked")
+      return event.force ? enter(state, { ...phase, cause: askedBy(event) }) : out(state);
+    return enter(dropGap(state), { ...phase, cause: askedBy(event) }, log("hibernate_requested", event.actor));
   },
   configure(state, phase, event, ctx) {
     if (event.config.enabled || phase.cause.kind !== "idle") return out(state);
@@ -303,18 +324,27 @@ export function cancelSleep(
   ctx: Context,
 ): Outcome {
   const awake = { ...wakeful(phase.machine, phase.lastBeatAt, ctx), wake };
-  const stopped = phase.proved ? state : noteUploadStopped(state, phase.since, ctx);
+  const stopped = dropStanding(phase.proved ? state : noteUploadStopped(state, phase.since, ctx));
   return enter(stopped, awake, log("hibernate_cancelled", actor, params));
 }
 
-/** The machine is kept and goes on costing; the log and `trouble` say so. */
-function failSleep(state: State, phase: PhaseOf<"snapshotting">, code: string, message: string, ctx: Context): Outcome {
+/** The machine is kept and goes on costing; the log and `trouble` say so. One that was asked for is tried again. */
+function failSleep(state: State, phase: PhaseOf<"snapshotting">, why: SleepFailure, ctx: Context): Outcome {
   const awake = wakeful(phase.machine, phase.lastBeatAt, ctx);
+  const { code, message } = why;
+  const kept = phase.cause.kind === "asked" ? stand(state, phase.cause, why, ctx) : state;
+  const said = isTold(state, why)
+    ? []
+    : [log("snapshot_failed", system, { code, message, snapshot_seq: phase.seq }), ...plannedLog(kept)];
   return enter(
-    { ...state, trouble: { code, message, at: ctx.now } },
+    { ...kept, trouble: { code, message, at: ctx.now } },
     { ...awake, restlessUntil: ctx.now + ctx.timings.restAfterFailureMs },
-    log("snapshot_failed", system, { code, message, snapshot_seq: phase.seq }),
+    ...said,
   );
+}
+
+function askedBy(event: { actor: Actor; force?: boolean }): Extract<SleepCause, { kind: "asked" }> {
+  return { kind: "asked", actor: event.actor, ...(event.force && { force: true }) };
 }
 
 /** A hole in the samples is no activity: while the machine is busy with our own snapshot it must not call the sleep off. */
@@ -337,8 +367,15 @@ function fallSilent(
   ctx: Context,
 ): Outcome {
   const { machine, lastBeatAt } = phase;
+  const message = "the agent fell silent";
+  const why = { code: "unreachable", message, mayPass: true };
+  // Tried again as soon as it speaks.
+  const kept =
+    phase.status === "snapshotting" && phase.cause.kind === "asked"
+      ? stand(state, phase.cause, why, ctx, ctx.now)
+      : state;
   return enter(
-    dropGap(state),
+    dropGap(kept),
     { status: "unreachable", machine, since: ctx.now, lastBeatAt, lookAt: ctx.now, wake },
     log("unreachable", system, { last_beat_at: lastBeatAt }),
   );

@@ -23,6 +23,7 @@ import {
   takeIn,
 } from "./machines.ts";
 import { running, snapshotting } from "./sleeping.ts";
+import { settleStanding } from "./standing.ts";
 import { retryIfDue } from "./starting.ts";
 import { failed, unreachable } from "./trouble.ts";
 import type { Context, Effect, EventType, LifecycleEvent, Outcome, Retiring, State, Status } from "./types.ts";
@@ -41,7 +42,7 @@ const table: { [S in Status]: Row<S> } = {
 };
 
 export function transition(state: State, event: LifecycleEvent, ctx: Context): Outcome {
-  return afterEvent(decide(state, event, ctx), event, ctx);
+  return andThen(afterEvent(decide(state, event, ctx), event, ctx), (next) => out(settleStanding(next)));
 }
 
 function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {

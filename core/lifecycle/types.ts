@@ -137,7 +137,22 @@ export type Back =
   | { status: "deleted"; since: number }
   | null;
 
-export type SleepCause = { kind: "idle"; idleSince: number } | { kind: "asked"; actor: Actor };
+/** `force`: the hook before the sleep is run, and may not object. */
+export type SleepCause = { kind: "idle"; idleSince: number } | { kind: "asked"; actor: Actor; force?: boolean };
+
+/** A sleep that a person asked for and that did not come off: it stands, and is tried again. See standing.ts. */
+export interface StandingSleep {
+  actor: Actor;
+  force?: boolean;
+  /** When it was asked for. */
+  since: number;
+  tries: number;
+  /** When it is tried again. */
+  at: number;
+  /** Why the last try ended. */
+  code: string;
+  message: string;
+}
 
 export type Phase =
   | {
@@ -284,6 +299,8 @@ export interface State {
   wakes?: WakeTimes[];
   /** A wake that ended without a machine and is tried again at this time. */
   retry?: { at: number; wake: WakeRequest };
+  /** A sleep that was asked for and is tried again. */
+  standing?: StandingSleep;
   /** Idle gaps, what was measured, what sleeps saved. Absent in states of before: nothing is known yet. */
   auto?: AutoState;
   now: Phase;
@@ -350,7 +367,7 @@ export type LifecycleEvent =
     }
   | { type: "tick" }
   | { type: "wake"; wake: WakeRequest }
-  | { type: "hibernate"; actor: Actor }
+  | { type: "hibernate"; actor: Actor; force?: boolean }
   /** A lease until then, and no longer than the configured cap. `isNotNow`: a sleep is put off. */
   | { type: "keepAwake"; actor: Actor; until: number; what: string | null; isNotNow: boolean }
   /** Ends every lease. */
@@ -413,6 +430,7 @@ export type LogType =
   | "active_again"
   | "hibernate_requested"
   | "hibernate_cancelled"
+  | "hibernate_retry_planned"
   | "snapshot_started"
   | "snapshot_taken"
   | "snapshot_proved"

@@ -162,6 +162,17 @@ export const instanceSchema = z.object({
   leases: z.array(leaseSchema),
   /** `warned_at`: when a sleep was announced, once it was; it may still be put off. */
   next: z.object({ what: z.enum(["hibernate", "delete"]), at: time, warned_at: time.optional() }).nullable(),
+  /** A sleep that was asked for and did not come off; it is tried again at `next_at`, null while it is under way. */
+  sleep_request: z
+    .object({
+      by: z.string(),
+      asked_at: time,
+      tries: z.number().int(),
+      next_at: time.nullable(),
+      code: z.string(),
+      message: z.string(),
+    })
+    .nullable(),
   sleep_rule: sleepRuleSchema,
   progress: z
     .object({

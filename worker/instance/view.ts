@@ -14,7 +14,7 @@ import type { Progress } from "../../core/protocol/wire.ts";
 import { actorText } from "./commit.ts";
 import { machineOf } from "./machine-of.ts";
 import type { KnownWake } from "./past-wakes.ts";
-import { sleepRuleView } from "./sleep-rule-view.ts";
+import { sleepRequestView, sleepRuleView } from "./sleep-rule-view.ts";
 import type { LogRow } from "./store.ts";
 import { keepTryingView, wakeView } from "./wake-view.ts";
 
@@ -77,6 +77,7 @@ export function viewOf(
     signals: phase.status === "running" || phase.status === "snapshotting" ? words.map(signalView) : [],
     leases: leasesHeld(state, now).map(leaseView),
     next: nextStep(state, ctx),
+    sleep_request: sleepRequestView(state),
     sleep_rule: sleepRuleView(state, now),
     progress: live.progress && {
       phase: live.progress.phase,
@@ -140,6 +141,8 @@ function openIntervals(state: State, ledger: PaidInterval[]): PaidInterval[] {
 function nextStep(state: State, ctx: Context): InstanceView["next"] {
   const phase = state.now;
   const sleepAt = nextSleepAt(state, ctx);
+  const askedAt = phase.status === "running" && state.standing ? state.standing.at : null;
+  if (askedAt !== null && (sleepAt === null || askedAt <= sleepAt)) return { what: "hibernate", at: iso(askedAt) };
   if (sleepAt !== null) {
     const { warnedAt } = awakeOf(state);
     return { what: "hibernate", at: iso(sleepAt), ...(warnedAt !== null && { warned_at: iso(warnedAt) }) };

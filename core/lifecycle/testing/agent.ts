@@ -29,6 +29,9 @@ export interface FakeStore {
   proved: Set<string>;
   failsUntil: number;
   damaged: boolean;
+  /** So many of the next uploads end in a failure that may pass, or in one that stays. */
+  uploadsFail: number;
+  uploadsRefused: number;
 }
 
 export const jobMs = { snapshot: 4_000, seal: 1_000, sealedSnapshot: 3_000, restore: 4_000 };
@@ -113,6 +116,8 @@ function startJob(agent: FakeAgent, command: Exclude<Command, { kind: "seal" }>,
   };
   if (command.kind === "snapshot") {
     const run = () => {
+      const failure = failureOf(store);
+      if (failure) return finish({ commandId, outcome: "failed", ...failure });
       const snapshot = takeSnapshot(agent, command.seq, store);
       finish(snapshot ? { commandId, outcome: "snapshot_taken", snapshot, stats: someStats } : exists(commandId));
     };
@@ -155,6 +160,16 @@ function takeSnapshot(agent: FakeAgent, seq: number, store: FakeStore): Snapshot
   if (known) return known.ref.digest === ref.digest ? ref : null;
   store.manifests.set(key, { ref, content: agent.content });
   return ref;
+}
+
+function failureOf(store: FakeStore): { code: string; message: string; retryable: boolean } | null {
+  if (store.uploadsFail > 0) {
+    store.uploadsFail--;
+    return { code: "store_unreachable", message: "no answer", retryable: true };
+  }
+  if (store.uploadsRefused === 0) return null;
+  store.uploadsRefused--;
+  return { code: "store_refused", message: "not allowed", retryable: false };
 }
 
 function exists(commandId: string): Result {

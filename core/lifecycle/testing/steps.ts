@@ -23,7 +23,7 @@ function set<T extends object>(target: T, change: Partial<T>): void {
   Object.assign(target, change);
 }
 
-function more<K extends string>(counters: Record<K, number>, name: K): void {
+function more<K extends string>(counters: { [N in K]: number }, name: K): void {
   counters[name] += 1;
 }
 
@@ -117,6 +117,11 @@ const net = [
   fc.nat(11).map((n) => ({ says: `event -${n} comes again`, act: (w: World) => w.echo(n) })),
   fc.nat(11).map((n) => ({ says: `event -${n} comes again`, act: (w: World) => w.echo(n) })),
   timed("store is down for", seconds(1, 60), (w, ms) => set(w.store, { failsUntil: w.now + ms })),
+  fc.integer({ min: 1, max: 5 }).map((n) => ({
+    says: `${n} uploads fail`,
+    act: (w: World) => set(w.store, { uploadsFail: n }),
+  })),
+  plain("an upload is refused", (w) => more(w.store, "uploadsRefused")),
 ];
 
 /** Straight into the narrow places, which single steps seldom reach. */
@@ -141,6 +146,16 @@ const ways = [
     w.run(30_000);
     set(w.provider.trouble, { bootLagMs: 0 });
   }),
+  // With the rule off nobody but the request itself puts it to sleep.
+  fc.tuple(fc.integer({ min: 1, max: 4 }), seconds(0, 3_600)).map(([n, ms]) => ({
+    says: `asked to sleep, rule off, ${n} uploads fail, then ${ms / 1000} s`,
+    act: (w: World) => {
+      w.configure({ enabled: false });
+      set(w.store, { uploadsFail: n });
+      w.hibernate();
+      w.run(ms);
+    },
+  })),
   plain("a rival vanishes", (w) => w.vanishNewest()),
   // Both stages: the workspace is in the store, and the machine waits for tau.
   timed("auto, uploaded, then busy after", seconds(0, 2_400), (w, ms) => {

@@ -27,7 +27,14 @@ export class World {
   now = startAt;
   state!: State;
   readonly provider = new FakeProvider();
-  readonly store: FakeStore = { manifests: new Map(), proved: new Set(), failsUntil: 0, damaged: false };
+  readonly store: FakeStore = {
+    manifests: new Map(),
+    proved: new Set(),
+    failsUntil: 0,
+    damaged: false,
+    uploadsFail: 0,
+    uploadsRefused: 0,
+  };
   readonly net = { downUntil: 0, beatsLost: 0, answersLost: 0, delayMs: 0, slowMs: 0, cutOff: 0 };
   readonly logs: { at: number; type: string; params: Record<string, unknown> }[] = [];
   readonly effects: Effect[] = [];
@@ -41,6 +48,8 @@ export class World {
   #content = 0;
   #basis = "";
   #wakeWanted = false;
+  /** A person asked for a sleep and nobody took it back. */
+  #sleepWanted = false;
   #writing = false;
   #idleTicks = 0;
 
@@ -75,6 +84,7 @@ export class World {
     const kind = judgeWake(this.state, this.now, timings).kind;
     if (kind !== "limited") {
       this.#wakeWanted = true;
+      this.#sleepWanted = false;
       this.apply({ type: "wake", wake: { actor: user, gpuType: null, region: null, askedAt: this.now, ...change } });
     }
     return this;
@@ -83,6 +93,7 @@ export class World {
   hibernate(): this {
     if (!actionsFor(this.state).includes("hibernate") && !("wakeAfter" in this.state.now)) return this;
     this.#wakeWanted = false;
+    this.#sleepWanted ||= ["running", "snapshotting"].includes(this.state.now.status);
     this.apply({ type: "hibernate", actor: user });
     return this;
   }
@@ -92,6 +103,7 @@ export class World {
     const machine = currentMachine(this.state);
     if (machine) this.discarded.add(machine.epoch);
     this.#wakeWanted = false;
+    this.#sleepWanted = false;
     this.apply({ type: "discard", actor: user });
     return this;
   }
@@ -99,6 +111,7 @@ export class World {
   /** As the API does it. */
   keepAwake(ms: number, isNotNow = false): this {
     if (!actionsFor(this.state).includes(isNotNow ? "not_now" : "keep_awake")) return this;
+    this.#sleepWanted = false;
     this.apply({ type: "keepAwake", actor: user, until: this.now + ms, what: null, isNotNow });
     return this;
   }
@@ -182,7 +195,7 @@ export class World {
   rest(): void {
     this.provider.calm();
     Object.assign(this.net, { downUntil: 0, beatsLost: 0, answersLost: 0, delayMs: 0, slowMs: 0, cutOff: 0 });
-    this.store.failsUntil = 0;
+    Object.assign(this.store, { failsUntil: 0, uploadsFail: 0, uploadsRefused: 0 });
     this.busy(false);
     this.writing(false);
     for (const { agent } of this.#alive()) agent.held = [];
@@ -192,6 +205,8 @@ export class World {
     const told = new Set([...this.#told].filter((epoch) => !this.#lies.has(epoch)));
     this.#check(brokenRest(this.state, this.provider.machines, told, charges, this.now));
     if (this.#wakeWanted) this.#check(`I4: a wake was lost; the instance is ${this.state.now.status}`);
+    const isUp = ["running", "snapshotting", "unreachable"].includes(this.state.now.status);
+    if (this.#sleepWanted && isUp) this.#check(`a sleep that was asked for was forgotten (${this.state.now.status})`);
   }
 
   // ---- the shell -------------------------------------------------------------------------------------------------------
@@ -206,6 +221,7 @@ export class World {
     this.#check(brokenStep(before, event, outcome.state, outcome.effects));
     this.#check(brokenSleep(before, outcome.state, { now: this.now, timings }));
     const { status } = outcome.state.now;
+    if (["hibernated", "deleted", "failed"].includes(status)) this.#sleepWanted = false;
     // It is awake and heard: the wake is answered, even if this very beat lets the idle rule begin a new sleep.
     const wasRunning = before.now.status === "running" || status === "running";
     if (
