@@ -23,7 +23,7 @@ export const hibernated: Row<"hibernated"> = {
     return enter(
       state,
       { ...phase, verifyAt: ctx.now + delay, verifyTries: phase.verifyTries + 1 },
-      { kind: "prove", ref: state.snapshot.ref },
+      { kind: "prove", ref: state.snapshot.ref, ...(state.snapshot.checkpoint && { mayBeTorn: true as const }) },
     );
   },
   proved(state, phase, event, ctx) {

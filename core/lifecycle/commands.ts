@@ -3,12 +3,22 @@
  * a command is off as soon as the state no longer wants it (docs/adr/0002).
  */
 import type { Command } from "../protocol/wire.ts";
+import { recoveryPoint } from "./recovery.ts";
 import type { Timings } from "./timings.ts";
 import type { State } from "./types.ts";
 
 export function commandsFor(state: State, epoch: number, timings: Timings): Command[] {
   const phase = state.now;
   switch (phase.status) {
+    case "running": {
+      const work = state.checkpoint?.work;
+      if (phase.machine.epoch !== epoch || state.checkpoint?.epoch !== epoch || !work || work.candidate) return [];
+      const since = recoveryPoint(state)?.ref.digest ?? null;
+      const minChangeBytes = Math.round(state.config.checkpoint.min_change_mb * 1_000_000);
+      return [
+        { id: checkpointCommandId(epoch, work.seq), kind: "checkpoint", seq: work.seq, since, minChangeBytes },
+      ];
+    }
     case "snapshotting":
       if (phase.machine.epoch !== epoch) return [];
       if (phase.sealId && phase.proved) {
@@ -31,6 +41,10 @@ export function commandsFor(state: State, epoch: number, timings: Timings): Comm
 
 export function snapshotCommandId(epoch: number, seq: number): string {
   return `snapshot.${epoch}.${seq}`;
+}
+
+export function checkpointCommandId(epoch: number, seq: number): string {
+  return `checkpoint.${epoch}.${seq}`;
 }
 
 export function sealCommandId(epoch: number, seq: number): string {

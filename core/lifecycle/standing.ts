@@ -7,7 +7,8 @@
  *                  +--the machine is gone--> done
  */
 import { log, system } from "./machines.ts";
-import type { Context, Effect, SleepCause, StandingSleep, State } from "./types.ts";
+import type { StandingSleep } from "./standing-state.ts";
+import type { Context, Effect, SleepCause, State } from "./types.ts";
 
 export interface SleepFailure {
   code: string;

@@ -5,6 +5,7 @@
 import { deleted, hibernated } from "./asleep.ts";
 import { activeMachines, inFront, speaks } from "./attempts.ts";
 import { afterEvent, announce, askAwake, beforeBeat } from "./awake.ts";
+import { beatCheckpoint, forgotten, proofOfCheckpoint, settleCheckpoint } from "./checkpoints.ts";
 import { destroying } from "./destroying.ts";
 import { forgetPlan } from "./gaps.ts";
 import type { Row } from "./handler.ts";
@@ -42,7 +43,9 @@ const table: { [S in Status]: Row<S> } = {
 };
 
 export function transition(state: State, event: LifecycleEvent, ctx: Context): Outcome {
-  return andThen(afterEvent(decide(state, event, ctx), event, ctx), (next) => out(settleStanding(next)));
+  return andThen(afterEvent(decide(state, event, ctx), event, ctx), (next) =>
+    settleCheckpoint(state, settleStanding(next)),
+  );
 }
 
 function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
@@ -53,7 +56,10 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
       const heard = andThen(before.outcome, (next) =>
         inFront(next, event.epoch, (front) => dispatch(front, before.event, ctx)),
       );
-      return andThen(heard, (next) => announce(next, ctx));
+      return andThen(
+        andThen(heard, (next) => announce(next, ctx)),
+        (next) => beatCheckpoint(next, event, ctx),
+      );
     }
     case "keepAwake":
     case "letSleep":
@@ -83,10 +89,13 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
     case "discard":
       if (event.epoch !== undefined && event.epoch !== currentMachine(state)?.epoch) return out(state);
       return dispatch(state, event, ctx);
-    case "wake":
-    case "hibernate":
     case "proved":
     case "proofFailed":
+      return proofOfCheckpoint(state, event, ctx) ?? dispatch(state, event, ctx);
+    case "forgotten":
+      return out(forgotten(state, event.refs));
+    case "wake":
+    case "hibernate":
       return dispatch(state, event, ctx);
   }
 }

@@ -5,7 +5,9 @@ import type { Reach, RentRulesPatch } from "../protocol/rent.ts";
 import type { SignalName } from "../protocol/signals.ts";
 import type { Held, Result, Seal, SnapshotRef, SnapshotStats } from "../protocol/wire.ts";
 import type { AutoState } from "./auto-state.ts";
+import type { Checkpoint, CheckpointState, StoredCheckpoint } from "./checkpoint-state.ts";
 import type { ClimbFacts, RungReport, Usual } from "./ladder.ts";
+import type { StandingSleep } from "./standing-state.ts";
 import type { Timings } from "./timings.ts";
 
 /** What to rent. */
@@ -56,6 +58,8 @@ export interface ProvedSnapshot {
   ref: SnapshotRef;
   stats: SnapshotStats | null;
   provedAt: number;
+  /** Where it is a checkpoint, of a machine that was lost: never a proof for a destroy (I1). */
+  checkpoint?: Pick<Checkpoint, "at" | "torn" | "tornPaths">;
 }
 
 /** Why a machine may be destroyed (I1). */
@@ -139,20 +143,6 @@ export type Back =
 
 /** `force`: the hook before the sleep is run, and may not object. */
 export type SleepCause = { kind: "idle"; idleSince: number } | { kind: "asked"; actor: Actor; force?: boolean };
-
-/** A sleep that a person asked for and that did not come off: it stands, and is tried again. See standing.ts. */
-export interface StandingSleep {
-  actor: Actor;
-  force?: boolean;
-  /** When it was asked for. */
-  since: number;
-  tries: number;
-  /** When it is tried again. */
-  at: number;
-  /** Why the last try ended. */
-  code: string;
-  message: string;
-}
 
 export type Phase =
   | {
@@ -299,6 +289,8 @@ export interface State {
   wakes?: WakeTimes[];
   /** A wake that ended without a machine and is tried again at this time. */
   retry?: { at: number; wake: WakeRequest };
+  /** Snapshots of the running machine. */
+  checkpoint?: CheckpointState;
   /** A sleep that was asked for and is tried again. */
   standing?: StandingSleep;
   /** Idle gaps, what was measured, what sleeps saved. Absent in states of before: nothing is known yet. */
@@ -402,7 +394,9 @@ export type LifecycleEvent =
   /** The provider could not be asked: says nothing about any machine. */
   | { type: "lookFailed"; epoch: number; message: string }
   | { type: "proved"; ref: SnapshotRef }
-  | { type: "proofFailed"; ref: SnapshotRef; retryable: boolean; message: string };
+  | { type: "proofFailed"; ref: SnapshotRef; retryable: boolean; message: string }
+  /** These superseded checkpoints are no longer in the store. */
+  | { type: "forgotten"; refs: StoredCheckpoint[] };
 
 export type EventType = LifecycleEvent["type"];
 
@@ -412,8 +406,10 @@ export type Effect =
   | { kind: "look"; epoch: number; label: string; providerId: number | null }
   /** Destroy, or confirm that a destroy took effect: gone, endTried or lookFailed. */
   | { kind: "end"; epoch: number; label: string; providerId: number | null; basis: Basis }
-  /** Check manifest and every part in the store: proved or proofFailed. */
-  | { kind: "prove"; ref: SnapshotRef }
+  /** Check manifest and every part in the store: proved or proofFailed. With `mayBeTorn` it proves no destroy. */
+  | { kind: "prove"; ref: SnapshotRef; mayBeTorn?: true }
+  /** Delete superseded checkpoints, and the parts that nothing else needs: forgotten. */
+  | { kind: "forget"; refs: StoredCheckpoint[] }
   /** A closed interval of paid time. */
   | { kind: "charge"; epoch: number; fromAt: number; toAt: number; microUsdPerHour: number | null }
   /** One line of the event log. */
@@ -435,6 +431,9 @@ export type LogType =
   | "snapshot_taken"
   | "snapshot_proved"
   | "snapshot_failed"
+  | "checkpoint_taken"
+  | "checkpoint_failed"
+  | "checkpoint_called_off"
   | "sealed"
   | "seal_expired"
   | "sleep_waits"

@@ -33,6 +33,7 @@ import {
 import { endWake, giveBack, giveBackRivals, goOn, rentRival, tryAnother, type Why } from "./starting.ts";
 import type { Actor, Context, Machine, Outcome, RentedFacts, State } from "./types.ts";
 import { graceAfterWakeMs } from "./vetoes.ts";
+import { restoredParams } from "./recovery.ts";
 import { noteWake } from "./wake-times.ts";
 
 export const provisioning: Row<"provisioning"> = {
@@ -138,7 +139,7 @@ export const restoring: Row<"restoring"> = {
       return andThen(
         out(
           noteRestored(state, ctx.now - phase.since),
-          log("restored", agentActor, { snapshot_seq: state.snapshot.ref.seq, digest: result.digest }),
+          log("restored", agentActor, restoredParams(state.snapshot)),
         ),
         (next) => run(next, phase, ctx),
       );

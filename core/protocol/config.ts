@@ -12,6 +12,16 @@ const scheduleFields = {
   timezone: timeZone,
 };
 
+const checkpointFields = {
+  /** Whether a running machine is snapshotted now and then, at low priority. */
+  enabled: z.boolean(),
+  /** Minutes between two; fractions are allowed. A host that dies loses what changed since the last one. */
+  interval_minutes: z.number().min(0.05).max(10_080),
+  /** Megabytes (1,000,000 bytes) of changed files below which none is taken; 0: any change is worth one. */
+  min_change_mb: z.number().min(0).max(10_000_000),
+};
+const checkpointSchema = z.strictObject(checkpointFields);
+
 const fields = {
   /** Whether the idle rule may put the instance to sleep at all. */
   enabled: z.boolean(),
@@ -33,6 +43,7 @@ const fields = {
   not_now_minutes: z.number().min(0.05).max(1_440),
   /** No lease holds longer than this, a command's neither. */
   keep_awake_max_hours: z.number().min(0.01).max(8_760),
+  checkpoint: checkpointSchema,
   wake_method: z.enum(["manual", "auto", "scheduled"]),
   schedule: z.strictObject(scheduleFields).nullable(),
 };
@@ -40,11 +51,12 @@ const fields = {
 export const autoHibernationSchema = z.strictObject(fields);
 export type AutoHibernation = z.infer<typeof autoHibernationSchema>;
 
-/** A change: only what is named changes; `signals` and `schedule` merge field by field, null removes the schedule. */
+/** A change: only what is named changes; `signals`, `checkpoint` and `schedule` merge field by field, null removes the schedule. */
 export const autoHibernationPatchSchema = z
   .strictObject({
     ...fields,
     signals: signalRulesPatchSchema,
+    checkpoint: checkpointSchema.partial(),
     schedule: z.strictObject(scheduleFields).partial().nullable(),
   })
   .partial();
@@ -60,14 +72,20 @@ export const defaultAutoHibernation: AutoHibernation = {
   grace_minutes: 3,
   not_now_minutes: 30,
   keep_awake_max_hours: 24,
+  checkpoint: { enabled: true, interval_minutes: 30, min_change_mb: 0 },
   wake_method: "manual",
   schedule: { wake_time: "09:00", sleep_time: "18:00", timezone: "America/Sao_Paulo" },
 };
 
 /** Errors: throws ZodError when the result is not a whole configuration (a partial schedule over none). */
 export function applyPatch(config: AutoHibernation, patch: AutoHibernationPatch): AutoHibernation {
-  const { schedule, signals, ...rest } = patch;
-  const merged = { ...config, ...rest, signals: mergeSignalRules(config.signals, signals ?? {}) };
+  const { schedule, signals, checkpoint, ...rest } = patch;
+  const merged = {
+    ...config,
+    ...rest,
+    signals: mergeSignalRules(config.signals, signals ?? {}),
+    checkpoint: { ...config.checkpoint, ...checkpoint },
+  };
   if (schedule === undefined) return autoHibernationSchema.parse(merged);
   const next = schedule === null ? null : { ...(config.schedule ?? {}), ...schedule };
   return autoHibernationSchema.parse({ ...merged, schedule: next });
@@ -76,7 +94,8 @@ export function applyPatch(config: AutoHibernation, patch: AutoHibernationPatch)
 /** A configuration that was stored before a setting existed has its default. */
 export function fillConfig(stored: Partial<AutoHibernation>): AutoHibernation {
   const signals = mergeSignalRules(defaultSignalRules, stored.signals ?? {});
-  return { ...defaultAutoHibernation, ...stored, signals };
+  const checkpoint = { ...defaultAutoHibernation.checkpoint, ...stored.checkpoint };
+  return { ...defaultAutoHibernation, ...stored, signals, checkpoint };
 }
 
 function isTimeZone(name: string): boolean {

@@ -11,6 +11,7 @@ import * as z from "zod";
 import { signalReadingsSchema } from "./signals.ts";
 
 const count = z.number().int().min(0);
+export const maxTornPaths = 10;
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
 const percent = z.number().min(0).max(100);
 
@@ -80,6 +81,11 @@ export type Command =
   /** Take a snapshot with this sequence number until a quiet round, write the manifest. */
   | { id: string; kind: "snapshot"; seq: number }
   /**
+   * The same beside work that must not become slower: nothing is stopped, and what keeps changing is told as torn.
+   * Nothing is taken where less than `minChangeBytes` changed since the snapshot of digest `since`, or nothing at all.
+   */
+  | { id: string; kind: "checkpoint"; seq: number; since: string | null; minChangeBytes: number }
+  /**
    * Stop every process that could write, scan once more. If the digest is still `proved`, report the seal with it;
    * otherwise take snapshot `seq` while sealed and report that. Keep the seal while this command is in the answers; end
    * it when the command is gone or no answer came for `holdMs`.
@@ -94,6 +100,16 @@ export const resultSchema = z.discriminatedUnion("outcome", [
     outcome: z.literal("snapshot_taken"),
     snapshot: snapshotRefSchema,
     stats: snapshotStatsSchema,
+    /** Entries that changed while they were read, or could not be read, and the first of their paths. */
+    torn: count.optional(),
+    tornPaths: z.array(z.string().max(4096)).max(maxTornPaths).optional(),
+  }),
+  /** Of a checkpoint that was not worth it. With no changed entry the workspace still equals `since`. */
+  z.object({
+    commandId: z.string().max(80),
+    outcome: z.literal("unchanged"),
+    changedEntries: count,
+    changedBytes: count,
   }),
   z.object({
     commandId: z.string().max(80),

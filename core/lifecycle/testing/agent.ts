@@ -34,7 +34,7 @@ export interface FakeStore {
   uploadsRefused: number;
 }
 
-export const jobMs = { snapshot: 4_000, seal: 1_000, sealedSnapshot: 3_000, restore: 4_000 };
+export const jobMs = { checkpoint: 20_000, snapshot: 4_000, seal: 1_000, sealedSnapshot: 3_000, restore: 4_000 };
 
 export function newAgent(epoch: number): FakeAgent {
   return {
@@ -114,6 +114,10 @@ function startJob(agent: FakeAgent, command: Exclude<Command, { kind: "seal" }>,
     agent.done.push(commandId);
     agent.results.push(result);
   };
+  if (command.kind === "checkpoint") {
+    agent.job = { commandId, endsAt: now + jobMs.checkpoint, run: () => finish(checkpoint(agent, command, store)) };
+    return;
+  }
   if (command.kind === "snapshot") {
     const run = () => {
       const failure = failureOf(store);
@@ -160,6 +164,20 @@ function takeSnapshot(agent: FakeAgent, seq: number, store: FakeStore): Snapshot
   if (known) return known.ref.digest === ref.digest ? ref : null;
   store.manifests.set(key, { ref, content: agent.content });
   return ref;
+}
+
+/** Nothing is stopped for it: a busy machine may have changed something under it. */
+function checkpoint(agent: FakeAgent, command: Extract<Command, { kind: "checkpoint" }>, store: FakeStore): Result {
+  const commandId = command.id;
+  const failure = failureOf(store);
+  if (failure) return { commandId, outcome: "failed", ...failure };
+  if (command.since === digestOf(agent.content)) {
+    return { commandId, outcome: "unchanged", changedEntries: 0, changedBytes: 0 };
+  }
+  const snapshot = takeSnapshot(agent, command.seq, store);
+  if (!snapshot) return exists(commandId);
+  const torn = agent.busy ? 2 : 0;
+  return { commandId, outcome: "snapshot_taken", snapshot, stats: someStats, torn, tornPaths: ["log.txt"].slice(0, torn) };
 }
 
 function failureOf(store: FakeStore): { code: string; message: string; retryable: boolean } | null {

@@ -60,6 +60,12 @@ const wishes = [
   timed("a lease holds at most", seconds(36, 600), (w, ms) => w.configure({ keep_awake_max_hours: ms / 3_600_000 })),
   plain("auto", (w) => w.configure({ pause_after_idle_minutes: "auto", enabled: true })),
   plain("auto", (w) => w.configure({ pause_after_idle_minutes: "auto", enabled: true })),
+  timed("a checkpoint each", seconds(10, 600), (w, ms) =>
+    w.configure({ checkpoint: { enabled: true, interval_minutes: ms / 60_000, min_change_mb: 0 } }),
+  ),
+  plain("no checkpoints", (w) =>
+    w.configure({ checkpoint: { enabled: false, interval_minutes: 30, min_change_mb: 0 } }),
+  ),
   plain("one minute", (w) => w.configure({ pause_after_idle_minutes: 1 })),
   timed("delete delay", seconds(0, 600), (w, ms) => w.configure({ delete_after_pause_minutes: ms / 60_000 })),
 ];
@@ -156,6 +162,15 @@ const ways = [
       w.run(ms);
     },
   })),
+  timed("checkpoints of a busy machine, which vanishes after", seconds(30, 900), (w, ms) => {
+    w.configure({ checkpoint: { enabled: true, interval_minutes: 1, min_change_mb: 0 } });
+    w.busy(true);
+    w.writing(true);
+    w.run(ms);
+    w.vanish();
+    w.run(300_000);
+    w.wake();
+  }),
   plain("a rival vanishes", (w) => w.vanishNewest()),
   // Both stages: the workspace is in the store, and the machine waits for tau.
   timed("auto, uploaded, then busy after", seconds(0, 2_400), (w, ms) => {

@@ -287,9 +287,16 @@ export class World {
         const found = this.store.manifests.get(`${ref.epoch}.${ref.seq}`);
         const isWhole = found?.ref.digest === ref.digest && !this.store.damaged;
         if (!isWhole) return { type: "proofFailed", ref, retryable: false, message: "a part is missing" };
-        this.store.proved.add(refKey(ref));
+        // A checkpoint is no proof for a destroy.
+        if (!effect.mayBeTorn) this.store.proved.add(refKey(ref));
         return { type: "proved", ref };
       }
+      case "forget":
+        for (const { seq, epoch } of effect.refs) {
+          if (this.state.snapshot?.ref.seq === seq) this.#check("the snapshot that is kept is deleted");
+          this.store.manifests.delete(`${epoch}.${seq}`);
+        }
+        return { type: "forgotten", refs: effect.refs };
     }
   }
 
