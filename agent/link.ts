@@ -58,6 +58,13 @@ const commandSchema = z.discriminatedUnion("kind", [
   z.object({ id: commandId, kind: z.literal("snapshot"), seq }),
   z.object({
     id: commandId,
+    kind: z.literal("checkpoint"),
+    seq,
+    since: snapshotRefSchema.shape.digest.nullable(),
+    minChangeBytes: z.number().min(0),
+  }),
+  z.object({
+    id: commandId,
     kind: z.literal("seal"),
     proved: snapshotRefSchema,
     seq,

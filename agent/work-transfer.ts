@@ -1,5 +1,5 @@
-/** The commands that move bytes: a snapshot of the workspace, a restore into it. */
-import type { Command } from "../core/protocol/wire.ts";
+/** The commands that move bytes: a snapshot of the workspace, a checkpoint of it, a restore into it. */
+import { type Command, maxTornPaths } from "../core/protocol/wire.ts";
 import { readRestored, saveRestored } from "./restored.ts";
 import { toStats } from "./translate.ts";
 import { brokenEngine, digestOfNothing, progressOf, type Run, type RunTools } from "./work-run.ts";
@@ -35,6 +35,49 @@ export async function performSnapshot(
     outcome: "snapshot_taken",
     snapshot: { seq, epoch: taken.epoch, digest },
     stats: toStats(taken),
+  });
+}
+
+/** Parts in flight: beside work that must not become slower. */
+const checkpointConcurrency = 4;
+/** What changed while the first round was read is read once more; what still changes is torn. */
+const checkpointRounds = 2;
+
+/** Errors: what the engine throws. */
+export async function performCheckpoint(
+  { engine, log, finish, fail }: RunTools,
+  target: Run,
+  command: Extract<Command, { kind: "checkpoint" }>,
+): Promise<void> {
+  const { signal } = target.controller;
+  const changes = await engine.changesSince({ digest: command.since, signal });
+  if (signal.aborted) return;
+  if (changes && !changes.ok) return fail(command.id, changes);
+  if (changes && (changes.entries === 0 || changes.bytes < command.minChangeBytes)) {
+    const { entries: changedEntries, bytes: changedBytes } = changes;
+    return finish({ commandId: command.id, outcome: "unchanged", changedEntries, changedBytes });
+  }
+  const taken = await engine.take({
+    seq: command.seq,
+    alreadyQuiet: false,
+    effort: "background",
+    concurrency: checkpointConcurrency,
+    maxRounds: checkpointRounds,
+    onProgress: progressOf(target),
+    signal,
+  });
+  if (signal.aborted) return;
+  if (!taken.ok) return fail(command.id, taken);
+  if (taken.digest === digestOfNothing) return fail(command.id, brokenEngine);
+  const { seq, digest, stats } = taken;
+  if (stats.torn > 0) log.info("checkpoint_torn", { seq, torn: stats.torn, paths: taken.tornPaths.slice(0, maxTornPaths) });
+  finish({
+    commandId: command.id,
+    outcome: "snapshot_taken",
+    snapshot: { seq, epoch: taken.epoch, digest },
+    stats: toStats(taken),
+    torn: stats.torn,
+    tornPaths: taken.tornPaths.slice(0, maxTornPaths).map((path) => path.slice(0, 4096)),
   });
 }
 

@@ -15,7 +15,7 @@ import { describeError, type Logger } from "./log.ts";
 import type { Sealer } from "./seal.ts";
 import type { CommandFailure, Engine, HeldSeal, Run, RunTools } from "./work-run.ts";
 import { performSeal } from "./work-seal.ts";
-import { performRestore, performSnapshot } from "./work-transfer.ts";
+import { performCheckpoint, performRestore, performSnapshot } from "./work-transfer.ts";
 
 export interface WorkAnswer {
   commands: Command[];
@@ -195,6 +195,8 @@ export function createWork(options: WorkOptions): Work {
     switch (command.kind) {
       case "snapshot":
         return performSnapshot(tools, target, command);
+      case "checkpoint":
+        return performCheckpoint(tools, target, command);
       case "restore":
         return performRestore(tools, target, command);
       case "seal":
