@@ -2,7 +2,14 @@
 import type { Command, Progress, Result, Seal, SnapshotRef } from "../core/protocol/wire.ts";
 import type { Logger } from "./log.ts";
 import type { Sealer } from "./seal.ts";
-import type { ChangesResult, OnProgress, RestoreResult, ScanDigestResult, SnapshotFailure, TakeResult } from "./snapshot/types.ts";
+import type {
+  ChangesResult,
+  OnProgress,
+  RestoreResult,
+  ScanDigestResult,
+  SnapshotFailure,
+  TakeResult,
+} from "./snapshot/types.ts";
 import { toProgress } from "./translate.ts";
 
 /** The snapshot engine, bound to this machine's workspace and store. */

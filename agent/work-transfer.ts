@@ -70,7 +70,8 @@ export async function performCheckpoint(
   if (!taken.ok) return fail(command.id, taken);
   if (taken.digest === digestOfNothing) return fail(command.id, brokenEngine);
   const { seq, digest, stats } = taken;
-  if (stats.torn > 0) log.info("checkpoint_torn", { seq, torn: stats.torn, paths: taken.tornPaths.slice(0, maxTornPaths) });
+  if (stats.torn > 0)
+    log.info("checkpoint_torn", { seq, torn: stats.torn, paths: taken.tornPaths.slice(0, maxTornPaths) });
   finish({
     commandId: command.id,
     outcome: "snapshot_taken",

@@ -90,14 +90,14 @@ export function readSchedule(text: string): AutoHibernationPatch["schedule"] {
   };
 }
 
-/** `key=value` with the plan's names; `schedule.wake_time=08:30`, `signals.cpu=on`, `signals.cpu.threshold=50` change a part. */
+/** `key=value` with the plan's names; `schedule.wake_time=08:30`, `checkpoint=off`, `signals.cpu.threshold=50` change a part. */
 function applySet(patch: Record<string, unknown>, text: string): void {
   const at = text.indexOf("=");
   const value = text.slice(at + 1).trim();
   const path = text.slice(0, Math.max(at, 0)).trim().split(".");
   const [field = "", part] = path;
   const isKnown = Object.hasOwn(autoHibernationSchema.shape, field);
-  if (at < 1 || !isKnown || path.length > (field === "signals" ? 3 : field === "schedule" ? 2 : 1)) {
+  if (at < 1 || !isKnown || path.length > (depths[field] ?? 1)) {
     const names = Object.keys(autoHibernationSchema.shape).join(", ");
     throw usageFailure(`--set does not know "${text}".`, `It takes key=value; the keys are ${names}.`);
   }
@@ -105,11 +105,24 @@ function applySet(patch: Record<string, unknown>, text: string): void {
     setSignal(patch, part, path[2], value);
     return;
   }
+  if (field === "checkpoint") {
+    const change =
+      part === undefined ? { enabled: readSwitch("--set checkpoint", value) } : { [part]: readValue(onOff(value)) };
+    patch.checkpoint = { ...(patch.checkpoint as object | undefined), ...change };
+    return;
+  }
   if (part !== undefined) {
     patch.schedule = { ...((patch.schedule as object | null | undefined) ?? {}), [part]: value };
     return;
   }
   patch[field] = field === "schedule" ? readScheduleValue(value) : readValue(value);
+}
+
+/** How many names the key of a part may have. */
+const depths: Record<string, number> = { signals: 3, schedule: 2, checkpoint: 2 };
+
+function onOff(value: string): string {
+  return value === "on" ? "true" : value === "off" ? "false" : value;
 }
 
 function setSignal(patch: Record<string, unknown>, name: string, field: string | undefined, value: string): void {

@@ -23,6 +23,7 @@ import {
   keepTryingWords,
   leaseWords,
   nextWords,
+  recoveryWords,
   savedWords,
   scheduleWords,
   sleepRuleWords,
@@ -78,6 +79,7 @@ export function showInstance(output: Output, view: InstanceView, now: number): s
         ? `${snapshot.snapshot_id}, ${sizes(snapshot)}, ${snapshot.proved_at ? `proved ${time(snapshot.proved_at)}` : "not proved"}`
         : "none yet",
     ],
+    ["Recovery point", recoveryWords(view, now)],
     ["Rule", configSentence(view.auto_hibernation)],
     ["Price cap", view.rent.max_micro_usd_per_hour === null ? "none" : formatRate(view.rent.max_micro_usd_per_hour)],
     ["Created", time(view.created_at)],
@@ -111,7 +113,7 @@ export function showList(output: Output, instances: InstanceSummary[], now: numb
     (a, b) => Number(isPaid(b)) - Number(isPaid(a)) || a.name.localeCompare(b.name) || a.id.localeCompare(b.id),
   );
   const table = formatTable(
-    ["ID", "NAME", "STATUS", "GPU", "REGION", "USE", "COST", "ACTIVE"],
+    ["ID", "NAME", "STATUS", "GPU", "REGION", "USE", "COST", "ACTIVE", "SAFE"],
     sorted.map((one) => [
       one.id,
       one.name,
@@ -121,6 +123,7 @@ export function showList(output: Output, instances: InstanceSummary[], now: numb
       isPaid(one) ? formatPercent(one.gpu_utilization) : "-",
       isPaid(one) ? (one.micro_usd_per_hour === null ? "unknown" : formatRate(one.micro_usd_per_hour)) : "-",
       formatAge(one.last_activity, now),
+      isPaid(one) ? (one.recovery_point_at === null ? "nothing" : formatAge(one.recovery_point_at, now)) : "-",
     ]),
     ["USE", "COST"],
   );
@@ -148,6 +151,9 @@ export function showConfig(config: AutoHibernation): string {
       ["grace_minutes", String(config.grace_minutes)],
       ["not_now_minutes", String(config.not_now_minutes)],
       ["keep_awake_max_hours", String(config.keep_awake_max_hours)],
+      ["checkpoint.enabled", String(config.checkpoint.enabled)],
+      ["checkpoint.interval_minutes", String(config.checkpoint.interval_minutes)],
+      ["checkpoint.min_change_mb", String(config.checkpoint.min_change_mb)],
       ["wake_method", config.wake_method],
       ["schedule", scheduleWords(config)],
     ]),
@@ -164,11 +170,13 @@ export function showEvent(output: Output, event: EventView, now: number): string
 }
 
 export function showSnapshots(snapshots: SnapshotView[], now: number): string {
-  if (snapshots.length === 0) return "No snapshots yet. The first one is taken when it goes to sleep.";
+  if (snapshots.length === 0)
+    return "No snapshots yet. The first one is taken when it goes to sleep, or as a checkpoint.";
   return formatTable(
-    ["SNAPSHOT", "CREATED", "AGE", "SIZE", "STORED", "ENTRIES", "PARTS", "PROVED"],
+    ["SNAPSHOT", "KIND", "CREATED", "AGE", "SIZE", "STORED", "ENTRIES", "PARTS", "PROVED", "SEALED", "CHECKED AGAIN"],
     snapshots.map((one) => [
       one.snapshot_id,
+      one.kind === "checkpoint" && one.torn ? `checkpoint, ${one.torn} torn` : one.kind,
       formatTime(one.created_at, now),
       formatAge(one.created_at, now),
       formatBytes(one.plain_bytes),
@@ -176,7 +184,38 @@ export function showSnapshots(snapshots: SnapshotView[], now: number): string {
       one.entries?.toLocaleString("en-US") ?? "-",
       one.parts?.toLocaleString("en-US") ?? "-",
       one.proved_at ? formatTime(one.proved_at, now) : "not noted",
+      one.proof?.sealed_at ? formatTime(one.proof.sealed_at, now) : "-",
+      checkedAgain(one, now),
     ]),
     ["SIZE", "STORED", "ENTRIES", "PARTS"],
   );
+}
+
+function checkedAgain({ proof }: SnapshotView, now: number): string {
+  if (proof?.damaged_at) return `damaged, ${formatTime(proof.damaged_at, now)}`;
+  return proof?.verified_at ? formatTime(proof.verified_at, now) : "-";
+}
+
+/** The record of one proof, for whoever wants to know what was looked at before a machine was given back. */
+export function showProof(snapshot: SnapshotView, now: number): string {
+  const { proof } = snapshot;
+  const time = (iso: string | null, no: string) => (iso ? `${formatTime(iso, now, { seconds: true })}` : no);
+  const bytes = (count: number | null) => (count === null ? "" : `, ${formatBytes(count)}`);
+  if (!proof) return `Nothing is noted of a proof of ${snapshot.snapshot_id}.`;
+  return formatFacts([
+    ["Snapshot", `${snapshot.snapshot_id} (${snapshot.kind}, epoch ${snapshot.epoch})`],
+    ["Digest", proof.digest],
+    ["Torn", snapshot.torn === null ? "not known" : String(snapshot.torn)],
+    ["Manifest", proof.manifest_sha256 && `SHA-256 ${proof.manifest_sha256}${bytes(proof.manifest_bytes)}`],
+    [
+      "Parts",
+      proof.parts === null
+        ? null
+        : `${proof.parts.toLocaleString("en-US")}${bytes(proof.part_bytes)}; each there, with its size and its SHA-256`,
+    ],
+    ["Checked", time(proof.checked_at, "-")],
+    ["Sealed", time(proof.sealed_at, snapshot.kind === "checkpoint" ? "no: taken of a running machine" : "no")],
+    ["Machine gone", time(proof.machine_gone_at, "no machine went on it")],
+    ["Checked again", checkedAgain(snapshot, now)],
+  ]);
 }

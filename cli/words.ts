@@ -147,6 +147,29 @@ export function nextWords(view: InstanceView, now: number): string {
   return "nothing for now";
 }
 
+/** How much work a host that dies now would take along. Null where no machine works. */
+export function recoveryWords(view: InstanceView, now: number): string | null {
+  const { recovery_point: point, checkpoints } = view;
+  if (!["running", "idle", "hibernating", "unreachable"].includes(view.status) || view.state === "destroying")
+    return null;
+  const lines: string[] = [];
+  if (!point) lines.push("none: all that is on the machine would be lost with it");
+  else {
+    const age = formatDuration(now - Date.parse(point.at));
+    lines.push(`${age} old (${point.snapshot_id}, ${formatTime(point.at, now)})`);
+    if (point.torn > 0) {
+      const more = point.torn > point.torn_paths.length ? ", ..." : "";
+      lines.push(`torn while they were read: ${point.torn} (${point.torn_paths.join(", ")}${more})`);
+    }
+  }
+  if (checkpoints.running_since) lines.push("a checkpoint is under way");
+  else if (checkpoints.next_at) lines.push(`next checkpoint ${untilWords(checkpoints.next_at, now)}`);
+  else if (!view.auto_hibernation.checkpoint.enabled) lines.push("checkpoints are off");
+  const { failure } = checkpoints;
+  if (failure) lines.push(`the last try failed (${failure.tries}): ${failure.message}`);
+  return lines.join("\n");
+}
+
 export function costWords(view: InstanceView): string {
   const { paid_micro_usd, paid_seconds, unknown_price_seconds } = view.cost;
   const known = `${formatMoney(paid_micro_usd)} for ${formatDuration(paid_seconds * 1000)} of rented time`;

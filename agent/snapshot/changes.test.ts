@@ -1,5 +1,14 @@
 /** What changed since the last snapshot: found without reading a file. */
-import { appendFileSync, chmodSync, linkSync, mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  chmodSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
@@ -25,7 +34,15 @@ afterEach(() => rmSync(dir, { recursive: true, force: true }));
 
 async function take(seq: number, more: Partial<TakeOptions> = {}) {
   const store = openFolderStore(at("store"));
-  const options = { root: at("work"), id: "i", epoch: 1, seq, store, stateDir: at("state"), effort: "background" as const };
+  const options = {
+    root: at("work"),
+    id: "i",
+    epoch: 1,
+    seq,
+    store,
+    stateDir: at("state"),
+    effort: "background" as const,
+  };
   const taken = await takeSnapshot({ ...options, ...more });
   if (!taken.ok) throw new Error(taken.message);
   return taken;

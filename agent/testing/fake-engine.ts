@@ -36,7 +36,12 @@ export const progress = {
   partsDone: 0,
   partsTotal: 1,
 };
-export const failure = (code: string): SnapshotFailure => ({ ok: false, code, message: `it is ${code}`, retryable: true });
+export const failure = (code: string): SnapshotFailure => ({
+  ok: false,
+  code,
+  message: `it is ${code}`,
+  retryable: true,
+});
 
 /** The engine's answers are decided by the test; every call is noted. */
 export function fakeEngine() {

@@ -7,7 +7,7 @@
  */
 import { ignore, type Row } from "./handler.ts";
 import { endRetries } from "./keep-trying.ts";
-import { enter, log, minutesMs, out, ruleActor, sameSnapshot, system } from "./machines.ts";
+import { enter, log, minutesMs, out, proofParams, ruleActor, sameSnapshot, system } from "./machines.ts";
 import { startWake } from "./starting.ts";
 
 export const hibernated: Row<"hibernated"> = {
@@ -32,7 +32,7 @@ export const hibernated: Row<"hibernated"> = {
     return enter(
       state,
       { status: "deleted", since: ctx.now },
-      log("snapshot_verified", system, { snapshot_seq: event.ref.seq }),
+      log("snapshot_verified", system, proofParams(event.ref, event.facts)),
       log("deleted", ruleActor, { snapshot_seq: event.ref.seq }),
     );
   },

@@ -13,7 +13,7 @@
 import type { Result } from "../protocol/wire.ts";
 import type { Checkpoint, CheckpointState, CheckpointWork, StoredCheckpoint } from "./checkpoint-state.ts";
 import { checkpointCommandId } from "./commands.ts";
-import { agentActor, andThen, log, out, sameSnapshot, system } from "./machines.ts";
+import { agentActor, andThen, log, out, proofParams, sameSnapshot, system } from "./machines.ts";
 import { keepNewest, recoveryPoint } from "./recovery.ts";
 import type { Context, Effect, LifecycleEvent, Outcome, State } from "./types.ts";
 
@@ -78,8 +78,7 @@ export function proofOfCheckpoint(state: State, event: ProofEvent, ctx: Context)
     { ...checkpoint, latest, previous, work: null, fails: 0, failure: null, notBefore: 0 },
   );
   const said = log("checkpoint_taken", agentActor, {
-    snapshot_seq: candidate.ref.seq,
-    digest: candidate.ref.digest,
+    ...proofParams(candidate.ref, event.facts),
     new_stored_bytes: candidate.stats?.newStoredBytes ?? null,
     torn: candidate.torn,
     torn_paths: candidate.tornPaths.join(", ") || null,
@@ -89,10 +88,20 @@ export function proofOfCheckpoint(state: State, event: ProofEvent, ctx: Context)
   return andThen(out(isGone ? keepNewest(done) : done, said), (next) => out(next, ...forgetSuperseded(next)));
 }
 
+/**
+ * Whether superseded ones may be deleted at this moment: not while an agent makes a snapshot or a machine goes on one,
+ * which may list a part that it found in the store.
+ */
+export function mayForget({ now, checkpoint }: State): boolean {
+  return now.status === "hibernated" || now.status === "deleted" || (now.status === "running" && !checkpoint?.work);
+}
+
 export function forgotten(state: State, refs: readonly StoredCheckpoint[]): State {
   const { checkpoint } = state;
   if (!checkpoint) return state;
-  const stored = checkpoint.stored.filter((one) => !refs.some(({ seq, epoch }) => seq === one.seq && epoch === one.epoch));
+  const stored = checkpoint.stored.filter(
+    (one) => !refs.some(({ seq, epoch }) => seq === one.seq && epoch === one.epoch),
+  );
   return withCheckpoint(state, { ...checkpoint, stored });
 }
 
@@ -124,7 +133,8 @@ function start(state: State, ctx: Context): Outcome {
 function hear(state: State, work: CheckpointWork, event: Beat, ctx: Context): Outcome {
   const { checkpoint } = state;
   if (!checkpoint) return out(state);
-  const keep = (change: Partial<CheckpointWork>) => withCheckpoint(state, { ...checkpoint, work: { ...work, ...change } });
+  const keep = (change: Partial<CheckpointWork>) =>
+    withCheckpoint(state, { ...checkpoint, work: { ...work, ...change } });
   if (work.candidate) {
     if (ctx.now < work.proveAt) return out(state);
     return out(keep({ proveAt: ctx.now + ctx.timings.verifyEveryMs }), prove(work.candidate));

@@ -15,9 +15,7 @@ export function commandsFor(state: State, epoch: number, timings: Timings): Comm
       if (phase.machine.epoch !== epoch || state.checkpoint?.epoch !== epoch || !work || work.candidate) return [];
       const since = recoveryPoint(state)?.ref.digest ?? null;
       const minChangeBytes = Math.round(state.config.checkpoint.min_change_mb * 1_000_000);
-      return [
-        { id: checkpointCommandId(epoch, work.seq), kind: "checkpoint", seq: work.seq, since, minChangeBytes },
-      ];
+      return [{ id: checkpointCommandId(epoch, work.seq), kind: "checkpoint", seq: work.seq, since, minChangeBytes }];
     }
     case "snapshotting":
       if (phase.machine.epoch !== epoch) return [];

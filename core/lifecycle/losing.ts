@@ -1,7 +1,8 @@
 /** Machines that end without a sleep: lost by the provider, or given up by their owner. */
-import { keepNewest, type RecoveryPoint, recoveryPoint } from "./recovery.ts";
+
 import { dropGap, forgetSleep } from "./gaps.ts";
 import { andThen, chargeEffects, enter, log, minutesMs, out, providerActor, retire, takeIn } from "./machines.ts";
+import { keepNewest, type RecoveryPoint, recoveryPoint } from "./recovery.ts";
 import { dropStanding } from "./standing.ts";
 import { startWake } from "./starting.ts";
 import type { Actor, Context, Machine, Outcome, RentedFacts, State, WakeRequest } from "./types.ts";

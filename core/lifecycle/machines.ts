@@ -11,6 +11,7 @@ import type {
   Machine,
   Outcome,
   Phase,
+  ProofFacts,
   RentedFacts,
   State,
 } from "./types.ts";
@@ -29,6 +30,18 @@ export function log(
   params: Record<string, string | number | boolean | null> = {},
 ): Effect {
   return { kind: "log", type, actor, params };
+}
+
+/** What a proof found, for the record that is kept of it. */
+export function proofParams(
+  ref: SnapshotRef,
+  facts: ProofFacts | undefined,
+): Record<string, string | number | boolean | null> {
+  const { seq, digest } = ref;
+  if (!facts) return { snapshot_seq: seq, digest };
+  const { parts, partBytes, manifestBytes, manifestSha256 } = facts;
+  const manifest = { manifest_bytes: manifestBytes, manifest_sha256: manifestSha256 };
+  return { snapshot_seq: seq, digest, parts, part_bytes: partBytes, ...manifest };
 }
 
 export const system: Actor = { kind: "system" };

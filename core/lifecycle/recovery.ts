@@ -26,7 +26,13 @@ export function recoveryPoint(state: State): RecoveryPoint | null {
   const restoredAt = isOfMachine && !machine.adopted && ref.epoch < machine.epoch ? checkpoint.since : 0;
   const sameAt = isOfMachine && checkpoint.same?.seq === ref.seq ? checkpoint.same.at : 0;
   const at = Math.max(found?.at ?? snapshot?.provedAt ?? 0, restoredAt, sameAt);
-  return { kind: found ? "checkpoint" : "snapshot", ref, at, torn: found?.torn ?? 0, tornPaths: found?.tornPaths ?? [] };
+  return {
+    kind: found ? "checkpoint" : "snapshot",
+    ref,
+    at,
+    torn: found?.torn ?? 0,
+    tornPaths: found?.tornPaths ?? [],
+  };
 }
 
 /** The newest checkpoint where it is newer than the snapshot that is kept. */

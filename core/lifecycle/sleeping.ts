@@ -34,6 +34,7 @@ import {
   log,
   lookEffect,
   out,
+  proofParams,
   retire,
   ruleActor,
   sameSnapshot,
@@ -174,7 +175,7 @@ export const snapshotting: Row<"snapshotting"> = {
     if (phase.step !== "proving" || !phase.candidate || !sameSnapshot(event.ref, phase.candidate.ref))
       return out(state);
     const { ref, stats } = phase.candidate;
-    const said = log("snapshot_proved", system, { snapshot_seq: ref.seq, digest: ref.digest });
+    const said = log("snapshot_proved", system, proofParams(ref, event.facts));
     const kept = { ...state, snapshot: { ref, stats, provedAt: ctx.now }, trouble: null };
     const noted = phase.proved ? kept : noteUploaded(kept, phase.since, stats, ctx);
     const planned = ensurePlan(noted, ctx);

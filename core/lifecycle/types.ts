@@ -62,6 +62,14 @@ export interface ProvedSnapshot {
   checkpoint?: Pick<Checkpoint, "at" | "torn" | "tornPaths">;
 }
 
+/** What a proof looked at: all that the manifest lists was there, each part with its size and its SHA-256. */
+export interface ProofFacts {
+  parts: number;
+  partBytes: number;
+  manifestBytes: number;
+  manifestSha256: string;
+}
+
 /** Why a machine may be destroyed (I1). */
 export type Basis =
   /** The workspace was sealed with exactly this digest and the snapshot of it is proved. */
@@ -393,7 +401,7 @@ export type LifecycleEvent =
   | { type: "endTried"; epoch: number; accepted: boolean; message: string | null }
   /** The provider could not be asked: says nothing about any machine. */
   | { type: "lookFailed"; epoch: number; message: string }
-  | { type: "proved"; ref: SnapshotRef }
+  | { type: "proved"; ref: SnapshotRef; facts?: ProofFacts }
   | { type: "proofFailed"; ref: SnapshotRef; retryable: boolean; message: string }
   /** These superseded checkpoints are no longer in the store. */
   | { type: "forgotten"; refs: StoredCheckpoint[] };

@@ -30,10 +30,10 @@ import {
   takeIn,
   wakeful,
 } from "./machines.ts";
+import { restoredParams } from "./recovery.ts";
 import { endWake, giveBack, giveBackRivals, goOn, rentRival, tryAnother, type Why } from "./starting.ts";
 import type { Actor, Context, Machine, Outcome, RentedFacts, State } from "./types.ts";
 import { graceAfterWakeMs } from "./vetoes.ts";
-import { restoredParams } from "./recovery.ts";
 import { noteWake } from "./wake-times.ts";
 
 export const provisioning: Row<"provisioning"> = {
@@ -137,10 +137,7 @@ export const restoring: Row<"restoring"> = {
     if (!result) return enter(state, heard);
     if (result.outcome === "restored" && result.digest === state.snapshot?.ref.digest) {
       return andThen(
-        out(
-          noteRestored(state, ctx.now - phase.since),
-          log("restored", agentActor, restoredParams(state.snapshot)),
-        ),
+        out(noteRestored(state, ctx.now - phase.since), log("restored", agentActor, restoredParams(state.snapshot))),
         (next) => run(next, phase, ctx),
       );
     }

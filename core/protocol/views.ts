@@ -80,6 +80,24 @@ const wakeSchema = z.object({
     .nullable(),
 });
 
+/** The record of a proof. Null: not noted, or it never came to that. */
+const proofSchema = z.object({
+  /** When the store was seen to hold the manifest and every part that it lists, with its size and its SHA-256. */
+  checked_at: time,
+  digest: z.string(),
+  parts: z.number().int().nullable(),
+  part_bytes: bytes.nullable(),
+  manifest_bytes: bytes.nullable(),
+  manifest_sha256: z.string().nullable(),
+  /** When the workspace, with every process stopped, was seen to have this digest; the machine goes on this alone. */
+  sealed_at: time.nullable(),
+  /** When the provider confirmed that the machine is gone. */
+  machine_gone_at: time.nullable(),
+  /** The newest of later checks, and how it ended. */
+  verified_at: time.nullable(),
+  damaged_at: time.nullable(),
+});
+
 export const snapshotSchema = z.object({
   snapshot_id: z.string(),
   seq: z.number().int(),
@@ -91,6 +109,12 @@ export const snapshotSchema = z.object({
   entries: z.number().int().nullable(),
   parts: z.number().int().nullable(),
   proved_at: time.nullable(),
+  /** `checkpoint`: of a running machine. It never lets a machine be destroyed. */
+  kind: z.enum(["snapshot", "checkpoint"]),
+  /** Entries that changed while they were read, or could not be read. Above 0 it proves nothing. */
+  torn: z.number().int().nullable(),
+  /** What was checked before it was relied upon; null where nothing is noted. */
+  proof: proofSchema.nullable(),
 });
 export type SnapshotView = z.infer<typeof snapshotSchema>;
 
@@ -128,6 +152,36 @@ const sleepRuleSchema = z.object({
     .nullable(),
 });
 
+const progressSchema = z.object({
+  phase: z.string(),
+  done_bytes: bytes,
+  plain_bytes: bytes,
+  stored_bytes: bytes,
+  sent_bytes: bytes,
+  parts_done: z.number().int(),
+  parts_total: z.number().int(),
+});
+
+const recoveryPointSchema = z.object({
+  kind: z.enum(["snapshot", "checkpoint"]),
+  snapshot_id: z.string(),
+  /** The workspace as of this moment would come back. */
+  at: time,
+  age_seconds: z.number(),
+  /** Entries that changed while they were read, and the first of their paths. */
+  torn: z.number().int(),
+  torn_paths: z.array(z.string()),
+});
+
+/** Snapshots of the machine while it runs. */
+const checkpointsSchema = z.object({
+  /** Null: none will begin by itself as things are, or one is under way. */
+  next_at: time.nullable(),
+  running_since: time.nullable(),
+  progress: progressSchema.nullable(),
+  failure: z.object({ code: z.string(), message: z.string(), at: time, tries: z.number().int() }).nullable(),
+});
+
 export const instanceSchema = z.object({
   id: instanceIdSchema,
   name: z.string(),
@@ -154,6 +208,9 @@ export const instanceSchema = z.object({
   hibernated_at: time.nullable(),
   snapshot_id: z.string().nullable(),
   snapshot: snapshotSchema.nullable(),
+  /** What would come back if the machine vanished now. Null: nothing would, or no machine runs. */
+  recovery_point: recoveryPointSchema.nullable(),
+  checkpoints: checkpointsSchema,
   /** What keeps it awake now; empty when nothing does. */
   awake_because: z.array(blockerSchema),
   /** Every signal, judging or shown only. Empty while no machine runs. */
@@ -174,17 +231,8 @@ export const instanceSchema = z.object({
     })
     .nullable(),
   sleep_rule: sleepRuleSchema,
-  progress: z
-    .object({
-      phase: z.string(),
-      done_bytes: bytes,
-      plain_bytes: bytes,
-      stored_bytes: bytes,
-      sent_bytes: bytes,
-      parts_done: z.number().int(),
-      parts_total: z.number().int(),
-    })
-    .nullable(),
+  /** Of the sleep or the wake that is under way. */
+  progress: progressSchema.nullable(),
   wake: wakeSchema.nullable(),
   /** Whether a wake that ends without a machine is tried again; `next_at` is null while one is under way. */
   keep_trying: z.object({ until: time, tries: z.number().int(), next_at: time.nullable() }).nullable(),
@@ -217,6 +265,7 @@ export const instanceSummarySchema = instanceSchema
   .extend({
     vast_instance_id: z.number().int().nullable(),
     micro_usd_per_hour: microUsd.nullable(),
+    recovery_point_at: time.nullable(),
     updated_at: time,
   });
 export type InstanceSummary = z.infer<typeof instanceSummarySchema>;

@@ -23,6 +23,7 @@ import { instancePrefix, parseManifestKey } from "../../core/snapshot/store.ts";
 import { accountOf } from "../account/object.ts";
 import { listInstances } from "../db/read-model.ts";
 import { factsOf } from "../instance/effects.ts";
+import type { ProofRecord } from "../instance/recovery-view.ts";
 import { climbLadder } from "../providers/climb.ts";
 import { signAgentToken } from "../tokens.ts";
 import type { App, AppContext } from "./context.ts";
@@ -135,16 +136,25 @@ export function mountInstances(app: App): void {
 
   mount(app, "listSnapshots", async (c) => {
     const id = idOf(c);
-    const { view } = orThrow(await objectOf(c, id).get(userOf(c).id));
+    orThrow(await objectOf(c, id).get(userOf(c).id));
     const snapshots = await storedSnapshots(c.env.SNAPSHOTS, id);
+    const oldest = snapshots.at(-1)?.seq ?? 0;
+    const { records } = orThrow(await objectOf(c, id).proofs(userOf(c).id, oldest));
     return {
       snapshots: snapshots.map((one) =>
-        one.seq === view.snapshot?.seq && one.digest === view.snapshot.digest
-          ? { ...one, proved_at: view.snapshot.proved_at }
-          : one,
+        withProof(
+          one,
+          records.find((record) => record.seq === one.seq),
+        ),
       ),
     };
   });
+}
+
+/** A record is of this snapshot only where the digest is the same: of two agents that took a number, one lost. */
+function withProof(view: SnapshotView, record: ProofRecord | undefined): SnapshotView {
+  if (record?.proof.digest !== view.digest) return view;
+  return { ...view, kind: record.kind, proved_at: record.proof.checked_at, proof: record.proof };
 }
 
 /** The newest hundred manifests of the store, newest first; one that cannot be read is left out of the list, not hidden as whole. */
@@ -190,6 +200,10 @@ async function snapshotView(
     entries: stats.entries,
     parts: parts.length,
     proved_at: null,
+    // What is torn was taken of a machine that worked; nothing else is told of one without a record.
+    kind: stats.torn > 0 ? "checkpoint" : "snapshot",
+    torn: stats.torn,
+    proof: null,
   };
 }
 

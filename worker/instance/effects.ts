@@ -10,6 +10,7 @@ import type { InstanceId } from "../../core/protocol/ids.ts";
 import { agentEnv } from "../../core/protocol/wire.ts";
 import { accountOf } from "../account/object.ts";
 import type { Env } from "../env.ts";
+import { forgetSnapshots } from "../forget.ts";
 import { proveSnapshot } from "../proof.ts";
 import { climbLadder, noOfferWords } from "../providers/climb.ts";
 import type { Offer, ProviderFailure, RentedMachine } from "../providers/provider.ts";
@@ -24,6 +25,8 @@ export interface EffectDeps {
   wasCutOff: boolean;
   /** Asked right before the one call that cannot be taken back. */
   mayEnd(epoch: number): boolean;
+  /** Asked right before a deletion: none while a snapshot is on its way that may need what is deleted. */
+  mayForget(): boolean;
   rentedAt(epoch: number): number | null;
   acceptedAt(epoch: number): number | null;
 }
@@ -42,6 +45,8 @@ export async function runEffect(effect: WorldEffect, deps: EffectDeps): Promise<
       return end(effect, deps);
     case "prove":
       return prove(effect, deps);
+    case "forget":
+      return forget(effect, deps);
   }
 }
 
@@ -119,9 +124,15 @@ async function end(effect: Extract<WorldEffect, { kind: "end" }>, deps: EffectDe
 }
 
 async function prove(effect: Extract<WorldEffect, { kind: "prove" }>, deps: EffectDeps): Promise<LifecycleEvent> {
-  const proof = await proveSnapshot(deps.env.SNAPSHOTS, deps.instance, effect.ref);
-  if (proof.ok) return { type: "proved", ref: effect.ref };
+  const proof = await proveSnapshot(deps.env.SNAPSHOTS, deps.instance, effect.ref, effect.mayBeTorn);
+  if (proof.ok) return { type: "proved", ref: effect.ref, facts: proof.facts };
   return { type: "proofFailed", ref: effect.ref, retryable: proof.retryable, message: proof.message };
+}
+
+/** What fails stays in the state and is asked for again with the next checkpoint. */
+async function forget(effect: Extract<WorldEffect, { kind: "forget" }>, deps: EffectDeps): Promise<LifecycleEvent> {
+  const refs = await forgetSnapshots(deps.env.SNAPSHOTS, deps.instance, effect.refs, deps.mayForget);
+  return { type: "forgotten", refs };
 }
 
 function findMachine(

@@ -28,6 +28,7 @@ import { changesMoreThanTheClock, commitOf } from "./commit.ts";
 import { machineOf } from "./machine-of.ts";
 import { Outbox } from "./outbox.ts";
 import { PastWakes } from "./past-wakes.ts";
+import { type ProofRecord, proofLogTypes, proofRecords } from "./recovery-view.ts";
 import { takeSamples } from "./samples.ts";
 import { type Commit, InstanceStore, type Samples, type Saved } from "./store.ts";
 import { eventView, type Live, viewOf } from "./view.ts";
@@ -190,6 +191,12 @@ export class InstanceObject extends DurableObject<Env> {
   async events(user: UserId, after: number, limit: number): Promise<Answer<{ events: EventView[] }>> {
     if (!this.#isOwner(user)) return notFound;
     return { ok: true, events: this.#store.logAfter(after, limit).map((row) => eventView(this.#saved!.state, row)) };
+  }
+
+  /** The record of each proof, for snapshots with this number or a higher one. */
+  async proofs(user: UserId, fromSnapshotSeq: number): Promise<Answer<{ records: ProofRecord[] }>> {
+    if (!this.#isOwner(user)) return notFound;
+    return { ok: true, records: proofRecords(this.#store.logOfSnapshots(proofLogTypes, fromSnapshotSeq)) };
   }
 
   // ---- the agent -------------------------------------------------------------------------------------------------

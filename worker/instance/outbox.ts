@@ -4,6 +4,7 @@
  * runs at least once; what must not run twice says so by itself (effects.ts).
  */
 import { machineWith, wantsRental } from "../../core/lifecycle/attempts.ts";
+import { mayForget } from "../../core/lifecycle/checkpoints.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
 import type { Timings } from "../../core/lifecycle/timings.ts";
 import { mayEnd } from "../../core/lifecycle/transition.ts";
@@ -111,6 +112,7 @@ export class Outbox {
         const one = retiring(epoch);
         return one !== undefined && mayEnd(state(), one, Date.now());
       },
+      mayForget: () => mayForget(state()),
       acceptedAt: (epoch) => retiring(epoch)?.acceptedAt ?? null,
       rentedAt: (epoch) => machineWith(state(), epoch)?.rentedAt ?? null,
     });

@@ -179,18 +179,16 @@ export class InstanceStore {
   }
 
   logAfter(seq: number, limit: number): LogRow[] {
+    return this.#sql.exec("SELECT * FROM log WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit).toArray().map(toLogRow);
+  }
+
+  /** Lines of these types about snapshots with this number or a higher one, ascending. */
+  logOfSnapshots(types: readonly string[], fromSnapshotSeq: number): LogRow[] {
+    const marks = types.map(() => "?").join(", ");
     return this.#sql
-      .exec("SELECT * FROM log WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
+      .exec(`SELECT * FROM log WHERE snapshot_seq >= ? AND type IN (${marks}) ORDER BY seq`, fromSnapshotSeq, ...types)
       .toArray()
-      .map((row) => ({
-        seq: row.seq as number,
-        at: row.at as number,
-        type: row.type as string,
-        actor: row.actor as string,
-        gpuUtilization: row.gpu_utilization as number | null,
-        snapshotSeq: row.snapshot_seq as number | null,
-        params: JSON.parse(row.params as string),
-      }));
+      .map(toLogRow);
   }
 
   mirroredSeq(): number {
@@ -240,4 +238,16 @@ export class InstanceStore {
     }
     this.#sql.exec("INSERT INTO outbox (task, lane, next_at) VALUES (?, ?, ?)", json, lane, now);
   }
+}
+
+function toLogRow(row: Record<string, SqlStorageValue>): LogRow {
+  return {
+    seq: row.seq as number,
+    at: row.at as number,
+    type: row.type as string,
+    actor: row.actor as string,
+    gpuUtilization: row.gpu_utilization as number | null,
+    snapshotSeq: row.snapshot_seq as number | null,
+    params: JSON.parse(row.params as string),
+  };
 }

@@ -177,7 +177,14 @@ function checkpoint(agent: FakeAgent, command: Extract<Command, { kind: "checkpo
   const snapshot = takeSnapshot(agent, command.seq, store);
   if (!snapshot) return exists(commandId);
   const torn = agent.busy ? 2 : 0;
-  return { commandId, outcome: "snapshot_taken", snapshot, stats: someStats, torn, tornPaths: ["log.txt"].slice(0, torn) };
+  return {
+    commandId,
+    outcome: "snapshot_taken",
+    snapshot,
+    stats: someStats,
+    torn,
+    tornPaths: ["log.txt"].slice(0, torn),
+  };
 }
 
 function failureOf(store: FakeStore): { code: string; message: string; retryable: boolean } | null {

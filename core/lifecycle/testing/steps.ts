@@ -60,7 +60,7 @@ const wishes = [
   timed("a lease holds at most", seconds(36, 600), (w, ms) => w.configure({ keep_awake_max_hours: ms / 3_600_000 })),
   plain("auto", (w) => w.configure({ pause_after_idle_minutes: "auto", enabled: true })),
   plain("auto", (w) => w.configure({ pause_after_idle_minutes: "auto", enabled: true })),
-  timed("a checkpoint each", seconds(10, 600), (w, ms) =>
+  timed("a checkpoint each", seconds(60, 600), (w, ms) =>
     w.configure({ checkpoint: { enabled: true, interval_minutes: ms / 60_000, min_change_mb: 0 } }),
   ),
   plain("no checkpoints", (w) =>
