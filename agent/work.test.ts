@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Command, sealSchema } from "../core/protocol/wire.ts";
 import { createLogger } from "./log.ts";
-import { digestA, digestB, digestC, failure, fakeEngine, fakeSealer, progress, stats } from "./testing/fake-engine.ts";
+import { digestA, digestB, digestC, failure, fakeEngine, fakeSealer, progress } from "./testing/fake-engine.ts";
 import { createWork, type Work } from "./work.ts";
 
 let home: string;
