@@ -61,6 +61,11 @@ export function readNumber(flag: string, text: string): number {
   return value;
 }
 
+/** `7`, or `ID@7` as the history shows it. */
+export function readSnapshotNumber(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : readNumber("--snapshot", text.replace(/^i-[a-z2-7]{10}@/, ""));
+}
+
 /** US$ per hour to integer micro-dollars. */
 export function readPrice(flag: string, text: string): number {
   const micro = Math.round(readNumber(flag, text.replace(/^(US)?\$ ?/, "").replace(/\/h$/, "")) * 1_000_000);

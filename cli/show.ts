@@ -94,7 +94,7 @@ function machineWords(machine: NonNullable<InstanceView["machine"]>, now: number
     .join(", ");
 }
 
-function sizes(snapshot: SnapshotView): string {
+function sizes(snapshot: NonNullable<InstanceView["snapshot"]>): string {
   return `${formatBytes(snapshot.plain_bytes)}, stored in ${formatBytes(snapshot.stored_bytes)}`;
 }
 
@@ -165,18 +165,28 @@ export function showEvent(output: Output, event: EventView, now: number): string
 
 export function showSnapshots(snapshots: SnapshotView[], now: number): string {
   if (snapshots.length === 0) return "No snapshots yet. The first one is taken when it goes to sleep.";
-  return formatTable(
-    ["SNAPSHOT", "CREATED", "AGE", "SIZE", "STORED", "ENTRIES", "PARTS", "PROVED"],
+  const table = formatTable(
+    ["SNAPSHOT", "KIND", "CREATED", "AGE", "SIZE", "STORED", "ADDED", "ENTRIES", "PARTS", "DIGEST", "PROVED"],
     snapshots.map((one) => [
-      one.snapshot_id,
+      one.is_current ? `${one.snapshot_id} *` : one.snapshot_id,
+      one.kind ?? "-",
       formatTime(one.created_at, now),
       formatAge(one.created_at, now),
       formatBytes(one.plain_bytes),
       formatBytes(one.stored_bytes),
+      formatBytes(one.new_stored_bytes),
       one.entries?.toLocaleString("en-US") ?? "-",
       one.parts?.toLocaleString("en-US") ?? "-",
-      one.proved_at ? formatTime(one.proved_at, now) : "not noted",
+      one.digest.slice(0, 12) || "-",
+      proofWords(one, now),
     ]),
-    ["SIZE", "STORED", "ENTRIES", "PARTS"],
+    ["SIZE", "STORED", "ADDED", "ENTRIES", "PARTS"],
   );
+  return `${table}\n\n* comes back with a plain wake. Another one: soneca instance wake ID --snapshot N`;
+}
+
+function proofWords({ damaged, proof, proved_at }: SnapshotView, now: number): string {
+  if (damaged) return `damaged: ${damaged.message}`;
+  const at = proof?.at ?? proved_at;
+  return at ? formatTime(at, now) : "no";
 }
