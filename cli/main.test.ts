@@ -209,9 +209,31 @@ describe("reading", () => {
   });
 
   test("snapshots", async () => {
-    server.on(`GET /api/instances/${testId}/snapshots`, { json: { snapshots: [hibernatedView().snapshot] } });
+    const past = { kind: "sleep", is_current: true, files: 12_000, new_stored_bytes: 2e8, damaged: null };
+    const proof = { at: new Date().toISOString(), parts: 50, bytes: 3.1e9 };
+    const snapshot = { ...hibernatedView().snapshot, ...past, proof };
+    const older = { ...snapshot, snapshot_id: `${testId}@2`, seq: 2, is_current: false, kind: null, proof: null };
+    const damaged = { at: proof.at, message: "1 of 50 parts are missing" };
+    server.on(`GET /api/instances/${testId}/snapshots`, {
+      json: { snapshots: [snapshot, { ...older, proved_at: null }, { ...older, seq: 1, damaged }] },
+    });
     const { out } = await soneca(["instance", "snapshots", testId]);
-    expect(out).toMatch(/i-aaaaaaaaaa@3 .* 7\.4 GB +3\.1 GB +12,345 +50/);
+    expect(out).toMatch(/i-aaaaaaaaaa@3 \* +sleep .* 7\.4 GB +3\.1 GB +200 MB +12,345 +50 +[0-9a-f]{12} /);
+    expect(out).toMatch(/i-aaaaaaaaaa@2 +- .* no\n/);
+    expect(out).toMatch(/damaged: 1 of 50 parts are missing/);
+  });
+
+  test("an instance that is being copied says how far it is", async () => {
+    const copying = {
+      from_snapshot_id: "i-bbbbbbbbbb@4",
+      since: new Date().toISOString(),
+      parts_done: 1,
+      parts_total: 4,
+    };
+    const view = hibernatedView({ snapshot: null, next: null, copying: { ...copying, then_wakes: true } });
+    server.on(`GET /api/instances/${testId}`, { json: view });
+    const { out } = await soneca(["instance", "show", testId]);
+    expect(out).toMatch(/i-bbbbbbbbbb@4 is being copied, 25 %; then it wakes/);
   });
 
   test("a 503 with Retry-After is waited for and asked again", async () => {
@@ -225,6 +247,37 @@ describe("reading", () => {
 });
 
 describe("making", () => {
+  test("fork sends the instance and the snapshot, and waits for the copy and the wake", async () => {
+    const copying = {
+      from_snapshot_id: `${testId}@7`,
+      since: new Date().toISOString(),
+      parts_done: 0,
+      parts_total: null,
+    };
+    server.on("POST /api/instances", {
+      status: 201,
+      json: hibernatedView({ snapshot: null, copying: { ...copying, then_wakes: true } }),
+    });
+    server.on(`GET /api/instances/${testId}`, { json: instanceView() });
+    const ended = await soneca(["instance", "fork", testId, "--snapshot", `${testId}@7`, "--name", "branch", "--wait"]);
+    expect(ended.code, ended.err).toBe(0);
+    expect(server.asked.find((one) => one.method === "POST")?.body).toEqual({
+      from: { instance: testId, snapshot: 7 },
+      name: "branch",
+    });
+    const asleep = await soneca(["instance", "fork", testId, "--asleep", "--json"]);
+    expect(asleep.code, asleep.err).toBe(0);
+    expect(server.asked.at(-1)?.body).toEqual({ from: { instance: testId }, start: false });
+    expect((await soneca(["instance", "fork", testId, "--snapshot", "new"])).code).toBe(2);
+  });
+
+  test("wake with a snapshot", async () => {
+    server.on(`POST /api/instances/${testId}/wake`, { status: 202, json: instanceView({ status: "waking" }) });
+    const ended = await soneca(["instance", "wake", testId, "--snapshot", "3"]);
+    expect(ended.code, ended.err).toBe(0);
+    expect(server.asked.at(-1)?.body).toEqual({ snapshot: 3 });
+  });
+
   test("create sends what was asked and prints what came", async () => {
     server.on("POST /api/instances", { status: 201, json: instanceView({ status: "waking", state: "provisioning" }) });
     const args = ["--name", "train", "--gpu", "RTX 4090", "--gpu-count", "2", "--region", "BR", "--disk", "100"];

@@ -61,6 +61,11 @@ export function readNumber(flag: string, text: string): number {
   return value;
 }
 
+/** `7`, or `ID@7` as the history shows it. */
+export function readSnapshotNumber(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : readNumber("--snapshot", text.replace(/^i-[a-z2-7]{10}@/, ""));
+}
+
 /** US$ per hour to integer micro-dollars. */
 export function readPrice(flag: string, text: string): number {
   const micro = Math.round(readNumber(flag, text.replace(/^(US)?\$ ?/, "").replace(/\/h$/, "")) * 1_000_000);
@@ -105,6 +110,14 @@ function applySet(patch: Record<string, unknown>, text: string): void {
     setSignal(patch, part, path[2], value);
     return;
   }
+  if (field === "hooks" && part !== undefined) {
+    const isText = part !== "timeout_seconds" && value !== "none" && value !== "null";
+    patch.hooks = {
+      ...(patch.hooks as object | undefined),
+      [part]: isText ? value : readValue(value === "none" ? "null" : value),
+    };
+    return;
+  }
   if (field === "checkpoint") {
     const change =
       part === undefined ? { enabled: readSwitch("--set checkpoint", value) } : { [part]: readValue(onOff(value)) };
@@ -119,7 +132,7 @@ function applySet(patch: Record<string, unknown>, text: string): void {
 }
 
 /** How many names the key of a part may have. */
-const depths: Record<string, number> = { signals: 3, schedule: 2, checkpoint: 2 };
+const depths: Record<string, number> = { signals: 3, schedule: 2, checkpoint: 2, hooks: 2 };
 
 function onOff(value: string): string {
   return value === "on" ? "true" : value === "off" ? "false" : value;

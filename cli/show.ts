@@ -96,7 +96,7 @@ function machineWords(machine: NonNullable<InstanceView["machine"]>, now: number
     .join(", ");
 }
 
-function sizes(snapshot: SnapshotView): string {
+function sizes(snapshot: NonNullable<InstanceView["snapshot"]>): string {
   return `${formatBytes(snapshot.plain_bytes)}, stored in ${formatBytes(snapshot.stored_bytes)}`;
 }
 
@@ -154,6 +154,9 @@ export function showConfig(config: AutoHibernation): string {
       ["checkpoint.enabled", String(config.checkpoint.enabled)],
       ["checkpoint.interval_minutes", String(config.checkpoint.interval_minutes)],
       ["checkpoint.min_change_mb", String(config.checkpoint.min_change_mb)],
+      ["hooks.before_sleep", config.hooks.before_sleep ?? ".soneca/before-sleep, if it is there"],
+      ["hooks.after_wake", config.hooks.after_wake ?? ".soneca/after-wake, if it is there"],
+      ["hooks.timeout_seconds", String(config.hooks.timeout_seconds)],
       ["wake_method", config.wake_method],
       ["schedule", scheduleWords(config)],
     ]),
@@ -172,38 +175,40 @@ export function showEvent(output: Output, event: EventView, now: number): string
 export function showSnapshots(snapshots: SnapshotView[], now: number): string {
   if (snapshots.length === 0)
     return "No snapshots yet. The first one is taken when it goes to sleep, or as a checkpoint.";
-  return formatTable(
-    ["SNAPSHOT", "KIND", "CREATED", "AGE", "SIZE", "STORED", "ENTRIES", "PARTS", "PROVED", "SEALED", "CHECKED AGAIN"],
+  const table = formatTable(
+    ["SNAPSHOT", "KIND", "CREATED", "AGE", "SIZE", "STORED", "ADDED", "ENTRIES", "PARTS", "DIGEST", "PROVED"],
     snapshots.map((one) => [
-      one.snapshot_id,
-      one.kind === "checkpoint" && one.torn ? `checkpoint, ${one.torn} torn` : one.kind,
+      one.is_current ? `${one.snapshot_id} *` : one.snapshot_id,
+      one.torn ? `${one.kind ?? "-"}, ${one.torn} torn` : (one.kind ?? "-"),
       formatTime(one.created_at, now),
       formatAge(one.created_at, now),
       formatBytes(one.plain_bytes),
       formatBytes(one.stored_bytes),
+      formatBytes(one.new_stored_bytes),
       one.entries?.toLocaleString("en-US") ?? "-",
       one.parts?.toLocaleString("en-US") ?? "-",
-      one.proved_at ? formatTime(one.proved_at, now) : "not noted",
-      one.proof?.sealed_at ? formatTime(one.proof.sealed_at, now) : "-",
-      checkedAgain(one, now),
+      one.digest.slice(0, 12) || "-",
+      proofWords(one, now),
     ]),
-    ["SIZE", "STORED", "ENTRIES", "PARTS"],
+    ["SIZE", "STORED", "ADDED", "ENTRIES", "PARTS"],
   );
+  return `${table}\n\n* comes back with a plain wake. Another one: soneca instance wake ID --snapshot N`;
 }
 
-function checkedAgain({ proof }: SnapshotView, now: number): string {
-  if (proof?.damaged_at) return `damaged, ${formatTime(proof.damaged_at, now)}`;
-  return proof?.verified_at ? formatTime(proof.verified_at, now) : "-";
+function proofWords({ damaged, proof, proved_at }: SnapshotView, now: number): string {
+  if (damaged) return `damaged: ${damaged.message}`;
+  const at = proof?.at ?? proved_at;
+  return at ? formatTime(at, now) : "no";
 }
 
 /** The record of one proof, for whoever wants to know what was looked at before a machine was given back. */
 export function showProof(snapshot: SnapshotView, now: number): string {
-  const { proof } = snapshot;
+  const { proof, damaged } = snapshot;
   const time = (iso: string | null, no: string) => (iso ? `${formatTime(iso, now, { seconds: true })}` : no);
   const bytes = (count: number | null) => (count === null ? "" : `, ${formatBytes(count)}`);
   if (!proof) return `Nothing is noted of a proof of ${snapshot.snapshot_id}.`;
   return formatFacts([
-    ["Snapshot", `${snapshot.snapshot_id} (${snapshot.kind}, epoch ${snapshot.epoch})`],
+    ["Snapshot", `${snapshot.snapshot_id} (${snapshot.kind ?? "never proved"}, epoch ${snapshot.epoch})`],
     ["Digest", proof.digest],
     ["Torn", snapshot.torn === null ? "not known" : String(snapshot.torn)],
     ["Manifest", proof.manifest_sha256 && `SHA-256 ${proof.manifest_sha256}${bytes(proof.manifest_bytes)}`],
@@ -211,11 +216,12 @@ export function showProof(snapshot: SnapshotView, now: number): string {
       "Parts",
       proof.parts === null
         ? null
-        : `${proof.parts.toLocaleString("en-US")}${bytes(proof.part_bytes)}; each there, with its size and its SHA-256`,
+        : `${proof.parts.toLocaleString("en-US")}${bytes(proof.bytes)}; each there, with its size and its SHA-256`,
     ],
-    ["Checked", time(proof.checked_at, "-")],
+    ["Proved", time(snapshot.proved_at, "-")],
     ["Sealed", time(proof.sealed_at, snapshot.kind === "checkpoint" ? "no: taken of a running machine" : "no")],
     ["Machine gone", time(proof.machine_gone_at, "no machine went on it")],
-    ["Checked again", checkedAgain(snapshot, now)],
+    ["Checked last", time(proof.at, "-")],
+    ["Damaged", damaged && `${time(damaged.at, "-")}: ${damaged.message}`],
   ]);
 }

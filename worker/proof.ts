@@ -3,39 +3,48 @@
  * with the SHA-256 that R2 itself verified when it was written. The tree is never parsed here.
  */
 
-import type { ProofFacts } from "../core/lifecycle/types.ts";
+import type { StoredManifest } from "../core/lifecycle/snapshot-types.ts";
 import type { InstanceId } from "../core/protocol/ids.ts";
-import type { SnapshotRef } from "../core/protocol/wire.ts";
-import { maxManifestBytes, parseManifest } from "../core/snapshot/manifest.ts";
-import { instancePrefix, manifestObjectKey } from "../core/snapshot/store.ts";
+import type { SnapshotRef, SnapshotStats } from "../core/protocol/wire.ts";
+import { instancePrefix } from "../core/snapshot/store.ts";
+import { listAll, readManifest, statsOf } from "./snapshots/manifests.ts";
 
-export type Proof = { ok: true; facts: ProofFacts } | { ok: false; retryable: boolean; message: string };
+export interface Whole {
+  ok: true;
+  ref: SnapshotRef;
+  parts: number;
+  bytes: number;
+  stats: SnapshotStats;
+  /** Above 0 only where it may be torn. */
+  torn: number;
+  manifest: StoredManifest;
+}
 
-/** `mayBeTorn`: it is a checkpoint, complete as it was read, and lets no machine be destroyed. */
+export type Proof = Whole | { ok: false; retryable: boolean; message: string };
+
+/**
+ * `digest`: null where none is known beside the manifest's own. `mayBeTorn`: it is, or was, a checkpoint, whole as it was
+ * read; no machine may be destroyed on such a proof.
+ */
 export async function proveSnapshot(
   bucket: R2Bucket,
   instance: InstanceId,
-  ref: SnapshotRef,
+  wanted: { seq: number; epoch: number; digest: string | null },
   mayBeTorn = false,
 ): Promise<Proof> {
   try {
-    const object = await bucket.get(manifestObjectKey(instance, ref.seq, ref.epoch));
-    if (!object) return broken(`the manifest of snapshot ${ref.seq} is not in the store`);
-    if (object.size > maxManifestBytes) return broken(`the manifest of snapshot ${ref.seq} is too large`);
-    const bytes = await object.arrayBuffer();
-    const parsed = parseManifest(new TextDecoder().decode(bytes));
-    if (!parsed.ok) return broken(`the manifest of snapshot ${ref.seq} cannot be read: ${parsed.message}`);
-    const manifest = parsed.manifest;
-    if (manifest.instance !== instance || manifest.seq !== ref.seq || manifest.epoch !== ref.epoch) {
-      return broken("the manifest belongs to another snapshot");
-    }
-    if (manifest.digest !== ref.digest) return broken("the manifest has another digest than the agent reported");
-    if (manifest.stats.torn > 0 && !mayBeTorn)
-      return broken(`${manifest.stats.torn} entries changed while they were read`);
-    const checked = await checkParts(bucket, instance, manifest.parts);
-    if ("ok" in checked) return checked;
-    const manifestSha256 = hex(await crypto.subtle.digest("SHA-256", bytes)) ?? "";
-    return { ok: true, facts: { ...checked, manifestBytes: bytes.byteLength, manifestSha256 } };
+    const read = await readManifest(bucket, instance, wanted);
+    if (!read.ok) return broken(read.message);
+    const { manifest } = read;
+    const { seq, epoch, digest } = manifest;
+    if (wanted.digest !== null && digest !== wanted.digest)
+      return broken("the manifest has another digest than the agent reported");
+    const { torn } = manifest.stats;
+    if (torn > 0 && !mayBeTorn) return broken(`${torn} entries changed while they were read`);
+    const found = await checkParts(bucket, instance, manifest.parts);
+    if (!found.ok) return found;
+    const stored = { bytes: read.bytes.byteLength, sha256: hex(await crypto.subtle.digest("SHA-256", read.bytes)) };
+    return { ...found, ref: { seq, epoch, digest }, stats: statsOf(manifest), torn, manifest: stored };
   } catch (error) {
     // A store that does not answer proves nothing, and says nothing against the snapshot either.
     return { ok: false, retryable: true, message: String(error).slice(0, 300) };
@@ -46,37 +55,37 @@ async function checkParts(
   bucket: R2Bucket,
   instance: InstanceId,
   parts: { key: string; bytes: number }[],
-): Promise<{ parts: number; partBytes: number } | Extract<Proof, { ok: false }>> {
+): Promise<{ ok: true; parts: number; bytes: number } | Extract<Proof, { ok: false }>> {
   const wanted = new Map(parts.map((part) => [part.key, part.bytes]));
   const prefix = `${instancePrefix(instance)}parts/`;
-  let cursor: string | undefined;
   let bytes = 0;
   let found = 0;
-  do {
-    const page = await bucket.list({ prefix, cursor, limit: 1000 });
-    for (const object of page.objects) {
-      const key = object.key.slice(prefix.length);
-      const size = wanted.get(key);
-      if (size === undefined) continue;
-      if (object.size !== size) return broken(`part ${key} has ${object.size} bytes instead of ${size}`);
-      if (hex(object.checksums.sha256) !== key) return broken(`part ${key} has no verified SHA-256`);
-      wanted.delete(key);
-      bytes += size;
-      found++;
-    }
-    cursor = page.truncated ? page.cursor : undefined;
-  } while (cursor);
+  for await (const object of listAll(bucket, prefix)) {
+    const key = object.key.slice(prefix.length);
+    const size = wanted.get(key);
+    if (size === undefined) continue;
+    if (object.size !== size) return broken(`part ${key} has ${object.size} bytes instead of ${size}`);
+    if (sha256Of(object) !== key) return broken(`part ${key} has no verified SHA-256`);
+    wanted.delete(key);
+    bytes += size;
+    found++;
+  }
   const missing = [...wanted.keys()];
   if (missing.length > 0)
     return broken(`${missing.length} of ${parts.length} parts are missing, the first is ${missing[0]}`);
-  return { parts: found, partBytes: bytes };
+  return { ok: true, parts: found, bytes };
 }
 
 function broken(message: string): Extract<Proof, { ok: false }> {
   return { ok: false, retryable: false, message };
 }
 
-function hex(buffer: ArrayBuffer | undefined): string | null {
-  if (!buffer) return null;
+/** As R2 verified it at the write; null where it did not. */
+export function sha256Of(object: R2Object): string | null {
+  const buffer = object.checksums.sha256;
+  return buffer ? hex(buffer) : null;
+}
+
+function hex(buffer: ArrayBuffer): string {
   return Array.from(new Uint8Array(buffer), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

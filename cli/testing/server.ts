@@ -113,6 +113,7 @@ export function instanceView(changes: Partial<InstanceView> = {}): InstanceView 
     rival_machines: [],
     retiring_machines: [],
     wake: null,
+    copying: null,
     keep_trying: null,
     recovery_point: null,
     checkpoints: { next_at: null, running_since: null, progress: null, failure: null },
@@ -175,9 +176,8 @@ export function hibernatedView(changes: Partial<InstanceView> = {}): InstanceVie
       entries: 12_345,
       parts: 50,
       proved_at: ago(350_000),
-      kind: "snapshot",
+      kind: "sleep",
       torn: 0,
-      proof: null,
     },
     ...changes,
   });

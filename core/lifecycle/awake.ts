@@ -31,13 +31,15 @@ export function leaseCapMs(state: State): number {
 export function awakeBlockers(state: State, now: number): Blocker[] {
   const blockers = leasesHeld(state, now).map((one) => blocker("lease", one.until, one.what));
   const phase = state.now;
-  if (phase.status === "running" && now < phase.restlessUntil)
-    blockers.push(blocker("grace", phase.restlessUntil, null));
+  if (phase.status !== "running") return blockers;
+  const { veto } = state;
+  if (veto && now < veto.until) blockers.push(blocker("hook_veto", veto.until, veto.message));
+  else if (now < phase.restlessUntil) blockers.push(blocker("grace", phase.restlessUntil, null));
   return blockers;
 }
 
-function blocker(code: "lease" | "grace", until: number, detail: string | null): Blocker {
-  return { signal: code, code, value: null, threshold: null, detail, until };
+function blocker(code: "lease" | "grace" | "hook_veto", until: number, detail: string | null): Blocker {
+  return { signal: code === "hook_veto" ? "hook" : code, code, value: null, threshold: null, detail, until };
 }
 
 // ---- asked for ---------------------------------------------------------------------------------------------------------

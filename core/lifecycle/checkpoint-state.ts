@@ -20,8 +20,6 @@ export interface CheckpointState {
   /** Since when it runs. What it was restored from is what it held then. */
   since: number;
   latest: Checkpoint | null;
-  /** Sequence number of the whole one before it. */
-  previous: number | null;
   /** The workspace was found to be still what this snapshot or checkpoint holds, as of then. */
   same: { seq: number; at: number } | null;
   /** The one that is under way. */
@@ -31,8 +29,6 @@ export interface CheckpointState {
   /** Failures since the last success, and the newest one. */
   fails: number;
   failure: { code: string; message: string; at: number } | null;
-  /** Asked for and not superseded: what may lie in the store. */
-  stored: StoredCheckpoint[];
 }
 
 export interface CheckpointWork {
@@ -42,9 +38,4 @@ export interface CheckpointWork {
   /** What the agent took and the store must prove; null while it is being taken. */
   candidate: Checkpoint | null;
   proveAt: number;
-}
-
-export interface StoredCheckpoint {
-  seq: number;
-  epoch: number;
 }

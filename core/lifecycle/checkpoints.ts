@@ -1,7 +1,7 @@
 /**
  * Snapshots of a running machine, so that the last upload of a sleep is small and a host that dies loses minutes.
  *
- *   running, interval over --> taking --agent: taken--> proving --store: whole--> latest; what it supersedes is forgotten
+ *   running, interval over --> taking --agent: taken--> proving --store: whole--> latest; older ones go by retention.ts
  *                                |  |        |               +--not whole--> failed
  *                                |  |        +--agent: nothing, or too little, changed--> none
  *                                |  +--failed, no progress--> tried again, later and later
@@ -11,17 +11,16 @@
  * window anew, and proves no destroy (I1).
  */
 import type { Result } from "../protocol/wire.ts";
-import type { Checkpoint, CheckpointState, CheckpointWork, StoredCheckpoint } from "./checkpoint-state.ts";
+import type { Checkpoint, CheckpointState, CheckpointWork } from "./checkpoint-state.ts";
 import { checkpointCommandId } from "./commands.ts";
-import { agentActor, andThen, log, out, proofParams, sameSnapshot, system } from "./machines.ts";
-import { keepNewest, recoveryPoint } from "./recovery.ts";
+import { agentActor, log, out, sameSnapshot, system } from "./machines.ts";
+import { asSnapshot, keepNewest, recoveryPoint } from "./recovery.ts";
+import { provedEntry } from "./snapshots.ts";
 import type { Context, Effect, LifecycleEvent, Outcome, State } from "./types.ts";
 
 type Beat = Extract<LifecycleEvent, { type: "beat" }>;
 type ProofEvent = Extract<LifecycleEvent, { type: "proved" | "proofFailed" }>;
 
-/** Failed ones may have left something; so many are waited with until the next success clears them away. */
-const mostLeft = 50;
 /** Failures in a row from which on `trouble` says so. */
 const troublingFails = 3;
 /** At low priority it may stand still for longer than a snapshot that somebody waits for. */
@@ -52,7 +51,7 @@ export function nextCheckpointAt(state: State): number | null {
 export function beatCheckpoint(state: State, event: Beat, ctx: Context): Outcome {
   const phase = state.now;
   if (phase.status !== "running" || phase.machine.epoch !== event.epoch) return out(state);
-  const begun = state.checkpoint?.epoch === event.epoch ? state : withCheckpoint(state, blank(state, event.epoch, ctx));
+  const begun = state.checkpoint?.epoch === event.epoch ? state : withCheckpoint(state, blank(event.epoch, ctx));
   const { work } = begun.checkpoint as CheckpointState;
   if (work) return hear(begun, work, event, ctx);
   const at = nextCheckpointAt(begun);
@@ -71,52 +70,31 @@ export function proofOfCheckpoint(state: State, event: ProofEvent, ctx: Context)
   }
   const { trouble } = state;
   const latest = { ...candidate, provedAt: ctx.now };
-  const previous = checkpoint.latest?.ref.seq ?? null;
   const done = withCheckpoint(
     // Its own trouble is over.
     { ...state, trouble: trouble?.code === failingCode ? null : trouble },
-    { ...checkpoint, latest, previous, work: null, fails: 0, failure: null, notBefore: 0 },
+    { ...checkpoint, latest, work: null, fails: 0, failure: null, notBefore: 0 },
   );
   const said = log("checkpoint_taken", agentActor, {
-    ...proofParams(candidate.ref, event.facts),
+    snapshot_seq: candidate.ref.seq,
+    digest: candidate.ref.digest,
     new_stored_bytes: candidate.stats?.newStoredBytes ?? null,
     torn: candidate.torn,
     torn_paths: candidate.tornPaths.join(", ") || null,
   });
   // The machine was lost while the store was asked: this is what there is.
   const isGone = ["hibernated", "deleted"].includes(done.now.status) && candidate.ref.epoch === done.epoch;
-  return andThen(out(isGone ? keepNewest(done) : done, said), (next) => out(next, ...forgetSuperseded(next)));
+  return out(isGone ? keepNewest(done) : done, provedEntry(asSnapshot(latest), event), said);
 }
 
-/**
- * Whether superseded ones may be deleted at this moment: not while an agent makes a snapshot or a machine goes on one,
- * which may list a part that it found in the store.
- */
-export function mayForget({ now, checkpoint }: State): boolean {
-  return now.status === "hibernated" || now.status === "deleted" || (now.status === "running" && !checkpoint?.work);
-}
-
-export function forgotten(state: State, refs: readonly StoredCheckpoint[]): State {
-  const { checkpoint } = state;
-  if (!checkpoint) return state;
-  const stored = checkpoint.stored.filter(
-    (one) => !refs.some(({ seq, epoch }) => seq === one.seq && epoch === one.epoch),
-  );
-  return withCheckpoint(state, { ...checkpoint, stored });
-}
-
-/** After every event: none goes on while the machine does not simply run; a sleep supersedes all before it. */
-export function settleCheckpoint(before: State, after: State): Outcome {
-  const { checkpoint, now } = after;
-  if (!checkpoint) return out(after);
-  const { work } = checkpoint;
-  const isUnwanted = now.status !== "running" || !after.config.checkpoint.enabled;
-  if (work && !work.candidate && isUnwanted) {
-    const called = withCheckpoint(after, { ...checkpoint, work: null });
-    return out(called, log("checkpoint_called_off", system, { snapshot_seq: work.seq, reason: now.status }));
-  }
-  if (now.status !== "hibernated" || before.now.status === "hibernated") return out(after);
-  return out(after, ...forgetSuperseded(after));
+/** After every event: none goes on while the machine does not simply run. */
+export function settleCheckpoint(state: State): Outcome {
+  const { checkpoint, now } = state;
+  const work = checkpoint?.work;
+  const isUnwanted = now.status !== "running" || !state.config.checkpoint.enabled;
+  if (!work || work.candidate || !isUnwanted) return out(state);
+  const called = withCheckpoint(state, { ...checkpoint, work: null });
+  return out(called, log("checkpoint_called_off", system, { snapshot_seq: work.seq, reason: now.status }));
 }
 
 // ---- steps -------------------------------------------------------------------------------------------------------------
@@ -126,8 +104,7 @@ function start(state: State, ctx: Context): Outcome {
   const { checkpoint } = state;
   if (!checkpoint) return out(state);
   const work = { seq, since: ctx.now, progressAt: ctx.now, candidate: null, proveAt: 0 };
-  const stored = [...checkpoint.stored, { seq, epoch: checkpoint.epoch }];
-  return out(withCheckpoint({ ...state, seq }, { ...checkpoint, work, stored }));
+  return out(withCheckpoint({ ...state, seq }, { ...checkpoint, work }));
 }
 
 function hear(state: State, work: CheckpointWork, event: Beat, ctx: Context): Outcome {
@@ -167,8 +144,6 @@ function takeResult(state: State, work: CheckpointWork, result: Result, ctx: Con
           fails: 0,
           failure: null,
           same: isSame ? { seq: point.ref.seq, at: work.since } : checkpoint.same,
-          // Nothing was written under its number.
-          stored: checkpoint.stored.filter((one) => one.seq !== work.seq),
           notBefore: work.since + intervalMs(state),
         }),
       );
@@ -195,32 +170,16 @@ function fail(state: State, { code, message }: { code: string; message: string }
     { ...state, trouble },
     { ...checkpoint, work: null, fails, failure, notBefore: ctx.now + restMs },
   );
-  return out(next, ...said, ...forgetSuperseded(next));
-}
-
-/**
- * All but the newest, the whole one before it, and what is kept as the snapshot; a sleep supersedes every one. Asked for
- * again with the next one until it is done.
- */
-function forgetSuperseded(state: State): Effect[] {
-  const { checkpoint, snapshot } = state;
-  if (!checkpoint) return [];
-  const { latest, previous, stored, work } = checkpoint;
-  const newest = Math.max(latest?.ref.seq ?? 0, snapshot?.ref.seq ?? 0);
-  const isSuperseded = snapshot?.ref.seq === newest && !snapshot.checkpoint;
-  const isKept = (seq: number) => seq === snapshot?.ref.seq || (!isSuperseded && (seq === newest || seq === previous));
-  const isLeft = (seq: number) => seq < newest || (stored.length > mostLeft && seq !== work?.seq);
-  const refs = stored.filter(({ seq }) => !isKept(seq) && isLeft(seq));
-  return refs.length > 0 ? [{ kind: "forget", refs }] : [];
+  return out(next, ...said);
 }
 
 function prove({ ref }: Checkpoint): Effect {
   return { kind: "prove", ref, mayBeTorn: true };
 }
 
-function blank(state: State, epoch: number, ctx: Context): CheckpointState {
-  const begun = { epoch, since: ctx.now, latest: null, previous: null, same: null, work: null };
-  return { ...begun, notBefore: 0, fails: 0, failure: null, stored: state.checkpoint?.stored ?? [] };
+function blank(epoch: number, ctx: Context): CheckpointState {
+  const nothing = { latest: null, same: null, work: null, failure: null };
+  return { epoch, since: ctx.now, ...nothing, notBefore: 0, fails: 0 };
 }
 
 function withCheckpoint(state: State, checkpoint: CheckpointState): State {

@@ -3,11 +3,13 @@
  * a command is off as soon as the state no longer wants it (docs/adr/0002).
  */
 import type { Command } from "../protocol/wire.ts";
+import { afterWakeHook, beforeSleepHook } from "./hooks.ts";
+import { restoreOf } from "./machines.ts";
 import { recoveryPoint } from "./recovery.ts";
 import type { Timings } from "./timings.ts";
 import type { State } from "./types.ts";
 
-export function commandsFor(state: State, epoch: number, timings: Timings): Command[] {
+export function commandsFor(state: State, epoch: number, timings: Pick<Timings, "sealHoldMs">): Command[] {
   const phase = state.now;
   switch (phase.status) {
     case "running": {
@@ -23,18 +25,30 @@ export function commandsFor(state: State, epoch: number, timings: Timings): Comm
         return [{ id: phase.sealId, kind: "seal", proved: phase.proved, seq: phase.seq, holdMs: timings.sealHoldMs }];
       }
       return phase.step === "taking"
-        ? [{ id: snapshotCommandId(epoch, phase.seq), kind: "snapshot", seq: phase.seq }]
+        ? [
+            {
+              id: snapshotCommandId(epoch, phase.seq),
+              kind: "snapshot",
+              seq: phase.seq,
+              ...(phase.hook === "due" && { hook: beforeSleepHook(state, phase.cause) }),
+            },
+          ]
         : [];
     case "destroying":
       if (phase.epoch !== epoch || !phase.sealId || !phase.proof) return [];
       // The workspace stays still until the machine is gone.
       return [{ id: phase.sealId, kind: "seal", proved: phase.proof, seq: state.seq, holdMs: timings.sealHoldMs }];
     case "restoring":
-      if (phase.machine.epoch !== epoch || !state.snapshot) return [];
-      return [{ id: restoreCommandId(epoch, phase.tries), kind: "restore", snapshot: state.snapshot.ref }];
+      if (phase.machine.epoch !== epoch) return [];
+      return restoring(state, restoreCommandId(epoch, phase.tries));
     default:
       return [];
   }
+}
+
+function restoring(state: State, id: string): Command[] {
+  const wanted = restoreOf(state);
+  return wanted ? [{ id, kind: "restore", snapshot: wanted.ref, hook: afterWakeHook(state) }] : [];
 }
 
 export function snapshotCommandId(epoch: number, seq: number): string {

@@ -38,6 +38,7 @@ export const destroying: Row<"destroying"> = {
       ? enter(
           { ...noteAsleep(state, Math.min(Math.max(event.at, phase.since), ctx.now)), trouble: null },
           { status: "hibernated", since: ctx.now, deleteAt, verifyAt: null, verifyTries: 0 },
+          { kind: "history", entry: { op: "relied", ref: phase.proof, at: event.at } },
           log("hibernated", causeActor(phase.cause), { snapshot_seq: phase.proof.seq, ended_at: event.at }),
         )
       : // Discarded: what the machine held is gone, an older snapshot stays.

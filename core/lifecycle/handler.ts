@@ -11,8 +11,16 @@ export type Handler<S extends Status, E extends EventType> = (
   ctx: Context,
 ) => Outcome;
 
-/** What is decided around the table, in awake.ts and checkpoints.ts. */
-export type BesideEvent = "keepAwake" | "letSleep" | "forgotten";
+/** What is decided around the table: in awake.ts, and what concerns the store alone, in snapshots.ts and copying.ts. */
+export type BesideEvent =
+  | "keepAwake"
+  | "letSleep"
+  | "salvaged"
+  | "hold"
+  | "copied"
+  | "copyFailed"
+  | "collected"
+  | "collectFailed";
 
 /** One row of the table: total by its type. */
 export type Row<S extends Status> = { [E in Exclude<EventType, BesideEvent>]: Handler<S, E> };

@@ -1,6 +1,7 @@
 /** Machines on their way out, and small helpers over the state that every phase shares. */
 import { machineLabel } from "../protocol/ids.ts";
 import type { SnapshotRef } from "../protocol/wire.ts";
+import type { ProvedSnapshot } from "./snapshot-types.ts";
 import type {
   Actor,
   Back,
@@ -11,7 +12,6 @@ import type {
   Machine,
   Outcome,
   Phase,
-  ProofFacts,
   RentedFacts,
   State,
 } from "./types.ts";
@@ -30,18 +30,6 @@ export function log(
   params: Record<string, string | number | boolean | null> = {},
 ): Effect {
   return { kind: "log", type, actor, params };
-}
-
-/** What a proof found, for the record that is kept of it. */
-export function proofParams(
-  ref: SnapshotRef,
-  facts: ProofFacts | undefined,
-): Record<string, string | number | boolean | null> {
-  const { seq, digest } = ref;
-  if (!facts) return { snapshot_seq: seq, digest };
-  const { parts, partBytes, manifestBytes, manifestSha256 } = facts;
-  const manifest = { manifest_bytes: manifestBytes, manifest_sha256: manifestSha256 };
-  return { snapshot_seq: seq, digest, parts, part_bytes: partBytes, ...manifest };
 }
 
 export const system: Actor = { kind: "system" };
@@ -76,6 +64,13 @@ export function takeIn(machine: Machine, facts: RentedFacts): Machine {
   const downMicroUsdPerGb = facts.downMicroUsdPerGb ?? known?.downMicroUsdPerGb ?? null;
   const gpuRamMb = facts.gpuRamMb ?? known?.gpuRamMb ?? null;
   return { ...machine, facts: { ...facts, microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb, gpuRamMb } };
+}
+
+/** What a wake brings back: the current snapshot, or the older one that was asked for. */
+export function restoreOf(state: State): ProvedSnapshot | null {
+  const phase = state.now;
+  const wake = phase.status === "provisioning" || phase.status === "restoring" ? phase.wake : null;
+  return wake?.snapshot ?? state.snapshot;
 }
 
 export function sameSnapshot(a: SnapshotRef | null | undefined, b: SnapshotRef | null | undefined): boolean {

@@ -2,7 +2,8 @@
 import type { SnapshotRef } from "../protocol/wire.ts";
 import type { Checkpoint } from "./checkpoint-state.ts";
 import { currentMachine } from "./machines.ts";
-import type { Effect, ProvedSnapshot, State } from "./types.ts";
+import type { ProvedSnapshot } from "./snapshot-types.ts";
+import type { Effect, State } from "./types.ts";
 
 export interface RecoveryPoint {
   kind: "snapshot" | "checkpoint";
@@ -27,7 +28,7 @@ export function recoveryPoint(state: State): RecoveryPoint | null {
   const sameAt = isOfMachine && checkpoint.same?.seq === ref.seq ? checkpoint.same.at : 0;
   const at = Math.max(found?.at ?? snapshot?.provedAt ?? 0, restoredAt, sameAt);
   return {
-    kind: found ? "checkpoint" : "snapshot",
+    kind: latest || snapshot?.kind === "checkpoint" ? "checkpoint" : "snapshot",
     ref,
     at,
     torn: found?.torn ?? 0,
@@ -45,9 +46,11 @@ function newerCheckpoint({ checkpoint, snapshot }: State): Checkpoint | null {
 export function keepNewest(state: State): State {
   const latest = newerCheckpoint(state);
   if (!latest) return state;
-  const { ref, stats, provedAt, torn, tornPaths } = latest;
-  const at = recoveryPoint(state)?.at ?? latest.at;
-  return { ...state, snapshot: { ref, stats, provedAt, checkpoint: { at, torn, tornPaths } } };
+  return { ...state, snapshot: asSnapshot({ ...latest, at: recoveryPoint(state)?.at ?? latest.at }) };
+}
+
+export function asSnapshot({ ref, stats, provedAt, at, torn, tornPaths }: Checkpoint): ProvedSnapshot {
+  return { ref, stats, provedAt, kind: "checkpoint", checkpoint: { at, torn, tornPaths } };
 }
 
 /** What is said of a restore, and of what a checkpoint may lack. */

@@ -9,7 +9,7 @@
  *                                    +----------seal lost before a destroy was accepted                  v
  *                                                                                            hibernated
  */
-import type { SnapshotRef } from "../protocol/wire.ts";
+import { hookVeto, type SnapshotRef } from "../protocol/wire.ts";
 import { sealCommandId, snapshotCommandId } from "./commands.ts";
 import { silenceMs } from "./deadlines.ts";
 import { causeActor, sealedUntil } from "./destroying.ts";
@@ -25,6 +25,7 @@ import {
   noteUploadStopped,
 } from "./gaps.ts";
 import { ignore, type PhaseOf, type Row } from "./handler.ts";
+import { dropVeto, hookLog, isVeto, vetoed } from "./hooks.ts";
 import { isDue, mayBegin } from "./idle-steps.ts";
 import { discardMachine, loseMachine } from "./losing.ts";
 import {
@@ -34,7 +35,6 @@ import {
   log,
   lookEffect,
   out,
-  proofParams,
   retire,
   ruleActor,
   sameSnapshot,
@@ -42,6 +42,7 @@ import {
   takeIn,
   wakeful,
 } from "./machines.ts";
+import { provedEntry } from "./snapshots.ts";
 import {
   dropStanding,
   dueSleep,
@@ -52,7 +53,7 @@ import {
   stand,
   standingCause,
 } from "./standing.ts";
-import type { Actor, Context, Outcome, SleepCause, State, WakeRequest } from "./types.ts";
+import type { Actor, Context, Effect, Outcome, SleepCause, State, WakeRequest } from "./types.ts";
 import { quietFloorMs } from "./vetoes.ts";
 import { isAnnounced } from "./warning.ts";
 
@@ -138,11 +139,14 @@ export const snapshotting: Row<"snapshotting"> = {
     const result = event.results.find((one) => one.commandId === wantedId(phase));
     if (result?.outcome === "failed") {
       const { code, message, retryable } = result;
+      if (isVeto(result)) return vetoSleep({ ...state, now: heard }, heard, message, hookLog(result), ctx);
       const why = { code, message, mayPass: mayPass(code, retryable) };
       return failSleep({ ...state, now: heard }, heard, why, ctx);
     }
     if (phase.step === "taking" && result?.outcome === "snapshot_taken" && isOurs(result.snapshot, phase)) {
-      return prove(state, heard, { ref: result.snapshot, stats: result.stats }, ctx);
+      const asked = phase.hook === "due" ? { ...heard, hook: "done" as const } : heard;
+      const proving = prove(dropVeto(state), asked, { ref: result.snapshot, stats: result.stats }, ctx);
+      return { ...proving, effects: [...hookLog(result), ...proving.effects] };
     }
     const seal = event.seal;
     if (phase.step === "sealing" && seal && seal.commandId === phase.sealId && isOurs(seal.snapshot, phase)) {
@@ -175,14 +179,23 @@ export const snapshotting: Row<"snapshotting"> = {
     if (phase.step !== "proving" || !phase.candidate || !sameSnapshot(event.ref, phase.candidate.ref))
       return out(state);
     const { ref, stats } = phase.candidate;
-    const said = log("snapshot_proved", system, proofParams(ref, event.facts));
-    const kept = { ...state, snapshot: { ref, stats, provedAt: ctx.now }, trouble: null };
+    const said = log("snapshot_proved", system, { snapshot_seq: ref.seq, digest: ref.digest });
+    const snapshot = { ref, stats, provedAt: ctx.now, kind: "sleep" as const };
+    const kept = { ...state, snapshot, trouble: null };
+    const known = provedEntry(snapshot, event);
     const noted = phase.proved ? kept : noteUploaded(kept, phase.since, stats, ctx);
     const planned = ensurePlan(noted, ctx);
     if (!phase.proved && !mayGo(planned, phase, ctx)) {
-      return andThen(out({ ...planned, seq: Math.max(state.seq, ref.seq) }, said), (next) => waitForTau(next, phase));
+      return andThen(out({ ...planned, seq: Math.max(state.seq, ref.seq) }, said, known), (next) =>
+        waitForTau(next, phase),
+      );
     }
     const seq = Math.max(state.seq, ref.seq) + 1;
+    if (!phase.hook) {
+      // The time came while it was uploaded: the script is asked now, and what it leaves is taken as well.
+      const again = { step: "taking" as const, seq, hook: "due" as const, candidate: null, proveAt: null };
+      return enter({ ...planned, seq }, { ...phase, ...again, progressAt: ctx.now }, known, said);
+    }
     return enter(
       { ...planned, seq },
       {
@@ -196,6 +209,7 @@ export const snapshotting: Row<"snapshotting"> = {
         progressAt: ctx.now,
       },
       said,
+      known,
     );
   },
   proofFailed(state, phase, event, ctx) {
@@ -246,6 +260,7 @@ function startSleep(state: State, phase: PhaseOf<"running">, cause: SleepCause, 
       candidate: null,
       proved: null,
       sealId: null,
+      ...((cause.kind === "asked" || isDue(state, ctx.now)) && { hook: "due" as const }),
       proveAt: null,
       progressAt: ctx.now,
       lastBeatAt: phase.lastBeatAt,
@@ -311,6 +326,7 @@ function destroy(state: State, phase: PhaseOf<"snapshotting">, holdsForMs: numbe
       sealedUntil: sealedUntil(holdsForMs, ctx),
       wakeAfter: null,
     },
+    { kind: "history", entry: { op: "sealed", ref: proof, at: ctx.now } },
     log("sealed", agentActor, { snapshot_seq: proof.seq, digest: proof.digest }),
   );
   return andThen(sealed, (next) => retire(next, phase.machine, { kind: "proof", snapshot: proof }, ctx));
@@ -327,6 +343,25 @@ export function cancelSleep(
   const awake = { ...wakeful(phase.machine, phase.lastBeatAt, ctx), wake };
   const stopped = dropStanding(phase.proved ? state : noteUploadStopped(state, phase.since, ctx));
   return enter(stopped, awake, log("hibernate_cancelled", actor, params));
+}
+
+/** The hook said no: the machine runs on, and it is asked again after a rest. */
+function vetoSleep(
+  state: State,
+  phase: PhaseOf<"snapshotting">,
+  message: string,
+  said: Effect[],
+  ctx: Context,
+): Outcome {
+  const veto = vetoed(state, message, ctx);
+  const why = { code: hookVeto, message, mayPass: true };
+  const kept = phase.cause.kind === "asked" ? stand(state, phase.cause, why, ctx, veto.until) : state;
+  return enter(
+    { ...kept, veto },
+    { ...wakeful(phase.machine, phase.lastBeatAt, ctx), restlessUntil: veto.until },
+    ...said,
+    log("sleep_vetoed", agentActor, { message, until: veto.until, count: veto.count }),
+  );
 }
 
 /** The machine is kept and goes on costing; the log and `trouble` say so. One that was asked for is tried again. */

@@ -6,6 +6,7 @@
  *                  |                                 +--wake, keep awake, discard--> called off
  *                  +--the machine is gone--> done
  */
+import { dropVeto } from "./hooks.ts";
 import { log, system } from "./machines.ts";
 import type { StandingSleep } from "./standing-state.ts";
 import type { Context, Effect, SleepCause, State } from "./types.ts";
@@ -83,5 +84,5 @@ const over = ["hibernated", "deleted", "failed", "provisioning", "restoring"];
 
 /** Where the machine is gone, what was asked for is done or has no object. */
 export function settleStanding(state: State): State {
-  return over.includes(state.now.status) ? dropStanding(state) : state;
+  return over.includes(state.now.status) ? dropVeto(dropStanding(state)) : state;
 }

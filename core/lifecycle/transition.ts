@@ -5,7 +5,8 @@
 import { deleted, hibernated } from "./asleep.ts";
 import { activeMachines, inFront, speaks } from "./attempts.ts";
 import { afterEvent, announce, askAwake, beforeBeat } from "./awake.ts";
-import { beatCheckpoint, forgotten, proofOfCheckpoint, settleCheckpoint } from "./checkpoints.ts";
+import { beatCheckpoint, proofOfCheckpoint, settleCheckpoint } from "./checkpoints.ts";
+import { takeCopied, takeCopyFailed } from "./copying.ts";
 import { destroying } from "./destroying.ts";
 import { forgetPlan } from "./gaps.ts";
 import type { Row } from "./handler.ts";
@@ -24,6 +25,7 @@ import {
   takeIn,
 } from "./machines.ts";
 import { running, snapshotting } from "./sleeping.ts";
+import { collectIfDue, planCollect, takeCollected, takeCollectFailed, takeHold, takeSalvaged } from "./snapshots.ts";
 import { settleStanding } from "./standing.ts";
 import { retryIfDue } from "./starting.ts";
 import { failed, unreachable } from "./trouble.ts";
@@ -43,9 +45,10 @@ const table: { [S in Status]: Row<S> } = {
 };
 
 export function transition(state: State, event: LifecycleEvent, ctx: Context): Outcome {
-  return andThen(afterEvent(decide(state, event, ctx), event, ctx), (next) =>
-    settleCheckpoint(state, settleStanding(next)),
+  const settled = andThen(afterEvent(decide(state, event, ctx), event, ctx), (next) =>
+    settleCheckpoint(settleStanding(next)),
   );
+  return planCollect(state, settled, event, ctx);
 }
 
 function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
@@ -64,10 +67,22 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
     case "keepAwake":
     case "letSleep":
       return askAwake(state, event, ctx);
+    case "salvaged":
+      return takeSalvaged(state, event, ctx);
+    case "hold":
+      return takeHold(state, event, ctx);
+    case "copied":
+      return takeCopied(state, event, ctx);
+    case "copyFailed":
+      return takeCopyFailed(state, event, ctx);
+    case "collected":
+      return takeCollected(state, event, ctx);
+    case "collectFailed":
+      return takeCollectFailed(state, ctx);
     case "tick":
       return andThen(
         andThen(endDue(state, ctx), (next) => retryIfDue(next, ctx) ?? dispatch(next, event, ctx)),
-        (next) => announce(next, ctx),
+        (next) => andThen(announce(next, ctx), (last) => collectIfDue(last, ctx)),
       );
     case "configure":
       return andThen(
@@ -92,8 +107,6 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
     case "proved":
     case "proofFailed":
       return proofOfCheckpoint(state, event, ctx) ?? dispatch(state, event, ctx);
-    case "forgotten":
-      return out(forgotten(state, event.refs));
     case "wake":
     case "hibernate":
       return dispatch(state, event, ctx);

@@ -5,8 +5,9 @@ import type { Reach, RentRulesPatch } from "../protocol/rent.ts";
 import type { SignalName } from "../protocol/signals.ts";
 import type { Held, Result, Seal, SnapshotRef, SnapshotStats } from "../protocol/wire.ts";
 import type { AutoState } from "./auto-state.ts";
-import type { Checkpoint, CheckpointState, StoredCheckpoint } from "./checkpoint-state.ts";
+import type { CheckpointState } from "./checkpoint-state.ts";
 import type { ClimbFacts, RungReport, Usual } from "./ladder.ts";
+import type { Copying, HistoryEntry, Hold, ManifestName, ProvedSnapshot, StoredManifest } from "./snapshot-types.ts";
 import type { StandingSleep } from "./standing-state.ts";
 import type { Timings } from "./timings.ts";
 
@@ -53,23 +54,6 @@ export interface Machine {
   rentedAt: number;
 }
 
-/** A snapshot that was proved complete in the store. */
-export interface ProvedSnapshot {
-  ref: SnapshotRef;
-  stats: SnapshotStats | null;
-  provedAt: number;
-  /** Where it is a checkpoint, of a machine that was lost: never a proof for a destroy (I1). */
-  checkpoint?: Pick<Checkpoint, "at" | "torn" | "tornPaths">;
-}
-
-/** What a proof looked at: all that the manifest lists was there, each part with its size and its SHA-256. */
-export interface ProofFacts {
-  parts: number;
-  partBytes: number;
-  manifestBytes: number;
-  manifestSha256: string;
-}
-
 /** Why a machine may be destroyed (I1). */
 export type Basis =
   /** The workspace was sealed with exactly this digest and the snapshot of it is proved. */
@@ -109,6 +93,8 @@ export interface WakeRequest {
   /** Changes of the spec, which hold from this wake on. */
   maxMicroUsdPerHour?: number | null;
   rent?: RentRulesPatch;
+  /** An older snapshot to go back to: it becomes the current one when it is restored. */
+  snapshot?: ProvedSnapshot;
   /** Until when it is tried again should it end without a machine, and how often it was. */
   keepTrying?: { until: number; tries: number };
 }
@@ -179,6 +165,8 @@ export type Phase =
       proved: SnapshotRef | null;
       /** Set from the first seal command on: its id stays the same until the sleep ends. */
       sealId: string | null;
+      /** `due`: the snapshot that is being taken begins with the hook; absent: it was not run for this sleep. */
+      hook?: "due" | "done";
       proveAt: number | null;
       progressAt: number;
       lastBeatAt: number;
@@ -194,7 +182,15 @@ export type Phase =
       sealedUntil: number;
       wakeAfter: WakeRequest | null;
     }
-  | { status: "hibernated"; since: number; deleteAt: number; verifyAt: number | null; verifyTries: number }
+  | {
+      status: "hibernated";
+      since: number;
+      deleteAt: number;
+      verifyAt: number | null;
+      verifyTries: number;
+      /** The snapshot was found damaged: an older one that verifies is looked for, and a wake waits for it. */
+      damaged?: { ref: SnapshotRef; message: string; wake: WakeRequest | null };
+    }
   | { status: "deleted"; since: number }
   | {
       status: "provisioning";
@@ -260,7 +256,7 @@ export const statuses = [
   "failed",
 ] as const satisfies readonly Status[];
 
-export type FailureCode = "wake_failed" | "machine_lost" | "snapshot_damaged" | "agent_never_reported";
+export type FailureCode = "wake_failed" | "machine_lost" | "snapshot_damaged" | "agent_never_reported" | "copy_failed";
 
 /** The last thing that went wrong, kept until the next success of its kind. */
 export interface Trouble {
@@ -299,11 +295,26 @@ export interface State {
   retry?: { at: number; wake: WakeRequest };
   /** Snapshots of the running machine. */
   checkpoint?: CheckpointState;
+  /** The hook before the last sleep said no; see hooks.ts. */
+  veto?: Veto;
   /** A sleep that was asked for and is tried again. */
   standing?: StandingSleep;
   /** Idle gaps, what was measured, what sleeps saved. Absent in states of before: nothing is known yet. */
   auto?: AutoState;
+  /** When the store is looked through for what may go (null: nothing is known to), and since when an answer is awaited. */
+  collect?: { wantedAt: number | null; askedAt: number | null; lastAt: number | null };
+  holds?: Hold[];
+  copying?: Copying;
   now: Phase;
+}
+
+export interface Veto {
+  at: number;
+  /** It holds until then, and is asked again. */
+  until: number;
+  /** Vetoes in a row. */
+  count: number;
+  message: string;
 }
 
 export interface AwakeState {
@@ -332,7 +343,7 @@ export type Verdict =
   | { kind: "quiet"; since: number; ripe: boolean };
 
 export interface Blocker {
-  signal: "gpu" | SignalName | "lease" | "grace";
+  signal: "gpu" | SignalName | "lease" | "grace" | "hook";
   code:
     | "gpu_busy"
     | "gpu_unknown"
@@ -342,7 +353,8 @@ export interface Blocker {
     | "signal_busy"
     | "signal_unknown"
     | "lease"
-    | "grace";
+    | "grace"
+    | "hook_veto";
   /** In the unit of the signal, where there is a number. */
   value: number | null;
   threshold: number | null;
@@ -401,10 +413,19 @@ export type LifecycleEvent =
   | { type: "endTried"; epoch: number; accepted: boolean; message: string | null }
   /** The provider could not be asked: says nothing about any machine. */
   | { type: "lookFailed"; epoch: number; message: string }
-  | { type: "proved"; ref: SnapshotRef; facts?: ProofFacts }
+  /** `parts` and `bytes`: what was found in the store. */
+  | { type: "proved"; ref: SnapshotRef; parts?: number; bytes?: number; manifest?: StoredManifest }
   | { type: "proofFailed"; ref: SnapshotRef; retryable: boolean; message: string }
-  /** These superseded checkpoints are no longer in the store. */
-  | { type: "forgotten"; refs: StoredCheckpoint[] };
+  /** The newest snapshot that verifies in place of a damaged one; null: none does. `tried`: how many do not. */
+  | { type: "salvaged"; damaged: SnapshotRef; found: ProvedSnapshot | null; tried: number }
+  /** Somebody needs a snapshot until then; a time that has passed ends it. */
+  | { type: "hold"; hold: Hold }
+  /** Of the snapshot that this instance is made from. */
+  | { type: "copied"; parts: number; partsTotal: number; done: ProvedSnapshot | null }
+  | { type: "copyFailed"; retryable: boolean; message: string }
+  /** What went from the store. `nextAt`: when something else may; null: not before something changes. */
+  | { type: "collected"; manifests: ManifestName[]; parts: number; bytes: number; nextAt: number | null }
+  | { type: "collectFailed"; message: string };
 
 export type EventType = LifecycleEvent["type"];
 
@@ -416,12 +437,22 @@ export type Effect =
   | { kind: "end"; epoch: number; label: string; providerId: number | null; basis: Basis }
   /** Check manifest and every part in the store: proved or proofFailed. With `mayBeTorn` it proves no destroy. */
   | { kind: "prove"; ref: SnapshotRef; mayBeTorn?: true }
-  /** Delete superseded checkpoints, and the parts that nothing else needs: forgotten. */
-  | { kind: "forget"; refs: StoredCheckpoint[] }
+  /** Find the newest snapshot that verifies: salvaged, or proofFailed when the store does not answer. */
+  | { kind: "salvage"; damaged: SnapshotRef }
+  /** Bring the parts of another instance's snapshot here, some at a time: copied or copyFailed. */
+  | { kind: "copy"; from: Copying["from"]; to: ManifestName }
+  /** Delete what retention no longer keeps: collected or collectFailed. */
+  | { kind: "collect" }
+  /** A line of the history of snapshots: proved, found damaged, or gone. */
+  | { kind: "history"; entry: HistoryEntry }
   /** A closed interval of paid time. */
   | { kind: "charge"; epoch: number; fromAt: number; toAt: number; microUsdPerHour: number | null }
   /** One line of the event log. */
   | { kind: "log"; type: LogType; actor: Actor; params: Record<string, string | number | boolean | null> };
+
+/** Effects that are written with the state and ask nothing of the world. */
+export type OwnEffect = Extract<Effect, { kind: "log" | "charge" | "history" }>;
+export type WorldEffect = Exclude<Effect, OwnEffect>;
 
 /** Event types; the first four are the plan's own words. */
 export type LogType =
@@ -439,6 +470,9 @@ export type LogType =
   | "snapshot_taken"
   | "snapshot_proved"
   | "snapshot_failed"
+  | "hook_ran"
+  | "hook_failed"
+  | "sleep_vetoed"
   | "checkpoint_taken"
   | "checkpoint_failed"
   | "checkpoint_called_off"
@@ -467,6 +501,12 @@ export type LogType =
   | "reachable"
   | "snapshot_verified"
   | "snapshot_damaged"
+  | "snapshot_replaced"
+  | "snapshots_removed"
+  | "rolled_back"
+  | "copy_started"
+  | "copied"
+  | "copy_failed"
   | "discarded"
   | "failed"
   | "config_changed"

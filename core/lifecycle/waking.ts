@@ -11,6 +11,7 @@ import { blameHost, praiseHost } from "./avoid.ts";
 import { restoreCommandId } from "./commands.ts";
 import { noteAwake, noteBooted, noteRestored, noteStillAsleep } from "./gaps.ts";
 import { type EventOf, ignore, type PhaseOf, type Row } from "./handler.ts";
+import { hookLog } from "./hooks.ts";
 import { joinWake } from "./keep-trying.ts";
 import { climbWords, type RungReport, type Usual } from "./ladder.ts";
 import { discardMachine, rememberLost } from "./losing.ts";
@@ -25,12 +26,14 @@ import {
   minutesMs,
   out,
   providerActor,
+  restoreOf,
   retire,
   system,
   takeIn,
   wakeful,
 } from "./machines.ts";
 import { restoredParams } from "./recovery.ts";
+import type { ProvedSnapshot } from "./snapshot-types.ts";
 import { endWake, giveBack, giveBackRivals, goOn, rentRival, tryAnother, type Why } from "./starting.ts";
 import type { Actor, Context, Machine, Outcome, RentedFacts, State } from "./types.ts";
 import { graceAfterWakeMs } from "./vetoes.ts";
@@ -53,7 +56,7 @@ export const provisioning: Row<"provisioning"> = {
     );
     const alone = andThen(up, (next) => giveBackRivals(next, phase, "outrun", ctx));
     return andThen(alone, (next) =>
-      next.snapshot && !phase.machine.adopted ? startRestore(next, phase, ctx) : run(next, phase, ctx),
+      restoreOf(next) && !phase.machine.adopted ? startRestore(next, phase, ctx) : run(next, phase, ctx),
     );
   },
   tick(state, phase, _event, ctx) {
@@ -135,9 +138,14 @@ export const restoring: Row<"restoring"> = {
     const id = restoreCommandId(phase.machine.epoch, phase.tries);
     const result = event.results.find((one) => one.commandId === id);
     if (!result) return enter(state, heard);
-    if (result.outcome === "restored" && result.digest === state.snapshot?.ref.digest) {
+    const wanted = restoreOf(state);
+    if (result.outcome === "restored" && result.digest === wanted?.ref.digest) {
       return andThen(
-        out(noteRestored(state, ctx.now - phase.since), log("restored", agentActor, restoredParams(state.snapshot))),
+        out(
+          noteRestored(state, ctx.now - phase.since),
+          log("restored", agentActor, restoredParams(wanted)),
+          ...hookLog(result),
+        ),
         (next) => run(next, phase, ctx),
       );
     }
@@ -252,6 +260,7 @@ function takeRented(
 }
 
 function startRestore(state: State, phase: PhaseOf<"provisioning">, ctx: Context): Outcome {
+  const wanted = restoreOf(state);
   return enter(
     state,
     {
@@ -266,7 +275,7 @@ function startRestore(state: State, phase: PhaseOf<"provisioning">, ctx: Context
       progressAt: ctx.now,
       lastBeatAt: ctx.now,
     },
-    log("restore_started", system, { snapshot_seq: state.snapshot?.ref.seq ?? null }),
+    log("restore_started", system, { snapshot_seq: wanted?.ref.seq ?? null }),
   );
 }
 
@@ -282,9 +291,12 @@ function run(state: State, phase: PhaseOf<"provisioning"> | PhaseOf<"restoring">
   const graceMs = phase.back === null ? minutesMs(state.config.grace_minutes) : graceAfterWakeMs(state.config);
   const praised = praiseHost(state, phase.machine.facts?.machineId, ctx);
   const { retry: _, ...rest } = noteAwake(praised, phase.machine, ctx.now);
+  // Only what is there again becomes the current one: a wake that ended before changes nothing.
+  const older = phase.status === "restoring" ? phase.wake.snapshot : undefined;
   const awake = enter(
-    { ...rest, trouble: null, ...usualOf(phase.machine) },
+    { ...rest, trouble: null, ...usualOf(phase.machine), ...(older && { snapshot: older }) },
     { ...wakeful(phase.machine, ctx.now, ctx), restlessUntil: ctx.now + graceMs },
+    ...(older ? [rolledBack(phase.wake.actor, older, state.snapshot)] : []),
   );
   if (phase.back === null && !state.snapshot) return awake;
   const wakeMs = ctx.now - phase.wake.askedAt;
@@ -296,6 +308,10 @@ function run(state: State, phase: PhaseOf<"provisioning"> | PhaseOf<"restoring">
   const times = { at: ctx.now, rentMs, bootMs, restoreMs, wakeMs: rentMs + bootMs + restoreMs };
   const said = log("woke_up", phase.wake.actor, { ...params, rent_ms: rentMs, boot_ms: bootMs, restore_ms: restoreMs });
   return andThen(awake, (next) => out(noteWake(next, times), said));
+}
+
+function rolledBack(actor: Actor, to: ProvedSnapshot, from: ProvedSnapshot | null) {
+  return log("rolled_back", actor, { snapshot_seq: to.ref.seq, from_seq: from?.ref.seq ?? null });
 }
 
 /** What this machine was, for the next wake to measure offers by. Without a price nothing is learned. */

@@ -6,8 +6,18 @@
 import * as z from "zod";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
 import { maxKeepTryingMinutes, rentRulesPatchSchema } from "./rent.ts";
-import { eventSchema, instanceSchema, instanceSummarySchema, microUsd, snapshotSchema, time } from "./views.ts";
+import {
+  eventSchema,
+  instanceIdSchema,
+  instanceSchema,
+  instanceSummarySchema,
+  microUsd,
+  pastSnapshotSchema,
+  time,
+} from "./views.ts";
 
+/** As in the manifest's key. */
+const maxSeq = 99_999_999;
 const nameSchema = z.string().trim().min(1).max(80);
 /** As the provider spells it ("RTX 4090"); the underscores that its own command line writes are taken as well. */
 const gpuTypeSchema = z
@@ -21,8 +31,14 @@ const regionSchema = z
   .trim()
   .regex(/^[A-Za-z]{2}$/, "a two-letter country code or EU, NA, SA, AS, AF, OC");
 
+const snapshotNumber = z.number().int().min(1).max(maxSeq);
+
 const createBody = z.strictObject({
   name: nameSchema.optional(),
+  /** A snapshot of another instance of yours to begin with (its current one without a number); what is not named is as there. */
+  from: z.strictObject({ instance: instanceIdSchema, snapshot: snapshotNumber.optional() }).optional(),
+  /** With `from`: false leaves it asleep, and nothing is rented. */
+  start: z.boolean().optional(),
   gpu_type: gpuTypeSchema.nullable().optional(),
   gpu_count: z.number().int().min(1).max(64).optional(),
   region: regionSchema.nullable().optional(),
@@ -45,12 +61,18 @@ const wakeBody = z.strictObject({
   region: regionSchema.nullable().optional(),
   max_micro_usd_per_hour: microUsd.positive().nullable().optional(),
   rent: rentRulesPatchSchema.optional(),
+  /** Number of an older snapshot to go back to; newer ones stay until retention lets them go. */
+  snapshot: snapshotNumber.optional(),
   /** For how long it is tried again should it end without a machine. */
   keep_trying_minutes: z.number().min(0).max(maxKeepTryingMinutes).optional(),
 });
 
 const configBody = z.strictObject({ auto_hibernation: autoHibernationPatchSchema });
 const configAnswer = z.object({ auto_hibernation: autoHibernationSchema });
+const hibernateBody = z.strictObject({
+  /** The hook before the sleep is run, and may not object. */
+  force: z.boolean().optional(),
+});
 const keepAwakeBody = z.strictObject({
   minutes: z.number().min(0.05).max(525_600),
   /** What for, for whoever sees it. */
@@ -159,7 +181,7 @@ export const routes = {
     method: "POST",
     path: "/api/instances",
     principal: "user",
-    summary: "Rent a machine and manage it",
+    summary: "Rent a machine and manage it; with `from`, begin with a snapshot of another instance",
     body: createBody,
     bodyOptional: true,
     status: 201,
@@ -186,7 +208,7 @@ export const routes = {
     method: "POST",
     path: "/api/instances/:id/wake",
     principal: "user",
-    summary: "Wake it, on this GPU type and in this region where given",
+    summary: "Wake it, on this GPU type, in this region, with this older snapshot where given",
     body: wakeBody,
     bodyOptional: true,
     status: 202,
@@ -197,7 +219,7 @@ export const routes = {
     path: "/api/instances/:id/hibernate",
     principal: "user",
     summary: "Put it to sleep now: snapshot, proof, destroy; cancels a wake that is under way",
-    body: z.strictObject({}),
+    body: hibernateBody,
     bodyOptional: true,
     status: 202,
     answer: instanceSchema,
@@ -268,9 +290,9 @@ export const routes = {
     method: "GET",
     path: "/api/instances/:id/snapshots",
     principal: "user",
-    summary: "The snapshots that the store holds of it, newest first",
+    summary: "The newest hundred snapshots that the store holds of it, newest first, with what their proofs found",
     status: 200,
-    answer: z.object({ snapshots: z.array(snapshotSchema) }),
+    answer: z.object({ snapshots: z.array(pastSnapshotSchema) }),
   }),
   agentStatus: route({
     method: "POST",

@@ -80,24 +80,6 @@ const wakeSchema = z.object({
     .nullable(),
 });
 
-/** The record of a proof. Null: not noted, or it never came to that. */
-const proofSchema = z.object({
-  /** When the store was seen to hold the manifest and every part that it lists, with its size and its SHA-256. */
-  checked_at: time,
-  digest: z.string(),
-  parts: z.number().int().nullable(),
-  part_bytes: bytes.nullable(),
-  manifest_bytes: bytes.nullable(),
-  manifest_sha256: z.string().nullable(),
-  /** When the workspace, with every process stopped, was seen to have this digest; the machine goes on this alone. */
-  sealed_at: time.nullable(),
-  /** When the provider confirmed that the machine is gone. */
-  machine_gone_at: time.nullable(),
-  /** The newest of later checks, and how it ended. */
-  verified_at: time.nullable(),
-  damaged_at: time.nullable(),
-});
-
 export const snapshotSchema = z.object({
   snapshot_id: z.string(),
   seq: z.number().int(),
@@ -109,14 +91,38 @@ export const snapshotSchema = z.object({
   entries: z.number().int().nullable(),
   parts: z.number().int().nullable(),
   proved_at: time.nullable(),
-  /** `checkpoint`: of a running machine. It never lets a machine be destroyed. */
-  kind: z.enum(["snapshot", "checkpoint"]),
-  /** Entries that changed while they were read, or could not be read. Above 0 it proves nothing. */
+  /** Entries that changed while they were read, or could not be read. Above 0 it lets no machine be destroyed. */
   torn: z.number().int().nullable(),
-  /** What was checked before it was relied upon; null where nothing is noted. */
-  proof: proofSchema.nullable(),
+  /** Taken for a sleep, while the machine ran, or copied from another instance. Null: never proved. */
+  kind: z.enum(["sleep", "checkpoint", "copy"]).nullable(),
 });
-export type SnapshotView = z.infer<typeof snapshotSchema>;
+
+/** One of the history. Null is "not noted". */
+export const pastSnapshotSchema = snapshotSchema.extend({
+  /** The one that a plain wake brings back. */
+  is_current: z.boolean(),
+  files: z.number().int().nullable(),
+  /** What it added to the store. */
+  new_stored_bytes: bytes.nullable(),
+  /** The newest proof: when, and what was found in the store; each part with its size and its SHA-256. */
+  proof: z
+    .object({
+      at: time,
+      digest: z.string(),
+      parts: z.number().int().nullable(),
+      bytes: bytes.nullable(),
+      manifest_bytes: bytes.nullable(),
+      manifest_sha256: z.string().nullable(),
+      /** When the workspace, with every process stopped, had this digest; a machine goes on that alone. */
+      sealed_at: time.nullable(),
+      /** When the machine that went on it was gone. */
+      machine_gone_at: time.nullable(),
+    })
+    .nullable(),
+  /** Found damaged, and not proved since. */
+  damaged: z.object({ at: time, message: z.string() }).nullable(),
+});
+export type SnapshotView = z.infer<typeof pastSnapshotSchema>;
 
 /** The idle rule as it stands. Null is "not known" or "does not apply now". */
 const sleepRuleSchema = z.object({
@@ -234,6 +240,17 @@ export const instanceSchema = z.object({
   /** Of the sleep or the wake that is under way. */
   progress: progressSchema.nullable(),
   wake: wakeSchema.nullable(),
+  /** The snapshot of another instance that it is made from, until every part is here. `parts_total`: null before the first. */
+  copying: z
+    .object({
+      from_snapshot_id: z.string(),
+      since: time,
+      parts_done: z.number().int(),
+      parts_total: z.number().int().nullable(),
+      /** Whether it wakes once all is here. */
+      then_wakes: z.boolean(),
+    })
+    .nullable(),
   /** Whether a wake that ends without a machine is tried again; `next_at` is null while one is under way. */
   keep_trying: z.object({ until: time, tries: z.number().int(), next_at: time.nullable() }).nullable(),
   trouble: z.object({ code: z.string(), message: z.string(), at: time, kept: z.string().nullable() }).nullable(),

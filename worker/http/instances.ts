@@ -1,5 +1,4 @@
 /** The routes of instances: what their owner sees and asks for. */
-import { type ClimbFacts, climbWords } from "../../core/lifecycle/ladder.ts";
 import type { MachineSpec } from "../../core/lifecycle/types.ts";
 import { installCommand } from "../../core/protocol/bootstrap.ts";
 import {
@@ -8,25 +7,16 @@ import {
   applyPatch,
   defaultAutoHibernation,
 } from "../../core/protocol/config.ts";
-import { AppError, type ErrorCode, type ErrorContext } from "../../core/protocol/errors.ts";
-import {
-  type InstanceId,
-  isInstanceId,
-  machineLabel,
-  newInstanceId,
-  parseMachineLabel,
-  snapshotId,
-} from "../../core/protocol/ids.ts";
-import type { SnapshotView } from "../../core/protocol/views.ts";
-import { maxManifestBytes, parseManifest } from "../../core/snapshot/manifest.ts";
-import { instancePrefix, parseManifestKey } from "../../core/snapshot/store.ts";
+import { AppError } from "../../core/protocol/errors.ts";
+import { type InstanceId, isInstanceId, machineLabel, parseMachineLabel } from "../../core/protocol/ids.ts";
 import { accountOf } from "../account/object.ts";
 import { listInstances } from "../db/read-model.ts";
 import { factsOf } from "../instance/effects.ts";
-import type { ProofRecord } from "../instance/recovery-view.ts";
-import { climbLadder } from "../providers/climb.ts";
+import { pastSnapshots } from "../snapshots/view.ts";
 import { signAgentToken } from "../tokens.ts";
+import { freshInstanceId, objectOf, orThrow, wantOffer } from "./ask.ts";
 import type { App, AppContext } from "./context.ts";
+import { createForkOf } from "./forks.ts";
 import { mount } from "./mount.ts";
 
 const defaults = { image: "nvidia/cuda:12.4.1-runtime-ubuntu22.04", diskGb: 50, gpuCount: 1 };
@@ -36,6 +26,7 @@ export function mountInstances(app: App): void {
 
   mount(app, "createInstance", async (c, { body }) => {
     const user = userOf(c);
+    if (body.from) return createForkOf(c, user.id, body.from, body);
     const spec: MachineSpec = {
       gpuType: body.gpu_type ?? null,
       gpuCount: body.gpu_count ?? defaults.gpuCount,
@@ -46,16 +37,7 @@ export function mountInstances(app: App): void {
       ...(body.rent && { rent: body.rent }),
     };
     const config = configFrom(body.auto_hibernation);
-    // Asked before anything is made, so that what cannot be had leaves nothing behind.
-    const account = accountOf(c.env);
-    const facts: ClimbFacts = { reach: "same", usual: null, workspaceBytes: 0 };
-    const { offer, climb } = orThrow(
-      await climbLadder((query) => account.searchOffers(query), { spec, avoid: [], facts }),
-    );
-    if (!offer) {
-      const wanted = { gpu_type: spec.gpuType, region: spec.region, disk_gb: spec.diskGb };
-      throw new AppError("no_offer", { ...wanted, ladder: climbWords(climb) });
-    }
+    await wantOffer(c, spec, 0);
     const instance = freshInstanceId();
     const birth = { instance, owner: user.id, name: body.name ?? instance, spec, config };
     return orThrow(await objectOf(c, instance).create(birth)).view;
@@ -97,11 +79,14 @@ export function mountInstances(app: App): void {
       maxMicroUsdPerHour: body.max_micro_usd_per_hour,
       rent: body.rent,
       keepTryingMs: (body.keep_trying_minutes ?? 0) * 60_000,
+      snapshot: body.snapshot,
     };
     return orThrow(await objectOf(c, idOf(c)).wake(userOf(c).id, body.gpu_type ?? null, region, options)).view;
   });
 
-  mount(app, "hibernateInstance", async (c) => orThrow(await objectOf(c, idOf(c)).act(userOf(c).id, "hibernate")).view);
+  mount(app, "hibernateInstance", async (c, { body }) => {
+    return orThrow(await objectOf(c, idOf(c)).act(userOf(c).id, "hibernate", body.force)).view;
+  });
 
   mount(app, "keepAwake", async (c, { body }) => {
     const held = await objectOf(c, idOf(c)).keepAwake(userOf(c).id, body.minutes, body.reason ?? null);
@@ -136,83 +121,13 @@ export function mountInstances(app: App): void {
 
   mount(app, "listSnapshots", async (c) => {
     const id = idOf(c);
-    orThrow(await objectOf(c, id).get(userOf(c).id));
-    const snapshots = await storedSnapshots(c.env.SNAPSHOTS, id);
-    const oldest = snapshots.at(-1)?.seq ?? 0;
-    const { records } = orThrow(await objectOf(c, id).proofs(userOf(c).id, oldest));
-    return {
-      snapshots: snapshots.map((one) =>
-        withProof(
-          one,
-          records.find((record) => record.seq === one.seq),
-        ),
-      ),
-    };
+    const known = orThrow(await objectOf(c, id).history(userOf(c).id));
+    return { snapshots: await pastSnapshots(c.env.SNAPSHOTS, id, known) };
   });
-}
-
-/** A record is of this snapshot only where the digest is the same: of two agents that took a number, one lost. */
-function withProof(view: SnapshotView, record: ProofRecord | undefined): SnapshotView {
-  if (record?.proof.digest !== view.digest) return view;
-  return { ...view, kind: record.kind, proved_at: record.proof.checked_at, proof: record.proof };
-}
-
-/** The newest hundred manifests of the store, newest first; one that cannot be read is left out of the list, not hidden as whole. */
-async function storedSnapshots(bucket: R2Bucket, instance: InstanceId): Promise<SnapshotView[]> {
-  const prefix = `${instancePrefix(instance)}manifests/`;
-  const keys: string[] = [];
-  let cursor: string | undefined;
-  do {
-    const page = await bucket.list({ prefix, cursor });
-    keys.push(...page.objects.map((object) => object.key));
-    cursor = page.truncated ? page.cursor : undefined;
-  } while (cursor);
-  const newest = keys.sort().reverse().slice(0, 100);
-  const views: SnapshotView[] = [];
-  // Few at a time: a manifest may have megabytes, and they are all held at once.
-  for (let i = 0; i < newest.length; i += 4) {
-    const few = newest.slice(i, i + 4).map((key) => snapshotView(bucket, instance, key, key.slice(prefix.length)));
-    views.push(...(await Promise.all(few)).filter((view) => view !== null));
-  }
-  return views;
-}
-
-async function snapshotView(
-  bucket: R2Bucket,
-  instance: InstanceId,
-  key: string,
-  name: string,
-): Promise<SnapshotView | null> {
-  const numbers = parseManifestKey(name);
-  const object = numbers && (await bucket.get(key));
-  if (!object || object.size > maxManifestBytes) return null;
-  const parsed = parseManifest(await object.text());
-  if (!parsed.ok) return null;
-  const { seq, epoch, digest, createdAt, stats, parts } = parsed.manifest;
-  return {
-    snapshot_id: snapshotId(instance, seq),
-    seq,
-    epoch,
-    digest,
-    created_at: new Date(createdAt).toISOString(),
-    plain_bytes: stats.plainBytes,
-    stored_bytes: stats.storedBytes,
-    entries: stats.entries,
-    parts: parts.length,
-    proved_at: null,
-    // What is torn was taken of a machine that worked; nothing else is told of one without a record.
-    kind: stats.torn > 0 ? "checkpoint" : "snapshot",
-    torn: stats.torn,
-    proof: null,
-  };
 }
 
 function configFrom(patch: AutoHibernationPatch | undefined): AutoHibernation {
   return applyPatch(defaultAutoHibernation, patch ?? {});
-}
-
-function freshInstanceId(): InstanceId {
-  return newInstanceId(crypto.getRandomValues(new Uint8Array(10)));
 }
 
 function idOf(c: AppContext): InstanceId {
@@ -222,31 +137,8 @@ function idOf(c: AppContext): InstanceId {
   return id;
 }
 
-export function objectOf(c: AppContext, id: InstanceId) {
-  return c.env.INSTANCE.getByName(id);
-}
-
 function userOf(c: AppContext) {
   const user = c.get("user");
   if (!user) throw new AppError("unauthenticated");
   return user;
-}
-
-interface Failure {
-  ok: false;
-  code: ErrorCode | "offer_gone";
-  context?: ErrorContext;
-  message?: string;
-  retryAfterMs?: number;
-}
-
-/** A failure that came as a value becomes the error of the request. */
-export function orThrow<A extends { ok: true } | Failure>(answer: A): Extract<A, { ok: true }> {
-  if (answer.ok) return answer as Extract<A, { ok: true }>;
-  const { code, context, message, retryAfterMs } = answer as Failure;
-  throw new AppError(code === "offer_gone" ? "no_offer" : code, {
-    ...context,
-    ...(message ? { provider_message: message } : {}),
-    ...(retryAfterMs ? { retryAfterMs } : {}),
-  });
 }

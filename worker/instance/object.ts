@@ -6,29 +6,40 @@ import { DurableObject } from "cloudflare:workers";
 import { type Action, actionsFor, judgeWake } from "../../core/lifecycle/abilities.ts";
 import { machineWith, mayStore, speaks } from "../../core/lifecycle/attempts.ts";
 import { leaseCapMs } from "../../core/lifecycle/awake.ts";
-import { adoptInstance, type Birth, createInstance } from "../../core/lifecycle/birth.ts";
+import { adoptInstance, type Birth, createFork, createInstance } from "../../core/lifecycle/birth.ts";
 import { commandsFor } from "../../core/lifecycle/commands.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
 import { compactSamples, judgeIdle } from "../../core/lifecycle/idle.ts";
+import type { Copying, Hold, ProvedSnapshot } from "../../core/lifecycle/snapshot-types.ts";
 import { defaultTimings, type Timings } from "../../core/lifecycle/timings.ts";
 import { transition } from "../../core/lifecycle/transition.ts";
-import type { Context, LifecycleEvent, Outcome, RentedFacts, State, WakeRequest } from "../../core/lifecycle/types.ts";
+import type {
+  Context,
+  LifecycleEvent,
+  MachineSpec,
+  Outcome,
+  RentedFacts,
+  State,
+  WakeRequest,
+} from "../../core/lifecycle/types.ts";
 import { holdsGpuMemory, idleRuleOf } from "../../core/lifecycle/vetoes.ts";
 import { untilNextBeatMs } from "../../core/lifecycle/warning.ts";
 import { explainSignals, trackSince } from "../../core/lifecycle/why.ts";
-import { type AutoHibernationPatch, applyPatch } from "../../core/protocol/config.ts";
+import { type AutoHibernation, type AutoHibernationPatch, applyPatch } from "../../core/protocol/config.ts";
 import type { ErrorCode, ErrorContext } from "../../core/protocol/errors.ts";
-import type { UserId } from "../../core/protocol/ids.ts";
+import type { InstanceId, UserId } from "../../core/protocol/ids.ts";
 import type { RentRulesPatch } from "../../core/protocol/rent.ts";
 import type { EventView, InstanceView } from "../../core/protocol/views.ts";
 import type { StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
 import type { Env } from "../env.ts";
+import { holdMs } from "../snapshots/effects.ts";
 import { agentTokenLifeMs, signAgentToken } from "../tokens.ts";
 import { changesMoreThanTheClock, commitOf } from "./commit.ts";
+import type { HistoryRow } from "./history.ts";
+import { type LendHost, lendSnapshot } from "./lend.ts";
 import { machineOf } from "./machine-of.ts";
 import { Outbox } from "./outbox.ts";
 import { PastWakes } from "./past-wakes.ts";
-import { type ProofRecord, proofLogTypes, proofRecords } from "./recovery-view.ts";
 import { takeSamples } from "./samples.ts";
 import { type Commit, InstanceStore, type Samples, type Saved } from "./store.ts";
 import { eventView, type Live, viewOf } from "./view.ts";
@@ -39,6 +50,8 @@ export interface WakeOptions {
   maxMicroUsdPerHour?: number | null | undefined;
   rent?: RentRulesPatch | undefined;
   keepTryingMs?: number;
+  /** Number of an older snapshot to go back to. */
+  snapshot?: number | undefined;
 }
 
 /** An ordinary heartbeat is written once per this many intervals; the agent repeats what is not written yet. */
@@ -81,6 +94,11 @@ export class InstanceObject extends DurableObject<Env> {
     return this.#beBorn(adoptInstance(birth, facts, rentedAt, this.#context()));
   }
 
+  /** From a snapshot of another instance; `isWoken`: a machine is rented as soon as it is copied. */
+  async fork(birth: Birth, from: Copying["from"], isWoken: boolean): Promise<Answer<{ view: InstanceView }>> {
+    return this.#beBorn(createFork(birth, from, isWoken, this.#context()));
+  }
+
   async #beBorn(outcome: Outcome): Promise<Answer<{ view: InstanceView }>> {
     if (this.#saved) return { ok: true, view: this.#view() };
     this.#store.createTables();
@@ -106,14 +124,17 @@ export class InstanceObject extends DurableObject<Env> {
     user: UserId,
     gpuType: string | null,
     region: string | null,
-    { maxMicroUsdPerHour, rent, keepTryingMs = 0 }: WakeOptions = {},
+    { maxMicroUsdPerHour, rent, keepTryingMs = 0, snapshot }: WakeOptions = {},
   ): Promise<Answer<{ view: InstanceView }>> {
     if (!this.#isOwner(user)) return notFound;
+    const refused = this.#refuseWake(snapshot !== undefined);
+    if (refused) return refused;
+    const older = snapshot === undefined ? null : await this.#older(snapshot);
+    if (older && !older.ok) return older;
+    // Time has passed since it was asked.
+    const refusedNow = older && this.#refuseWake(older.snapshot !== null);
+    if (refusedNow) return refusedNow;
     const now = Date.now();
-    const verdict = judgeWake(this.#saved!.state, now, this.#timings());
-    if (verdict.kind === "limited") {
-      return { ok: false, code: "wake_rate_limited", context: { retryAfterMs: verdict.retryAfterMs } };
-    }
     const wake: WakeRequest = {
       actor: { kind: "user", id: user },
       gpuType,
@@ -121,6 +142,7 @@ export class InstanceObject extends DurableObject<Env> {
       askedAt: now,
       ...(maxMicroUsdPerHour !== undefined && { maxMicroUsdPerHour }),
       ...(rent && { rent }),
+      ...(older?.snapshot && { snapshot: older.snapshot }),
       ...(keepTryingMs > 0 && { keepTrying: { until: now + keepTryingMs, tries: 0 } }),
     };
     this.#apply({ type: "wake", wake });
@@ -128,7 +150,58 @@ export class InstanceObject extends DurableObject<Env> {
     return { ok: true, view: this.#view() };
   }
 
-  async act(user: UserId, action: "hibernate" | "discard"): Promise<Answer<{ view: InstanceView }>> {
+  /** `isBack`: to an older snapshot, which only something that sleeps can do. */
+  #refuseWake(isBack: boolean): Extract<Answer<object>, { ok: false }> | null {
+    const { state } = this.#saved!;
+    const verdict = judgeWake(state, Date.now(), this.#timings());
+    if (verdict.kind === "limited") {
+      return { ok: false, code: "wake_rate_limited", context: { retryAfterMs: verdict.retryAfterMs } };
+    }
+    const isFree = verdict.kind === "start" && !("machine" in state.now && state.now.machine);
+    return isBack && !isFree ? { ok: false, code: "rollback_needs_sleep", context: { state: state.now.status } } : null;
+  }
+
+  /** Null for the current one: to wake with that is no going back. */
+  async #older(seq: number): Promise<Answer<{ snapshot: ProvedSnapshot | null }>> {
+    const { state } = this.#saved!;
+    if (state.snapshot?.ref.seq === seq) return { ok: true, snapshot: null };
+    return lendSnapshot(this.#lendHost(), { by: state.instance, seq, forMs: 60_000 });
+  }
+
+  /** For an instance that is made from one of these snapshots; `seq`: null for the current one. */
+  async lend(
+    user: UserId,
+    by: InstanceId,
+    seq: number | null,
+  ): Promise<Answer<{ snapshot: ProvedSnapshot; spec: MachineSpec; config: AutoHibernation }>> {
+    if (!this.#isOwner(user)) return notFound;
+    const lent = await lendSnapshot(this.#lendHost(), { by, seq, forMs: holdMs });
+    const { spec, config } = this.#saved!.state;
+    return lent.ok ? { ...lent, spec, config } : lent;
+  }
+
+  /** Who copies a snapshot says so in time, and when it is done. */
+  async hold(hold: Hold): Promise<void> {
+    if (this.#saved) this.#apply({ type: "hold", hold });
+  }
+
+  #lendHost(): LendHost {
+    return {
+      bucket: this.env.SNAPSHOTS,
+      state: () => this.#saved!.state,
+      history: () => this.#store.history.all(),
+      hold: (hold) => this.#apply({ type: "hold", hold }),
+    };
+  }
+
+  /** What is known of its snapshots beside the store. */
+  async history(user: UserId): Promise<Answer<{ rows: HistoryRow[]; current: ProvedSnapshot | null }>> {
+    if (!this.#isOwner(user)) return notFound;
+    return { ok: true, rows: this.#store.history.all(), current: this.#saved!.state.snapshot };
+  }
+
+  /** `force`: of a sleep, which the hook before it may not put off. */
+  async act(user: UserId, action: "hibernate" | "discard", force = false): Promise<Answer<{ view: InstanceView }>> {
     if (!this.#isOwner(user)) return notFound;
     const { state } = this.#saved!;
     // On its way or there already: to ask again calls off a wake that waits, or makes a sleep of the rule one's own.
@@ -136,7 +209,8 @@ export class InstanceObject extends DurableObject<Env> {
       action === "hibernate" && ["snapshotting", "destroying", "hibernated", "deleted"].includes(state.now.status);
     const refused = isAsleep ? null : this.#refuse(action);
     if (refused) return refused;
-    this.#apply({ type: action, actor: { kind: "user", id: user } });
+    const actor = { kind: "user", id: user } as const;
+    this.#apply(action === "hibernate" ? { type: action, actor, ...(force && { force }) } : { type: action, actor });
     this.#wakeUp();
     return { ok: true, view: this.#view() };
   }
@@ -191,12 +265,6 @@ export class InstanceObject extends DurableObject<Env> {
   async events(user: UserId, after: number, limit: number): Promise<Answer<{ events: EventView[] }>> {
     if (!this.#isOwner(user)) return notFound;
     return { ok: true, events: this.#store.logAfter(after, limit).map((row) => eventView(this.#saved!.state, row)) };
-  }
-
-  /** The record of each proof, for snapshots with this number or a higher one. */
-  async proofs(user: UserId, fromSnapshotSeq: number): Promise<Answer<{ records: ProofRecord[] }>> {
-    if (!this.#isOwner(user)) return notFound;
-    return { ok: true, records: proofRecords(this.#store.logOfSnapshots(proofLogTypes, fromSnapshotSeq)) };
   }
 
   // ---- the agent -------------------------------------------------------------------------------------------------
