@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { type Command, statusReportSchema } from "../core/protocol/wire.ts";
 import { createLogger } from "./log.ts";
-import { digestA, failure, fakeEngine, fakeSealer, progress } from "./testing/fake-engine.ts";
+import { digestA, failure, fakeEngine, fakeSealer, noHooks, progress } from "./testing/fake-engine.ts";
 import { createWork, type Work } from "./work.ts";
 
 let home: string;
@@ -18,7 +18,14 @@ beforeEach(() => {
   home = mkdtempSync(join(tmpdir(), "soneca-checkpoint-"));
   e = fakeEngine();
   s = fakeSealer();
-  work = createWork({ engine: e.engine, sealer: s.sealer, epoch: 2, home, log: createLogger({ write: () => {} }) });
+  work = createWork({
+    engine: e.engine,
+    sealer: s.sealer,
+    hooks: noHooks,
+    epoch: 2,
+    home,
+    log: createLogger({ write: () => {} }),
+  });
 });
 afterEach(async () => {
   await work.stop("test", true);

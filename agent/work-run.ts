@@ -1,5 +1,6 @@
 /** One command while it runs, and what every kind of command has at hand. */
-import type { Command, Progress, Result, Seal, SnapshotRef } from "../core/protocol/wire.ts";
+import type { Command, HookReport, Progress, Result, Seal, SnapshotRef } from "../core/protocol/wire.ts";
+import type { Hooks } from "./hooks.ts";
 import type { Logger } from "./log.ts";
 import type { Sealer } from "./seal.ts";
 import type {
@@ -46,11 +47,12 @@ export type HeldSeal = Omit<Seal, "commandId" | "holdsForMs">;
 export interface RunTools {
   engine: Engine;
   sealer: Sealer;
+  hooks: Hooks;
   epoch: number;
   home: string;
   log: Logger;
   finish(result: Result): void;
-  fail(commandId: string, failure: CommandFailure): void;
+  fail(commandId: string, failure: CommandFailure, hook?: HookReport): void;
 }
 
 export function progressOf(target: Run): OnProgress {

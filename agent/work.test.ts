@@ -5,7 +5,16 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { type Command, sealSchema } from "../core/protocol/wire.ts";
 import { createLogger } from "./log.ts";
-import { digestA, digestB, digestC, failure, fakeEngine, fakeSealer, progress } from "./testing/fake-engine.ts";
+import {
+  digestA,
+  digestB,
+  digestC,
+  failure,
+  fakeEngine,
+  fakeSealer,
+  noHooks,
+  progress,
+} from "./testing/fake-engine.ts";
 import { createWork, type Work } from "./work.ts";
 
 let home: string;
@@ -31,6 +40,7 @@ function restart(): Work {
   return createWork({
     engine: e.engine,
     sealer: s.sealer,
+    hooks: noHooks,
     epoch: 2,
     home,
     log: createLogger({ write: () => {} }),

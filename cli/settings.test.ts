@@ -95,3 +95,11 @@ test("checkpoints are switched and set by name", () => {
   expect(() => readSettings({ set: ["checkpoint.often=1"] })).toThrow();
   expect(() => readSettings({ set: ["checkpoint.interval_minutes.x=1"] })).toThrow();
 });
+
+test("scripts are set by name, and taken off with none", () => {
+  const set = ["hooks.before_sleep=cd run && ./save --now=1", "hooks.after_wake=none", "hooks.timeout_seconds=90"];
+  expect(readSettings({ set })).toEqual({
+    hooks: { before_sleep: "cd run && ./save --now=1", after_wake: null, timeout_seconds: 90 },
+  });
+  expect(() => readSettings({ set: ["hooks=x"] })).toThrow();
+});

@@ -1,6 +1,7 @@
 /** The engine and the sealer of a test: their answers are set, and every call is noted. */
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect } from "vitest";
+import type { Hooks } from "../hooks.ts";
 import type { Sealer, StopOutcome } from "../seal.ts";
 import type { ChangesResult, SnapshotFailure, TakeStats } from "../snapshot/types.ts";
 import type { Engine } from "../work-run.ts";
@@ -151,3 +152,6 @@ export function fakeSealer() {
   };
   return { sealer, state, leaveBehind };
 }
+
+/** Of a machine without scripts. */
+export const noHooks: Hooks = { run: async () => null };

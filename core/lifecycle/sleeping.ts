@@ -355,7 +355,10 @@ function vetoSleep(
 ): Outcome {
   const veto = vetoed(state, message, ctx);
   const why = { code: hookVeto, message, mayPass: true };
-  const kept = phase.cause.kind === "asked" ? stand(state, phase.cause, why, ctx, veto.until) : state;
+  const { cause } = phase;
+  // Forced while the script ran: it had a right to object then, and has none any more.
+  const at = cause.kind === "asked" && cause.force ? ctx.now : veto.until;
+  const kept = cause.kind === "asked" ? stand(state, cause, why, ctx, at) : state;
   return enter(
     { ...kept, veto },
     { ...wakeful(phase.machine, phase.lastBeatAt, ctx), restlessUntil: veto.until },

@@ -2,7 +2,16 @@
  * An agent and its workspace. The content is one number that grows with every write, so that two contents are equal only
  * when nothing was written in between; its digest is that number in hex.
  */
-import type { Command, Held, Result, Seal, SnapshotRef } from "../../protocol/wire.ts";
+import {
+  type Command,
+  type Held,
+  type HookCommand,
+  type HookReport,
+  hookVeto,
+  type Result,
+  type Seal,
+  type SnapshotRef,
+} from "../../protocol/wire.ts";
 import { type FakeStore, isWhole, refKey } from "./store.ts";
 
 export interface FakeAgent {
@@ -20,6 +29,8 @@ export interface FakeAgent {
   done: string[];
   job: { commandId: string; endsAt: number; run: (now: number) => void } | null;
   silentUntil: number;
+  /** What its scripts say: null where it has none. */
+  hook: "ok" | "fails" | "veto" | null;
   /** Commands that run under `soneca-agent run`; like the seal they outlive the agent. */
   held: Held[];
 }
@@ -39,6 +50,7 @@ export function newAgent(epoch: number): FakeAgent {
     done: [],
     job: null,
     silentUntil: 0,
+    hook: null,
     held: [],
   };
 }
@@ -110,10 +122,17 @@ function startJob(agent: FakeAgent, command: Exclude<Command, { kind: "seal" }>,
   }
   if (command.kind === "snapshot") {
     const run = (now: number) => {
+      const hook = hookOf(agent, "before_sleep", command.hook);
+      if (agent.hook === "veto" && command.hook?.mayVeto) {
+        const message = "The script ended with 9: training";
+        return finish({ commandId, outcome: "failed", code: hookVeto, message, retryable: true, ...hook });
+      }
       const failure = failureOf(store);
       if (failure) return finish({ commandId, outcome: "failed", ...failure });
       const snapshot = takeSnapshot(agent, command.seq, store, now);
-      finish(snapshot ? { commandId, outcome: "snapshot_taken", snapshot, stats: someStats } : exists(commandId));
+      finish(
+        snapshot ? { commandId, outcome: "snapshot_taken", snapshot, stats: someStats, ...hook } : exists(commandId),
+      );
     };
     agent.job = { commandId, endsAt: now + jobMs.snapshot, run };
     return;
@@ -124,7 +143,8 @@ function startJob(agent: FakeAgent, command: Exclude<Command, { kind: "seal" }>,
       return finish({ commandId, outcome: "failed", code: "damaged", message: "part missing", retryable: false });
     }
     agent.content = found.content;
-    finish({ commandId, outcome: "restored", digest: digestOf(agent.content) });
+    const hook = hookOf(agent, "after_wake", command.hook);
+    finish({ commandId, outcome: "restored", digest: digestOf(agent.content), ...hook });
   };
   agent.job = { commandId, endsAt: now + jobMs.restore, run };
 }
@@ -154,6 +174,12 @@ function takeSnapshot(agent: FakeAgent, seq: number, store: FakeStore, now: numb
   if (known) return known.ref.digest === ref.digest ? ref : null;
   store.manifests.set(key, { ref, content: agent.content, at: now });
   return ref;
+}
+
+function hookOf(agent: FakeAgent, name: HookReport["name"], command: HookCommand | undefined): { hook?: HookReport } {
+  if (!command || agent.hook === null) return {};
+  const isOk = agent.hook === "ok";
+  return { hook: { name, outcome: isOk ? "ok" : "failed", exit: isOk ? 0 : 9, ms: 12, tail: "training" } };
 }
 
 /** Nothing is stopped for it: a busy machine may have changed something under it. */

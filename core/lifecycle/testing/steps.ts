@@ -136,6 +136,10 @@ const net = [
     says: `${n} uploads fail`,
     act: (w: World) => set(w.store, { uploadsFail: n }),
   })),
+  fc.constantFrom("ok" as const, "fails" as const, "veto" as const, null).map((hook) => ({
+    says: `scripts: ${hook}`,
+    act: (w: World) => w.scripts(hook),
+  })),
   plain("an upload is refused", (w) => more(w.store, "uploadsRefused")),
 ];
 

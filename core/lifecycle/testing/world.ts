@@ -124,11 +124,11 @@ export class World {
     return this.wake({ snapshot: { ref: found.ref, stats: null, provedAt: found.at } });
   }
 
-  hibernate(): this {
+  hibernate(force = false): this {
     if (!actionsFor(this.state).includes("hibernate") && !("wakeAfter" in this.state.now)) return this;
     this.#wakeWanted = false;
     this.#sleepWanted ||= ["running", "snapshotting"].includes(this.state.now.status);
-    this.apply({ type: "hibernate", actor: user });
+    this.apply({ type: "hibernate", actor: user, ...(force && { force }) });
     return this;
   }
 
@@ -178,6 +178,11 @@ export class World {
 
   busy(isBusy: boolean): void {
     for (const { agent } of this.#alive()) agent.busy = isBusy;
+  }
+
+  /** What the user's scripts on the machines say. */
+  scripts(says: FakeAgent["hook"]): void {
+    for (const { agent } of this.#alive()) agent.hook = says;
   }
 
   memory(isHeld: boolean): void {
@@ -243,6 +248,7 @@ export class World {
     this.busy(false);
     this.writing(false);
     for (const { agent } of this.#alive()) agent.held = [];
+    this.scripts("ok");
     this.letSleep();
     this.run(100 * 60_000);
     const charges = this.effects.filter((one) => one.kind === "charge");
