@@ -8,7 +8,7 @@
  */
 import { actionsFor } from "./abilities.ts";
 import { agentActor, andThen, enter, log, out, ruleActor, system } from "./machines.ts";
-import { cancelSleep } from "./sleeping.ts";
+import { cancelSleep } from "./sleep-ends.ts";
 import { dropStanding } from "./standing.ts";
 import type { Actor, AwakeState, Blocker, Context, Effect, Lease, LifecycleEvent, Outcome, State } from "./types.ts";
 import { awakeOf, nextSleepAt, ripeAt, warnAt } from "./warning.ts";

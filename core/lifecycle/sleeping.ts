@@ -9,23 +9,13 @@
  *                                    +----------seal lost before a destroy was accepted                  v
  *                                                                                            hibernated
  */
-import { hookVeto, type SnapshotRef } from "../protocol/wire.ts";
+import type { SnapshotRef } from "../protocol/wire.ts";
 import { sealCommandId, snapshotCommandId } from "./commands.ts";
 import { silenceMs } from "./deadlines.ts";
 import { causeActor, sealedUntil } from "./destroying.ts";
-import {
-  beginGap,
-  dropGap,
-  endGap,
-  ensurePlan,
-  gapOf,
-  noteActivity,
-  noteLeaving,
-  noteUploaded,
-  noteUploadStopped,
-} from "./gaps.ts";
+import { beginGap, dropGap, endGap, ensurePlan, gapOf, noteActivity, noteLeaving, noteUploaded } from "./gaps.ts";
 import { ignore, type PhaseOf, type Row } from "./handler.ts";
-import { dropVeto, hookLog, isVeto, vetoed } from "./hooks.ts";
+import { dropVeto, hookLog, isVeto } from "./hooks.ts";
 import { isDue, mayBegin } from "./idle-steps.ts";
 import { discardMachine, loseMachine } from "./losing.ts";
 import {
@@ -40,20 +30,11 @@ import {
   sameSnapshot,
   system,
   takeIn,
-  wakeful,
 } from "./machines.ts";
+import { cancelSleep, failSleep, fallSilent, vetoSleep } from "./sleep-ends.ts";
 import { provedEntry } from "./snapshots.ts";
-import {
-  dropStanding,
-  dueSleep,
-  isTold,
-  mayPass,
-  plannedLog,
-  type SleepFailure,
-  stand,
-  standingCause,
-} from "./standing.ts";
-import type { Actor, Context, Effect, Outcome, SleepCause, State, WakeRequest } from "./types.ts";
+import { dropStanding, dueSleep, mayPass, standingCause } from "./standing.ts";
+import type { Actor, Context, Outcome, SleepCause, State } from "./types.ts";
 import { quietFloorMs } from "./vetoes.ts";
 import { isAnnounced } from "./warning.ts";
 
@@ -332,56 +313,6 @@ function destroy(state: State, phase: PhaseOf<"snapshotting">, holdsForMs: numbe
   return andThen(sealed, (next) => retire(next, phase.machine, { kind: "proof", snapshot: proof }, ctx));
 }
 
-export function cancelSleep(
-  state: State,
-  phase: PhaseOf<"snapshotting">,
-  actor: Actor,
-  params: Record<string, string | number | null>,
-  wake: WakeRequest | null,
-  ctx: Context,
-): Outcome {
-  const awake = { ...wakeful(phase.machine, phase.lastBeatAt, ctx), wake };
-  const stopped = dropStanding(phase.proved ? state : noteUploadStopped(state, phase.since, ctx));
-  return enter(stopped, awake, log("hibernate_cancelled", actor, params));
-}
-
-/** The hook said no: the machine runs on, and it is asked again after a rest. */
-function vetoSleep(
-  state: State,
-  phase: PhaseOf<"snapshotting">,
-  message: string,
-  said: Effect[],
-  ctx: Context,
-): Outcome {
-  const veto = vetoed(state, message, ctx);
-  const why = { code: hookVeto, message, mayPass: true };
-  const { cause } = phase;
-  // Forced while the script ran: it had a right to object then, and has none any more.
-  const at = cause.kind === "asked" && cause.force ? ctx.now : veto.until;
-  const kept = cause.kind === "asked" ? stand(state, cause, why, ctx, at) : state;
-  return enter(
-    { ...kept, veto },
-    { ...wakeful(phase.machine, phase.lastBeatAt, ctx), restlessUntil: veto.until },
-    ...said,
-    log("sleep_vetoed", agentActor, { message, until: veto.until, count: veto.count }),
-  );
-}
-
-/** The machine is kept and goes on costing; the log and `trouble` say so. One that was asked for is tried again. */
-function failSleep(state: State, phase: PhaseOf<"snapshotting">, why: SleepFailure, ctx: Context): Outcome {
-  const awake = wakeful(phase.machine, phase.lastBeatAt, ctx);
-  const { code, message } = why;
-  const kept = phase.cause.kind === "asked" ? stand(state, phase.cause, why, ctx) : state;
-  const said = isTold(state, why)
-    ? []
-    : [log("snapshot_failed", system, { code, message, snapshot_seq: phase.seq }), ...plannedLog(kept)];
-  return enter(
-    { ...kept, trouble: { code, message, at: ctx.now } },
-    { ...awake, restlessUntil: ctx.now + ctx.timings.restAfterFailureMs },
-    ...said,
-  );
-}
-
 function askedBy(event: { actor: Actor; force?: boolean }): Extract<SleepCause, { kind: "asked" }> {
   return { kind: "asked", actor: event.actor, ...(event.force && { force: true }) };
 }
@@ -397,25 +328,4 @@ function wantedId(phase: PhaseOf<"snapshotting">): string | null {
 
 function isOurs(ref: SnapshotRef, phase: PhaseOf<"snapshotting">): boolean {
   return ref.epoch === phase.machine.epoch;
-}
-
-function fallSilent(
-  state: State,
-  phase: PhaseOf<"running"> | PhaseOf<"snapshotting">,
-  wake: WakeRequest | null,
-  ctx: Context,
-): Outcome {
-  const { machine, lastBeatAt } = phase;
-  const message = "the agent fell silent";
-  const why = { code: "unreachable", message, mayPass: true };
-  // Tried again as soon as it speaks.
-  const kept =
-    phase.status === "snapshotting" && phase.cause.kind === "asked"
-      ? stand(state, phase.cause, why, ctx, ctx.now)
-      : state;
-  return enter(
-    dropGap(kept),
-    { status: "unreachable", machine, since: ctx.now, lastBeatAt, lookAt: ctx.now, wake },
-    log("unreachable", system, { last_beat_at: lastBeatAt }),
-  );
 }
