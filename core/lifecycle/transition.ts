@@ -23,6 +23,7 @@ import {
   retire,
   takeIn,
 } from "./machines.ts";
+import { settlePolicy } from "./policy.ts";
 import { running, snapshotting } from "./sleeping.ts";
 import { collectIfDue, planCollect, takeCollected, takeCollectFailed, takeHold, takeSalvaged } from "./snapshots.ts";
 import { retryIfDue } from "./starting.ts";
@@ -43,7 +44,8 @@ const table: { [S in Status]: Row<S> } = {
 };
 
 export function transition(state: State, event: LifecycleEvent, ctx: Context): Outcome {
-  return planCollect(state, afterEvent(decide(state, event, ctx), event, ctx), event, ctx);
+  const decided = andThen(decide(state, event, ctx), (next) => out(settlePolicy(state, next)));
+  return planCollect(state, afterEvent(decided, event, ctx), event, ctx);
 }
 
 function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
@@ -79,7 +81,12 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
     case "configure":
       return andThen(
         out(
-          { ...forgetPlan(state), config: event.config },
+          {
+            ...forgetPlan(state),
+            config: event.config,
+            ...(event.own && { own: event.own }),
+            ...(event.policies && { policies: event.policies }),
+          },
           log("config_changed", event.actor, { enabled: event.config.enabled }),
         ),
         (next) => dispatch(next, event, ctx),
