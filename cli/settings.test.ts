@@ -90,7 +90,7 @@ test("signals are switched and tuned by their names", () => {
 
 test("checkpoints are switched and set by name", () => {
   expect(readSettings({ set: ["checkpoint=off"] })).toEqual({ checkpoint: { enabled: false } });
-  const set = ["checkpoint.interval_minutes=10", "checkpoint.min_change_mb=500", "checkpoint.enabled=on"];
+  const set = ["checkpoint.interval_minutes=10", "checkpoint.min_change_mb=500", "checkpoint.enabled=true"];
   expect(readSettings({ set })).toEqual({ checkpoint: { interval_minutes: 10, min_change_mb: 500, enabled: true } });
   expect(() => readSettings({ set: ["checkpoint.often=1"] })).toThrow();
   expect(() => readSettings({ set: ["checkpoint.interval_minutes.x=1"] })).toThrow();

@@ -7,6 +7,26 @@ import {
 } from "../core/protocol/config.ts";
 import { usageFailure } from "./failure.ts";
 
+/** The options of every command that changes settings. */
+export const settingArgs = {
+  enabled: { type: "string", valueHint: "on|off", description: "Whether it may go to sleep by itself" },
+  pause: {
+    type: "string",
+    valueHint: "MIN|auto",
+    description: "Minutes idle before it goes to sleep; auto: when it pays",
+  },
+  delete: { type: "string", valueHint: "MIN", description: "Minutes asleep before it becomes deleted" },
+  threshold: { type: "string", valueHint: "PCT", description: "A GPU below this is idle" },
+  interval: { type: "string", valueHint: "SEC", description: "Seconds between two reports" },
+  "wake-method": { type: "string", valueHint: "manual|auto|scheduled", description: "How it wakes" },
+  schedule: {
+    type: "string",
+    valueHint: "'09:00-18:00 America/Sao_Paulo'|none",
+    description: "Wake and sleep times",
+  },
+  set: { type: "string", valueHint: "KEY=VALUE", description: "A setting by its own name; may be repeated" },
+} as const;
+
 export interface SettingFlags {
   enabled?: string | undefined;
   pause?: string | undefined;
@@ -95,14 +115,17 @@ export function readSchedule(text: string): AutoHibernationPatch["schedule"] {
   };
 }
 
-/** `key=value` with the plan's names; `schedule.wake_time=08:30`, `checkpoint=off`, `signals.cpu.threshold=50` change a part. */
+/** How many names stand before the value at most, where it is more than one. */
+const partsOf: Record<string, number> = { signals: 3, schedule: 2, retention: 2, checkpoint: 2, hooks: 2 };
+
+/** `key=value` with the plan's names; `schedule.wake_time=08:30`, `signals.cpu=on`, `checkpoint=off`, `retention.keep_newest=5` change a part. */
 function applySet(patch: Record<string, unknown>, text: string): void {
   const at = text.indexOf("=");
   const value = text.slice(at + 1).trim();
   const path = text.slice(0, Math.max(at, 0)).trim().split(".");
   const [field = "", part] = path;
   const isKnown = Object.hasOwn(autoHibernationSchema.shape, field);
-  if (at < 1 || !isKnown || path.length > (depths[field] ?? 1)) {
+  if (at < 1 || !isKnown || path.length > (partsOf[field] ?? 1)) {
     const names = Object.keys(autoHibernationSchema.shape).join(", ");
     throw usageFailure(`--set does not know "${text}".`, `It takes key=value; the keys are ${names}.`);
   }
@@ -110,18 +133,19 @@ function applySet(patch: Record<string, unknown>, text: string): void {
     setSignal(patch, part, path[2], value);
     return;
   }
-  if (field === "hooks" && part !== undefined) {
-    const isText = part !== "timeout_seconds" && value !== "none" && value !== "null";
+  if (field === "checkpoint" && part === undefined) {
+    patch.checkpoint = { ...(patch.checkpoint as object | undefined), enabled: readSwitch("--set checkpoint", value) };
+    return;
+  }
+  if (field === "hooks" && part !== undefined && part !== "timeout_seconds") {
     patch.hooks = {
       ...(patch.hooks as object | undefined),
-      [part]: isText ? value : readValue(value === "none" ? "null" : value),
+      [part]: value === "none" || value === "null" ? null : value,
     };
     return;
   }
-  if (field === "checkpoint") {
-    const change =
-      part === undefined ? { enabled: readSwitch("--set checkpoint", value) } : { [part]: readValue(onOff(value)) };
-    patch.checkpoint = { ...(patch.checkpoint as object | undefined), ...change };
+  if (part !== undefined && field !== "schedule") {
+    patch[field] = { ...((patch[field] as object | undefined) ?? {}), [part]: readValue(value) };
     return;
   }
   if (part !== undefined) {
@@ -129,13 +153,6 @@ function applySet(patch: Record<string, unknown>, text: string): void {
     return;
   }
   patch[field] = field === "schedule" ? readScheduleValue(value) : readValue(value);
-}
-
-/** How many names the key of a part may have. */
-const depths: Record<string, number> = { signals: 3, schedule: 2, checkpoint: 2, hooks: 2 };
-
-function onOff(value: string): string {
-  return value === "on" ? "true" : value === "off" ? "false" : value;
 }
 
 function setSignal(patch: Record<string, unknown>, name: string, field: string | undefined, value: string): void {

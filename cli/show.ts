@@ -1,5 +1,4 @@
-/** How one instance, a list of them, and their settings look to people. */
-import type { AutoHibernation } from "../core/protocol/config.ts";
+/** How one instance, a list of them, its events and its snapshots look to people. */
 import type { EventView, InstanceSummary, InstanceView, SnapshotView } from "../core/protocol/views.ts";
 import {
   formatAge,
@@ -12,7 +11,7 @@ import {
   formatTime,
 } from "./format.ts";
 import type { Output } from "./output.ts";
-import { ruleRows, signalRows } from "./signal-words.ts";
+import { signalRows } from "./signal-words.ts";
 import {
   actorWords,
   awakeReasons,
@@ -25,7 +24,6 @@ import {
   nextWords,
   recoveryWords,
   savedWords,
-  scheduleWords,
   sleepRuleWords,
   statusPhrase,
   summaryPhrase,
@@ -137,32 +135,6 @@ export function showList(output: Output, instances: InstanceSummary[], now: numb
 
 function isPaid(one: InstanceSummary): boolean {
   return one.vast_instance_id !== null || one.micro_usd_per_hour !== null;
-}
-
-export function showConfig(config: AutoHibernation): string {
-  return [
-    formatFacts([
-      ["enabled", String(config.enabled)],
-      ["pause_after_idle_minutes", String(config.pause_after_idle_minutes)],
-      ["delete_after_pause_minutes", String(config.delete_after_pause_minutes)],
-      ["gpu_usage_threshold", `${config.gpu_usage_threshold} %`],
-      ["check_interval_seconds", String(config.check_interval_seconds)],
-      ...ruleRows(config),
-      ["grace_minutes", String(config.grace_minutes)],
-      ["not_now_minutes", String(config.not_now_minutes)],
-      ["keep_awake_max_hours", String(config.keep_awake_max_hours)],
-      ["checkpoint.enabled", String(config.checkpoint.enabled)],
-      ["checkpoint.interval_minutes", String(config.checkpoint.interval_minutes)],
-      ["checkpoint.min_change_mb", String(config.checkpoint.min_change_mb)],
-      ["hooks.before_sleep", config.hooks.before_sleep ?? ".soneca/before-sleep, if it is there"],
-      ["hooks.after_wake", config.hooks.after_wake ?? ".soneca/after-wake, if it is there"],
-      ["hooks.timeout_seconds", String(config.hooks.timeout_seconds)],
-      ["wake_method", config.wake_method],
-      ["schedule", scheduleWords(config)],
-    ]),
-    "",
-    configSentence(config),
-  ].join("\n");
 }
 
 export function showEvent(output: Output, event: EventView, now: number): string {

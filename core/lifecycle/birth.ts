@@ -1,8 +1,9 @@
 /** How an instance comes into being: by renting a machine, or by adopting one that is rented already. */
-import { type AutoHibernation, defaultAutoHibernation } from "../protocol/config.ts";
+import { type AutoHibernation, type AutoHibernationPatch, defaultAutoHibernation } from "../protocol/config.ts";
 import { type InstanceId, machineLabel, type UserId } from "../protocol/ids.ts";
 import { copyEffect, copyName } from "./copying.ts";
 import { log, minutesMs, out } from "./machines.ts";
+import type { Policies } from "./policy.ts";
 import type { Copying } from "./snapshot-types.ts";
 import { rentNext } from "./starting.ts";
 import type { Actor, Context, MachineSpec, Outcome, RentedFacts, State } from "./types.ts";
@@ -13,6 +14,9 @@ export interface Birth {
   name: string;
   spec: MachineSpec;
   config?: AutoHibernation;
+  /** What `config` was made of. */
+  own?: AutoHibernationPatch;
+  policies?: Policies;
 }
 
 export function createInstance(birth: Birth, ctx: Context): Outcome {
@@ -97,6 +101,8 @@ function blank(birth: Birth, ctx: Context): State {
     owner: birth.owner,
     name: birth.name,
     config: birth.config ?? defaultAutoHibernation,
+    ...(birth.own && { own: birth.own }),
+    ...(birth.policies && { policies: birth.policies }),
     spec: birth.spec,
     createdAt: ctx.now,
     epoch: 0,

@@ -24,6 +24,7 @@ import {
   retire,
   takeIn,
 } from "./machines.ts";
+import { settlePolicy } from "./policy.ts";
 import { running, snapshotting } from "./sleeping.ts";
 import { collectIfDue, planCollect, takeCollected, takeCollectFailed, takeHold, takeSalvaged } from "./snapshots.ts";
 import { settleStanding } from "./standing.ts";
@@ -45,9 +46,8 @@ const table: { [S in Status]: Row<S> } = {
 };
 
 export function transition(state: State, event: LifecycleEvent, ctx: Context): Outcome {
-  const settled = andThen(afterEvent(decide(state, event, ctx), event, ctx), (next) =>
-    settleCheckpoint(settleStanding(next)),
-  );
+  const decided = andThen(decide(state, event, ctx), (next) => out(settlePolicy(state, next)));
+  const settled = andThen(afterEvent(decided, event, ctx), (next) => settleCheckpoint(settleStanding(next)));
   return planCollect(state, settled, event, ctx);
 }
 
@@ -87,7 +87,12 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
     case "configure":
       return andThen(
         out(
-          { ...forgetPlan(state), config: event.config },
+          {
+            ...forgetPlan(state),
+            config: event.config,
+            ...(event.own && { own: event.own }),
+            ...(event.policies && { policies: event.policies }),
+          },
           log("config_changed", event.actor, { enabled: event.config.enabled }),
         ),
         (next) => dispatch(next, event, ctx),

@@ -1,5 +1,5 @@
 /** The words of the lifecycle: what an instance is, what can happen to it, what it asks of the world. See SPEC.md. */
-import type { AutoHibernation } from "../protocol/config.ts";
+import type { AutoHibernation, AutoHibernationPatch } from "../protocol/config.ts";
 import type { InstanceId, UserId } from "../protocol/ids.ts";
 import type { Reach, RentRulesPatch } from "../protocol/rent.ts";
 import type { SignalName } from "../protocol/signals.ts";
@@ -7,6 +7,7 @@ import type { Held, Result, Seal, SnapshotRef, SnapshotStats } from "../protocol
 import type { AutoState } from "./auto-state.ts";
 import type { CheckpointState } from "./checkpoint-state.ts";
 import type { ClimbFacts, RungReport, Usual } from "./ladder.ts";
+import type { Policies } from "./policy.ts";
 import type { Copying, HistoryEntry, Hold, ManifestName, ProvedSnapshot, StoredManifest } from "./snapshot-types.ts";
 import type { StandingSleep } from "./standing-state.ts";
 import type { Timings } from "./timings.ts";
@@ -270,7 +271,11 @@ export interface State {
   instance: InstanceId;
   owner: UserId;
   name: string;
+  /** What holds: made of its own settings and its owner's policies; see policy.ts. */
   config: AutoHibernation;
+  /** What was set on the instance itself. Absent in states of before: what differs from the defaults. */
+  own?: AutoHibernationPatch;
+  policies?: Policies;
   spec: MachineSpec;
   createdAt: number;
   /** Epoch of the newest machine ever asked for (I3). */
@@ -386,7 +391,14 @@ export type LifecycleEvent =
   | { type: "letSleep"; actor: Actor }
   /** `epoch`, where given, is that of the machine that was shown to whoever said so; of another it is ignored (I3). */
   | { type: "discard"; actor: Actor; epoch?: number }
-  | { type: "configure"; actor: Actor; config: AutoHibernation }
+  /** `own` and `policies`: what `config` was made of, where they change. */
+  | {
+      type: "configure";
+      actor: Actor;
+      config: AutoHibernation;
+      own?: AutoHibernationPatch;
+      policies?: Policies;
+    }
   | { type: "rented"; epoch: number; facts: RentedFacts; climb?: RungReport[] }
   | {
       type: "rentFailed";

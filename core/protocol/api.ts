@@ -5,6 +5,7 @@
  */
 import * as z from "zod";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
+import { settingNames, settingSources } from "./policy.ts";
 import { maxKeepTryingMinutes, rentRulesPatchSchema } from "./rent.ts";
 import {
   eventSchema,
@@ -67,8 +68,49 @@ const wakeBody = z.strictObject({
   keep_trying_minutes: z.number().min(0).max(maxKeepTryingMinutes).optional(),
 });
 
-const configBody = z.strictObject({ auto_hibernation: autoHibernationPatchSchema });
-const configAnswer = z.object({ auto_hibernation: autoHibernationSchema });
+const knownSettings = new Set(settingNames());
+/** Names of settings, `retention` or `signals.cpu.threshold`. */
+const unsetNames = z
+  .array(z.string().refine((name) => knownSettings.has(name), "the name of a setting, such as retention.keep_days"))
+  .max(200)
+  .optional();
+const namesSomething = (body: { auto_hibernation?: object | undefined; unset?: string[] | undefined }) =>
+  body.auto_hibernation !== undefined || body.unset !== undefined;
+const namesNothing = { error: "auto_hibernation, unset, or both", path: ["auto_hibernation"] };
+const configBody = z
+  .strictObject({
+    auto_hibernation: autoHibernationPatchSchema.optional(),
+    /** Settings that are no longer the instance's own: the policies decide them again. Done before the change. */
+    unset: unsetNames,
+  })
+  .refine(namesSomething, namesNothing);
+const configAnswer = z.object({
+  auto_hibernation: autoHibernationSchema,
+  /** Of every single value whose word it is: the most specific that names it. */
+  sources: z.record(z.string(), z.enum(settingSources)),
+  /** The GPU type whose policy counts. */
+  gpu_type: z.string().nullable(),
+});
+const policySchema = z.object({
+  /** Null: of all instances. */
+  gpu_type: z.string().nullable(),
+  auto_hibernation: autoHibernationPatchSchema,
+  updated_at: time,
+});
+const policyBody = z
+  .strictObject({
+    gpu_type: gpuTypeSchema.nullable().optional(),
+    auto_hibernation: autoHibernationPatchSchema.optional(),
+    /** Settings that the policy no longer names. Done before the change. */
+    unset: unsetNames,
+  })
+  .refine(namesSomething, namesNothing);
+const policyAnswer = z.object({
+  policy: policySchema,
+  /** Instances that it has reached, and such as it reaches within a minute. */
+  instances: z.object({ told: z.number().int(), waiting: z.number().int() }),
+});
+const policyQuery = z.strictObject({ gpu_type: gpuTypeSchema.optional() });
 const hibernateBody = z.strictObject({
   /** The hook before the sleep is run, and may not object. */
   force: z.boolean().optional(),
@@ -264,7 +306,7 @@ export const routes = {
     method: "GET",
     path: "/api/instances/:id/config",
     principal: "user",
-    summary: "Its auto_hibernation settings",
+    summary: "Its auto_hibernation settings, and whose word each value is",
     status: 200,
     answer: configAnswer,
   }),
@@ -272,10 +314,36 @@ export const routes = {
     method: "PUT",
     path: "/api/instances/:id/config",
     principal: "user",
-    summary: "Change its auto_hibernation settings; what is not named stays",
+    summary: "Change its own auto_hibernation settings; what is not named stays",
     body: configBody,
     status: 200,
     answer: configAnswer,
+  }),
+  listPolicies: route({
+    method: "GET",
+    path: "/api/policies",
+    principal: "user",
+    summary: "What you set for all of your instances, and for those of a GPU type",
+    status: 200,
+    answer: z.object({ policies: z.array(policySchema) }),
+  }),
+  putPolicy: route({
+    method: "PUT",
+    path: "/api/policies",
+    principal: "user",
+    summary: "Change a policy; reaches every instance that did not set the value itself",
+    body: policyBody,
+    status: 200,
+    answer: policyAnswer,
+  }),
+  deletePolicy: route({
+    method: "DELETE",
+    path: "/api/policies",
+    principal: "user",
+    summary: "Take a policy away: the one for all, or that of the GPU type",
+    query: policyQuery,
+    status: 200,
+    answer: policyAnswer,
   }),
   listEvents: route({
     method: "GET",
@@ -308,6 +376,7 @@ export const routes = {
 
 export type RouteName = keyof typeof routes;
 export type BodyOf<N extends RouteName> = (typeof routes)[N] extends { body: z.ZodType<infer B> } ? B : undefined;
+export type QueryOf<N extends RouteName> = (typeof routes)[N] extends { query: z.ZodType<infer Q> } ? Q : undefined;
 export type AnswerOf<N extends RouteName> = (typeof routes)[N] extends { answer: z.ZodType<infer A> } ? A : never;
 
 /** Parts and manifests, for agents alone; binary, so outside the table's JSON contract. */

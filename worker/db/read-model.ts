@@ -8,8 +8,7 @@ import { hibernationEvents, instanceStatus } from "./schema.ts";
 export async function mirrorStatus(
   db: D1Database,
   view: InstanceView,
-  version: number,
-  dueAt: number | null,
+  { version, dueAt, policyVersion }: { version: number; dueAt: number | null; policyVersion: number },
 ): Promise<void> {
   const row = {
     instanceId: view.id,
@@ -34,6 +33,7 @@ export async function mirrorStatus(
     recoveryPointAt: view.recovery_point?.at ?? null,
     version,
     dueAt,
+    policyVersion,
   };
   await drizzle(db)
     .insert(instanceStatus)

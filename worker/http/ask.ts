@@ -1,9 +1,14 @@
 /** How a route asks an instance's object and the provider, and what becomes of a failure that came as a value. */
+import type { Birth } from "../../core/lifecycle/birth.ts";
 import { type ClimbFacts, climbWords } from "../../core/lifecycle/ladder.ts";
+import { layersFor } from "../../core/lifecycle/policy.ts";
 import type { MachineSpec } from "../../core/lifecycle/types.ts";
+import type { AutoHibernationPatch } from "../../core/protocol/config.ts";
 import { AppError, type ErrorCode, type ErrorContext } from "../../core/protocol/errors.ts";
-import { type InstanceId, newInstanceId } from "../../core/protocol/ids.ts";
+import { type InstanceId, newInstanceId, type UserId } from "../../core/protocol/ids.ts";
+import { resolveSettings } from "../../core/protocol/policy.ts";
 import { accountOf } from "../account/object.ts";
+import { policiesOf } from "../db/policies.ts";
 import { climbLadder } from "../providers/climb.ts";
 import type { AppContext } from "./context.ts";
 
@@ -17,6 +22,17 @@ export async function wantOffer(c: AppContext, spec: MachineSpec, workspaceBytes
   if (offer) return;
   const wanted = { gpu_type: spec.gpuType, region: spec.region, disk_gb: spec.diskGb };
   throw new AppError("no_offer", { ...wanted, ladder: climbWords(climb) });
+}
+
+/** What a new instance begins with: its own settings on top of its owner's policies. Errors: invalid_input. */
+export async function settingsFor(
+  c: AppContext,
+  owner: UserId,
+  own: AutoHibernationPatch,
+  gpuType: string | null,
+): Promise<Pick<Birth, "config" | "own" | "policies">> {
+  const policies = await policiesOf(c.env.DB, owner);
+  return { own, policies, config: resolveSettings(layersFor(own, policies, gpuType)) };
 }
 
 export function freshInstanceId(): InstanceId {

@@ -1,11 +1,11 @@
 /** `POST /api/instances` with `from`: an instance that begins with a snapshot of another one of the same owner. */
 import type { MachineSpec } from "../../core/lifecycle/types.ts";
 import type { BodyOf } from "../../core/protocol/api.ts";
-import { applyPatch } from "../../core/protocol/config.ts";
 import { AppError } from "../../core/protocol/errors.ts";
 import type { InstanceId, UserId } from "../../core/protocol/ids.ts";
+import { mergePatches } from "../../core/protocol/policy.ts";
 import type { InstanceView } from "../../core/protocol/views.ts";
-import { freshInstanceId, objectOf, orThrow, wantOffer } from "./ask.ts";
+import { freshInstanceId, objectOf, orThrow, settingsFor, wantOffer } from "./ask.ts";
 import type { AppContext } from "./context.ts";
 
 type Body = BodyOf<"createInstance">;
@@ -31,8 +31,9 @@ export async function createForkOf(
     }
     const isWoken = body.start ?? true;
     if (isWoken) await wantOffer(c, spec, stats?.storedBytes ?? 0);
-    const config = applyPatch(lent.config, body.auto_hibernation ?? {});
-    const birth = { instance, owner, name: body.name ?? instance, spec, config };
+    const own = mergePatches(lent.own, body.auto_hibernation ?? {});
+    const settings = await settingsFor(c, owner, own, spec.gpuType);
+    const birth = { instance, owner, name: body.name ?? instance, spec, ...settings };
     return orThrow(await objectOf(c, instance).fork(birth, { instance: parent, ref }, isWoken)).view;
   } catch (error) {
     // Nothing was made, so nothing needs it; without this the hold ends by itself.

@@ -1,12 +1,6 @@
 /** The routes of instances: what their owner sees and asks for. */
 import type { MachineSpec } from "../../core/lifecycle/types.ts";
 import { installCommand } from "../../core/protocol/bootstrap.ts";
-import {
-  type AutoHibernation,
-  type AutoHibernationPatch,
-  applyPatch,
-  defaultAutoHibernation,
-} from "../../core/protocol/config.ts";
 import { AppError } from "../../core/protocol/errors.ts";
 import { type InstanceId, isInstanceId, machineLabel, parseMachineLabel } from "../../core/protocol/ids.ts";
 import { accountOf } from "../account/object.ts";
@@ -14,7 +8,7 @@ import { listInstances } from "../db/read-model.ts";
 import { factsOf } from "../instance/effects.ts";
 import { pastSnapshots } from "../snapshots/view.ts";
 import { signAgentToken } from "../tokens.ts";
-import { freshInstanceId, objectOf, orThrow, wantOffer } from "./ask.ts";
+import { freshInstanceId, objectOf, orThrow, settingsFor, wantOffer } from "./ask.ts";
 import type { App, AppContext } from "./context.ts";
 import { createForkOf } from "./forks.ts";
 import { mount } from "./mount.ts";
@@ -36,16 +30,15 @@ export function mountInstances(app: App): void {
       maxMicroUsdPerHour: body.max_micro_usd_per_hour ?? null,
       ...(body.rent && { rent: body.rent }),
     };
-    const config = configFrom(body.auto_hibernation);
+    const settings = await settingsFor(c, user.id, body.auto_hibernation ?? {}, spec.gpuType);
     await wantOffer(c, spec, 0);
     const instance = freshInstanceId();
-    const birth = { instance, owner: user.id, name: body.name ?? instance, spec, config };
+    const birth = { instance, owner: user.id, name: body.name ?? instance, spec, ...settings };
     return orThrow(await objectOf(c, instance).create(birth)).view;
   });
 
   mount(app, "adoptInstance", async (c, { body }) => {
     const user = userOf(c);
-    const config = configFrom(body.auto_hibernation);
     const instance = freshInstanceId();
     const label = machineLabel(instance, 1);
     const adopted = await accountOf(c.env).adoptMachine(body.vast_instance_id, label);
@@ -57,6 +50,7 @@ export function mountInstances(app: App): void {
     }
     const { machine } = orThrow(adopted);
     const facts = factsOf(machine);
+    const settings = await settingsFor(c, user.id, body.auto_hibernation ?? {}, facts.gpuType);
     const spec: MachineSpec = {
       gpuType: facts.gpuType,
       gpuCount: facts.gpuCount ?? defaults.gpuCount,
@@ -65,7 +59,7 @@ export function mountInstances(app: App): void {
       image: machine.image ?? defaults.image,
       maxMicroUsdPerHour: null,
     };
-    const birth = { instance, owner: user.id, name: body.name ?? instance, spec, config };
+    const birth = { instance, owner: user.id, name: body.name ?? instance, spec, ...settings };
     const { view } = orThrow(await objectOf(c, instance).adopt(birth, facts, machine.startedAt ?? Date.now()));
     const token = await signAgentToken(c.env.AGENT_JWT_SECRET, instance, 1, Date.now());
     return { instance: view, agent_token: token, install_command: installCommand({ url: c.env.PUBLIC_URL, token }) };
@@ -104,14 +98,11 @@ export function mountInstances(app: App): void {
     return orThrow(await objectOf(c, id).act(userOf(c).id, "discard")).view;
   });
 
-  mount(app, "getConfig", async (c) => {
-    const { view } = orThrow(await objectOf(c, idOf(c)).get(userOf(c).id));
-    return { auto_hibernation: view.auto_hibernation };
-  });
+  mount(app, "getConfig", async (c) => orThrow(await objectOf(c, idOf(c)).settings(userOf(c).id)).settings);
 
   mount(app, "putConfig", async (c, { body }) => {
-    const { view } = orThrow(await objectOf(c, idOf(c)).configure(userOf(c).id, body.auto_hibernation));
-    return { auto_hibernation: view.auto_hibernation };
+    const { auto_hibernation = {}, unset = [] } = body;
+    return orThrow(await objectOf(c, idOf(c)).configure(userOf(c).id, auto_hibernation, unset)).settings;
   });
 
   mount(app, "listEvents", async (c, { query }) => {
@@ -124,10 +115,6 @@ export function mountInstances(app: App): void {
     const known = orThrow(await objectOf(c, id).history(userOf(c).id));
     return { snapshots: await pastSnapshots(c.env.SNAPSHOTS, id, known) };
   });
-}
-
-function configFrom(patch: AutoHibernationPatch | undefined): AutoHibernation {
-  return applyPatch(defaultAutoHibernation, patch ?? {});
 }
 
 function idOf(c: AppContext): InstanceId {

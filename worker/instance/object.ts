@@ -10,6 +10,7 @@ import { adoptInstance, type Birth, createFork, createInstance } from "../../cor
 import { commandsFor } from "../../core/lifecycle/commands.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
 import { compactSamples, judgeIdle } from "../../core/lifecycle/idle.ts";
+import { layersOf, ownSettings, type Policies } from "../../core/lifecycle/policy.ts";
 import type { Copying, Hold, ProvedSnapshot } from "../../core/lifecycle/snapshot-types.ts";
 import { defaultTimings, type Timings } from "../../core/lifecycle/timings.ts";
 import { transition } from "../../core/lifecycle/transition.ts";
@@ -25,9 +26,11 @@ import type {
 import { holdsGpuMemory, idleRuleOf } from "../../core/lifecycle/vetoes.ts";
 import { untilNextBeatMs } from "../../core/lifecycle/warning.ts";
 import { explainSignals, trackSince } from "../../core/lifecycle/why.ts";
-import { type AutoHibernation, type AutoHibernationPatch, applyPatch } from "../../core/protocol/config.ts";
+import type { AnswerOf } from "../../core/protocol/api.ts";
+import type { AutoHibernationPatch } from "../../core/protocol/config.ts";
 import type { ErrorCode, ErrorContext } from "../../core/protocol/errors.ts";
 import type { InstanceId, UserId } from "../../core/protocol/ids.ts";
+import { resolveSettings } from "../../core/protocol/policy.ts";
 import type { RentRulesPatch } from "../../core/protocol/rent.ts";
 import type { EventView, InstanceView } from "../../core/protocol/views.ts";
 import type { StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
@@ -41,6 +44,7 @@ import { machineOf } from "./machine-of.ts";
 import { Outbox } from "./outbox.ts";
 import { PastWakes } from "./past-wakes.ts";
 import { takeSamples } from "./samples.ts";
+import { changeSettings, settingsView } from "./settings.ts";
 import { type Commit, InstanceStore, type Samples, type Saved } from "./store.ts";
 import { eventView, type Live, viewOf } from "./view.ts";
 
@@ -173,11 +177,11 @@ export class InstanceObject extends DurableObject<Env> {
     user: UserId,
     by: InstanceId,
     seq: number | null,
-  ): Promise<Answer<{ snapshot: ProvedSnapshot; spec: MachineSpec; config: AutoHibernation }>> {
+  ): Promise<Answer<{ snapshot: ProvedSnapshot; spec: MachineSpec; own: AutoHibernationPatch }>> {
     if (!this.#isOwner(user)) return notFound;
     const lent = await lendSnapshot(this.#lendHost(), { by, seq, forMs: holdMs });
-    const { spec, config } = this.#saved!.state;
-    return lent.ok ? { ...lent, spec, config } : lent;
+    const { state } = this.#saved!;
+    return lent.ok ? { ...lent, spec: state.spec, own: ownSettings(state) } : lent;
   }
 
   /** Who copies a snapshot says so in time, and when it is done. */
@@ -246,20 +250,38 @@ export class InstanceObject extends DurableObject<Env> {
     return { ok: false, code: "action_not_allowed", context: { action, state: state.now.status, actions } };
   }
 
-  async configure(user: UserId, patch: AutoHibernationPatch): Promise<Answer<{ view: InstanceView }>> {
+  async settings(user: UserId): Promise<Answer<{ settings: AnswerOf<"getConfig"> }>> {
+    return this.#isOwner(user) ? { ok: true, settings: settingsView(this.#saved!.state) } : notFound;
+  }
+
+  /** `unset`: names of settings that the policies decide again. */
+  async configure(
+    user: UserId,
+    patch: AutoHibernationPatch,
+    unset: string[],
+  ): Promise<Answer<{ settings: AnswerOf<"putConfig"> }>> {
     if (!this.#isOwner(user)) return notFound;
-    let config: State["config"];
-    try {
-      config = applyPatch(this.#saved!.state.config, patch);
-    } catch {
+    const changed = changeSettings(this.#saved!.state, patch, unset);
+    if (!changed) {
       const issues = [
         { path: "auto_hibernation.schedule", message: "wake_time, sleep_time and timezone belong together" },
       ];
       return { ok: false, code: "invalid_input", context: { issues } };
     }
-    this.#apply({ type: "configure", actor: { kind: "user", id: user }, config });
+    this.#apply({ type: "configure", actor: { kind: "user", id: user }, ...changed });
     this.#wakeUp();
-    return { ok: true, view: this.#view() };
+    return { ok: true, settings: settingsView(this.#saved!.state) };
+  }
+
+  /** Its owner set something for several instances. What is no newer than what is known says nothing. */
+  async takePolicies(policies: Policies): Promise<void> {
+    if (!this.#saved) return;
+    const { state } = this.#saved;
+    if (policies.version <= (state.policies?.version ?? 0)) return;
+    const config = resolveSettings(layersOf({ ...state, policies }));
+    const actor = { kind: "user", id: state.owner } as const;
+    this.#apply({ type: "configure", actor, config, own: ownSettings(state), policies });
+    this.#wakeUp();
   }
 
   async events(user: UserId, after: number, limit: number): Promise<Answer<{ events: EventView[] }>> {

@@ -91,7 +91,9 @@ export class Outbox {
     const lastId = this.#store.lastTaskId();
     if (task.kind === "mirrorStatus") {
       const { state, version } = this.#host.saved()!;
-      await mirrorStatus(this.#env.DB, this.#host.view(), version, nextDeadline(state, this.#host.timings()));
+      const dueAt = nextDeadline(state, this.#host.timings());
+      const policyVersion = state.policies?.version ?? 0;
+      await mirrorStatus(this.#env.DB, this.#host.view(), { version, dueAt, policyVersion });
       return this.#store.deleteLike(task, lastId);
     }
     if (task.kind === "mirrorEvents") {
