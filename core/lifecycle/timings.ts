@@ -13,6 +13,8 @@ export interface Timings {
   proveEveryMs: number;
   sealHoldMs: number;
   endEveryMs: number;
+  /** Between the two looks at the provider's list that find a machine gone. */
+  goneAgainMs: number;
   endMaxEveryMs: number;
   /** After a failed or cancelled sleep, how long the idle rule rests. */
   restAfterFailureMs: number;
@@ -43,6 +45,7 @@ export const defaultTimings: Timings = {
   proveEveryMs: 5_000,
   sealHoldMs: 120_000,
   endEveryMs: 3_000,
+  goneAgainMs: 4_000,
   endMaxEveryMs: 60_000,
   restAfterFailureMs: 5 * 60_000,
   warnBeforeMs: 60_000,

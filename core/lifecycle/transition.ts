@@ -3,7 +3,7 @@
  * words; here stand the fences that hold in every state, then the table.
  */
 import { deleted, hibernated } from "./asleep.ts";
-import { activeMachines, inFront, speaks } from "./attempts.ts";
+import { activeMachines, inFront, machineWith, speaks } from "./attempts.ts";
 import { afterEvent, announce, askAwake, beforeBeat } from "./awake.ts";
 import { destroying } from "./destroying.ts";
 import { forgetPlan } from "./gaps.ts";
@@ -25,7 +25,17 @@ import {
 import { running, snapshotting } from "./sleeping.ts";
 import { retryIfDue } from "./starting.ts";
 import { failed, unreachable } from "./trouble.ts";
-import type { Context, Effect, EventType, LifecycleEvent, Outcome, Retiring, State, Status } from "./types.ts";
+import type {
+  Context,
+  Effect,
+  EventType,
+  LifecycleEvent,
+  Outcome,
+  RentedFacts,
+  Retiring,
+  State,
+  Status,
+} from "./types.ts";
 import { provisioning, restoring } from "./waking.ts";
 
 const table: { [S in Status]: Row<S> } = {
@@ -103,8 +113,26 @@ type MachineEvent = Extract<
   { type: "rented" | "rentFailed" | "rentUnknown" | "notFound" | "seen" | "gone" | "endTried" | "lookFailed" }
 >;
 
-/** I3: what is said of a machine concerns that machine alone: one in use, one that is started, one on its way out, or a stray. */
+/** What is said of a machine, and of those that carry its label beside it. */
 function aboutMachine(state: State, event: MachineEvent, ctx: Context): Outcome {
+  const twins = (event.type === "rented" || event.type === "seen") && event.twins ? event.twins : [];
+  return twins.reduce(
+    (outcome, facts) => andThen(outcome, (next) => takeTwin(next, event.epoch, facts, ctx)),
+    aboutOne(state, event, ctx),
+  );
+}
+
+/** I3: what is said of a machine concerns that machine alone: one in use, one that is started, one on its way out, or a stray. */
+function aboutOne(state: State, event: MachineEvent, ctx: Context): Outcome {
+  const told = event.type === "rented" || event.type === "seen" ? event.facts.providerId : null;
+  if (told !== null) {
+    const twin = state.retiring.find((one) => one.machine.facts?.providerId === told);
+    if (twin) return aboutRetiring(state, twin, { ...event, epoch: twin.machine.epoch }, ctx);
+    const known = machineWith(state, event.epoch);
+    if (known?.facts && known.facts.providerId !== told && event.type === "seen" && !event.byEnv) {
+      return takeTwin(state, event.epoch, event.facts, ctx);
+    }
+  }
   const retiring = state.retiring.find((one) => one.machine.epoch === event.epoch);
   if (retiring) return aboutRetiring(state, retiring, event, ctx);
   if (activeMachines(state).some((one) => one.epoch === event.epoch)) {
@@ -112,6 +140,7 @@ function aboutMachine(state: State, event: MachineEvent, ctx: Context): Outcome 
   }
   if (event.type !== "rented" && event.type !== "seen") return out(state);
   const lost = state.lost.find((one) => one.epoch === event.epoch);
+  if (lost?.facts && lost.facts.providerId !== told) return out(state);
   return lost ? takeBack(state, lost, event.facts, ctx) : takeStray(state, event, ctx);
 }
 
@@ -143,7 +172,11 @@ function aboutRetiring(state: State, retiring: Retiring, event: MachineEvent, ct
       ) {
         return out(state);
       }
-      return out({ ...state, retiring: state.retiring.filter((one) => one !== retiring) });
+      return out({
+        ...state,
+        retiring: state.retiring.filter((one) => one !== retiring),
+        unanswered: [...(state.unanswered ?? []), event.epoch].slice(-20),
+      });
     case "rented":
     case "seen": {
       const known = takeIn(retiring.machine, event.facts);
@@ -181,6 +214,8 @@ function aboutRetiring(state: State, retiring: Retiring, event: MachineEvent, ct
 
 /** A machine with our label that this state knows nothing of: a rental whose answer was lost and was given up. */
 function takeStray(state: State, event: Extract<MachineEvent, { type: "rented" | "seen" }>, ctx: Context): Outcome {
+  // Without its label it is ours only if its rental was never answered: else it may be somebody's copy of ours.
+  if (event.type === "seen" && event.byEnv && !state.unanswered?.includes(event.epoch)) return out(state);
   const epoch = Math.max(state.epoch, event.epoch);
   const machine = takeIn(newMachine(state, event.epoch, ctx.now), event.facts);
   const said = out(
@@ -188,6 +223,23 @@ function takeStray(state: State, event: Extract<MachineEvent, { type: "rented" |
     log("orphan_found", providerActor, { epoch: event.epoch, provider_id: event.facts.providerId }),
   );
   return andThen(said, (next) => retire(next, machine, { kind: "neverHeldWork" }, ctx));
+}
+
+/**
+ * A second machine under the label of one that is known: the create was carried out twice. The agent on it is not heard
+ * (its number is another), so nothing of the user is on it. It is ended under an epoch of its own, so that its end and
+ * its bill are kept apart from those of the machine that is meant.
+ */
+function takeTwin(state: State, of: number, facts: RentedFacts, ctx: Context): Outcome {
+  const known = machineWith(state, of);
+  const isKnown = [...activeMachines(state), ...state.retiring.map((one) => one.machine)].some(
+    (one) => one.facts?.providerId === facts.providerId,
+  );
+  if (isKnown || !known || known.adopted) return out(state);
+  const epoch = state.epoch + 1;
+  const machine = takeIn({ ...newMachine(state, epoch, ctx.now), label: known.label }, facts);
+  const said = log("orphan_found", providerActor, { epoch, provider_id: facts.providerId, twin_of: of });
+  return andThen(out({ ...state, epoch }, said), (next) => retire(next, machine, { kind: "neverHeldWork" }, ctx));
 }
 
 /** Asks again for the end of every machine whose time has come. It never gives up (I5). */

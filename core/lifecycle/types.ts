@@ -272,6 +272,8 @@ export interface State {
   retiring: Retiring[];
   /** Machines with work on them that the provider said are gone. Should one turn up again, it is no stray (I1). */
   lost: Machine[];
+  /** Epochs whose rental never got an answer and that no label was found of, newest last. */
+  unanswered?: number[];
   /** Hosts that failed lately and until when they are avoided. */
   avoid: AvoidedHost[];
   lastWakeAt: number | null;
@@ -358,7 +360,8 @@ export type LifecycleEvent =
   /** `epoch`, where given, is that of the machine that was shown to whoever said so; of another it is ignored (I3). */
   | { type: "discard"; actor: Actor; epoch?: number }
   | { type: "configure"; actor: Actor; config: AutoHibernation }
-  | { type: "rented"; epoch: number; facts: RentedFacts; climb?: RungReport[] }
+  /** `twins`: other machines under the same label, from a create that was carried out twice. */
+  | { type: "rented"; epoch: number; facts: RentedFacts; climb?: RungReport[]; twins?: RentedFacts[] }
   | {
       type: "rentFailed";
       epoch: number;
@@ -378,6 +381,9 @@ export type LifecycleEvent =
       phase: "loading" | "running" | "stopped" | "queued" | "lost";
       fatal: "host" | "image" | null;
       message: string | null;
+      twins?: RentedFacts[];
+      /** Its label was lost: only its environment says that it is ours. */
+      byEnv?: true;
     }
   /** The provider itself said that it does not know the machine. */
   | { type: "gone"; epoch: number; at: number }
