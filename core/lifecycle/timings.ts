@@ -15,6 +15,8 @@ export interface Timings {
   endEveryMs: number;
   /** Between the two looks at the provider's list that find a machine gone. */
   goneAgainMs: number;
+  /** A machine may be missing from the provider's list for so long after its rental. */
+  listLagMs: number;
   endMaxEveryMs: number;
   /** After a failed or cancelled sleep, how long the idle rule rests. */
   restAfterFailureMs: number;
@@ -46,6 +48,7 @@ export const defaultTimings: Timings = {
   sealHoldMs: 120_000,
   endEveryMs: 3_000,
   goneAgainMs: 4_000,
+  listLagMs: 60_000,
   endMaxEveryMs: 60_000,
   restAfterFailureMs: 5 * 60_000,
   warnBeforeMs: 60_000,

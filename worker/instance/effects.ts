@@ -4,6 +4,7 @@
  */
 
 import { endCallMs } from "../../core/lifecycle/deadlines.ts";
+import type { Timings } from "../../core/lifecycle/timings.ts";
 import type { Effect, LifecycleEvent, RentedFacts } from "../../core/lifecycle/types.ts";
 import { onstartScript } from "../../core/protocol/bootstrap.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
@@ -27,12 +28,9 @@ export interface EffectDeps {
   mayEnd(epoch: number): boolean;
   rentedAt(epoch: number): number | null;
   acceptedAt(epoch: number): number | null;
-  /** Between the two looks that find a machine gone, ms. */
-  goneAgainMs: number;
+  timings: Timings;
 }
 
-/** A machine may be missing from the provider's list for some seconds after its rental. */
-const listLagMs = 60_000;
 const fresh = 1_000;
 
 export async function runEffect(effect: WorldEffect, deps: EffectDeps): Promise<LifecycleEvent> {
@@ -125,7 +123,7 @@ async function look(
   }
   if (effect.providerId === null) return { type: "notFound", epoch };
   const rentedAt = deps.rentedAt(epoch);
-  if (rentedAt !== null && Date.now() - rentedAt < listLagMs) {
+  if (rentedAt !== null && Date.now() - rentedAt < deps.timings.listLagMs) {
     return { type: "lookFailed", epoch, message: "the machine is not listed yet" };
   }
   return lookOnceMore(effect, deps);
@@ -138,7 +136,7 @@ async function lookOnceMore(
 ): Promise<LifecycleEvent> {
   const { epoch } = effect;
   const at = Date.now();
-  await scheduler.wait(deps.goneAgainMs);
+  await scheduler.wait(deps.timings.goneAgainMs);
   const list = await accountOf(deps.env).listMachines(0);
   if (!list.ok) return { type: "lookFailed", epoch, message: list.message };
   const { machine } = findOwn(list.machines, effect);

@@ -112,7 +112,7 @@ export class Outbox {
         return one !== undefined && mayEnd(state(), one, Date.now());
       },
       acceptedAt: (epoch) => retiring(epoch)?.acceptedAt ?? null,
-      goneAgainMs: this.#host.timings().goneAgainMs,
+      timings: this.#host.timings(),
       rentedAt: (epoch) => machineWith(state(), epoch)?.rentedAt ?? null,
     });
     this.#host.apply(event, row.id);
