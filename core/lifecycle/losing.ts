@@ -1,6 +1,7 @@
 /** Machines that end without a sleep: lost by the provider, or given up by their owner. */
 import { dropGap, forgetSleep } from "./gaps.ts";
-import { andThen, chargeEffects, enter, log, minutesMs, out, providerActor, retire, takeIn } from "./machines.ts";
+import { andThen, enter, log, minutesMs, out, providerActor, retire, takeIn } from "./machines.ts";
+import { chargeUntil, lastKnownAt } from "./meter.ts";
 import { startWake } from "./starting.ts";
 import type { Actor, Context, Machine, Outcome, RentedFacts, State, WakeRequest } from "./types.ts";
 
@@ -19,7 +20,9 @@ export function loseMachine(
     recovery_point_seq: recovery?.ref.seq ?? null,
     recovery_point_at: recovery?.provedAt ?? null,
   });
-  const charges = chargeEffects(machine, goneAt);
+  const beatAt = "lastBeatAt" in state.now ? state.now.lastBeatAt : null;
+  // It ended at some moment after it was last known to run, and nobody says when.
+  const charges = chargeUntil(machine, machine.meter ? Math.min(goneAt, lastKnownAt(machine, beatAt)) : goneAt);
   const message = recovery
     ? `The provider no longer has the machine. Snapshot ${recovery.ref.seq} is the newest that is kept.`
     : "The provider no longer has the machine, and no snapshot of it was ever made.";

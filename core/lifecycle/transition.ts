@@ -11,7 +11,6 @@ import type { Row } from "./handler.ts";
 import { rememberLost, takeBack } from "./losing.ts";
 import {
   andThen,
-  chargeEffects,
   currentMachine,
   endEffect,
   log,
@@ -22,6 +21,7 @@ import {
   retire,
   takeIn,
 } from "./machines.ts";
+import { chargeUntil, meterAfter } from "./meter.ts";
 import { running, snapshotting } from "./sleeping.ts";
 import { retryIfDue } from "./starting.ts";
 import { failed, unreachable } from "./trouble.ts";
@@ -51,7 +51,7 @@ const table: { [S in Status]: Row<S> } = {
 };
 
 export function transition(state: State, event: LifecycleEvent, ctx: Context): Outcome {
-  return afterEvent(decide(state, event, ctx), event, ctx);
+  return meterAfter(state, event, afterEvent(decide(state, event, ctx), event, ctx), ctx);
 }
 
 function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
@@ -158,7 +158,7 @@ function aboutRetiring(state: State, retiring: Retiring, event: MachineEvent, ct
       const rest = isDoubtful ? rememberLost(left, machine) : left;
       const effects = [
         log("machine_gone", providerActor, { epoch: event.epoch, ended_at: event.at }),
-        ...chargeEffects(machine, event.at),
+        ...chargeUntil(machine, Math.max(retiring.offAt ?? event.at, machine.meter?.seenAt ?? 0)),
       ];
       return andThen(out(rest, ...effects), (next) =>
         next.now.status === "destroying" && next.now.epoch === event.epoch ? dispatch(next, event, ctx) : out(next),
@@ -194,11 +194,13 @@ function aboutRetiring(state: State, retiring: Retiring, event: MachineEvent, ct
         return out(update({ tries, nextTryAt }), ...effects);
       }
       const isFirst = retiring.acceptedAt === null;
+      const offAt = retiring.offAt !== undefined && !event.stillRuns ? retiring.offAt : ctx.now;
       return out(
         // The first confirmation is asked for soon: most machines are gone at once.
         update({
           tries,
           acceptedAt: retiring.acceptedAt ?? ctx.now,
+          offAt,
           nextTryAt: isFirst ? ctx.now + ctx.timings.endEveryMs : nextTryAt,
         }),
         ...(isFirst ? [log("destroy_accepted", providerActor, { epoch: event.epoch })] : []),
@@ -237,7 +239,9 @@ function takeTwin(state: State, of: number, facts: RentedFacts, ctx: Context): O
   );
   if (isKnown || !known || known.adopted) return out(state);
   const epoch = state.epoch + 1;
-  const machine = takeIn({ ...newMachine(state, epoch, ctx.now), label: known.label }, facts);
+  const blank = newMachine(state, epoch, ctx.now);
+  const meter = { from: facts.runningSince ?? null, seenAt: ctx.now };
+  const machine = takeIn({ ...blank, label: known.label, meter }, facts);
   const said = log("orphan_found", providerActor, { epoch, provider_id: facts.providerId, twin_of: of });
   return andThen(out({ ...state, epoch }, said), (next) => retire(next, machine, { kind: "neverHeldWork" }, ctx));
 }

@@ -17,7 +17,6 @@ import { discardMachine, rememberLost } from "./losing.ts";
 import {
   agentActor,
   andThen,
-  chargeEffects,
   enter,
   goBack,
   log,
@@ -30,6 +29,7 @@ import {
   takeIn,
   wakeful,
 } from "./machines.ts";
+import { chargeUntil } from "./meter.ts";
 import { endWake, giveBack, giveBackRivals, goOn, rentRival, tryAnother, type Why } from "./starting.ts";
 import type { Actor, Context, Machine, Outcome, RentedFacts, State } from "./types.ts";
 import { graceAfterWakeMs } from "./vetoes.ts";
@@ -51,9 +51,11 @@ export const provisioning: Row<"provisioning"> = {
       log("machine_up", agentActor, { epoch: phase.machine.epoch, boot_ms: bootMs }),
     );
     const alone = andThen(up, (next) => giveBackRivals(next, phase, "outrun", ctx));
-    return andThen(alone, (next) =>
+    const awake = andThen(alone, (next) =>
       next.snapshot && !phase.machine.adopted ? startRestore(next, phase, ctx) : run(next, phase, ctx),
     );
+    // Since when it runs, and costs, the provider knows better.
+    return andThen(awake, (next) => out(next, { ...lookEffect(phase.machine), fresh: true }));
   },
   tick(state, phase, _event, ctx) {
     let outcome = out(state);
@@ -359,7 +361,7 @@ function loseAdopted(state: State, phase: PhaseOf<"provisioning">, goneAt: numbe
       kept: "Nothing: no snapshot was made.",
     },
     log("machine_lost", providerActor, { epoch: phase.machine.epoch, ended_at: goneAt }),
-    ...chargeEffects(phase.machine, goneAt),
+    ...chargeUntil(phase.machine, goneAt),
   );
 }
 

@@ -41,7 +41,8 @@ export class AccountObject extends DurableObject<Env> {
       "search",
       async (provider) => {
         const known = this.#offers.get(key);
-        if (known && Date.now() - known.at < this.#intervalsMs.search) return { ok: true as const, offers: known.offers };
+        if (known && Date.now() - known.at < this.#intervalsMs.search)
+          return { ok: true as const, offers: known.offers };
         const fresh = await provider.searchOffers({ ...query, avoidMachineIds: [] });
         if (fresh.ok) this.#offers.set(key, { at: Date.now(), offers: fresh.offers });
         return fresh;

@@ -1,5 +1,5 @@
 /** From an outcome of the lifecycle to the rows of one transaction. */
-import type { Actor, Effect, State } from "../../core/lifecycle/types.ts";
+import type { Actor, Effect, Machine, State } from "../../core/lifecycle/types.ts";
 import type { Commit, OutboxTask, Saved } from "./store.ts";
 
 export function commitOf(saved: Saved, effects: Effect[], gpuUtil: number | null, doneRow?: number): Commit {
@@ -39,7 +39,13 @@ export function changesMoreThanTheClock(before: State, after: State): boolean {
 
 function withoutClock(state: State): unknown {
   const { now, ...rest } = state;
-  return { ...rest, now: { ...now, lastBeatAt: 0, progressAt: 0 } };
+  const machine = "machine" in now && now.machine?.meter ? withoutLook(now.machine) : undefined;
+  return { ...rest, now: { ...now, lastBeatAt: 0, progressAt: 0, ...(machine && { machine }) } };
+}
+
+/** When it was last seen to run: the next look says it again. */
+function withoutLook(machine: Machine): Machine {
+  return { ...machine, meter: { from: null, ...machine.meter, seenAt: 0 } };
 }
 
 export function actorText(actor: Actor): string {

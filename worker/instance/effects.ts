@@ -110,11 +110,11 @@ async function nameAgain(machine: RentedMachine, label: string, { env }: EffectD
 }
 
 async function look(
-  effect: { epoch: number; label: string; providerId: number | null },
+  effect: { epoch: number; label: string; providerId: number | null; fresh?: true },
   deps: EffectDeps,
 ): Promise<LifecycleEvent> {
   const { epoch, label } = effect;
-  const list = await accountOf(deps.env).listMachines(effect.providerId === null ? fresh : 5_000);
+  const list = await accountOf(deps.env).listMachines(effect.fresh ? 0 : effect.providerId === null ? fresh : 5_000);
   if (!list.ok) return { type: "lookFailed", epoch, message: list.message };
   const { machine, twins } = findOwn(list.machines, effect);
   if (machine) {
@@ -147,12 +147,14 @@ async function end(effect: Extract<WorldEffect, { kind: "end" }>, deps: EffectDe
   const { epoch } = effect;
   const account = accountOf(deps.env);
   if (effect.providerId === null) return look(effect, deps);
+  let stillRuns: boolean | undefined;
   if (deps.acceptedAt(epoch) !== null) {
     const list = await account.listMachines(fresh);
     if (!list.ok) return { type: "lookFailed", epoch, message: list.message };
-    const isListed = findOwn(list.machines, effect).machine !== null;
-    const event = isListed ? null : await lookOnceMore(effect, deps);
+    const { machine } = findOwn(list.machines, effect);
+    const event = machine ? null : await lookOnceMore(effect, deps);
     if (event && event.type !== "seen") return event;
+    stillRuns = machine?.phase === "running";
     // Accepted and still there: most providers take some seconds. Asking again does no harm.
   }
   if (!deps.mayEnd(epoch)) return { type: "tick" };
@@ -160,7 +162,8 @@ async function end(effect: Extract<WorldEffect, { kind: "end" }>, deps: EffectDe
   const isOnSeal = effect.basis.kind === "proof" && deps.acceptedAt(epoch) === null;
   const answer = await account.destroyMachine(effect.providerId, isOnSeal ? Date.now() + endCallMs : null);
   if (!answer.ok) return { type: "endTried", epoch, accepted: false, message: answer.message };
-  if (!answer.gone) return { type: "endTried", epoch, accepted: true, message: null };
+  if (!answer.gone)
+    return { type: "endTried", epoch, accepted: true, message: null, ...(stillRuns && { stillRuns: true as const }) };
   // "No such machine" in one answer, of a provider whose list shows it, is no word to rely on.
   const event = await lookOnceMore(effect, deps);
   if (event.type !== "seen") return event;
@@ -190,7 +193,8 @@ export function factsOf(machine: RentedMachine): RentedFacts {
   const { id, machineId, gpuType, gpuCount, gpuRamMb, region, sshHost, sshPort } = machine;
   const { microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb } = machine;
   const prices = { microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
-  return { providerId: id, machineId, gpuType, gpuCount, gpuRamMb, region, ...prices, sshHost, sshPort };
+  const { runningSince } = machine;
+  return { providerId: id, machineId, gpuType, gpuCount, gpuRamMb, region, ...prices, sshHost, sshPort, runningSince };
 }
 
 function twinsOf(twins: RentedMachine[]): { twins?: RentedFacts[] } {
