@@ -81,3 +81,28 @@ it("I12: a sensor that hangs is unknown, is not asked twice, and holds no other 
   expect(taken.cpu).toEqual({ value: 5 });
   expect(hangs).toHaveBeenCalledTimes(1);
 });
+
+it("takes up a quicker pace at once: no sensor sits out the rest of a slow wait", async () => {
+  let asked = 0;
+  signals = createSignals({ sensors: [sensor("cpu", async () => ({ cpu: { value: ++asked } }))] });
+  signals.start();
+  await vi.waitFor(() => expect(asked).toBe(1));
+  signals.setPace({ intervalMs: 60 });
+  await vi.waitFor(() => expect(asked).toBeGreaterThan(2));
+});
+
+it("keeps a reading for as long as its own pace gave it", async () => {
+  let at = 0;
+  let asked = 0;
+  const read = async () => (asked++ === 0 ? { cpu: { value: 7 } } : new Promise<SignalReadings>(() => {}));
+  signals = createSignals({ sensors: [sensor("cpu", read)], now: () => at });
+  signals.setPace({ intervalMs: 3_000 });
+  signals.start();
+  await vi.waitFor(() => expect(signals!.take().cpu).toEqual({ value: 7 }));
+  at = 1_000;
+  signals.setPace({ intervalMs: 60 });
+  await vi.waitFor(() => expect(asked).toBe(2));
+  expect(signals.take().cpu).toEqual({ value: 7 });
+  at = 3_001;
+  expect(signals.take().cpu).toMatchObject({ value: null });
+});

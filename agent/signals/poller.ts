@@ -26,8 +26,8 @@ const LONGEST_MS = 10_000;
 
 export function createSignals({ sensors, now = () => performance.now(), limitMs = 8_000 }: PollerOptions): Signals {
   const collected: SignalReadings = {};
-  const newest = new Map<Name, { reading: SignalReading; atMs: number }>();
-  const timers = new Map<Sensor, NodeJS.Timeout>();
+  const newest = new Map<Name, { reading: SignalReading; freshUntilMs: number }>();
+  const waiting = new Map<Sensor, { timer: NodeJS.Timeout; askedAtMs: number }>();
   let intervalMs = 30_000;
   let running = false;
 
@@ -38,7 +38,7 @@ export function createSignals({ sensors, now = () => performance.now(), limitMs 
       const reading = readings[name] ?? unknown("the sensor said nothing");
       const other = collected[name];
       collected[name] = other ? worseReading(name, other, reading) : reading;
-      newest.set(name, { reading, atMs: now() });
+      newest.set(name, { reading, freshUntilMs: now() + 3 * periodOf(sensor) });
     }
   };
 
@@ -58,13 +58,16 @@ export function createSignals({ sensors, now = () => performance.now(), limitMs 
   };
 
   const loop = async (sensor: Sensor) => {
-    const startedAt = now();
+    waiting.delete(sensor);
+    const askedAtMs = now();
     await ask(sensor);
-    if (!running) return;
-    timers.set(
-      sensor,
-      setTimeout(() => void loop(sensor), Math.max(0, startedAt + periodOf(sensor) - now())),
-    );
+    if (running) wait(sensor, askedAtMs);
+  };
+
+  const wait = (sensor: Sensor, askedAtMs: number) => {
+    clearTimeout(waiting.get(sensor)?.timer);
+    const timer = setTimeout(() => void loop(sensor), Math.max(0, askedAtMs + periodOf(sensor) - now()));
+    waiting.set(sensor, { timer, askedAtMs });
   };
 
   return {
@@ -75,17 +78,21 @@ export function createSignals({ sensors, now = () => performance.now(), limitMs 
     },
     stop() {
       running = false;
-      for (const timer of timers.values()) clearTimeout(timer);
+      for (const { timer } of waiting.values()) clearTimeout(timer);
+      waiting.clear();
     },
     setPace(pace) {
+      if (pace.intervalMs === intervalMs) return;
       intervalMs = pace.intervalMs;
+      // A wait at the old, slower pace would outlast the time for which the last reading counts.
+      for (const [sensor, { askedAtMs }] of waiting) wait(sensor, askedAtMs);
     },
     take() {
       const taken: SignalReadings = {};
       for (const sensor of sensors) {
         for (const name of sensor.names) {
           const last = newest.get(name);
-          const isFresh = last !== undefined && now() - last.atMs <= 3 * periodOf(sensor);
+          const isFresh = last !== undefined && now() <= last.freshUntilMs;
           taken[name] =
             collected[name] ?? (isFresh ? last.reading : unknown(last ? "no reading in time" : "no reading yet"));
           delete collected[name];

@@ -8,6 +8,7 @@ import type { App, AppContext, AppEnv } from "./context.ts";
 import { mountInstances } from "./instances.ts";
 import { mount } from "./mount.ts";
 import { openapiDocument } from "./openapi.ts";
+import { mountPolicies } from "./policies.ts";
 
 export const version = "0.1.0";
 
@@ -41,6 +42,7 @@ export function createApp(): App {
     return null;
   });
   mountInstances(app);
+  mountPolicies(app);
   mountAgent(app);
 
   app.notFound((c) => {

@@ -6,29 +6,45 @@ import { DurableObject } from "cloudflare:workers";
 import { type Action, actionsFor, judgeWake } from "../../core/lifecycle/abilities.ts";
 import { machineWith, mayStore, speaks } from "../../core/lifecycle/attempts.ts";
 import { leaseCapMs } from "../../core/lifecycle/awake.ts";
-import { adoptInstance, type Birth, createInstance } from "../../core/lifecycle/birth.ts";
+import { adoptInstance, type Birth, createFork, createInstance } from "../../core/lifecycle/birth.ts";
 import { commandsFor } from "../../core/lifecycle/commands.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
 import { compactSamples, judgeIdle } from "../../core/lifecycle/idle.ts";
+import { layersOf, ownSettings, type Policies } from "../../core/lifecycle/policy.ts";
+import type { Copying, Hold, ProvedSnapshot } from "../../core/lifecycle/snapshot-types.ts";
 import { defaultTimings, type Timings } from "../../core/lifecycle/timings.ts";
 import { transition } from "../../core/lifecycle/transition.ts";
-import type { Context, LifecycleEvent, Outcome, RentedFacts, State, WakeRequest } from "../../core/lifecycle/types.ts";
+import type {
+  Context,
+  LifecycleEvent,
+  MachineSpec,
+  Outcome,
+  RentedFacts,
+  State,
+  WakeRequest,
+} from "../../core/lifecycle/types.ts";
 import { holdsGpuMemory, idleRuleOf } from "../../core/lifecycle/vetoes.ts";
 import { untilNextBeatMs } from "../../core/lifecycle/warning.ts";
 import { explainSignals, trackSince } from "../../core/lifecycle/why.ts";
-import { type AutoHibernationPatch, applyPatch } from "../../core/protocol/config.ts";
+import type { AnswerOf } from "../../core/protocol/api.ts";
+import type { AutoHibernationPatch } from "../../core/protocol/config.ts";
 import type { ErrorCode, ErrorContext } from "../../core/protocol/errors.ts";
-import type { UserId } from "../../core/protocol/ids.ts";
+import type { InstanceId, UserId } from "../../core/protocol/ids.ts";
+import { resolveSettings } from "../../core/protocol/policy.ts";
 import type { RentRulesPatch } from "../../core/protocol/rent.ts";
 import type { EventView, InstanceView } from "../../core/protocol/views.ts";
 import type { StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
 import type { Env } from "../env.ts";
+import { holdMs } from "../snapshots/effects.ts";
 import { agentTokenLifeMs, signAgentToken } from "../tokens.ts";
 import { changesMoreThanTheClock, commitOf } from "./commit.ts";
+import type { HistoryRow } from "./history.ts";
+import { type LendHost, lendSnapshot } from "./lend.ts";
 import { machineOf } from "./machine-of.ts";
 import { Outbox } from "./outbox.ts";
 import { PastWakes } from "./past-wakes.ts";
 import { takeSamples } from "./samples.ts";
+import { changeSettings, settingsView } from "./settings.ts";
 import { type Commit, InstanceStore, type Samples, type Saved } from "./store.ts";
 import { eventView, type Live, viewOf } from "./view.ts";
 
@@ -38,6 +54,8 @@ export interface WakeOptions {
   maxMicroUsdPerHour?: number | null | undefined;
   rent?: RentRulesPatch | undefined;
   keepTryingMs?: number;
+  /** Number of an older snapshot to go back to. */
+  snapshot?: number | undefined;
 }
 
 /** An ordinary heartbeat is written once per this many intervals; the agent repeats what is not written yet. */
@@ -80,6 +98,11 @@ export class InstanceObject extends DurableObject<Env> {
     return this.#beBorn(adoptInstance(birth, facts, rentedAt, this.#context()));
   }
 
+  /** From a snapshot of another instance; `isWoken`: a machine is rented as soon as it is copied. */
+  async fork(birth: Birth, from: Copying["from"], isWoken: boolean): Promise<Answer<{ view: InstanceView }>> {
+    return this.#beBorn(createFork(birth, from, isWoken, this.#context()));
+  }
+
   async #beBorn(outcome: Outcome): Promise<Answer<{ view: InstanceView }>> {
     if (this.#saved) return { ok: true, view: this.#view() };
     this.#store.createTables();
@@ -105,14 +128,17 @@ export class InstanceObject extends DurableObject<Env> {
     user: UserId,
     gpuType: string | null,
     region: string | null,
-    { maxMicroUsdPerHour, rent, keepTryingMs = 0 }: WakeOptions = {},
+    { maxMicroUsdPerHour, rent, keepTryingMs = 0, snapshot }: WakeOptions = {},
   ): Promise<Answer<{ view: InstanceView }>> {
     if (!this.#isOwner(user)) return notFound;
+    const refused = this.#refuseWake(snapshot !== undefined);
+    if (refused) return refused;
+    const older = snapshot === undefined ? null : await this.#older(snapshot);
+    if (older && !older.ok) return older;
+    // Time has passed since it was asked.
+    const refusedNow = older && this.#refuseWake(older.snapshot !== null);
+    if (refusedNow) return refusedNow;
     const now = Date.now();
-    const verdict = judgeWake(this.#saved!.state, now, this.#timings());
-    if (verdict.kind === "limited") {
-      return { ok: false, code: "wake_rate_limited", context: { retryAfterMs: verdict.retryAfterMs } };
-    }
     const wake: WakeRequest = {
       actor: { kind: "user", id: user },
       gpuType,
@@ -120,11 +146,62 @@ export class InstanceObject extends DurableObject<Env> {
       askedAt: now,
       ...(maxMicroUsdPerHour !== undefined && { maxMicroUsdPerHour }),
       ...(rent && { rent }),
+      ...(older?.snapshot && { snapshot: older.snapshot }),
       ...(keepTryingMs > 0 && { keepTrying: { until: now + keepTryingMs, tries: 0 } }),
     };
     this.#apply({ type: "wake", wake });
     this.#wakeUp();
     return { ok: true, view: this.#view() };
+  }
+
+  /** `isBack`: to an older snapshot, which only something that sleeps can do. */
+  #refuseWake(isBack: boolean): Extract<Answer<object>, { ok: false }> | null {
+    const { state } = this.#saved!;
+    const verdict = judgeWake(state, Date.now(), this.#timings());
+    if (verdict.kind === "limited") {
+      return { ok: false, code: "wake_rate_limited", context: { retryAfterMs: verdict.retryAfterMs } };
+    }
+    const isFree = verdict.kind === "start" && !("machine" in state.now && state.now.machine);
+    return isBack && !isFree ? { ok: false, code: "rollback_needs_sleep", context: { state: state.now.status } } : null;
+  }
+
+  /** Null for the current one: to wake with that is no going back. */
+  async #older(seq: number): Promise<Answer<{ snapshot: ProvedSnapshot | null }>> {
+    const { state } = this.#saved!;
+    if (state.snapshot?.ref.seq === seq) return { ok: true, snapshot: null };
+    return lendSnapshot(this.#lendHost(), { by: state.instance, seq, forMs: 60_000 });
+  }
+
+  /** For an instance that is made from one of these snapshots; `seq`: null for the current one. */
+  async lend(
+    user: UserId,
+    by: InstanceId,
+    seq: number | null,
+  ): Promise<Answer<{ snapshot: ProvedSnapshot; spec: MachineSpec; own: AutoHibernationPatch }>> {
+    if (!this.#isOwner(user)) return notFound;
+    const lent = await lendSnapshot(this.#lendHost(), { by, seq, forMs: holdMs });
+    const { state } = this.#saved!;
+    return lent.ok ? { ...lent, spec: state.spec, own: ownSettings(state) } : lent;
+  }
+
+  /** Who copies a snapshot says so in time, and when it is done. */
+  async hold(hold: Hold): Promise<void> {
+    if (this.#saved) this.#apply({ type: "hold", hold });
+  }
+
+  #lendHost(): LendHost {
+    return {
+      bucket: this.env.SNAPSHOTS,
+      state: () => this.#saved!.state,
+      history: () => this.#store.history.all(),
+      hold: (hold) => this.#apply({ type: "hold", hold }),
+    };
+  }
+
+  /** What is known of its snapshots beside the store. */
+  async history(user: UserId): Promise<Answer<{ rows: HistoryRow[]; current: ProvedSnapshot | null }>> {
+    if (!this.#isOwner(user)) return notFound;
+    return { ok: true, rows: this.#store.history.all(), current: this.#saved!.state.snapshot };
   }
 
   async act(user: UserId, action: "hibernate" | "discard"): Promise<Answer<{ view: InstanceView }>> {
@@ -171,20 +248,38 @@ export class InstanceObject extends DurableObject<Env> {
     return { ok: false, code: "action_not_allowed", context: { action, state: state.now.status, actions } };
   }
 
-  async configure(user: UserId, patch: AutoHibernationPatch): Promise<Answer<{ view: InstanceView }>> {
+  async settings(user: UserId): Promise<Answer<{ settings: AnswerOf<"getConfig"> }>> {
+    return this.#isOwner(user) ? { ok: true, settings: settingsView(this.#saved!.state) } : notFound;
+  }
+
+  /** `unset`: names of settings that the policies decide again. */
+  async configure(
+    user: UserId,
+    patch: AutoHibernationPatch,
+    unset: string[],
+  ): Promise<Answer<{ settings: AnswerOf<"putConfig"> }>> {
     if (!this.#isOwner(user)) return notFound;
-    let config: State["config"];
-    try {
-      config = applyPatch(this.#saved!.state.config, patch);
-    } catch {
+    const changed = changeSettings(this.#saved!.state, patch, unset);
+    if (!changed) {
       const issues = [
         { path: "auto_hibernation.schedule", message: "wake_time, sleep_time and timezone belong together" },
       ];
       return { ok: false, code: "invalid_input", context: { issues } };
     }
-    this.#apply({ type: "configure", actor: { kind: "user", id: user }, config });
+    this.#apply({ type: "configure", actor: { kind: "user", id: user }, ...changed });
     this.#wakeUp();
-    return { ok: true, view: this.#view() };
+    return { ok: true, settings: settingsView(this.#saved!.state) };
+  }
+
+  /** Its owner set something for several instances. What is no newer than what is known says nothing. */
+  async takePolicies(policies: Policies): Promise<void> {
+    if (!this.#saved) return;
+    const { state } = this.#saved;
+    if (policies.version <= (state.policies?.version ?? 0)) return;
+    const config = resolveSettings(layersOf({ ...state, policies }));
+    const actor = { kind: "user", id: state.owner } as const;
+    this.#apply({ type: "configure", actor, config, own: ownSettings(state), policies });
+    this.#wakeUp();
   }
 
   async events(user: UserId, after: number, limit: number): Promise<Answer<{ events: EventView[] }>> {

@@ -2,16 +2,16 @@
 
 import type { Sample } from "../../core/lifecycle/idle.ts";
 import { addInterval, type PaidInterval } from "../../core/lifecycle/ledger.ts";
-import type { Effect, State } from "../../core/lifecycle/types.ts";
+import type { HistoryEntry } from "../../core/lifecycle/snapshot-types.ts";
+import type { State, WorldEffect } from "../../core/lifecycle/types.ts";
 import type { SignalSince } from "../../core/lifecycle/why.ts";
 import { fillConfig } from "../../core/protocol/config.ts";
+import { SnapshotHistory } from "./history.ts";
 
 /** What must be done outside: an effect of the lifecycle, or a copy to the read model. */
-export type OutboxTask =
-  | Exclude<Effect, { kind: "log" | "charge" }>
-  | { kind: "mirrorStatus" }
-  | { kind: "mirrorEvents" };
-export type Lane = "world" | "mirror";
+export type OutboxTask = WorldEffect | { kind: "mirrorStatus" } | { kind: "mirrorEvents" };
+/** `world` asks the provider, `store` works on the snapshots, `mirror` copies to D1: none waits for another. */
+export type Lane = "world" | "store" | "mirror";
 
 export interface OutboxRow {
   id: number;
@@ -58,17 +58,26 @@ export interface Commit {
   logs: Omit<LogRow, "seq">[];
   tasks: OutboxTask[];
   charges: PaidInterval[];
+  history?: HistoryEntry[];
   /** Rows that this commit completes. */
   done?: number[];
+}
+
+function laneOf({ kind }: OutboxTask): Lane {
+  if (kind === "mirrorStatus" || kind === "mirrorEvents") return "mirror";
+  // What may take long; a proof is waited for by a machine that costs.
+  return kind === "copy" || kind === "collect" || kind === "salvage" ? "store" : "world";
 }
 
 export class InstanceStore {
   readonly #storage: DurableObjectStorage;
   readonly #sql: SqlStorage;
+  readonly history: SnapshotHistory;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
     this.#sql = storage.sql;
+    this.history = new SnapshotHistory(storage.sql);
   }
 
   /** Called once an instance is born here: an object that was only asked about keeps no table. */
@@ -86,6 +95,7 @@ export class InstanceStore {
       CREATE TABLE IF NOT EXISTS mirrored (id INTEGER PRIMARY KEY CHECK (id = 1), log_seq INTEGER NOT NULL);
     `);
     this.#createLedger();
+    this.history.createTable();
   }
 
   /** Objects of before have `ledger`, with one interval for each machine. */
@@ -109,6 +119,8 @@ export class InstanceStore {
   load(): Saved | null {
     if (!this.#hasTable("instance")) return null;
     if (!this.#hasTable("paid")) this.#storage.transactionSync(() => this.#createLedger());
+    // An object of before there was a history.
+    this.history.createTable();
     const row = this.#sql.exec("SELECT state, samples, version, saved_at FROM instance WHERE id = 1").toArray()[0];
     if (!row) return null;
     const state = JSON.parse(row.state as string) as State;
@@ -149,6 +161,7 @@ export class InstanceStore {
         );
       }
       for (const charge of commit.charges) this.#addCharge(charge);
+      for (const entry of commit.history ?? []) this.history.note(entry);
       for (const task of commit.tasks) this.#addTask(task, commit.saved.savedAt);
     });
   }
@@ -242,7 +255,7 @@ export class InstanceStore {
 
   #addTask(task: OutboxTask, now: number): void {
     const json = JSON.stringify(task);
-    const lane: Lane = task.kind === "mirrorStatus" || task.kind === "mirrorEvents" ? "mirror" : "world";
+    const lane = laneOf(task);
     if (lane === "mirror") {
       // A copy that still waits and was not begun will carry the newest state anyway.
       const waiting = this.#sql.exec("SELECT id FROM outbox WHERE task = ? AND attempts = 0", json).toArray();

@@ -88,6 +88,7 @@ export function viewOf(
       parts_total: live.progress.partsTotal,
     },
     wake: wakeView(state, pastWakes),
+    copying: copyingView(state),
     keep_trying: keepTryingView(state),
     trouble: state.trouble && {
       code: state.trouble.code,
@@ -121,6 +122,18 @@ export function eventView(state: State, row: LogRow): EventView {
   };
 }
 
+function copyingView({ copying }: State): InstanceView["copying"] {
+  if (!copying) return null;
+  const { from, since, parts, partsTotal, wake } = copying;
+  return {
+    from_snapshot_id: snapshotId(from.instance, from.ref.seq),
+    since: iso(since),
+    parts_done: parts,
+    parts_total: partsTotal,
+    then_wakes: wake !== null,
+  };
+}
+
 function rivalsOf(state: State): Machine[] {
   return state.now.status === "provisioning" ? activeMachines(state).slice(1) : [];
 }
@@ -146,7 +159,7 @@ function nextStep(state: State, ctx: Context): InstanceView["next"] {
     const { warnedAt } = awakeOf(state);
     return { what: "hibernate", at: iso(sleepAt), ...(warnedAt !== null && { warned_at: iso(warnedAt) }) };
   }
-  if (phase.status === "hibernated") return { what: "delete", at: iso(phase.deleteAt) };
+  if (phase.status === "hibernated" && !state.copying) return { what: "delete", at: iso(phase.deleteAt) };
   return null;
 }
 
