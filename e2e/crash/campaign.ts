@@ -19,6 +19,8 @@ export interface CampaignOptions {
   only: readonly string[] | null;
   /** The campaign ends after so many failures. */
   most: number;
+  /** In place of what the seed says. */
+  planOf?: (cycle: number) => CyclePlan;
   onEvent: (event: Record<string, unknown> & { event: string }) => void;
 }
 
@@ -63,12 +65,12 @@ const timings = {
   lookEveryMs: 500,
   proveEveryMs: 300,
   labelCheckEveryMs: 600,
-  silenceMinMs: 8_000,
-  sealHoldMs: 30_000,
+  silenceMinMs: 10_000,
+  sealHoldMs: 60_000,
   restAfterFailureMs: 200,
   bootLimitMs: 30_000,
   agentLimitMs: 40_000,
-  progressLimitMs: 40_000,
+  progressLimitMs: 75_000,
   avoidHostMs: 5_000,
   avoidHostMaxMs: 20_000,
   wakeEveryMs: 500,
@@ -122,7 +124,7 @@ async function runLane(world: World, options: CampaignOptions, means: Means, rep
   for (;;) {
     const cycle = from + next(report);
     if (cycle >= from + cycles || isOver()) break;
-    const plan = planOf(seed, cycle, means);
+    const plan = options.planOf?.(cycle) ?? planOf(seed, cycle, means);
     try {
       if (!lane) {
         lane = new Lane(world, String(seed));

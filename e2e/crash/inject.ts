@@ -5,6 +5,17 @@ import type { Instance } from "../testing/cloud.ts";
 import { type Half, type Injection, nameOf, type Step } from "./plan.ts";
 import type { World } from "./world.ts";
 
+const statesOf: Record<Step, readonly string[]> = {
+  running: ["running"],
+  snapshot: ["snapshotting"],
+  prove: ["snapshotting"],
+  seal: ["snapshotting"],
+  destroy: ["destroying"],
+  rent: ["provisioning"],
+  boot: ["provisioning"],
+  restore: ["restoring"],
+};
+
 export interface Under {
   world: World;
   instance: Instance;
@@ -74,7 +85,8 @@ export class Injector {
   async #do(one: Exclude<Injection, { kind: "rule" }>): Promise<boolean> {
     const { world } = this.#under;
     if (one.kind === "kill" && one.victim !== "agent")
-      return world.kill(one.victim, one.downMs, async () => !this.#over);
+      return world.kill(one.victim, one.downMs, async () => !this.#over && (await this.#isAt(one.step)));
+    if (!(await this.#isAt(one.step))) return false;
     const machine = (await this.#under.instance.machines()).at(-1);
     if (!machine || machine.status === "destroying") return false;
     switch (one.kind) {
@@ -153,6 +165,12 @@ export class Injector {
         await sleep(100);
       }
     }
+  }
+
+  /** What comes too late for its step is another thing than what was meant. */
+  async #isAt(step: Step): Promise<boolean> {
+    const view = await this.#under.instance.view().catch(() => null);
+    return view !== null && statesOf[step].includes(view.state);
   }
 
   // --- which step is it -----------------------------------------------------------------------------------------------

@@ -14,8 +14,8 @@ import type { CyclePlan, Half } from "./plan.ts";
 import { Breach, type World } from "./world.ts";
 
 /** No step of a cycle may take longer, whatever goes wrong in it. */
-const halfMs = 240_000;
-const settleMs = 90_000;
+const halfMs = 300_000;
+const settleMs = 120_000;
 
 export interface CycleResult {
   files: number;

@@ -186,6 +186,7 @@ function row(machine: VastMachine) {
     disk_space: 50,
     image_uuid: "nvidia/cuda:12.4.1-runtime-ubuntu22.04",
     geolocation: machine.region,
+    uptime_mins: machine.status === "running" ? 0.05 : null,
     ssh_host: "ssh5.vast.ai",
     ssh_port: 10122,
     start_date: Date.now() / 1000 - 60,
