@@ -5,6 +5,7 @@
 import { deleted, hibernated } from "./asleep.ts";
 import { activeMachines, inFront, machineWith, speaks } from "./attempts.ts";
 import { afterEvent, announce, askAwake, beforeBeat } from "./awake.ts";
+import { beatCheckpoint, proofOfCheckpoint, settleCheckpoint } from "./checkpoints.ts";
 import { takeCopied, takeCopyFailed } from "./copying.ts";
 import { destroying } from "./destroying.ts";
 import { forgetPlan } from "./gaps.ts";
@@ -26,6 +27,7 @@ import { chargeUntil, meterAfter } from "./meter.ts";
 import { settlePolicy } from "./policy.ts";
 import { running, snapshotting } from "./sleeping.ts";
 import { collectIfDue, planCollect, takeCollected, takeCollectFailed, takeHold, takeSalvaged } from "./snapshots.ts";
+import { settleStanding } from "./standing.ts";
 import { retryIfDue } from "./starting.ts";
 import { failed, unreachable } from "./trouble.ts";
 import type {
@@ -55,8 +57,8 @@ const table: { [S in Status]: Row<S> } = {
 
 export function transition(state: State, event: LifecycleEvent, ctx: Context): Outcome {
   const decided = andThen(decide(state, event, ctx), (next) => out(settlePolicy(state, next)));
-  const after = planCollect(state, afterEvent(decided, event, ctx), event, ctx);
-  return meterAfter(state, event, after, ctx);
+  const settled = andThen(afterEvent(decided, event, ctx), (next) => settleCheckpoint(settleStanding(next)));
+  return meterAfter(state, event, planCollect(state, settled, event, ctx), ctx);
 }
 
 function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
@@ -67,7 +69,10 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
       const heard = andThen(before.outcome, (next) =>
         inFront(next, event.epoch, (front) => dispatch(front, before.event, ctx)),
       );
-      return andThen(heard, (next) => announce(next, ctx));
+      return andThen(
+        andThen(heard, (next) => announce(next, ctx)),
+        (next) => beatCheckpoint(next, event, ctx),
+      );
     }
     case "keepAwake":
     case "letSleep":
@@ -114,10 +119,11 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
     case "discard":
       if (event.epoch !== undefined && event.epoch !== currentMachine(state)?.epoch) return out(state);
       return dispatch(state, event, ctx);
-    case "wake":
-    case "hibernate":
     case "proved":
     case "proofFailed":
+      return proofOfCheckpoint(state, event, ctx) ?? dispatch(state, event, ctx);
+    case "wake":
+    case "hibernate":
       return dispatch(state, event, ctx);
   }
 }

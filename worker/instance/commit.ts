@@ -40,9 +40,11 @@ export function changesMoreThanTheClock(before: State, after: State): boolean {
 }
 
 function withoutClock(state: State): unknown {
-  const { now, ...rest } = state;
+  const { now, checkpoint, ...rest } = state;
+  const work = checkpoint?.work && { ...checkpoint.work, progressAt: 0 };
   const machine = "machine" in now && now.machine?.meter ? withoutLook(now.machine) : undefined;
-  return { ...rest, now: { ...now, lastBeatAt: 0, progressAt: 0, ...(machine && { machine }) } };
+  const still = { ...now, lastBeatAt: 0, progressAt: 0, ...(machine && { machine }) };
+  return { ...rest, checkpoint: checkpoint && { ...checkpoint, work }, now: still };
 }
 
 /** When it was last seen to run: the next look says it again. */

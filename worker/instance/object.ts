@@ -204,7 +204,8 @@ export class InstanceObject extends DurableObject<Env> {
     return { ok: true, rows: this.#store.history.all(), current: this.#saved!.state.snapshot };
   }
 
-  async act(user: UserId, action: "hibernate" | "discard"): Promise<Answer<{ view: InstanceView }>> {
+  /** `force`: of a sleep, which the hook before it may not put off. */
+  async act(user: UserId, action: "hibernate" | "discard", force = false): Promise<Answer<{ view: InstanceView }>> {
     if (!this.#isOwner(user)) return notFound;
     const { state } = this.#saved!;
     // On its way or there already: to ask again calls off a wake that waits, or makes a sleep of the rule one's own.
@@ -212,7 +213,8 @@ export class InstanceObject extends DurableObject<Env> {
       action === "hibernate" && ["snapshotting", "destroying", "hibernated", "deleted"].includes(state.now.status);
     const refused = isAsleep ? null : this.#refuse(action);
     if (refused) return refused;
-    this.#apply({ type: action, actor: { kind: "user", id: user } });
+    const actor = { kind: "user", id: user } as const;
+    this.#apply(action === "hibernate" ? { type: action, actor, ...(force && { force }) } : { type: action, actor });
     this.#wakeUp();
     return { ok: true, view: this.#view() };
   }
