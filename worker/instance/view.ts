@@ -130,7 +130,9 @@ function openIntervals(state: State, ledger: PaidInterval[]): PaidInterval[] {
   let intervals = ledger;
   for (const machine of machines) {
     if (!machine.facts) continue;
-    const { epoch, rentedAt: fromAt, facts } = machine;
+    const { epoch, rentedAt, meter, facts } = machine;
+    const fromAt = meter ? meter.from : rentedAt;
+    if (fromAt === null) continue;
     intervals = addInterval(intervals, { epoch, fromAt, toAt: null, microUsdPerHour: facts.microUsdPerHour });
   }
   return intervals;
