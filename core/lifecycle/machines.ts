@@ -59,10 +59,12 @@ export function takeIn(machine: Machine, facts: RentedFacts): Machine {
   // A price that was known stays known: a later row without one does not make the bill unknown.
   const known = machine.facts;
   const microUsdPerHour = facts.microUsdPerHour ?? known?.microUsdPerHour ?? null;
+  const diskMicroUsdPerHour = facts.diskMicroUsdPerHour ?? known?.diskMicroUsdPerHour ?? null;
   const upMicroUsdPerGb = facts.upMicroUsdPerGb ?? known?.upMicroUsdPerGb ?? null;
   const downMicroUsdPerGb = facts.downMicroUsdPerGb ?? known?.downMicroUsdPerGb ?? null;
   const gpuRamMb = facts.gpuRamMb ?? known?.gpuRamMb ?? null;
-  return { ...machine, facts: { ...facts, microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb, gpuRamMb } };
+  const prices = { microUsdPerHour, diskMicroUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
+  return { ...machine, facts: { ...facts, ...prices, gpuRamMb } };
 }
 
 export function sameSnapshot(a: SnapshotRef | null | undefined, b: SnapshotRef | null | undefined): boolean {
@@ -115,6 +117,7 @@ export function chargeEffects(machine: Machine, goneAt: number): Effect[] {
       fromAt: machine.rentedAt,
       toAt: goneAt,
       microUsdPerHour: machine.facts.microUsdPerHour,
+      diskMicroUsdPerHour: machine.facts.diskMicroUsdPerHour ?? null,
     },
   ];
 }

@@ -6,6 +6,7 @@ import type { SignalName } from "../protocol/signals.ts";
 import type { Held, Result, Seal, SnapshotRef, SnapshotStats } from "../protocol/wire.ts";
 import type { AutoState } from "./auto-state.ts";
 import type { ClimbFacts, RungReport, Usual } from "./ladder.ts";
+import type { PaidInterval } from "./ledger.ts";
 import type { Timings } from "./timings.ts";
 
 /** What to rent. */
@@ -32,6 +33,8 @@ export interface RentedFacts {
   region: string | null;
   /** Micro-dollars per hour, disk included; null is "unknown" and is never guessed. */
   microUsdPerHour: number | null;
+  /** The part of it that is the disk's. */
+  diskMicroUsdPerHour?: number | null;
   /** Micro-dollars per GB of traffic. */
   upMicroUsdPerGb?: number | null;
   downMicroUsdPerGb?: number | null;
@@ -398,7 +401,7 @@ export type Effect =
   /** Check manifest and every part in the store: proved or proofFailed. */
   | { kind: "prove"; ref: SnapshotRef }
   /** A closed interval of paid time. */
-  | { kind: "charge"; epoch: number; fromAt: number; toAt: number; microUsdPerHour: number | null }
+  | ({ kind: "charge" } & PaidInterval & { toAt: number })
   /** One line of the event log. */
   | { kind: "log"; type: LogType; actor: Actor; params: Record<string, string | number | boolean | null> };
 

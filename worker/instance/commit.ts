@@ -22,8 +22,8 @@ export function commitOf(saved: Saved, effects: Effect[], gpuUtil: number | null
         params: effect.params,
       });
     } else if (effect.kind === "charge") {
-      const { epoch, fromAt, toAt, microUsdPerHour } = effect;
-      commit.charges.push({ epoch, fromAt, toAt, microUsdPerHour });
+      const { kind: _, ...interval } = effect;
+      commit.charges.push(interval);
     } else {
       commit.tasks.push(effect satisfies OutboxTask);
     }

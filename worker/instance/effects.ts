@@ -147,8 +147,8 @@ export function seen(epoch: number, machine: RentedMachine): LifecycleEvent {
 
 export function factsOf(machine: RentedMachine): RentedFacts {
   const { id, machineId, gpuType, gpuCount, gpuRamMb, region, sshHost, sshPort } = machine;
-  const { microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb } = machine;
-  const prices = { microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
+  const { microUsdPerHour, diskMicroUsdPerHour = null, upMicroUsdPerGb, downMicroUsdPerGb } = machine;
+  const prices = { microUsdPerHour, diskMicroUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
   return { providerId: id, machineId, gpuType, gpuCount, gpuRamMb, region, ...prices, sshHost, sshPort };
 }
 

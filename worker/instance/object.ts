@@ -7,6 +7,7 @@ import { type Action, actionsFor, judgeWake } from "../../core/lifecycle/abiliti
 import { machineWith, mayStore, speaks } from "../../core/lifecycle/attempts.ts";
 import { leaseCapMs } from "../../core/lifecycle/awake.ts";
 import { adoptInstance, type Birth, createInstance } from "../../core/lifecycle/birth.ts";
+import type { Books, Span } from "../../core/lifecycle/books.ts";
 import { commandsFor } from "../../core/lifecycle/commands.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
 import { compactSamples, judgeIdle } from "../../core/lifecycle/idle.ts";
@@ -22,15 +23,18 @@ import type { UserId } from "../../core/protocol/ids.ts";
 import type { RentRulesPatch } from "../../core/protocol/rent.ts";
 import type { EventView, InstanceView } from "../../core/protocol/views.ts";
 import type { StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
+import { instancePrefix } from "../../core/snapshot/store.ts";
+import { storedBytes, type Tally } from "../counted-bucket.ts";
 import type { Env } from "../env.ts";
 import { agentTokenLifeMs, signAgentToken } from "../tokens.ts";
+import { type Counts, PendingBooks } from "./books.ts";
 import { changesMoreThanTheClock, commitOf } from "./commit.ts";
 import { machineOf } from "./machine-of.ts";
 import { Outbox } from "./outbox.ts";
 import { PastWakes } from "./past-wakes.ts";
 import { takeSamples } from "./samples.ts";
 import { type Commit, InstanceStore, type Samples, type Saved } from "./store.ts";
-import { eventView, type Live, viewOf } from "./view.ts";
+import { eventView, type Live, openIntervals, viewOf } from "./view.ts";
 
 export type Answer<T> = ({ ok: true } & T) | { ok: false; code: ErrorCode; context?: ErrorContext };
 
@@ -47,6 +51,7 @@ const alarmAgainMs = 10_000;
 export class InstanceObject extends DurableObject<Env> {
   readonly #store: InstanceStore;
   readonly #outbox: Outbox;
+  readonly #books = new PendingBooks();
   #saved: Saved | null;
   /** What SQLite holds of the samples: only that may the agent forget. */
   #kept: Samples | null;
@@ -66,6 +71,7 @@ export class InstanceObject extends DurableObject<Env> {
       view: () => this.#view(),
       timings: () => this.#timings(),
       apply: (event, doneRow) => this.#apply(event, doneRow),
+      count: (bucket, tally) => this.ctx.waitUntil(this.#countStore(bucket, tally)),
       arm: () => this.#arm(),
     });
   }
@@ -192,6 +198,17 @@ export class InstanceObject extends DurableObject<Env> {
     return { ok: true, events: this.#store.logAfter(after, limit).map((row) => eventView(this.#saved!.state, row)) };
   }
 
+  /** `span`: only what was moved within it. */
+  async books(user: UserId, span: Span | null): Promise<Answer<{ books: Books; name: string }>> {
+    if (!this.#isOwner(user)) return notFound;
+    this.#writeBooks();
+    const { state } = this.#saved!;
+    const { books } = this.#store;
+    const machines = openIntervals(state, this.#store.ledger());
+    const rows = { machines, moved: books.moved(span), stored: books.stored(), cycles: books.cycles() };
+    return { ok: true, books: rows, name: state.name };
+  }
+
   // ---- the agent -------------------------------------------------------------------------------------------------
 
   async beat(epoch: number, tokenIssuedAt: number, report: StatusReport): Promise<Answer<{ answer: StatusAnswer }>> {
@@ -232,6 +249,36 @@ export class InstanceObject extends DurableObject<Env> {
     if (!this.#saved) return notFound;
     const isAdmitted = mayStore(this.#saved.state, epoch);
     return isAdmitted ? { ok: true } : { ok: false, code: "epoch_fenced", context: { epoch } };
+  }
+
+  /** What its machine of this epoch moved, and asked of the store. */
+  async moved(epoch: number, counts: Counts): Promise<void> {
+    if (!this.#saved) return;
+    this.#books.count(this.#saved.state, epoch, counts, Date.now());
+    if (this.#books.isDue) this.#writeBooks();
+  }
+
+  /** After work on the store of its own: what that cost, and what the store holds now. Nothing waits for it. */
+  async #countStore(bucket: R2Bucket, tally: Tally): Promise<void> {
+    const { state } = this.#saved!;
+    if (tally.classA > 0) {
+      const root = instancePrefix(state.instance);
+      const bytes = await storedBytes(bucket, tally, [`${root}parts/`, `${root}manifests/`]).catch((error: unknown) => {
+        console.error(JSON.stringify({ event: "store_not_measured", error: String(error).slice(0, 300) }));
+        return null;
+      });
+      if (bytes !== null) this.#books.measured(bytes, Date.now());
+    }
+    const { classA, classB } = tally;
+    if (classA + classB === 0) return;
+    this.#books.count(state, state.epoch, { upBytes: 0, downBytes: 0, classA, classB }, Date.now());
+    this.#writeBooks();
+  }
+
+  #writeBooks(): void {
+    const { state } = this.#saved!;
+    const books = this.#books.take(state, state, Date.now());
+    if (books) this.#store.books.write(books);
   }
 
   #takeReport(epoch: number, report: StatusReport, gpuCount: number | null, now: number): void {
@@ -338,7 +385,8 @@ export class InstanceObject extends DurableObject<Env> {
   }
 
   #commit(commit: Commit): void {
-    this.#store.commit(commit);
+    const books = this.#saved && this.#books.take(this.#saved.state, commit.saved.state, Date.now());
+    this.#store.commit({ ...commit, ...(books && { books }) });
     this.#saved = commit.saved;
     this.#kept = commit.saved.samples;
   }

@@ -5,6 +5,7 @@ import type { PaidInterval } from "../../core/lifecycle/ledger.ts";
 import type { Effect, State } from "../../core/lifecycle/types.ts";
 import type { SignalSince } from "../../core/lifecycle/why.ts";
 import { fillConfig } from "../../core/protocol/config.ts";
+import { type BookEntries, BookRows } from "./book-rows.ts";
 
 /** What must be done outside: an effect of the lifecycle, or a copy to the read model. */
 export type OutboxTask =
@@ -58,6 +59,7 @@ export interface Commit {
   logs: Omit<LogRow, "seq">[];
   tasks: OutboxTask[];
   charges: PaidInterval[];
+  books?: BookEntries;
   /** Rows that this commit completes. */
   done?: number[];
 }
@@ -65,10 +67,12 @@ export interface Commit {
 export class InstanceStore {
   readonly #storage: DurableObjectStorage;
   readonly #sql: SqlStorage;
+  readonly books: BookRows;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
     this.#sql = storage.sql;
+    this.books = new BookRows(storage.sql);
   }
 
   /** Called once an instance is born here: an object that was only asked about keeps no table. */
@@ -84,9 +88,11 @@ export class InstanceStore {
         id INTEGER PRIMARY KEY AUTOINCREMENT, task TEXT NOT NULL, lane TEXT NOT NULL,
         attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER NOT NULL);
       CREATE TABLE IF NOT EXISTS ledger (
-        epoch INTEGER PRIMARY KEY, from_at INTEGER NOT NULL, to_at INTEGER, micro_usd_per_hour INTEGER);
+        epoch INTEGER PRIMARY KEY, from_at INTEGER NOT NULL, to_at INTEGER, micro_usd_per_hour INTEGER,
+        disk_micro_usd_per_hour INTEGER);
       CREATE TABLE IF NOT EXISTS mirrored (id INTEGER PRIMARY KEY CHECK (id = 1), log_seq INTEGER NOT NULL);
     `);
+    this.books.createTables();
   }
 
   load(): Saved | null {
@@ -94,6 +100,8 @@ export class InstanceStore {
       .exec("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'instance'")
       .toArray();
     if (tables.length === 0) return null;
+    // An object of before there were books.
+    this.books.createTables();
     const row = this.#sql.exec("SELECT state, samples, version, saved_at FROM instance WHERE id = 1").toArray()[0];
     if (!row) return null;
     const state = JSON.parse(row.state as string) as State;
@@ -134,6 +142,7 @@ export class InstanceStore {
         );
       }
       for (const charge of commit.charges) this.#addCharge(charge);
+      if (commit.books) this.books.write(commit.books);
       for (const task of commit.tasks) this.#addTask(task, commit.saved.savedAt);
     });
   }
@@ -207,26 +216,29 @@ export class InstanceStore {
 
   ledger(): PaidInterval[] {
     return this.#sql
-      .exec("SELECT epoch, from_at, to_at, micro_usd_per_hour FROM ledger ORDER BY epoch")
+      .exec("SELECT epoch, from_at, to_at, micro_usd_per_hour, disk_micro_usd_per_hour FROM ledger ORDER BY epoch")
       .toArray()
       .map((row) => ({
         epoch: row.epoch as number,
         fromAt: row.from_at as number,
         toAt: row.to_at as number | null,
         microUsdPerHour: row.micro_usd_per_hour as number | null,
+        diskMicroUsdPerHour: row.disk_micro_usd_per_hour as number | null,
       }));
   }
 
   #addCharge(charge: PaidInterval): void {
     // A machine that was called gone and came back is paid on: one interval per machine, the longest (I7).
     this.#sql.exec(
-      `INSERT INTO ledger (epoch, from_at, to_at, micro_usd_per_hour) VALUES (?, ?, ?, ?)
+      `INSERT INTO ledger (epoch, from_at, to_at, micro_usd_per_hour, disk_micro_usd_per_hour) VALUES (?, ?, ?, ?, ?)
        ON CONFLICT (epoch) DO UPDATE SET from_at = MIN(from_at, excluded.from_at), to_at = MAX(to_at, excluded.to_at),
-         micro_usd_per_hour = COALESCE(micro_usd_per_hour, excluded.micro_usd_per_hour)`,
+         micro_usd_per_hour = COALESCE(micro_usd_per_hour, excluded.micro_usd_per_hour),
+         disk_micro_usd_per_hour = COALESCE(disk_micro_usd_per_hour, excluded.disk_micro_usd_per_hour)`,
       charge.epoch,
       charge.fromAt,
       charge.toAt,
       charge.microUsdPerHour,
+      charge.diskMicroUsdPerHour ?? null,
     );
   }
 

@@ -126,13 +126,14 @@ function rivalsOf(state: State): Machine[] {
 }
 
 /** The closed intervals and those that are still being paid. */
-function openIntervals(state: State, ledger: PaidInterval[]): PaidInterval[] {
+export function openIntervals(state: State, ledger: PaidInterval[]): PaidInterval[] {
   const machines = [...state.retiring.map((one) => one.machine), ...activeMachines(state)];
   let intervals = ledger;
   for (const machine of machines) {
     if (!machine.facts) continue;
     const { epoch, rentedAt: fromAt, facts } = machine;
-    intervals = addInterval(intervals, { epoch, fromAt, toAt: null, microUsdPerHour: facts.microUsdPerHour });
+    const { microUsdPerHour, diskMicroUsdPerHour = null } = facts;
+    intervals = addInterval(intervals, { epoch, fromAt, toAt: null, microUsdPerHour, diskMicroUsdPerHour });
   }
   return intervals;
 }
