@@ -5,6 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { defaultAutoHibernation } from "../core/protocol/config.ts";
+import { ledgerCsv } from "./money-words.ts";
+import { ledgerAnswer, savingsAnswer } from "./testing/money.ts";
 import {
   errorAnswer,
   eventOf,
@@ -482,5 +484,20 @@ describe("simulate", () => {
     expect([option.code, policy.code, missing.code]).toEqual([2, 2, 3]);
     expect(option.err).toContain("--price");
     expect(missing.err).toContain("there is no such file");
+  });
+});
+
+describe("money", () => {
+  test("savings and cost ask for the period in the zone of this machine, and show what comes", async () => {
+    server.on("GET /api/savings", { json: savingsAnswer() });
+    server.on(`GET /api/instances/${testId}/ledger`, { json: ledgerAnswer() });
+    const saved = await soneca(["savings", "--from", "2026-11-27", "--json"]);
+    expect(JSON.parse(saved.out)).toEqual(savingsAnswer());
+    const asked = server.asked.find((one) => one.path === "/api/savings");
+    expect(Object.fromEntries(asked!.query)).toEqual({ from: "2026-11-27", tz: "America/Sao_Paulo" });
+    const cost = await soneca(["instance", "cost", "train", "--csv"]);
+    expect(cost).toMatchObject({ code: 0, err: "" });
+    expect(cost.out).toBe(`${ledgerCsv(ledgerAnswer())}\n`);
+    expect((await soneca(["instance", "cost", "train", "--csv", "--json"])).code).toBe(2);
   });
 });

@@ -11,6 +11,7 @@ import { keepAwakeCommand, notNowCommand } from "./awake.ts";
 import { configCommand } from "./config.ts";
 import { discardCommand } from "./discard.ts";
 import { eventsCommand } from "./events.ts";
+import { costCommand } from "./money.ts";
 
 const ruleArgs = {
   pause: {
@@ -196,6 +197,7 @@ export const instanceCommand = defineCommand({
     discard: discardCommand,
     config: configCommand,
     events: eventsCommand,
+    cost: costCommand,
     snapshots,
   },
 });

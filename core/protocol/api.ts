@@ -5,6 +5,7 @@
  */
 import * as z from "zod";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
+import { ledgerAnswer, periodQuery, savingsAnswer } from "./money.ts";
 import { maxKeepTryingMinutes, rentRulesPatchSchema } from "./rent.ts";
 import { eventSchema, instanceSchema, instanceSummarySchema, microUsd, snapshotSchema, time } from "./views.ts";
 
@@ -272,6 +273,24 @@ export const routes = {
     status: 200,
     answer: z.object({ snapshots: z.array(snapshotSchema) }),
   }),
+  getLedger: route({
+    method: "GET",
+    path: "/api/instances/:id/ledger",
+    principal: "user",
+    summary: "What it cost, row by row, and each cycle of sleep and wake",
+    query: periodQuery,
+    status: 200,
+    answer: ledgerAnswer,
+  }),
+  getSavings: route({
+    method: "GET",
+    path: "/api/savings",
+    principal: "user",
+    summary: "What was paid, avoided and saved: per instance, per day, in all",
+    query: periodQuery,
+    status: 200,
+    answer: savingsAnswer,
+  }),
   agentStatus: route({
     method: "POST",
     path: "/api/agent/status",
@@ -286,6 +305,7 @@ export const routes = {
 
 export type RouteName = keyof typeof routes;
 export type BodyOf<N extends RouteName> = (typeof routes)[N] extends { body: z.ZodType<infer B> } ? B : undefined;
+export type QueryOf<N extends RouteName> = (typeof routes)[N] extends { query: z.ZodType<infer Q> } ? Q : undefined;
 export type AnswerOf<N extends RouteName> = (typeof routes)[N] extends { answer: z.ZodType<infer A> } ? A : never;
 
 /** Parts and manifests, for agents alone; binary, so outside the table's JSON contract. */

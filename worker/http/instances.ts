@@ -201,7 +201,7 @@ function freshInstanceId(): InstanceId {
   return newInstanceId(crypto.getRandomValues(new Uint8Array(10)));
 }
 
-function idOf(c: AppContext): InstanceId {
+export function idOf(c: AppContext): InstanceId {
   const id = c.req.param("id");
   // Not an id of ours: no object is woken for it.
   if (!isInstanceId(id)) throw new AppError("instance_not_found");
@@ -212,7 +212,7 @@ export function objectOf(c: AppContext, id: InstanceId) {
   return c.env.INSTANCE.getByName(id);
 }
 
-function userOf(c: AppContext) {
+export function userOf(c: AppContext) {
   const user = c.get("user");
   if (!user) throw new AppError("unauthenticated");
   return user;

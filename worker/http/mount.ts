@@ -1,6 +1,6 @@
 /** Binds a row of the route table to its handler: principal, parameters, query and body are checked before it runs. */
 import type { z } from "zod";
-import type { AnswerOf, BodyOf, Route, RouteName } from "../../core/protocol/api.ts";
+import type { AnswerOf, BodyOf, QueryOf, Route, RouteName } from "../../core/protocol/api.ts";
 import { routes } from "../../core/protocol/api.ts";
 import { AppError } from "../../core/protocol/errors.ts";
 import { authenticate } from "./auth.ts";
@@ -10,7 +10,7 @@ const maxJsonBytes = 2 * 1024 * 1024;
 
 export interface Call<N extends RouteName> {
   body: BodyOf<N>;
-  query: Record<string, never> & { after: number; limit: number };
+  query: QueryOf<N>;
 }
 
 export function mount<N extends RouteName>(
@@ -21,7 +21,7 @@ export function mount<N extends RouteName>(
   const route: Route = routes[name];
   app.on(route.method, route.path, async (c) => {
     await authenticate(c, route.principal);
-    const query = route.query ? check(route.query, c.req.query()) : {};
+    const query = route.query ? check(route.query, c.req.query()) : undefined;
     const body = route.body ? check(route.body, await readJson(c, route.bodyOptional ?? false)) : undefined;
     const answer = await handle(c, { body, query } as Call<N>);
     if (answer instanceof Response) return answer;

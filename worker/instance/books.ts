@@ -1,6 +1,6 @@
 /**
- * What is to be written into the books with the next save. Counts wait in memory, so that neither a heartbeat nor a part
- * costs a row of its own; after `countsPerSave` requests they are written. An object that dies loses at most those.
+ * What is to be written into the books. Counts wait in memory for the next save of the state, and at most `writeAfterMs`, so
+ * that neither a heartbeat nor a part costs a row of its own. An object that is killed loses at most those.
  */
 import { machineWith } from "../../core/lifecycle/attempts.ts";
 import { type Moved, quarterMs } from "../../core/lifecycle/books.ts";
@@ -15,17 +15,11 @@ export interface Counts {
   classB: number;
 }
 
-export const countsPerSave = 32;
+export const writeAfterMs = 5_000;
 
 export class PendingBooks {
   #moved = new Map<string, Moved>();
   #stored: BookEntries["stored"] = null;
-  #requests = 0;
-
-  /** Whether it is time to save. */
-  get isDue(): boolean {
-    return this.#requests >= countsPerSave;
-  }
 
   count(state: State, epoch: number, counts: Counts, now: number): void {
     const at = now - (now % quarterMs);
@@ -41,7 +35,6 @@ export class PendingBooks {
       upMicroUsdPerGb: facts?.upMicroUsdPerGb ?? old?.upMicroUsdPerGb ?? null,
       downMicroUsdPerGb: facts?.downMicroUsdPerGb ?? old?.downMicroUsdPerGb ?? null,
     });
-    this.#requests += counts.classA + counts.classB;
   }
 
   measured(bytes: number, now: number): void {
@@ -55,7 +48,6 @@ export class PendingBooks {
     const entries = { moved: [...this.#moved.values()], stored: this.#stored, cycle };
     this.#moved.clear();
     this.#stored = null;
-    this.#requests = 0;
     return entries;
   }
 }

@@ -27,7 +27,7 @@ import { instancePrefix } from "../../core/snapshot/store.ts";
 import { storedBytes, type Tally } from "../counted-bucket.ts";
 import type { Env } from "../env.ts";
 import { agentTokenLifeMs, signAgentToken } from "../tokens.ts";
-import { type Counts, PendingBooks } from "./books.ts";
+import { type Counts, PendingBooks, writeAfterMs } from "./books.ts";
 import { changesMoreThanTheClock, commitOf } from "./commit.ts";
 import { machineOf } from "./machine-of.ts";
 import { Outbox } from "./outbox.ts";
@@ -52,6 +52,7 @@ export class InstanceObject extends DurableObject<Env> {
   readonly #store: InstanceStore;
   readonly #outbox: Outbox;
   readonly #books = new PendingBooks();
+  #booksWritten: Promise<void> | null = null;
   #saved: Saved | null;
   /** What SQLite holds of the samples: only that may the agent forget. */
   #kept: Samples | null;
@@ -255,7 +256,12 @@ export class InstanceObject extends DurableObject<Env> {
   async moved(epoch: number, counts: Counts): Promise<void> {
     if (!this.#saved) return;
     this.#books.count(this.#saved.state, epoch, counts, Date.now());
-    if (this.#books.isDue) this.#writeBooks();
+    // It keeps the object in memory until then: one that rests is evicted after some seconds.
+    this.#booksWritten ??= scheduler.wait(writeAfterMs).then(() => {
+      this.#booksWritten = null;
+      this.#writeBooks();
+    });
+    this.ctx.waitUntil(this.#booksWritten);
   }
 
   /** After work on the store of its own: what that cost, and what the store holds now. Nothing waits for it. */

@@ -186,6 +186,7 @@ describe("search", () => {
       gpuCount: 1,
       gpuRamMb: 24564,
       microUsdPerHour: 400_000,
+      diskMicroUsdPerHour: 13_699,
       upMicroUsdPerGb: 3000,
       downMicroUsdPerGb: 2000,
       region: "SE",
@@ -493,11 +494,22 @@ describe("list", () => {
       image: "nvidia/cuda:12.4.1-runtime-ubuntu22.04",
       region: "SE",
       microUsdPerHour: 410_000,
+      diskMicroUsdPerHour: null,
       upMicroUsdPerGb: 3_000,
       downMicroUsdPerGb: 2_000,
       startedAt: 1795500000500,
       sshHost: "203.0.113.9",
       sshPort: 20000,
+    });
+  });
+
+  it("reads the price of the disk as told per hour, else per GB and month", async () => {
+    expect(await listOne(instance({ storage_total_cost: "0.031", storage_cost: 0.15 }))).toMatchObject({
+      diskMicroUsdPerHour: 31_000,
+    });
+    expect(await listOne(instance({ storage_cost: 0.146 }))).toMatchObject({ diskMicroUsdPerHour: 30_000 });
+    expect(await listOne(instance({ storage_cost: 0.15, disk_space: null }))).toMatchObject({
+      diskMicroUsdPerHour: null,
     });
   });
 

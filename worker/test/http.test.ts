@@ -90,6 +90,8 @@ const good: Record<RouteName, () => { path?: string; json?: Record<string, unkno
   putConfig: () => ({ json: { auto_hibernation: { pause_after_idle_minutes: 2 } } }),
   listEvents: () => ({}),
   listSnapshots: () => ({}),
+  getLedger: () => ({}),
+  getSavings: () => ({}),
   agentStatus: () => ({ json: agent.report({ gpu: 80 }) }),
 };
 let spareTokenId = "none";
