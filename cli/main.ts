@@ -3,7 +3,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { type CommandDef, defineCommand, renderUsage, runCommand } from "citty";
 import { instanceCommand, listCommand } from "./commands/instance.ts";
-import { savingsCommand } from "./commands/money.ts";
+import { estimateCommand, savingsCommand } from "./commands/money.ts";
 import { simulateCommand } from "./commands/simulate.ts";
 import { tokenCommand, whoamiCommand } from "./commands/token.ts";
 import { configFilePath } from "./connect.ts";
@@ -21,6 +21,7 @@ const root = defineCommand({
   subCommands: {
     instance: instanceCommand,
     ls: topLevelList,
+    estimate: estimateCommand,
     savings: savingsCommand,
     simulate: simulateCommand,
     whoami: whoamiCommand,

@@ -1,13 +1,24 @@
 /** Money for people: the savings of an account, the ledger of an instance. What has no price is told beside the sums. */
 import type {
   CycleView,
+  EstimateAnswer,
   LedgerAnswer,
   PaidView,
   SavingsAnswer,
   SavingsView,
   UnpricedView,
 } from "../core/protocol/money.ts";
-import { formatBytes, formatDuration, formatFacts, formatMoney, formatTable, formatTime } from "./format.ts";
+import type { InstanceView } from "../core/protocol/views.ts";
+import {
+  formatBytes,
+  formatDuration,
+  formatFacts,
+  formatGpu,
+  formatMoney,
+  formatRate,
+  formatTable,
+  formatTime,
+} from "./format.ts";
 
 /** The newest ones; all of them are in --json. */
 const shownCycles = 20;
@@ -114,6 +125,48 @@ function unpricedLines(unpriced: UnpricedView): string[] {
     traffic_down_bytes > 0 ? `${formatBytes(traffic_down_bytes)} of downloads` : null,
   ].filter((one) => one !== null);
   return words.length === 0 ? [] : [`In no sum, because the provider never told the price: ${words.join(", ")}.`];
+}
+
+/** What its own last days say of the next ones; a warning where sleeping saves little. Null while too little is known. */
+export function forecastWords({ forecast }: InstanceView): string | null {
+  if (!forecast) return null;
+  const { days, uses_per_day, saved_share, is_low } = forecast;
+  const habit = `used ${uses_per_day.toFixed(1)} times a day, as in the last ${Math.round(days)} d`;
+  if (saved_share === null) return `not known, because the provider never told all prices; ${habit}`;
+  return `${shareWords(saved_share)} of the always-on price, ${habit}${is_low ? `\n${lowWords}` : ""}`;
+}
+
+export function showEstimate({ offer, ...answer }: EstimateAnswer): string {
+  const { saved_share, is_at_most, is_low, cycle_traffic_micro_usd, break_even_seconds } = answer;
+  const perGb = (micro: number | null) => (micro === null ? "not known" : `${formatMoney(micro)}/GB`);
+  const bound = is_at_most ? "at most " : "";
+  const least = is_at_most ? "at least " : "";
+  return formatFacts([
+    [
+      "Offer",
+      `${formatGpu(offer.gpu_type, offer.gpu_count)} in ${offer.region}, ${formatRate(offer.micro_usd_per_hour)}`,
+    ],
+    ["Traffic", `up ${perGb(offer.up_micro_usd_per_gb)}, down ${perGb(offer.down_micro_usd_per_gb)}`],
+    ["A sleep costs", cycle_traffic_micro_usd === null ? null : `${formatMoney(cycle_traffic_micro_usd)} of traffic`],
+    [
+      "Pays after",
+      break_even_seconds === null ? "not known" : `${least}${formatDuration(break_even_seconds * 1000)} idle`,
+    ],
+    [
+      "Will save",
+      saved_share === null
+        ? "not known: the price of traffic is not told"
+        : `${bound}${shareWords(saved_share)} of the always-on price${is_low ? `\n${lowWords}` : ""}`,
+    ],
+  ]);
+}
+
+const lowWords =
+  "That is little: fewer sleeps (a longer idle time, or auto), a smaller workspace, or a host with cheaper traffic save more.";
+
+function shareWords(share: number): string {
+  const percent = Math.round(share * 100);
+  return percent < 0 ? `${percent} % (it costs more than leaving it on)` : `${percent} %`;
 }
 
 const columns = [

@@ -15,6 +15,7 @@ export interface Usage {
   rowsRead: number;
   d1RowsWritten: number;
   d1RowsRead: number;
+  rowsBy: Record<string, number>;
   beatMs: number[];
 }
 

@@ -24,6 +24,8 @@ export interface ControlResults {
   errors: string[];
   perBeat: PerBeat;
   alarmsPerBeat: number;
+  /** Rows written per heartbeat, by statement. */
+  rowsBy: Record<string, number>;
   /** Of the object and, beyond it, as the agent sees it: ms. */
   object: Quantiles;
   seen: Quantiles;
@@ -90,6 +92,7 @@ export async function runControl(
         d1RowsRead: per(used.d1RowsRead),
       },
       alarmsPerBeat: per(used.alarms),
+      rowsBy: Object.fromEntries(Object.entries(used.rowsBy).map(([name, rows]) => [name, per(rows)])),
       object,
       seen: quantilesOf(results.map(({ ms }) => ms)),
     };

@@ -1,7 +1,9 @@
 /** `soneca savings` and `soneca instance cost`: what was paid, what sleeping avoided, and what each sleep cost. */
+import { routes } from "../../core/protocol/api.ts";
 import { command, idArg } from "../command.ts";
 import { usageFailure } from "../failure.ts";
-import { ledgerCsv, showLedger, showSavings } from "../money-words.ts";
+import { ledgerCsv, showEstimate, showLedger, showSavings } from "../money-words.ts";
+import { checked, readNumber } from "../settings.ts";
 
 const periodArgs = {
   from: {
@@ -49,5 +51,41 @@ export const costCommand = command({
     if (args.csv) return output.print(ledgerCsv(answer));
     output.document(answer);
     if (!output.json) output.print(showLedger(answer, now));
+  },
+});
+
+export const estimateCommand = command({
+  name: "estimate",
+  description: "Before renting: the offer that would be taken now, and what sleeping would save on it",
+  args: {
+    gpu: { type: "string", valueHint: '"RTX 4090"', description: "GPU type; any without" },
+    "gpu-count": { type: "string", valueHint: "N", description: "How many GPUs (1)" },
+    region: { type: "string", valueHint: "CC", description: "Country code, or EU, NA, SA, AS, AF, OC" },
+    disk: { type: "string", valueHint: "GB", description: "Disk (50)" },
+    workspace: { type: "string", required: true, valueHint: "GB", description: "Size of the workspace as stored" },
+    upload: { type: "string", valueHint: "GB", description: "How much of it a sleep uploads (all of it)" },
+    uses: { type: "string", required: true, valueHint: "N", description: "Blocks of use a day, a sleep after each" },
+    hours: { type: "string", required: true, valueHint: "H", description: "Hours of use a day, all blocks together" },
+    pause: { type: "string", valueHint: "MIN", description: "Minutes idle before it goes to sleep (3)" },
+    wake: { type: "string", valueHint: "MIN", description: "Minutes of a boot and restore; not known without" },
+  },
+  async run({ call, output }, args) {
+    const number = (flag: string, text: string | undefined) =>
+      text === undefined ? undefined : readNumber(flag, text);
+    const query = checked(routes.estimate.query, {
+      gpu_type: args.gpu,
+      gpu_count: number("--gpu-count", args["gpu-count"]),
+      region: args.region,
+      disk_gb: number("--disk", args.disk),
+      workspace_gb: number("--workspace", args.workspace),
+      upload_gb: number("--upload", args.upload),
+      uses_per_day: number("--uses", args.uses),
+      hours_per_day: number("--hours", args.hours),
+      idle_minutes: number("--pause", args.pause),
+      wake_minutes: number("--wake", args.wake),
+    });
+    const answer = await call("estimate", { query });
+    output.document(answer);
+    if (!output.json) output.print(showEstimate(answer));
   },
 });

@@ -5,7 +5,7 @@
  */
 import * as z from "zod";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
-import { ledgerAnswer, periodQuery, savingsAnswer } from "./money.ts";
+import { estimateAnswer, estimateQuery, ledgerAnswer, periodQuery, savingsAnswer } from "./money.ts";
 import { maxKeepTryingMinutes, rentRulesPatchSchema } from "./rent.ts";
 import { eventSchema, instanceSchema, instanceSummarySchema, microUsd, snapshotSchema, time } from "./views.ts";
 
@@ -290,6 +290,15 @@ export const routes = {
     query: periodQuery,
     status: 200,
     answer: savingsAnswer,
+  }),
+  estimate: route({
+    method: "GET",
+    path: "/api/estimate",
+    principal: "user",
+    summary: "Before renting: the offer that a create would take, and what sleeping would save with it",
+    query: estimateQuery,
+    status: 200,
+    answer: estimateAnswer,
   }),
   agentStatus: route({
     method: "POST",

@@ -146,3 +146,51 @@ export const ledgerAnswer = z.object({
   storage_measured_at: time.nullable(),
 });
 export type LedgerAnswer = z.infer<typeof ledgerAnswer>;
+
+const number = (least: number, most: number) => z.coerce.number().min(least).max(most);
+
+/** What would be rented, and how it would be used. */
+export const estimateQuery = z.strictObject({
+  gpu_type: z.string().trim().min(1).max(80).optional(),
+  gpu_count: z.coerce.number().int().min(1).max(64).default(1),
+  region: z
+    .string()
+    .trim()
+    .regex(/^[A-Za-z]{2}$/, "a two-letter country code or EU, NA, SA, AS, AF, OC")
+    .optional(),
+  disk_gb: z.coerce.number().int().min(8).max(20_000).default(50),
+  workspace_gb: number(0.001, 20_000),
+  /** How much of it a sleep uploads; all of it without. */
+  upload_gb: number(0, 20_000).optional(),
+  /** Blocks of use, with a sleep after each. */
+  uses_per_day: number(0, 200),
+  hours_per_day: number(0, 24),
+  /** Idle time before a sleep. */
+  idle_minutes: number(0, 1_440).default(3),
+  /** What boot and restore take together; not known without, and then the share is the most that may be saved. */
+  wake_minutes: number(0, 1_440).optional(),
+});
+
+export type Estimate = z.infer<typeof estimateQuery>;
+
+export const estimateAnswer = z.object({
+  /** The offer that a create would take now. */
+  offer: z.object({
+    gpu_type: z.string(),
+    gpu_count: z.number().int(),
+    region: z.string(),
+    micro_usd_per_hour: microUsd,
+    disk_micro_usd_per_hour: microUsd.nullable(),
+    up_micro_usd_per_gb: microUsd.nullable(),
+    down_micro_usd_per_gb: microUsd.nullable(),
+  }),
+  /** Of what it would cost never to sleep; below zero: sleeping costs more. Null where a price is not known. */
+  saved_share: z.number().nullable(),
+  /** Whether the true share is lower, because the time of a wake is not known. */
+  is_at_most: z.boolean(),
+  /** Below 70 %. Null: not known. */
+  is_low: z.boolean().nullable(),
+  cycle_traffic_micro_usd: microUsd.nullable(),
+  break_even_seconds: seconds.nullable(),
+});
+export type EstimateAnswer = z.infer<typeof estimateAnswer>;

@@ -128,6 +128,16 @@ const sleepRuleSchema = z.object({
     .nullable(),
 });
 
+/** What sleeping will save if it goes on as in its last days (at most 14); null while too little is known of them. */
+const forecastSchema = z.object({
+  days: z.number(),
+  uses_per_day: z.number(),
+  /** Of what it would cost never to sleep; below zero: sleeping costs more. Null where a price is not known. */
+  saved_share: z.number().nullable(),
+  /** Below 70 %. */
+  is_low: z.boolean().nullable(),
+});
+
 export const instanceSchema = z.object({
   id: instanceIdSchema,
   name: z.string(),
@@ -163,6 +173,7 @@ export const instanceSchema = z.object({
   /** `warned_at`: when a sleep was announced, once it was; it may still be put off. */
   next: z.object({ what: z.enum(["hibernate", "delete"]), at: time, warned_at: time.optional() }).nullable(),
   sleep_rule: sleepRuleSchema,
+  forecast: forecastSchema.nullable(),
   progress: z
     .object({
       phase: z.string(),

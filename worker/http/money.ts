@@ -1,10 +1,16 @@
 /** The routes of money: the ledger of an instance, and what sleeping saved. */
+import { bytesPerGb } from "../../core/lifecycle/amount.ts";
 import type { Books, Span } from "../../core/lifecycle/books.ts";
 import { daysOf, startOfDate, startOfDay } from "../../core/lifecycle/days.ts";
+import { forecast, lowShare } from "../../core/lifecycle/forecast.ts";
+import { type ClimbFacts, climbWords } from "../../core/lifecycle/ladder.ts";
 import { type Savings, savingsBetween } from "../../core/lifecycle/savings.ts";
+import type { MachineSpec } from "../../core/lifecycle/types.ts";
 import { AppError } from "../../core/protocol/errors.ts";
-import { maxPeriodDays, type Period } from "../../core/protocol/money.ts";
+import { type Estimate, type EstimateAnswer, maxPeriodDays, type Period } from "../../core/protocol/money.ts";
+import { accountOf } from "../account/object.ts";
 import { listInstances } from "../db/read-model.ts";
+import { climbLadder } from "../providers/climb.ts";
 import type { App, AppContext } from "./context.ts";
 import { idOf, objectOf, orThrow, userOf } from "./instances.ts";
 import { cycleViews, ledgerRows, savingsView, storageMeasuredAt } from "./money-view.ts";
@@ -32,6 +38,11 @@ export function mountMoney(app: App): void {
     };
   });
 
+  mount(app, "estimate", async (c, { query }) => {
+    userOf(c);
+    return estimateFor(c, query);
+  });
+
   mount(app, "getSavings", async (c, { query }) => {
     const now = Date.now();
     const span = spanOfPeriod(query, now);
@@ -54,6 +65,55 @@ export function mountMoney(app: App): void {
       missing,
     };
   });
+}
+
+/** What a create would take now, with what sleeping would save on it. Errors: no_offer, the provider's. */
+async function estimateFor(c: AppContext, query: Estimate): Promise<EstimateAnswer> {
+  const spec: MachineSpec = {
+    gpuType: query.gpu_type?.replaceAll("_", " ") ?? null,
+    gpuCount: query.gpu_count,
+    region: query.region?.toUpperCase() ?? null,
+    diskGb: query.disk_gb,
+    image: "",
+    maxMicroUsdPerHour: null,
+  };
+  const storedBytes = query.workspace_gb * bytesPerGb;
+  const facts: ClimbFacts = { reach: "same", usual: null, workspaceBytes: storedBytes };
+  const account = accountOf(c.env);
+  const { offer, climb } = orThrow(
+    await climbLadder((wanted) => account.searchOffers(wanted), { spec, avoid: [], facts }),
+  );
+  if (!offer) throw new AppError("no_offer", { ladder: climbWords(climb) });
+  const said = forecast(
+    {
+      awakeMicroUsdPerHour: offer.microUsdPerHour,
+      upMicroUsdPerGb: offer.upMicroUsdPerGb,
+      downMicroUsdPerGb: offer.downMicroUsdPerGb,
+      storedBytes,
+      uploadBytes: (query.upload_gb ?? query.workspace_gb) * bytesPerGb,
+      wakeMs: query.wake_minutes === undefined ? null : query.wake_minutes * 60_000,
+    },
+    { usesPerDay: query.uses_per_day, hoursPerDay: query.hours_per_day, idleMs: query.idle_minutes * 60_000 },
+  );
+  // A bound that is high says nothing of a share that may be low.
+  const isLow =
+    said.savedShare === null || (said.isAtMost && said.savedShare >= lowShare) ? null : said.savedShare < lowShare;
+  return {
+    offer: {
+      gpu_type: offer.gpuType,
+      gpu_count: offer.gpuCount,
+      region: offer.region,
+      micro_usd_per_hour: offer.microUsdPerHour,
+      disk_micro_usd_per_hour: offer.diskMicroUsdPerHour ?? null,
+      up_micro_usd_per_gb: offer.upMicroUsdPerGb,
+      down_micro_usd_per_gb: offer.downMicroUsdPerGb,
+    },
+    saved_share: said.savedShare,
+    is_at_most: said.isAtMost,
+    is_low: isLow,
+    cycle_traffic_micro_usd: said.cycleTrafficMicroUsd,
+    break_even_seconds: said.breakEvenMs === null ? null : said.breakEvenMs / 1000,
+  };
 }
 
 /** One that does not answer keeps none of the others from being shown. */

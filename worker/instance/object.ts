@@ -10,6 +10,7 @@ import { adoptInstance, type Birth, createInstance } from "../../core/lifecycle/
 import type { Books, Span } from "../../core/lifecycle/books.ts";
 import { commandsFor } from "../../core/lifecycle/commands.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
+import { lookBackMs } from "../../core/lifecycle/forecast.ts";
 import { compactSamples, judgeIdle } from "../../core/lifecycle/idle.ts";
 import { defaultTimings, type Timings } from "../../core/lifecycle/timings.ts";
 import { transition } from "../../core/lifecycle/transition.ts";
@@ -203,11 +204,7 @@ export class InstanceObject extends DurableObject<Env> {
   async books(user: UserId, span: Span | null): Promise<Answer<{ books: Books; name: string }>> {
     if (!this.#isOwner(user)) return notFound;
     this.#writeBooks();
-    const { state } = this.#saved!;
-    const { books } = this.#store;
-    const machines = openIntervals(state, this.#store.ledger());
-    const rows = { machines, moved: books.moved(span), stored: books.stored(), cycles: books.cycles() };
-    return { ok: true, books: rows, name: state.name };
+    return { ok: true, books: this.#booksOf(span), name: this.#saved!.state.name };
   }
 
   // ---- the agent -------------------------------------------------------------------------------------------------
@@ -279,6 +276,12 @@ export class InstanceObject extends DurableObject<Env> {
     if (classA + classB === 0) return;
     this.#books.count(state, state.epoch, { upBytes: 0, downBytes: 0, classA, classB }, Date.now());
     this.#writeBooks();
+  }
+
+  #booksOf(span: Span | null): Books {
+    const { books } = this.#store;
+    const machines = openIntervals(this.#saved!.state, this.#store.ledger());
+    return { machines, moved: books.moved(span), stored: books.stored(), cycles: books.cycles() };
   }
 
   #writeBooks(): void {
@@ -427,7 +430,8 @@ export class InstanceObject extends DurableObject<Env> {
       machineOf(state)?.facts?.gpuCount ?? null,
       since,
     );
-    return viewOf(state, this.#live, this.#store.ledger(), words, this.#pastWakes.of(state), context);
+    const books = this.#booksOf({ fromAt: context.now - lookBackMs, toAt: context.now });
+    return viewOf(state, this.#live, books, words, this.#pastWakes.of(state), context);
   }
 
   #isOwner(user: UserId): boolean {

@@ -2,6 +2,8 @@
 import { actionsFor, statusWord } from "../../core/lifecycle/abilities.ts";
 import { activeMachines } from "../../core/lifecycle/attempts.ts";
 import { awakeBlockers, leasesHeld } from "../../core/lifecycle/awake.ts";
+import type { Books } from "../../core/lifecycle/books.ts";
+import { lowShare, ownForecast } from "../../core/lifecycle/forecast.ts";
 import { addInterval, costOf, type PaidInterval } from "../../core/lifecycle/ledger.ts";
 import type { Context, Lease, Machine, State, Verdict } from "../../core/lifecycle/types.ts";
 import { awakeOf, nextSleepAt } from "../../core/lifecycle/warning.ts";
@@ -26,11 +28,11 @@ export interface Live {
   progress: Progress | null;
 }
 
-/** `words`: what the signals of the machine say, where one runs. */
+/** `books`: all machines, and the rest of as far back as a forecast looks. `words`: what the signals of the machine say, where one runs. */
 export function viewOf(
   state: State,
   live: Live,
-  ledger: PaidInterval[],
+  books: Books,
   words: SignalWord[],
   pastWakes: KnownWake,
   ctx: Context,
@@ -39,7 +41,7 @@ export function viewOf(
   const phase = state.now;
   const machine = machineOf(state);
   const snapshot = state.snapshot;
-  const cost = costOf(openIntervals(state, ledger), now);
+  const cost = costOf(books.machines, now);
   return {
     id: state.instance,
     name: state.name,
@@ -78,6 +80,7 @@ export function viewOf(
     leases: leasesHeld(state, now).map(leaseView),
     next: nextStep(state, ctx),
     sleep_rule: sleepRuleView(state, now),
+    forecast: forecastView(state, books, now),
     progress: live.progress && {
       phase: live.progress.phase,
       done_bytes: live.progress.doneBytes,
@@ -118,6 +121,18 @@ export function eventView(state: State, row: LogRow): EventView {
     snapshot_id: row.snapshotSeq === null ? null : snapshotId(state.instance, row.snapshotSeq),
     reason: reason === null ? null : String(reason).slice(0, 500),
     params: row.params,
+  };
+}
+
+function forecastView(state: State, books: Books, now: number): InstanceView["forecast"] {
+  const own = ownForecast(books, state.createdAt, now);
+  if (!own) return null;
+  const { days, usesPerDay, savedShare } = own;
+  return {
+    days,
+    uses_per_day: usesPerDay,
+    saved_share: savedShare,
+    is_low: savedShare === null ? null : savedShare < lowShare,
   };
 }
 

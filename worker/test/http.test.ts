@@ -92,6 +92,7 @@ const good: Record<RouteName, () => { path?: string; json?: Record<string, unkno
   listSnapshots: () => ({}),
   getLedger: () => ({}),
   getSavings: () => ({}),
+  estimate: () => ({ path: "/api/estimate?workspace_gb=70&uses_per_day=6&hours_per_day=6" }),
   agentStatus: () => ({ json: agent.report({ gpu: 80 }) }),
 };
 let spareTokenId = "none";

@@ -2,7 +2,8 @@
 import { evictDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { LedgerAnswer, SavingsAnswer } from "../../core/protocol/money.ts";
+import type { EstimateAnswer, LedgerAnswer, SavingsAnswer } from "../../core/protocol/money.ts";
+import { writeAfterMs } from "../instance/books.ts";
 import {
   advance,
   api,
@@ -21,7 +22,7 @@ import {
   until,
 } from "./helpers.ts";
 import { endScene, setScene } from "./scene.ts";
-import type { FakeVast } from "./vast.ts";
+import { type FakeVast, offer } from "./vast.ts";
 
 let vast: FakeVast;
 let user: TestUser;
@@ -90,11 +91,14 @@ describe("what is counted", () => {
   });
 
   it("waits in memory for what follows, and is written without any heartbeat", async () => {
-    let written = () => undefined as void;
-    const later = vi.spyOn(scheduler, "wait").mockReturnValueOnce(new Promise((resolve) => (written = resolve)));
+    let written = (): void => undefined;
+    const promise = new Promise<void>((resolve) => {
+      written = resolve;
+    });
+    const later = vi.spyOn(scheduler, "wait").mockReturnValueOnce(promise);
     const head = () => send("HEAD", `/api/agent/store/parts/${"0".repeat(64)}`, { token: agent.token });
     for (let i = 0; i < 20; i++) await head();
-    await until("all are counted", async () => later.mock.calls.length === 1);
+    await until("it waits", async () => later.mock.calls.some(([ms]) => ms === writeAfterMs));
     const rows = () => sqlOf<{ class_b: number }>(nest.id, "SELECT class_b FROM moved WHERE class_a = 0");
     expect(await rows()).toEqual([]);
     written();
@@ -177,6 +181,37 @@ describe("the routes", () => {
     const answer = await savings();
     expect(answer.missing).toEqual([ghost]);
     expect(answer.instances.map((one) => one.id)).toEqual([nest.id]);
+  });
+});
+
+describe("before renting", () => {
+  it("an estimate tells the offer and warns where sleeping will save little, and rents nothing", async () => {
+    const path = (more = "") =>
+      `/api/estimate?gpu_type=RTX_4090&workspace_gb=70&uses_per_day=12&hours_per_day=6${more}`;
+    advance(10_000);
+    const machines = vast.machines.size;
+    vast.offers = [offer(7001, 1.2, { inet_up_cost: 0.02, inet_down_cost: 0.02 })];
+    const { body } = await api<EstimateAnswer>("GET", path(), { token: user.token });
+    expect(body).toMatchObject({
+      offer: { gpu_type: "RTX 4090", micro_usd_per_hour: 1_200_000, up_micro_usd_per_gb: 20_000 },
+      is_at_most: true,
+      is_low: true,
+      cycle_traffic_micro_usd: 2_800_000,
+    });
+    expect(body.saved_share).toBeLessThan(0);
+    advance(10_000);
+    const small = await api<EstimateAnswer>("GET", path("&upload_gb=0.1&wake_minutes=5"), { token: user.token });
+    expect(small.body).toMatchObject({ is_at_most: false });
+    advance(10_000);
+    vast.offers = [offer(7001, 1.2)];
+    const unknown = await api<EstimateAnswer>("GET", path(), { token: user.token });
+    expect(unknown.body).toMatchObject({ saved_share: null, is_low: null, break_even_seconds: null });
+    advance(10_000);
+    vast.offers = [];
+    expect(await outcome("GET", path(), { token: user.token })).toBe("409 no_offer");
+    expect(vast.machines.size).toBe(machines);
+    expect(await outcome("GET", "/api/estimate", { token: user.token })).toBe("400 invalid_input");
+    expect(await outcome("GET", path(), {})).toBe("401 unauthenticated");
   });
 });
 
