@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { defaultAutoHibernation } from "../core/protocol/config.ts";
+import { type SettingLayers, sourcesOf } from "../core/protocol/policy.ts";
 import { ledgerCsv } from "./money-words.ts";
 import { ledgerAnswer, savingsAnswer } from "./testing/money.ts";
 import {
@@ -211,9 +212,31 @@ describe("reading", () => {
   });
 
   test("snapshots", async () => {
-    server.on(`GET /api/instances/${testId}/snapshots`, { json: { snapshots: [hibernatedView().snapshot] } });
+    const past = { kind: "sleep", is_current: true, files: 12_000, new_stored_bytes: 2e8, damaged: null };
+    const proof = { at: new Date().toISOString(), parts: 50, bytes: 3.1e9 };
+    const snapshot = { ...hibernatedView().snapshot, ...past, proof };
+    const older = { ...snapshot, snapshot_id: `${testId}@2`, seq: 2, is_current: false, kind: null, proof: null };
+    const damaged = { at: proof.at, message: "1 of 50 parts are missing" };
+    server.on(`GET /api/instances/${testId}/snapshots`, {
+      json: { snapshots: [snapshot, { ...older, proved_at: null }, { ...older, seq: 1, damaged }] },
+    });
     const { out } = await soneca(["instance", "snapshots", testId]);
-    expect(out).toMatch(/i-aaaaaaaaaa@3 .* 7\.4 GB +3\.1 GB +12,345 +50/);
+    expect(out).toMatch(/i-aaaaaaaaaa@3 \* +sleep .* 7\.4 GB +3\.1 GB +200 MB +12,345 +50 +[0-9a-f]{12} /);
+    expect(out).toMatch(/i-aaaaaaaaaa@2 +- .* no\n/);
+    expect(out).toMatch(/damaged: 1 of 50 parts are missing/);
+  });
+
+  test("an instance that is being copied says how far it is", async () => {
+    const copying = {
+      from_snapshot_id: "i-bbbbbbbbbb@4",
+      since: new Date().toISOString(),
+      parts_done: 1,
+      parts_total: 4,
+    };
+    const view = hibernatedView({ snapshot: null, next: null, copying: { ...copying, then_wakes: true } });
+    server.on(`GET /api/instances/${testId}`, { json: view });
+    const { out } = await soneca(["instance", "show", testId]);
+    expect(out).toMatch(/i-bbbbbbbbbb@4 is being copied, 25 %; then it wakes/);
   });
 
   test("a 503 with Retry-After is waited for and asked again", async () => {
@@ -227,6 +250,37 @@ describe("reading", () => {
 });
 
 describe("making", () => {
+  test("fork sends the instance and the snapshot, and waits for the copy and the wake", async () => {
+    const copying = {
+      from_snapshot_id: `${testId}@7`,
+      since: new Date().toISOString(),
+      parts_done: 0,
+      parts_total: null,
+    };
+    server.on("POST /api/instances", {
+      status: 201,
+      json: hibernatedView({ snapshot: null, copying: { ...copying, then_wakes: true } }),
+    });
+    server.on(`GET /api/instances/${testId}`, { json: instanceView() });
+    const ended = await soneca(["instance", "fork", testId, "--snapshot", `${testId}@7`, "--name", "branch", "--wait"]);
+    expect(ended.code, ended.err).toBe(0);
+    expect(server.asked.find((one) => one.method === "POST")?.body).toEqual({
+      from: { instance: testId, snapshot: 7 },
+      name: "branch",
+    });
+    const asleep = await soneca(["instance", "fork", testId, "--asleep", "--json"]);
+    expect(asleep.code, asleep.err).toBe(0);
+    expect(server.asked.at(-1)?.body).toEqual({ from: { instance: testId }, start: false });
+    expect((await soneca(["instance", "fork", testId, "--snapshot", "new"])).code).toBe(2);
+  });
+
+  test("wake with a snapshot", async () => {
+    server.on(`POST /api/instances/${testId}/wake`, { status: 202, json: instanceView({ status: "waking" }) });
+    const ended = await soneca(["instance", "wake", testId, "--snapshot", "3"]);
+    expect(ended.code, ended.err).toBe(0);
+    expect(server.asked.at(-1)?.body).toEqual({ snapshot: 3 });
+  });
+
   test("create sends what was asked and prints what came", async () => {
     server.on("POST /api/instances", { status: 201, json: instanceView({ status: "waking", state: "provisioning" }) });
     const args = ["--name", "train", "--gpu", "RTX 4090", "--gpu-count", "2", "--region", "BR", "--disk", "100"];
@@ -365,14 +419,26 @@ describe("discard", () => {
   });
 });
 
+const settingsOf = (layers: Partial<SettingLayers>) => sourcesOf({ user: {}, gpuType: {}, instance: {}, ...layers });
+
 describe("config", () => {
   const path = `/api/instances/${testId}/config`;
 
   test("shows, and changes what is named", async () => {
-    server.on(`GET ${path}`, { json: { auto_hibernation: defaultAutoHibernation } });
-    server.on(`PUT ${path}`, { json: { auto_hibernation: { ...defaultAutoHibernation, enabled: false } } });
+    const sources = {
+      ...settingsOf({}),
+      "retention.keep_newest": "gpu_type",
+      grace_minutes: "user",
+      enabled: "instance",
+    };
+    const whose = { sources, gpu_type: "RTX 4090" };
+    server.on(`GET ${path}`, { json: { auto_hibernation: defaultAutoHibernation, ...whose } });
+    server.on(`PUT ${path}`, { json: { auto_hibernation: { ...defaultAutoHibernation, enabled: false }, ...whose } });
     const shown = await soneca(["instance", "config", testId]);
-    expect(shown.out).toMatch(/schedule +09:00-18:00 America\/Sao_Paulo/);
+    expect(shown.out).toMatch(/schedule.timezone +America\/Sao_Paulo +built in/);
+    expect(shown.out).toMatch(/retention.keep_newest +10 +policy for RTX 4090/);
+    expect(shown.out).toMatch(/grace_minutes +3 +policy for all/);
+    expect(shown.out).toMatch(/enabled +true +its own/);
     expect(shown.out).toContain("After 3 min below 5 % GPU");
     const args = [
       "--enabled",
@@ -389,6 +455,62 @@ describe("config", () => {
     expect(server.asked.at(-1)?.body).toEqual({
       auto_hibernation: { enabled: false, schedule: null, wake_method: "auto", gpu_usage_threshold: 7 },
     });
+    await soneca(["instance", "config", testId, "--unset", "grace_minutes", "--set", "retention.keep_days=7"]);
+    expect(server.asked.at(-1)?.body).toEqual({
+      auto_hibernation: { retention: { keep_days: 7 } },
+      unset: ["grace_minutes"],
+    });
+    const unknown = await soneca(["instance", "config", testId, "--unset", "naps"]);
+    expect(unknown.code).toBe(2);
+    expect(unknown.err).toContain("the name of a setting");
+  });
+});
+
+describe("policy", () => {
+  const updated_at = new Date().toISOString();
+  const forAll = { gpu_type: null, auto_hibernation: { grace_minutes: 9, retention: { keep_days: null } }, updated_at };
+  const forType = { gpu_type: "RTX 4090", auto_hibernation: { enabled: false }, updated_at };
+
+  test("shows them, or that of a GPU type", async () => {
+    server.on("GET /api/policies", { json: { policies: [forAll, forType] } });
+    const { out } = await soneca(["policy", "show"]);
+    expect(out).toMatch(/Policy for all\n.*\n.*grace_minutes +9\n.*retention.keep_days +none\n\nPolicy for RTX 4090\n/);
+    const one = await soneca(["policy", "show", "--gpu", "rtx_4090", "--json"]);
+    expect(JSON.parse(one.out).policies).toEqual([forType]);
+    server.on("GET /api/policies", { json: { policies: [] } });
+    expect((await soneca(["policy", "show"])).out).toContain("No policies");
+  });
+
+  test("sets and unsets what is named, and says whom it has reached", async () => {
+    server.on("PUT /api/policies", { json: { policy: forType, instances: { told: 3, waiting: 1 } } });
+    server.on("DELETE /api/policies", {
+      json: { policy: { ...forAll, auto_hibernation: {} }, instances: { told: 1, waiting: 0 } },
+    });
+    const set = await soneca([
+      "policy",
+      "set",
+      "--gpu",
+      "RTX_4090",
+      "--pause",
+      "auto",
+      "--set",
+      "retention.keep_newest=4",
+    ]);
+    expect(set.code, set.err).toBe(0);
+    expect(set.out).toContain("3 instances told. 1 will be within a few minutes.");
+    expect(server.asked.at(-1)?.body).toEqual({
+      gpu_type: "RTX 4090",
+      auto_hibernation: { pause_after_idle_minutes: "auto", retention: { keep_newest: 4 } },
+    });
+    await soneca(["policy", "unset", "--setting", "enabled", "--setting", "retention"]);
+    expect(server.asked.at(-1)?.body).toEqual({ unset: ["enabled", "retention"] });
+    const all = await soneca(["policy", "unset"]);
+    expect(server.asked.at(-1)).toMatchObject({ method: "DELETE", path: "/api/policies" });
+    expect(all.out).toBe("Nothing is set for all any more.\n\n1 instance told.\n");
+    await soneca(["policy", "unset", "--gpu", "H100"]);
+    expect(server.asked.at(-1)?.query.get("gpu_type")).toBe("H100");
+    expect((await soneca(["policy", "set"])).code).toBe(2);
+    expect((await soneca(["policy", "unset", "--setting", "naps"])).code).toBe(2);
   });
 });
 

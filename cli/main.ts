@@ -4,6 +4,7 @@ import { stripVTControlCharacters } from "node:util";
 import { type CommandDef, defineCommand, renderUsage, runCommand } from "citty";
 import { instanceCommand, listCommand } from "./commands/instance.ts";
 import { estimateCommand, savingsCommand } from "./commands/money.ts";
+import { policyCommand } from "./commands/policy.ts";
 import { simulateCommand } from "./commands/simulate.ts";
 import { tokenCommand, whoamiCommand } from "./commands/token.ts";
 import { configFilePath } from "./connect.ts";
@@ -20,6 +21,7 @@ const root = defineCommand({
   meta: { name: "soneca", version, description: "Rented GPUs that go to sleep by themselves and wake when wanted" },
   subCommands: {
     instance: instanceCommand,
+    policy: policyCommand,
     ls: topLevelList,
     estimate: estimateCommand,
     savings: savingsCommand,

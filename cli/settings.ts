@@ -7,6 +7,26 @@ import {
 } from "../core/protocol/config.ts";
 import { usageFailure } from "./failure.ts";
 
+/** The options of every command that changes settings. */
+export const settingArgs = {
+  enabled: { type: "string", valueHint: "on|off", description: "Whether it may go to sleep by itself" },
+  pause: {
+    type: "string",
+    valueHint: "MIN|auto",
+    description: "Minutes idle before it goes to sleep; auto: when it pays",
+  },
+  delete: { type: "string", valueHint: "MIN", description: "Minutes asleep before it becomes deleted" },
+  threshold: { type: "string", valueHint: "PCT", description: "A GPU below this is idle" },
+  interval: { type: "string", valueHint: "SEC", description: "Seconds between two reports" },
+  "wake-method": { type: "string", valueHint: "manual|auto|scheduled", description: "How it wakes" },
+  schedule: {
+    type: "string",
+    valueHint: "'09:00-18:00 America/Sao_Paulo'|none",
+    description: "Wake and sleep times",
+  },
+  set: { type: "string", valueHint: "KEY=VALUE", description: "A setting by its own name; may be repeated" },
+} as const;
+
 export interface SettingFlags {
   enabled?: string | undefined;
   pause?: string | undefined;
@@ -61,6 +81,11 @@ export function readNumber(flag: string, text: string): number {
   return value;
 }
 
+/** `7`, or `ID@7` as the history shows it. */
+export function readSnapshotNumber(text: string | undefined): number | undefined {
+  return text === undefined ? undefined : readNumber("--snapshot", text.replace(/^i-[a-z2-7]{10}@/, ""));
+}
+
 /** US$ per hour to integer micro-dollars. */
 export function readPrice(flag: string, text: string): number {
   const micro = Math.round(readNumber(flag, text.replace(/^(US)?\$ ?/, "").replace(/\/h$/, "")) * 1_000_000);
@@ -90,19 +115,26 @@ export function readSchedule(text: string): AutoHibernationPatch["schedule"] {
   };
 }
 
-/** `key=value` with the plan's names; `schedule.wake_time=08:30`, `signals.cpu=on`, `signals.cpu.threshold=50` change a part. */
+/** How many names stand before the value at most, where it is more than one. */
+const partsOf: Record<string, number> = { signals: 3, schedule: 2, retention: 2 };
+
+/** `key=value` with the plan's names; `schedule.wake_time=08:30`, `signals.cpu=on`, `signals.cpu.threshold=50`, `retention.keep_newest=5` change a part. */
 function applySet(patch: Record<string, unknown>, text: string): void {
   const at = text.indexOf("=");
   const value = text.slice(at + 1).trim();
   const path = text.slice(0, Math.max(at, 0)).trim().split(".");
   const [field = "", part] = path;
   const isKnown = Object.hasOwn(autoHibernationSchema.shape, field);
-  if (at < 1 || !isKnown || path.length > (field === "signals" ? 3 : field === "schedule" ? 2 : 1)) {
+  if (at < 1 || !isKnown || path.length > (partsOf[field] ?? 1)) {
     const names = Object.keys(autoHibernationSchema.shape).join(", ");
     throw usageFailure(`--set does not know "${text}".`, `It takes key=value; the keys are ${names}.`);
   }
   if (field === "signals" && part !== undefined) {
     setSignal(patch, part, path[2], value);
+    return;
+  }
+  if (part !== undefined && field !== "schedule") {
+    patch[field] = { ...((patch[field] as object | undefined) ?? {}), [part]: readValue(value) };
     return;
   }
   if (part !== undefined) {

@@ -1,5 +1,4 @@
-/** How one instance, a list of them, and their settings look to people. */
-import type { AutoHibernation } from "../core/protocol/config.ts";
+/** How one instance, a list of them, its events and its snapshots look to people. */
 import type { EventView, InstanceSummary, InstanceView, SnapshotView } from "../core/protocol/views.ts";
 import {
   formatAge,
@@ -13,7 +12,7 @@ import {
 } from "./format.ts";
 import { forecastWords } from "./money-words.ts";
 import type { Output } from "./output.ts";
-import { ruleRows, signalRows } from "./signal-words.ts";
+import { signalRows } from "./signal-words.ts";
 import {
   actorWords,
   awakeReasons,
@@ -25,7 +24,6 @@ import {
   leaseWords,
   nextWords,
   savedWords,
-  scheduleWords,
   sleepRuleWords,
   statusPhrase,
   summaryPhrase,
@@ -96,7 +94,7 @@ function machineWords(machine: NonNullable<InstanceView["machine"]>, now: number
     .join(", ");
 }
 
-function sizes(snapshot: SnapshotView): string {
+function sizes(snapshot: NonNullable<InstanceView["snapshot"]>): string {
   return `${formatBytes(snapshot.plain_bytes)}, stored in ${formatBytes(snapshot.stored_bytes)}`;
 }
 
@@ -138,26 +136,6 @@ function isPaid(one: InstanceSummary): boolean {
   return one.vast_instance_id !== null || one.micro_usd_per_hour !== null;
 }
 
-export function showConfig(config: AutoHibernation): string {
-  return [
-    formatFacts([
-      ["enabled", String(config.enabled)],
-      ["pause_after_idle_minutes", String(config.pause_after_idle_minutes)],
-      ["delete_after_pause_minutes", String(config.delete_after_pause_minutes)],
-      ["gpu_usage_threshold", `${config.gpu_usage_threshold} %`],
-      ["check_interval_seconds", String(config.check_interval_seconds)],
-      ...ruleRows(config),
-      ["grace_minutes", String(config.grace_minutes)],
-      ["not_now_minutes", String(config.not_now_minutes)],
-      ["keep_awake_max_hours", String(config.keep_awake_max_hours)],
-      ["wake_method", config.wake_method],
-      ["schedule", scheduleWords(config)],
-    ]),
-    "",
-    configSentence(config),
-  ].join("\n");
-}
-
 export function showEvent(output: Output, event: EventView, now: number): string {
   const time = formatTime(event.timestamp, now, { seconds: true });
   const words = eventPhrase(event);
@@ -167,18 +145,28 @@ export function showEvent(output: Output, event: EventView, now: number): string
 
 export function showSnapshots(snapshots: SnapshotView[], now: number): string {
   if (snapshots.length === 0) return "No snapshots yet. The first one is taken when it goes to sleep.";
-  return formatTable(
-    ["SNAPSHOT", "CREATED", "AGE", "SIZE", "STORED", "ENTRIES", "PARTS", "PROVED"],
+  const table = formatTable(
+    ["SNAPSHOT", "KIND", "CREATED", "AGE", "SIZE", "STORED", "ADDED", "ENTRIES", "PARTS", "DIGEST", "PROVED"],
     snapshots.map((one) => [
-      one.snapshot_id,
+      one.is_current ? `${one.snapshot_id} *` : one.snapshot_id,
+      one.kind ?? "-",
       formatTime(one.created_at, now),
       formatAge(one.created_at, now),
       formatBytes(one.plain_bytes),
       formatBytes(one.stored_bytes),
+      formatBytes(one.new_stored_bytes),
       one.entries?.toLocaleString("en-US") ?? "-",
       one.parts?.toLocaleString("en-US") ?? "-",
-      one.proved_at ? formatTime(one.proved_at, now) : "not noted",
+      one.digest.slice(0, 12) || "-",
+      proofWords(one, now),
     ]),
-    ["SIZE", "STORED", "ENTRIES", "PARTS"],
+    ["SIZE", "STORED", "ADDED", "ENTRIES", "PARTS"],
   );
+  return `${table}\n\n* comes back with a plain wake. Another one: soneca instance wake ID --snapshot N`;
+}
+
+function proofWords({ damaged, proof, proved_at }: SnapshotView, now: number): string {
+  if (damaged) return `damaged: ${damaged.message}`;
+  const at = proof?.at ?? proved_at;
+  return at ? formatTime(at, now) : "no";
 }

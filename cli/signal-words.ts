@@ -1,6 +1,4 @@
 /** How signals look to people: their names, their amounts, one row for each. */
-import type { AutoHibernation } from "../core/protocol/config.ts";
-import { signalNames } from "../core/protocol/signals.ts";
 import type { InstanceView } from "../core/protocol/views.ts";
 import { formatBytes, formatDuration, formatPercent } from "./format.ts";
 
@@ -43,13 +41,4 @@ export function signalRows(signals: SignalView[], now: number): string[][] {
 
 export function signalName(name: string): string {
   return Object.hasOwn(signalTable, name) ? signalTable[name as SignalView["name"]].word : name;
-}
-
-/** One line per signal: whether it decides, and from where on it means busy. */
-export function ruleRows(config: AutoHibernation): [string, string][] {
-  return signalNames.map((name) => {
-    const { enabled, threshold } = config.signals[name];
-    const judged = `busy ${name === "terminal" ? "under" : "from"} ${signalAmount(name, threshold)}`;
-    return [`signals.${name}`, `${enabled ? "on" : "off"}, ${judged}`];
-  });
 }

@@ -62,9 +62,9 @@ export async function waitFor(options: WaitOptions): Promise<InstanceView> {
   for (let pollMs = firstPollMs; ; pollMs = Math.min(pollMs * 1.3, longestPollMs)) {
     teller.tell(view);
     const { reached, missed } = ends[options.goal];
-    if (reached.includes(view.status)) return view;
-    // A wake that is tried again later has not missed its goal yet.
-    const goesOn = options.goal === "awake" && view.keep_trying?.next_at != null;
+    if (reached.includes(view.status) && !view.copying) return view;
+    // A wake that is tried again later, or waits for a copy, has not missed its goal yet.
+    const goesOn = options.goal === "awake" && (view.keep_trying?.next_at != null || view.copying?.then_wakes);
     if (missed.includes(view.status) && !goesOn) throw missedGoal(options, view);
     const leftMs = startAt + options.timeoutMs - now();
     if (leftMs <= 0) throw tooLate(options, view);
@@ -130,7 +130,7 @@ class Teller {
     const elapsed = formatDuration(this.#now() - this.#startAt);
     // An idle countdown is no change of state worth a line.
     const wake = view.wake ? `${view.wake.phase} ${view.wake.machines_asked}` : "";
-    const state = `${view.state} ${view.status} ${wake} ${view.keep_trying?.next_at ?? ""}`;
+    const state = `${view.state} ${view.status} ${wake} ${view.keep_trying?.next_at ?? ""} ${view.copying?.parts_done ?? ""}`;
     if (state !== this.#state) {
       this.#state = state;
       this.#mark = "";

@@ -35,6 +35,7 @@ export function statusPhrase(view: InstanceView, now: number): string {
     case "waking":
       return view.wake ? `${word}, ${wakeWords(view.wake)}` : word;
     case "hibernated":
+      if (view.copying) return `${word}, ${copyWords(view.copying)}`;
       return view.keep_trying?.next_at ? `${word}, tries to wake ${untilWords(view.keep_trying.next_at, now)}` : word;
     default:
       return word;
@@ -54,6 +55,13 @@ function wakeWords({ phase, usual, machines_asked }: WakeView): string {
   const { p50_seconds, p95_seconds } = usual[phase];
   const whose = usual.of === "instance" ? "" : " on your instances";
   return `${wakePhases[phase]}${which}; usually ${atMost(p50_seconds)}${whose}, 95 % within ${atMost(p95_seconds)}`;
+}
+
+/** How far an instance that is made from another's snapshot has come. */
+export function copyWords(copying: NonNullable<InstanceView["copying"]>): string {
+  const { from_snapshot_id, parts_done, parts_total, then_wakes } = copying;
+  const share = parts_total ? `, ${formatPercent((100 * parts_done) / parts_total)}` : "";
+  return `${from_snapshot_id} is being copied${share}${then_wakes ? "; then it wakes" : ""}`;
 }
 
 /** Rounded up: a time that is given as a limit must not be less than it was. */
@@ -128,6 +136,8 @@ export function nextWords(view: InstanceView, now: number): string {
     return `hibernates ${untilWords(view.next.at, now)}, at ${formatTime(view.next.at, now)}${view.next.warned_at ? `. Not now: soneca instance not-now ${view.id}` : ""}`;
   if (view.next?.what === "delete")
     return `becomes deleted ${untilWords(view.next.at, now)}, at ${formatTime(view.next.at, now)}; the snapshot stays`;
+  if (view.copying)
+    return view.copying.then_wakes ? "it wakes, once the snapshot is copied" : "nothing; it stays asleep";
   if (view.status === "hibernated" || view.status === "deleted") return "nothing; it waits to be woken";
   if (view.status === "failed") return "nothing by itself; see what it can do";
   if (view.status === "waking") return "running, once it is restored";
@@ -243,6 +253,12 @@ const eventWords: Record<LogType, string> = {
   reachable: "In contact again",
   snapshot_verified: "Snapshot checked again",
   snapshot_damaged: "Snapshot found damaged",
+  snapshot_replaced: "An older snapshot that verifies takes the place of a damaged one",
+  snapshots_removed: "Snapshots that retention does not keep were removed",
+  rolled_back: "Went back to an older snapshot",
+  copy_started: "A snapshot of another instance is being copied",
+  copied: "The snapshot is copied",
+  copy_failed: "The snapshot could not be copied",
   discarded: "Discarded by request",
   failed: "Needs attention",
   config_changed: "Settings changed",

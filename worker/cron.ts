@@ -4,12 +4,14 @@ import { accountOf } from "./account/object.ts";
 import { instancesWithMachine, overdueInstances } from "./db/read-model.ts";
 import type { Env } from "./env.ts";
 import { seen } from "./instance/effects.ts";
+import { tellPolicies } from "./policies.ts";
 
 const overdueGraceMs = 30_000;
 
 export async function runCron(cron: string, env: Env): Promise<void> {
   // A read model that does not answer must not keep the bill from being looked at.
   await orLog("poke_failed", pokeOverdue(env));
+  await orLog("policies_failed", tellOthers(env));
   if (cron.startsWith("*/5")) await orLog("reconcile_failed", reconcile(env));
 }
 
@@ -19,6 +21,11 @@ async function orLog(event: string, work: Promise<void>): Promise<void> {
   } catch (error) {
     console.error(JSON.stringify({ event, error: String(error).slice(0, 300) }));
   }
+}
+
+/** Instances that a change of policies has not reached. */
+async function tellOthers(env: Env): Promise<void> {
+  await tellPolicies(env, null, 200);
 }
 
 /** An alarm can be lost; a deadline must not be. */

@@ -4,26 +4,30 @@
  */
 
 import type { InstanceId } from "../core/protocol/ids.ts";
-import type { SnapshotRef } from "../core/protocol/wire.ts";
-import { maxManifestBytes, parseManifest } from "../core/snapshot/manifest.ts";
-import { instancePrefix, manifestObjectKey } from "../core/snapshot/store.ts";
+import type { SnapshotRef, SnapshotStats } from "../core/protocol/wire.ts";
+import { instancePrefix } from "../core/snapshot/store.ts";
+import { listAll, readManifest, statsOf } from "./snapshots/manifests.ts";
 
-export type Proof = { ok: true; parts: number; bytes: number } | { ok: false; retryable: boolean; message: string };
+export type Proof =
+  | { ok: true; ref: SnapshotRef; parts: number; bytes: number; stats: SnapshotStats }
+  | { ok: false; retryable: boolean; message: string };
 
-export async function proveSnapshot(bucket: R2Bucket, instance: InstanceId, ref: SnapshotRef): Promise<Proof> {
+/** `digest`: null where none is known beside the manifest's own. */
+export async function proveSnapshot(
+  bucket: R2Bucket,
+  instance: InstanceId,
+  wanted: { seq: number; epoch: number; digest: string | null },
+): Promise<Proof> {
   try {
-    const object = await bucket.get(manifestObjectKey(instance, ref.seq, ref.epoch));
-    if (!object) return broken(`the manifest of snapshot ${ref.seq} is not in the store`);
-    if (object.size > maxManifestBytes) return broken(`the manifest of snapshot ${ref.seq} is too large`);
-    const parsed = parseManifest(await object.text());
-    if (!parsed.ok) return broken(`the manifest of snapshot ${ref.seq} cannot be read: ${parsed.message}`);
-    const manifest = parsed.manifest;
-    if (manifest.instance !== instance || manifest.seq !== ref.seq || manifest.epoch !== ref.epoch) {
-      return broken("the manifest belongs to another snapshot");
-    }
-    if (manifest.digest !== ref.digest) return broken("the manifest has another digest than the agent reported");
+    const read = await readManifest(bucket, instance, wanted);
+    if (!read.ok) return broken(read.message);
+    const { manifest } = read;
+    const { seq, epoch, digest } = manifest;
+    if (wanted.digest !== null && digest !== wanted.digest)
+      return broken("the manifest has another digest than the agent reported");
     if (manifest.stats.torn > 0) return broken(`${manifest.stats.torn} entries changed while they were read`);
-    return await checkParts(bucket, instance, manifest.parts);
+    const found = await checkParts(bucket, instance, manifest.parts);
+    return found.ok ? { ...found, ref: { seq, epoch, digest }, stats: statsOf(manifest) } : found;
   } catch (error) {
     // A store that does not answer proves nothing, and says nothing against the snapshot either.
     return { ok: false, retryable: true, message: String(error).slice(0, 300) };
@@ -34,37 +38,34 @@ async function checkParts(
   bucket: R2Bucket,
   instance: InstanceId,
   parts: { key: string; bytes: number }[],
-): Promise<Proof> {
+): Promise<{ ok: true; parts: number; bytes: number } | Extract<Proof, { ok: false }>> {
   const wanted = new Map(parts.map((part) => [part.key, part.bytes]));
   const prefix = `${instancePrefix(instance)}parts/`;
-  let cursor: string | undefined;
   let bytes = 0;
   let found = 0;
-  do {
-    const page = await bucket.list({ prefix, cursor, limit: 1000 });
-    for (const object of page.objects) {
-      const key = object.key.slice(prefix.length);
-      const size = wanted.get(key);
-      if (size === undefined) continue;
-      if (object.size !== size) return broken(`part ${key} has ${object.size} bytes instead of ${size}`);
-      if (hex(object.checksums.sha256) !== key) return broken(`part ${key} has no verified SHA-256`);
-      wanted.delete(key);
-      bytes += size;
-      found++;
-    }
-    cursor = page.truncated ? page.cursor : undefined;
-  } while (cursor);
+  for await (const object of listAll(bucket, prefix)) {
+    const key = object.key.slice(prefix.length);
+    const size = wanted.get(key);
+    if (size === undefined) continue;
+    if (object.size !== size) return broken(`part ${key} has ${object.size} bytes instead of ${size}`);
+    if (sha256Of(object) !== key) return broken(`part ${key} has no verified SHA-256`);
+    wanted.delete(key);
+    bytes += size;
+    found++;
+  }
   const missing = [...wanted.keys()];
   if (missing.length > 0)
     return broken(`${missing.length} of ${parts.length} parts are missing, the first is ${missing[0]}`);
   return { ok: true, parts: found, bytes };
 }
 
-function broken(message: string): Proof {
+function broken(message: string): Extract<Proof, { ok: false }> {
   return { ok: false, retryable: false, message };
 }
 
-function hex(buffer: ArrayBuffer | undefined): string | null {
+/** As R2 verified it at the write; null where it did not. */
+export function sha256Of(object: R2Object): string | null {
+  const buffer = object.checksums.sha256;
   if (!buffer) return null;
   return Array.from(new Uint8Array(buffer), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

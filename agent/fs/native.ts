@@ -38,6 +38,7 @@ const enotty = 25;
 const enosys = 38;
 const einval = 22;
 const eperm = 1;
+const mmapThreshold = -3;
 const getFlagsRequest = 0x80086601;
 const setFlagsRequest = 0x40086602;
 
@@ -92,8 +93,16 @@ function loadAddon(bytes: Uint8Array): Koffi | null {
 
 const cString = (text: string) => Buffer.from(`${text}\0`, "latin1");
 
+/**
+ * glibc moves this bound up to 32 MB by itself, as buffers of that size are freed. From then on they lie in its heaps, which
+ * give nothing back but their end: a hundred MB and more that nobody uses. Fixed, the buffer of a part is a mapping of
+ * its own and goes when it is freed; those of frames, of which there are many more, are quicker to have from a heap.
+ */
+const ownMappingBytes = 10 * 1024 * 1024;
+
 function bindNative(koffi: Koffi) {
   const libc = koffi.load("libc.so.6");
+  libc.func("int mallopt(int parameter, int value)")(mmapThreshold, ownMappingBytes);
   const utimensat = libc.func("int utimensat(int fd, const uint8_t *path, const uint8_t *times, int flags)");
   const llistxattr = libc.func("int64_t llistxattr(const uint8_t *path, _Out_ uint8_t *list, size_t size)");
   const flistxattr = libc.func("int64_t flistxattr(int fd, _Out_ uint8_t *list, size_t size)");

@@ -4,7 +4,13 @@
  */
 import type { SnapshotCipher } from "../../core/snapshot/cipher.ts";
 import { damaged } from "../../core/snapshot/error.ts";
-import { decodeHeader, type FrameInfo, headerBytes, type OpenPiece } from "../../core/snapshot/part.ts";
+import {
+  decodeHeader,
+  type FrameInfo,
+  headerBytes,
+  type LooseFrame,
+  type OpenPiece,
+} from "../../core/snapshot/part.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import { partObjectKey, type SnapshotStore, StoreError } from "../../core/snapshot/store.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
@@ -28,8 +34,8 @@ export interface BaseFramesInput {
 export interface Joined {
   /** An ArrayBuffer of its own: the frame, then those of its bases. */
   bytes: Uint8Array;
-  frame: FrameInfo;
-  baseFrames: FrameInfo[];
+  frame: LooseFrame;
+  baseFrames: LooseFrame[];
 }
 
 export class BaseFrames {
@@ -66,7 +72,7 @@ export class BaseFrames {
       const offset = end;
       bytes.set(piece, offset);
       end += piece.length;
-      return { ...info, offset, storedBytes: piece.length };
+      return { ...info, offset, storedBytes: piece.length, chunks: [...info.chunks] };
     });
     return { bytes, frame: first!, baseFrames };
   }

@@ -60,7 +60,7 @@ function basedBytes({ index }: LoadedSnapshot): number {
   let bytes = 0;
   for (const part of index.parts)
     for (const frame of part.frames)
-      if (frame.bases.length > 0 && index.frameOf(frame.chunks[0]!.id) === frame) bytes += frame.plainBytes;
+      if (frame.bases.length > 0 && index.frameOf(frame.chunks.idAt(0)) === frame) bytes += frame.plainBytes;
   return bytes;
 }
 

@@ -186,6 +186,10 @@ export class BasedSink implements ChunkSink {
     return this.#packer.has(id);
   }
 
+  hasAt(bytes: Buffer, at: number): boolean {
+    return this.#packer.hasAt(bytes, at);
+  }
+
   add(id: string, bytes: Uint8Array, place?: FilePlace): Promise<void> {
     const isAlone = !place || bytes.length < smallFileBytes;
     const against = isAlone ? null : this.#planner?.against(place, bytes.length);

@@ -33,7 +33,7 @@ export class ChunkReader {
     const frame = index.frameOf(id);
     if (n === undefined || !frame) throw damaged("a chunk lies in no listed part");
     const chunks = await this.#frame(index.parts[n]!, frame);
-    return chunks[frame.chunks.findIndex((chunk) => chunk.id === id)]!;
+    return chunks[frame.chunks.indexOf(id)]!;
   }
 
   get rootId(): string {

@@ -157,11 +157,6 @@ export function ownBytes(bytes: Uint8Array): Uint8Array {
   return isOwn ? bytes : new Uint8Array(bytes);
 }
 
-/** Gives the memory of `ownBytes` back at once: parts come faster than the garbage collector notices. */
-export function freeBytes(bytes: Uint8Array): void {
-  (bytes.buffer as ArrayBuffer).transfer(0);
-}
-
 function threadFailed(why: string): Stop {
   return new Stop("thread_failed", `A coder thread failed: ${why}.`, true);
 }

@@ -1,6 +1,6 @@
 /** What the coder threads are asked and what they answer. No bytes are copied: they are shared, or belong to the thread. */
 import { FormatError } from "../../core/snapshot/error.ts";
-import type { FrameInfo } from "../../core/snapshot/part.ts";
+import type { LooseFrame } from "../../core/snapshot/part.ts";
 import type { Hole } from "../../core/snapshot/tree.ts";
 import type { PlacedBase } from "./reference.ts";
 import { Stop } from "./stop.ts";
@@ -43,8 +43,8 @@ export interface CheckTask {
   kind: "check";
   /** An ArrayBuffer of its own, which the thread takes. */
   bytes: Uint8Array;
-  frame: FrameInfo;
-  baseFrames: FrameInfo[];
+  frame: LooseFrame;
+  baseFrames: LooseFrame[];
 }
 export type CheckAnswer = Record<string, never>;
 
@@ -84,7 +84,7 @@ export interface WriteFrame {
 export interface WriteBases {
   /** Ids, as the table names them. */
   bases: readonly string[];
-  frames: FrameInfo[];
+  frames: LooseFrame[];
   placed: Omit<PlacedBase, "skip" | "take">[];
 }
 
@@ -99,12 +99,16 @@ export interface WriteTask {
   root: string;
   deleteExtras: boolean;
   frames: WriteFrame[];
+  /** Whether its bytes are wanted back. */
+  isWanted: boolean;
 }
 export interface WriteAnswer {
   /** Ids of chunks whose bytes are damaged: nothing of them was written. */
   damaged: string[];
   /** Ids of chunks whose bases were not found in their places. */
   lacking: string[];
+  /** The task's bytes, where they are wanted. */
+  rest: Uint8Array | null;
 }
 
 export type CoderTask = EncodeTask | VerifyTask | CheckTask | WriteTask;

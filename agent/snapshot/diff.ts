@@ -3,7 +3,7 @@ import { ByteReader } from "../../core/snapshot/bytes.ts";
 import { decodeEntry, type Entry, type InodeEntry } from "../../core/snapshot/tree.ts";
 import { textOfBytes } from "../fs/paths.ts";
 import type { SnapshotBrowser } from "./browse.ts";
-import { pathOf, type Row, streamOf } from "./rows.ts";
+import { type Row, streamOf } from "./rows.ts";
 import { scanFolder } from "./scan-folder.ts";
 import type { ScanDigestOptions, SkippedPath } from "./types.ts";
 
@@ -40,13 +40,12 @@ export function snapshotSource(browser: SnapshotBrowser): TreeSource {
 export async function folderSource(options: ScanDigestOptions): Promise<TreeSource> {
   const round = await scanFolder(options);
   const decode = (row: Row) => decodeEntry(new ByteReader(streamOf(row), "record"));
-  const rows = new Map(round.entries.map((row) => [pathOf(row), row]));
   return {
     digest: round.digest,
     *walk() {
       for (const row of round.entries) yield decode(row);
     },
-    inodeOf: (entry) => (entry.type === "h" ? (decode(rows.get(entry.target)!) as InodeEntry) : entry),
+    inodeOf: (entry) => (entry.type === "h" ? (decode(round.entries.find(entry.target)!) as InodeEntry) : entry),
     unsure: [
       ...round.unreadable,
       ...round.torn.map((path) => ({ path: textOfBytes(path), reason: "changed while it was read" })),

@@ -6,7 +6,13 @@ import { limits } from "../../core/snapshot/limits.ts";
 import { type Manifest, parseManifest } from "../../core/snapshot/manifest.ts";
 import { type ChunkRef, decodeHeader, decodePart, openFrame, PartBuilder } from "../../core/snapshot/part.ts";
 import { decodeSegment, encodeSegment, type IndexedPart } from "../../core/snapshot/segment.ts";
-import { manifestObjectKey, partObjectKey, type SnapshotStore, StoreError } from "../../core/snapshot/store.ts";
+import {
+  type CallOptions,
+  manifestObjectKey,
+  partObjectKey,
+  type SnapshotStore,
+  StoreError,
+} from "../../core/snapshot/store.ts";
 import {
   decodeEntry,
   decodeTreeRoot,
@@ -25,13 +31,14 @@ import { forEachInFlight } from "./in-flight.ts";
 import { type Keyring, openKeyring, type Unlock } from "./keyring.ts";
 import { type Packer, zstdLevel } from "./packer.ts";
 import { nodePrimitives, sha256Hex } from "./primitives.ts";
+import type { RowList } from "./row-list.ts";
 import { pathOf, type Row, streamOf } from "./rows.ts";
 import type { KnownSegment } from "./segment-book.ts";
 import { Stop } from "./stop.ts";
 import { TreeEntries } from "./tree-entries.ts";
 
 /** Adds the tree of these entries to `packer`. Returns the ids of its chunks, the root's last. */
-export async function packTree(entries: Row[], packer: Packer, keyring: Keyring): Promise<string[]> {
+export async function packTree(entries: RowList, packer: Packer, keyring: Keyring): Promise<string[]> {
   const cutter = new TreeCutter(packer, keyring);
   for (const entry of entries) await cutter.add(entry);
   const chunks = await cutter.finish();
@@ -255,9 +262,10 @@ export async function getPart(
   id: string,
   key: string,
   signal?: AbortSignal,
+  room?: CallOptions["room"],
 ): Promise<Uint8Array> {
   try {
-    return await store.get(partObjectKey(id, key), undefined, { signal });
+    return await store.get(partObjectKey(id, key), undefined, { signal, room });
   } catch (error) {
     if (!(error instanceof StoreError) || error.code !== "object_not_found") throw error;
     throw new Stop("part_missing", `The store has lost the part ${key}.`, false);
@@ -285,14 +293,15 @@ export async function loadTree(
   const breather = new Breather(signal);
   const hasher = nodePrimitives.newSha256();
   const writer = new ByteWriter(1 << 18);
-  const starts: number[] = [];
   const reader = new ByteReader(stream, "tree");
-  const checker = new TreeChecker();
+  const entries = new TreeEntries(stream);
+  const checker = new TreeChecker((path) => entries.typeOf(path));
   while (reader.left > 0) {
     if (breather.due) await breather.rest();
-    starts.push(reader.at);
+    const start = reader.at;
     const entry = decodeEntry(reader);
     checker.check(entry);
+    entries.add(start);
     if (entry.type === "f") for (const chunk of entry.chunks) checkFound(chunk, index);
     onEntry(entry);
     if (!isInDigest(entry.type)) continue;
@@ -302,11 +311,11 @@ export async function loadTree(
     writer.clear();
   }
   hasher.update(writer.view());
-  if (starts.length === 0) throw damaged("the tree is empty");
-  if (starts.length !== root.entries) throw damaged("the tree does not have as many entries as its root says");
+  if (entries.length === 0) throw damaged("the tree is empty");
+  if (entries.length !== root.entries) throw damaged("the tree does not have as many entries as its root says");
   if (Buffer.from(hasher.digest()).toString("hex") !== manifest.digest)
     throw damaged("the tree does not have the digest of its manifest");
-  return new TreeEntries(stream, starts);
+  return entries;
 }
 
 function checkFound({ id, plainBytes }: ChunkRef, index: ChunkIndex): void {
@@ -362,10 +371,13 @@ async function fetchChunks(
     const bytes = await fetchPart(store, manifest.instance, part.key, part.bytes, signal);
     const { open } = decodeHeader(bytes, keyring.cipher);
     for (const [n, frame] of part.frames.entries()) {
-      if (!frame.chunks.some((chunk) => wanted.has(chunk.id))) continue;
+      if (!frame.chunks.someId((id) => wanted.has(id))) continue;
       const stored = bytes.subarray(frame.offset, frame.offset + frame.storedBytes);
       const chunks = await openFrame(stored, frame, keyring.primitives, n, open);
-      for (const [i, { id }] of frame.chunks.entries()) if (wanted.has(id)) onChunk(id, chunks[i]!);
+      for (const [i, chunk] of chunks.entries()) {
+        const id = frame.chunks.idAt(i);
+        if (wanted.has(id)) onChunk(id, chunk);
+      }
     }
   });
 }

@@ -67,7 +67,8 @@ export function openMirroredStore(options: MirrorOptions): { store: SnapshotStor
   }
 
   async function fetchAndKeep(key: string, call: CallOptions | undefined): Promise<Uint8Array> {
-    const bytes = await main.get(key, undefined, call);
+    // Not into memory that the caller uses again: a slow mirror may still be reading it then.
+    const bytes = await main.get(key, undefined, { signal: call?.signal });
     if (hasItsHash(key, bytes)) await mirror.keep(key, bytes, call);
     return bytes;
   }

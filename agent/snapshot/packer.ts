@@ -3,9 +3,11 @@
  * threads and joined in order; full parts are sent, several at a time. Every stage has a fixed number of buffers, so
  * `add` waits when the network or the processors are slower than the disk.
  */
+import { idBytes } from "../../core/snapshot/chunk-list.ts";
 import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
 import { type ChunkRef, noBases, PartBuilder, type PartKind } from "../../core/snapshot/part.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
+import type { ChunkIndex } from "./chunk-index.ts";
 import { type CoderPool, frameBufferBytes } from "./coder-pool.ts";
 import type { EncodeAnswer } from "./coder-tasks.ts";
 import type { Keyring } from "./keyring.ts";
@@ -16,8 +18,8 @@ export interface PackerInput {
   kind: PartKind;
   coders: CoderPool;
   keyring: Keyring;
-  /** Whether the store has the chunk already. */
-  isStored: (id: string) => boolean;
+  /** What the store has already. */
+  known: Pick<ChunkIndex, "has" | "hasAt">;
   /** Resolves when the part is in the store for good. */
   send: (part: IndexedPart, bytes: Uint8Array) => Promise<void>;
   /** Parts in flight. */
@@ -81,7 +83,13 @@ export class Packer {
   }
 
   has(id: string): boolean {
-    return this.#queued.has(id) || this.#input.isStored(id);
+    return this.#queued.has(id) || this.#input.known.has(id);
+  }
+
+  /** `has` of the id that begins at `at`. */
+  hasAt(bytes: Buffer, at: number): boolean {
+    if (this.#input.known.hasAt(bytes, at)) return true;
+    return this.#queued.size > 0 && this.#queued.has(bytes.toString("latin1", at, at + idBytes));
   }
 
   /** Whether it was added, and is not coded against anything. */
@@ -201,7 +209,10 @@ export class Packer {
     this.#throwFailure();
     const sending = this.#input
       .send(part, bytes)
-      .then(() => void this.#freeRooms.push(new Uint8Array(bytes.buffer as ArrayBuffer)))
+      .then(() => {
+        this.#freeRooms.push(new Uint8Array(bytes.buffer as ArrayBuffer));
+        this.#forget(part);
+      })
       .catch((error) => {
         this.#failure ??= { error };
       })
@@ -209,6 +220,16 @@ export class Packer {
         this.#sending.delete(sending);
       });
     this.#sending.add(sending);
+  }
+
+  /** What the store is known to have by now need not be remembered here: there may be millions. */
+  #forget({ frames }: IndexedPart): void {
+    const { known } = this.#input;
+    for (const { chunks } of frames)
+      for (let n = 0; n < chunks.length; n++) {
+        const id = chunks.idAt(n);
+        if (known.has(id)) this.#queued.delete(id);
+      }
   }
 
   #throwFailure(): void {

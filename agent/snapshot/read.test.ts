@@ -42,6 +42,7 @@ async function read(stamp: Float64Array) {
   const added: string[] = [];
   const sink = {
     has: () => false,
+    hasAt: () => false,
     add: async (_: string, bytes: Uint8Array) => void added.push(Buffer.from(bytes).toString()),
   };
   const result = await readEntry(folders, "file", "f", noKeys, sink, new Breather(), stamp);

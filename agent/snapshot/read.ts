@@ -18,6 +18,8 @@ import { readXattrs } from "./xattrs.ts";
 /** Takes the chunks that the store does not have yet. `bytes` are valid only until the returned promise resolves. */
 export interface ChunkSink {
   has(id: string): boolean;
+  /** `has` of the id that begins at `at`. */
+  hasAt(bytes: Buffer, at: number): boolean;
   /** `place`: where in a big file it lies. */
   add(id: string, bytes: Uint8Array, place?: FilePlace): Promise<void>;
 }

@@ -7,7 +7,7 @@ import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import type { Base } from "../../core/snapshot/codec.ts";
 import { damaged } from "../../core/snapshot/error.ts";
 import { limits } from "../../core/snapshot/limits.ts";
-import { type FrameInfo, openFrame, type ReadBase } from "../../core/snapshot/part.ts";
+import { type LooseFrame, openFrame, type ReadBase } from "../../core/snapshot/part.ts";
 import type { Primitives } from "../../core/snapshot/primitives.ts";
 import { Folders } from "../fs/folders.ts";
 import { fsPath } from "../fs/paths.ts";
@@ -67,7 +67,7 @@ export function readReference(root: string, bases: PlacedBase[], plainBytes: num
 /** Reads the chunks that these frames of `bytes` hold, each checked. `newRoom`: memory to decode into. Errors: FormatError. */
 export async function openBases(
   bytes: Uint8Array,
-  frames: FrameInfo[],
+  frames: LooseFrame[],
   primitives: Primitives,
   newRoom?: (length: number) => Uint8Array,
 ): Promise<ReadBase> {

@@ -3,29 +3,32 @@
  * such a part is used, the chunks that use it are read once more from the workspace and stored without bases: then
  * the next collection takes the part away.
  */
+import { idBytes } from "../../core/snapshot/chunk-list.ts";
 import type { Folders } from "../fs/folders.ts";
 import type { Breather } from "./breather.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
 import type { Keyring } from "./keyring.ts";
 import { type ChunkSink, readEntry } from "./read.ts";
-import { chunkIdsOf, pathOf, type Row } from "./rows.ts";
+import type { RowList } from "./row-list.ts";
+import { chunkIdsOf, chunkPlacesOf, pathOf } from "./rows.ts";
 
 /** A part that is used as bases alone must be used so far. */
 const worthKeeping = 0.6;
 
 /** Ids of the chunks that keep parts alive which nothing else needs and which they use little of. */
-export function findChunksToRelease(index: ChunkIndex, entries: Row[]): Set<string> {
+export function findChunksToRelease(index: ChunkIndex, entries: RowList): Set<string> {
   const direct = new Set<number>();
   /** By part: what is coded against it, and the bytes of its frames that are used. */
   const users = new Map<number, { ids: Set<string>; bases: Set<string> }>();
   for (const row of entries) {
-    for (const id of chunkIdsOf(row)) {
-      direct.add(index.partOf(id)!);
-      for (const base of index.frameOf(id)!.bases) {
+    for (const at of chunkPlacesOf(row)) {
+      const place = index.placeAt(row.slab, at)!;
+      direct.add(place.part);
+      for (const base of place.frame.bases) {
         const part = index.partOf(base)!;
         const known = users.get(part) ?? { ids: new Set(), bases: new Set() };
         users.set(part, known);
-        known.ids.add(id);
+        known.ids.add(row.slab.toString("latin1", at, at + idBytes));
         known.bases.add(base);
       }
     }
@@ -43,7 +46,7 @@ export function findChunksToRelease(index: ChunkIndex, entries: Row[]): Set<stri
 /** Reads the files of these chunks again and adds what is still there. A file that moved meanwhile keeps its bases. */
 export async function addAgain(
   ids: Set<string>,
-  entries: Row[],
+  entries: RowList,
   folders: Folders,
   keyring: Keyring,
   add: ChunkSink["add"],
@@ -52,6 +55,7 @@ export async function addAgain(
   const open = new Set(ids);
   const sink: ChunkSink = {
     has: (id) => !open.has(id),
+    hasAt: (bytes, at) => !open.has(bytes.toString("latin1", at, at + idBytes)),
     add: (id, bytes) => {
       open.delete(id);
       return add(id, bytes);

@@ -104,8 +104,9 @@ function findSparse(index: ChunkIndex, live: Set<string>, below: number): Sparse
     let liveBytes = 0;
     let storedBytes = 0;
     for (const frame of frames) {
-      const needed = frame.chunks.filter((chunk) => live.has(chunk.id) && index.partOf(chunk.id) === n);
-      const plainBytes = needed.reduce((sum, chunk) => sum + chunk.plainBytes, 0);
+      let plainBytes = 0;
+      for (const chunk of frame.chunks)
+        if (live.has(chunk.id) && index.partOf(chunk.id) === n) plainBytes += chunk.plainBytes;
       liveBytes += (frame.storedBytes * plainBytes) / frame.plainBytes;
       storedBytes += frame.storedBytes;
     }

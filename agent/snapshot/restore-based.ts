@@ -3,7 +3,7 @@
  * put nearly all of it; only what is not there (a sibling that the snapshot does not hold) is fetched from the store.
  */
 import { FormatError } from "../../core/snapshot/error.ts";
-import { type FrameInfo, headerBytes } from "../../core/snapshot/part.ts";
+import { type FrameInfo, headerBytes, type LooseFrame } from "../../core/snapshot/part.ts";
 import type { Entry } from "../../core/snapshot/tree.ts";
 import { type BaseFrames, getRange } from "./base-frames.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
@@ -58,7 +58,7 @@ export async function writeBasedPart(
 ): Promise<void> {
   const { part, needs, index, store, id, isEncrypted, signal } = input;
   const frames = part.frames.filter(
-    (frame) => needs.has(frame.chunks[0]!.id) && index.frameOf(frame.chunks[0]!.id) === frame,
+    (frame) => needs.has(frame.chunks.idAt(0)) && index.frameOf(frame.chunks.idAt(0)) === frame,
   );
   const front = { offset: 0, length: headerBytes };
   const header = isEncrypted ? await getRange(store, id, part.key, front, signal) : null;
@@ -75,7 +75,7 @@ export async function writeBasedPart(
     const answer = await write(input, bytes, header, moved);
     const open = new Set([...answer.lacking, ...answer.damaged]);
     for (const frame of run) {
-      const chunk = frame.chunks[0]!.id;
+      const chunk = frame.chunks.idAt(0);
       const isWritten =
         !open.has(chunk) || (await writeOne(input, frame, false)) || (await writeOne(input, frame, true));
       if (isWritten) await finish(chunk);
@@ -104,18 +104,18 @@ function write(
   header: Uint8Array | null,
   frames: WriteFrame[],
 ): Promise<WriteAnswer> {
-  return coders.run({ kind: "write", bytes, header, root, deleteExtras, frames });
+  return coders.run({ kind: "write", bytes, header, root, deleteExtras, frames, isWanted: false });
 }
 
 /** `info`: as the index has it; then as it lies in the task's bytes. */
 function toWriteFrame(
   { part, needs, writer, index, places }: BasedInput,
   info: FrameInfo,
-  { offset, storedBytes }: FrameInfo,
-  baseFrames: FrameInfo[],
+  { offset, storedBytes }: Pick<FrameInfo, "offset" | "storedBytes">,
+  baseFrames: LooseFrame[],
 ): WriteFrame {
   const { plainBytes, bases, chunks } = info;
-  const { id, plainBytes: chunkBytes } = chunks[0]!;
+  const { id, plainBytes: chunkBytes } = chunks.at(0);
   return {
     n: part.frames.indexOf(info),
     offset,
@@ -131,8 +131,7 @@ function toWriteFrame(
 }
 
 function placedBase(index: ChunkIndex, places: ReadonlyMap<string, ChunkPlace[]>, id: string) {
-  const { plainBytes } = index.frameOf(id)!.chunks.find((chunk) => chunk.id === id)!;
-  return { id, plainBytes, places: places.get(id) ?? [] };
+  return { id, plainBytes: index.plainBytesOf(id)!, places: places.get(id) ?? [] };
 }
 
 function groupFrames(frames: FrameInfo[]): FrameInfo[][] {

@@ -7,6 +7,7 @@ import type { CoderPool } from "./coder-pool.ts";
 import { forEachInFlight, partLanes } from "./in-flight.ts";
 import type { LoadedSnapshot } from "./meta.ts";
 import { PartNeeds, type PartPlan } from "./part-needs.ts";
+import { PartRooms } from "./part-rooms.ts";
 import { placesOfBases, writeBasedPart } from "./restore-based.ts";
 import type { FileWriter, Target } from "./restore-files.ts";
 import { type PartInput, writePart } from "./restore-parts.ts";
@@ -44,9 +45,13 @@ export function fetchParts(input: FetchInput, plan: FetchPlan): Promise<LostFile
 class Fetcher {
   readonly #input: FetchInput;
   readonly #lost: LostFiles = new Map();
+  readonly #rooms: PartRooms;
 
   constructor(input: FetchInput) {
     this.#input = input;
+    const { index } = input.snapshot;
+    const largest = index.parts.reduce((most, { bytes }) => Math.max(most, bytes), 1);
+    this.#rooms = new PartRooms(largest, input.coders.capacity);
   }
 
   async run(plan: FetchPlan): Promise<LostFiles> {
@@ -80,7 +85,8 @@ class Fetcher {
     const { store, id, snapshot, writer, coders, root, deleteExtras, signal, reporter } = this.#input;
     const part = snapshot.index.parts[n]!;
     const isEncrypted = snapshot.keyring.cipher !== null;
-    const input: PartInput = { store, id, part, needs, writer, coders, isEncrypted, root, deleteExtras, signal };
+    const rooms = this.#rooms;
+    const input: PartInput = { store, id, part, needs, writer, coders, rooms, isEncrypted, root, deleteExtras, signal };
     let reason = `part ${part.key} is damaged`;
     try {
       needs.checkSizes(part);

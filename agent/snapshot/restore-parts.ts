@@ -2,9 +2,10 @@
 import { type FrameInfo, headerBytes } from "../../core/snapshot/part.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import { partObjectKey, type SnapshotStore, StoreError } from "../../core/snapshot/store.ts";
-import { type CoderPool, ownBytes } from "./coder-pool.ts";
+import type { CoderPool } from "./coder-pool.ts";
 import type { WriteChunk, WriteFrame } from "./coder-tasks.ts";
 import type { PartNeeds } from "./part-needs.ts";
+import type { PartRooms } from "./part-rooms.ts";
 import type { FileWriter, Target } from "./restore-files.ts";
 import { Stop } from "./stop.ts";
 
@@ -16,6 +17,7 @@ export interface PartInput {
   needs: PartNeeds;
   writer: FileWriter;
   coders: CoderPool;
+  rooms: PartRooms;
   isEncrypted: boolean;
   /** A byte string, symlinks resolved. */
   root: string;
@@ -44,9 +46,7 @@ export async function writePart(
   onWritten: OnWritten,
 ): Promise<void> {
   const { part, needs } = input;
-  const frames = part.frames.filter(
-    (frame) => frame.bases.length === 0 && frame.chunks.some((chunk) => needs.has(chunk.id)),
-  );
+  const frames = part.frames.filter((frame) => frame.bases.length === 0 && frame.chunks.someId((id) => needs.has(id)));
   const needed = frames.reduce((sum, frame) => sum + frame.storedBytes, 0);
   const isWhole = !input.isInPieces && needed >= part.bytes * wholeShare;
   for (const run of isWhole ? [frames] : groupFrames(frames)) {
@@ -63,14 +63,14 @@ async function writeRun(
   onReceived: (bytes: number) => void,
   onWritten: OnWritten,
 ): Promise<boolean> {
-  const { store, id, part, needs, coders, isEncrypted, root, deleteExtras, signal } = input;
+  const { store, id, part, needs, coders, rooms, isEncrypted, root, deleteExtras, signal } = input;
   const base = isWhole ? 0 : run[0]!.offset;
   const range = isWhole ? undefined : { offset: base, length: run.at(-1)!.offset + run.at(-1)!.storedBytes - base };
   const key = partObjectKey(id, part.key);
   let bytes: Uint8Array;
   let header: Uint8Array | null = null;
   try {
-    bytes = await store.get(key, range, { signal });
+    bytes = await store.get(key, range, { signal, room: isWhole ? rooms.take : undefined });
     // The salt lies in the header: another small read where only a range is wanted.
     const front = { offset: 0, length: headerBytes };
     if (isEncrypted) header = isWhole ? bytes.slice(0, headerBytes) : await store.get(key, front, { signal });
@@ -85,14 +85,23 @@ async function writeRun(
     const last = frames.at(-1)!;
     const piece = bytes.subarray(from, isAll ? bytes.length : last.offset - base + last.storedBytes);
     // A copy where another group comes: the thread takes what it is given, and a piece may be all of the bytes.
-    const own = isAll ? ownBytes(piece) : new Uint8Array(piece);
+    const own = isAll ? rooms.own(piece) : copyOf(piece, rooms);
     const moved = frames.map((frame) => ({ ...frame, offset: frame.offset - base - from }));
-    const answer = await coders.run({ kind: "write", bytes: own, header, root, deleteExtras, frames: moved });
+    const task = { bytes: own, header, root, deleteExtras, frames: moved, isWanted: true };
+    const answer = await coders.run({ kind: "write", ...task });
+    if (answer.rest) rooms.give(answer.rest);
     for (const chunk of answer.damaged) damaged.add(chunk);
     await onWritten(targets.filter((target) => !damaged.has(target.id)));
     for (const chunk of ended) if (!damaged.has(chunk)) needs.finish(chunk);
   }
+  rooms.give(bytes);
   return damaged.size > 0;
+}
+
+function copyOf(bytes: Uint8Array, rooms: PartRooms): Uint8Array {
+  const copy = rooms.take(bytes.length);
+  copy.set(bytes);
+  return copy;
 }
 
 interface Group {

@@ -29,7 +29,7 @@ const writeFlags = constants.O_WRONLY | constants.O_NOFOLLOW;
 
 /** A chunk that is damaged is named and the rest goes on. Errors: system errors, Stop `restore_conflict`, FormatError for later formats. */
 export async function writeFrames(
-  { bytes, header, root, deleteExtras, frames }: WriteTask,
+  { bytes, header, root, deleteExtras, frames, isWanted }: WriteTask,
   tools: WriteTools,
 ): Promise<WriteAnswer> {
   const folders = threadFolders(root);
@@ -48,7 +48,7 @@ export async function writeFrames(
     }
     tools.release();
   }
-  return { damaged, lacking };
+  return { damaged, lacking, rest: isWanted ? bytes : null };
 }
 
 /** Null when it is damaged, "lacking" when its bases are not in their places. */

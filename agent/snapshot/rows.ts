@@ -5,6 +5,7 @@
  * row = stamp: f64[6] { dev, ino, size, mtimeMs, ctimeMs, mode } | u32 recordBytes | u32 holesBytes | record | holes
  */
 
+import { idBytes } from "../../core/snapshot/chunk-list.ts";
 import { timeBytes } from "../../core/snapshot/tree.ts";
 
 /**
@@ -36,7 +37,7 @@ export function bytesOf({ slab, at }: Row): Buffer {
   return slab.subarray(at, endOf(slab, at));
 }
 
-function endOf(slab: Buffer, at: number): number {
+export function endOf(slab: Buffer, at: number): number {
   return at + headBytes + slab.readUInt32LE(at + stampBytes) + slab.readUInt32LE(at + stampBytes + 4);
 }
 
@@ -52,8 +53,19 @@ export function pathOf({ slab, at }: Row): string {
   return slab.toString("latin1", from, from + bytes);
 }
 
-/** Ids of a file's chunks; none for other types. The record is one that this program encoded. */
-export function* chunkIdsOf({ slab, at }: Row): Generator<string, void> {
+/** Below 0: the row's path comes before `path`. */
+export function comparePath({ slab, at }: Row, path: string): number {
+  const [bytes, from] = varintAt(slab, at + headBytes);
+  const shared = Math.min(bytes, path.length);
+  for (let i = 0; i < shared; i++) {
+    const difference = slab[from + i]! - path.charCodeAt(i);
+    if (difference !== 0) return difference;
+  }
+  return bytes - path.length;
+}
+
+/** Where in the slab the ids of a file's chunks begin; none for other types. The record is one that this program encoded. */
+export function* chunkPlacesOf({ slab, at }: Row): Generator<number, void> {
   const [pathBytes, pathFrom] = varintAt(slab, at + headBytes);
   let from = pathFrom + pathBytes;
   if (slab[from] !== 0x66) return;
@@ -63,9 +75,13 @@ export function* chunkIdsOf({ slab, at }: Row): Generator<string, void> {
   from = varintAt(slab, from + timeBytes)[1];
   let [chunks, next] = varintAt(slab, from);
   for (; chunks > 0; chunks--) {
-    yield slab.toString("latin1", next, next + 32);
-    next = varintAt(slab, next + 32)[1];
+    yield next;
+    next = varintAt(slab, next + idBytes)[1];
   }
+}
+
+export function* chunkIdsOf(row: Row): Generator<string, void> {
+  for (const at of chunkPlacesOf(row)) yield row.slab.toString("latin1", at, at + idBytes);
 }
 
 /** Value and end. */
@@ -97,16 +113,5 @@ export class RowShelf {
     slab.set(holes, at + headBytes + record.length);
     this.#end += bytes;
     return { slab, at };
-  }
-}
-
-/** Rows that lie one after another, with their paths. Errors: RangeError when a row goes past the end. */
-export function* readRows(slab: Buffer, from: number): Generator<[path: string, row: Row], void> {
-  for (let at = from; at < slab.length; ) {
-    const end = endOf(slab, at);
-    if (end > slab.length) throw new RangeError("a row goes past the end");
-    const row = { slab, at };
-    yield [pathOf(row), row];
-    at = end;
   }
 }

@@ -10,14 +10,15 @@ import type { Excluder } from "./excludes.ts";
 import type { Keyring } from "./keyring.ts";
 import { nodePrimitives } from "./primitives.ts";
 import { type ChunkSink, readEntry } from "./read.ts";
-import { chunkIdsOf, hasStamp, pathOf, type Row, RowShelf, recordOf, stampFields } from "./rows.ts";
+import { RowList } from "./row-list.ts";
+import { chunkPlacesOf, hasStamp, pathOf, type Row, RowShelf, recordOf, stampFields } from "./rows.ts";
 import { isRacy, type StatCache } from "./stat-cache.ts";
 import type { SkippedPath } from "./types.ts";
 import { type Found, isGone, skipped, type Walked, walk } from "./walk.ts";
 
 export interface Round {
   /** In the order of the tree. */
-  entries: Row[];
+  entries: RowList;
   files: number;
   plainBytes: number;
   /** 64 hex digits. */
@@ -107,12 +108,20 @@ class RoundBuilder {
   readonly #round: Omit<Round, "digest" | "isAsCached">;
   #hardLinks = 0;
   #reused = 0;
-  readonly rows = new Map<string, Row>();
+  /** What the cache keeps: all that has rested. */
+  readonly rows = new RowList();
 
   constructor(input: RoundInput, walked: Walked) {
     this.#input = input;
     this.#walked = walked;
-    this.#round = { entries: [], files: 0, plainBytes: 0, torn: [], unreadable: walked.unreadable, sockets: [] };
+    this.#round = {
+      entries: new RowList(),
+      files: 0,
+      plainBytes: 0,
+      torn: [],
+      unreadable: walked.unreadable,
+      sockets: [],
+    };
   }
 
   async add(n: number): Promise<void> {
@@ -167,13 +176,13 @@ class RoundBuilder {
     if (type === "f") {
       const size = this.#walked.sizeAt(n);
       // The store may have lost what the cache says: then the file is read again.
-      if (sink && !isCacheStored) for (const id of chunkIdsOf(row)) if (!sink.has(id)) return false;
+      if (sink && !isCacheStored) for (const at of chunkPlacesOf(row)) if (!sink.hasAt(row.slab, at)) return false;
       counts.reusedBytes += size;
       this.#count(size);
     }
     this.#reused++;
     if (type === "s") this.#round.sockets.push({ path: textOfBytes(path), reason: "socket" });
-    this.rows.set(path, row);
+    this.rows.push(row);
     this.#keep(path, type, row);
     if (inode !== undefined && type !== "s") this.#names.set(inode, path);
     return true;
@@ -185,7 +194,7 @@ class RoundBuilder {
     this.#holes.clear();
     if (entry.type === "f") encodeHoles(this.#holes, entry.holes);
     const row = this.#shelf.add(found.stamp, 0, this.#record.view(), this.#holes.view());
-    if (!isFresh) this.rows.set(entry.path, row);
+    if (!isFresh) this.rows.push(row);
     if (entry.type === "f") {
       this.#count(entry.size);
       this.#input.planner?.note(entry, row);
@@ -233,15 +242,14 @@ function nameBytesOf(path: string): number {
 
 /** How many entries differ between two rounds. */
 export function countChanges(before: Round, after: Round): number {
-  const rows = new Map(before.entries.map((row) => [pathOf(row), row]));
   let changes = 0;
+  let found = 0;
   for (const row of after.entries) {
-    const path = pathOf(row);
-    const old = rows.get(path);
+    const old = before.entries.find(pathOf(row));
+    if (old) found++;
     if (!old || !recordOf(old).equals(recordOf(row))) changes++;
-    rows.delete(path);
   }
-  return changes + rows.size;
+  return changes + before.entries.length - found;
 }
 
 /** From a file system call (Node's or ours), not from the disk of the state folder or the store. */

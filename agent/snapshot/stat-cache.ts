@@ -8,7 +8,8 @@
 import { createHash, hash } from "node:crypto";
 import { closeSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { sha256Hex } from "./primitives.ts";
-import { bytesOf, type Row, readRows } from "./rows.ts";
+import { RowList } from "./row-list.ts";
+import { bytesOf, type Row } from "./rows.ts";
 
 const magic = "SNC2";
 const racyMs = 2000;
@@ -22,7 +23,7 @@ export function isRacy(newestMs: number, readAt: number): boolean {
 export class StatCache {
   readonly #file: string;
   readonly #root: string;
-  #rows: Map<string, Row>;
+  #rows: RowList;
   #isSaved = true;
 
   constructor(file: string, root: string) {
@@ -32,15 +33,15 @@ export class StatCache {
   }
 
   get size(): number {
-    return this.#rows.size;
+    return this.#rows.length;
   }
 
   get(path: string): Row | undefined {
-    return this.#rows.get(path);
+    return this.#rows.find(path);
   }
 
-  replace(rows: Map<string, Row>): void {
-    if (this.#isSaved && isSame(this.#rows, rows)) return;
+  replace(rows: RowList): void {
+    if (this.#isSaved && this.#rows.isSame(rows)) return;
     this.#rows = rows;
     this.#isSaved = false;
   }
@@ -49,7 +50,7 @@ export class StatCache {
   save(): boolean {
     if (this.#isSaved) return true;
     const writer = new StatCacheWriter(this.#file, this.#root);
-    for (const row of this.#rows.values()) writer.add(row);
+    for (const row of this.#rows) writer.add(row);
     this.#isSaved = writer.finish();
     return this.#isSaved;
   }
@@ -57,12 +58,6 @@ export class StatCache {
 
 export function statCacheFile(stateDir: string, id: string, root: string): string {
   return `${stateDir}/stat-${id}-${sha256Hex(Buffer.from(root, "latin1")).slice(0, 12)}`;
-}
-
-function isSame(a: Map<string, Row>, b: Map<string, Row>): boolean {
-  if (a.size !== b.size) return false;
-  for (const [path, row] of b) if (a.get(path) !== row) return false;
-  return true;
 }
 
 function headOf(root: string): Buffer {
@@ -150,16 +145,16 @@ export class StatCacheWriter {
   }
 }
 
-function loadRows(file: string, root: string): Map<string, Row> {
+function loadRows(file: string, root: string): RowList {
   try {
     const bytes = readFileSync(file);
     const body = bytes.subarray(0, bytes.length - 32);
-    if (hash("sha256", body, "hex") !== bytes.toString("hex", bytes.length - 32)) return new Map();
+    if (hash("sha256", body, "hex") !== bytes.toString("hex", bytes.length - 32)) return new RowList();
     const head = headOf(root);
-    if (!body.subarray(0, head.length).equals(head)) return new Map();
-    return new Map(readRows(body, head.length));
+    if (!body.subarray(0, head.length).equals(head)) return new RowList();
+    return RowList.read(body, head.length);
   } catch {
     // Never written, lost, or of an earlier version: everything is read.
-    return new Map();
+    return new RowList();
   }
 }

@@ -26,7 +26,7 @@ import { Packer, partRoomBytes } from "./packer.ts";
 import { sha256Hex } from "./primitives.ts";
 import { releaseReader } from "./read.ts";
 import { addAgain, findChunksToRelease } from "./release-bases.ts";
-import { chunkIdsOf } from "./rows.ts";
+import { chunkPlacesOf } from "./rows.ts";
 import { countChanges, type Round, scanRound } from "./scan.ts";
 import { sealedBy, syncAll } from "./scan-folder.ts";
 import { type KnownSegment, SegmentBook, segmentBookFile } from "./segment-book.ts";
@@ -181,7 +181,7 @@ class Take {
       kind,
       coders: this.#coders,
       keyring: this.#keyring,
-      isStored: (id) => known.has(id),
+      known,
       send: (part, bytes) => this.#send(part, bytes),
       concurrency: partsInFlight(this.#options.store, this.#options.concurrency, partRoomBytes(partTargetBytes)),
       partTargetBytes,
@@ -276,13 +276,12 @@ class Take {
   /** Closure: every chunk of the tree and of its files lies in one of these. */
   #partsOf(round: Round, treeIds: string[]): IndexedPart[] {
     const numbers = new Set<number>();
-    const need = (id: string) => {
-      const parts = this.#known.partsFor(id);
-      if (parts.length === 0) throw new Error("a chunk of the tree lies in no part");
-      for (const part of parts) numbers.add(part);
+    const add = (part: number) => void numbers.add(part);
+    const need = (bytes: Uint8Array, at: number) => {
+      if (!this.#known.eachPartFor(bytes, at, add)) throw new Error("a chunk of the tree lies in no part");
     };
-    for (const row of round.entries) for (const id of chunkIdsOf(row)) need(id);
-    treeIds.forEach(need);
+    for (const row of round.entries) for (const at of chunkPlacesOf(row)) need(row.slab, at);
+    for (const id of treeIds) need(latin1ToBytes(id), 0);
     return [...numbers].sort((a, b) => a - b).map((n) => this.#known.parts[n]!);
   }
 

@@ -35,7 +35,7 @@ const big = 20 * 1024 * 1024;
 async function scan(on: { path?: (path: string) => void; chunk?: (n: number) => void }) {
   const folders = new Folders(at("work"), false);
   let n = 0;
-  const sink: ChunkSink = { has: () => false, add: async () => on.chunk?.(++n) };
+  const sink: ChunkSink = { has: () => false, hasAt: () => false, add: async () => on.chunk?.(++n) };
   try {
     const round = await scanRound({
       folders,
@@ -52,7 +52,10 @@ async function scan(on: { path?: (path: string) => void; chunk?: (n: number) => 
       isCacheStored: false,
     });
     const entries = new Map(
-      round.entries.map((row): [string, Entry] => [pathOf(row), decodeEntry(new ByteReader(streamOf(row), "record"))]),
+      [...round.entries].map((row): [string, Entry] => [
+        pathOf(row),
+        decodeEntry(new ByteReader(streamOf(row), "record")),
+      ]),
     );
     return { ...round, entries };
   } finally {

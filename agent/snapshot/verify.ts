@@ -11,12 +11,13 @@ import type { SnapshotStore } from "../../core/snapshot/store.ts";
 import type { Entry } from "../../core/snapshot/tree.ts";
 import { BaseFrames } from "./base-frames.ts";
 import { checkPart, partDamaged } from "./check-part.ts";
-import { CoderPool, freeBytes, ownBytes } from "./coder-pool.ts";
+import { CoderPool } from "./coder-pool.ts";
 import type { VerifyAnswer, VerifyTask } from "./coder-tasks.ts";
 import { HeldFrames } from "./held-frames.ts";
 import { forEachInFlight, partsInFlight } from "./in-flight.ts";
 import type { Keyring, Unlock } from "./keyring.ts";
 import { getPart, type LoadedSnapshot, loadSnapshot, loadTree } from "./meta.ts";
+import { PartRooms } from "./part-rooms.ts";
 import { scanDigest } from "./scan-folder.ts";
 import { Reporter } from "./setup.ts";
 import { failureOf, Stop, throwIfAborted } from "./stop.ts";
@@ -124,6 +125,7 @@ class PartsCheck {
   readonly #reporter: Reporter;
   readonly #held: HeldFrames | null;
   readonly #baseFrames: BaseFrames;
+  readonly #rooms: PartRooms;
   /** Ends when the part's own frames are checked, and what others need of it is kept. */
   readonly #begun = new Map<IndexedPart, Promise<unknown>>();
 
@@ -134,6 +136,8 @@ class PartsCheck {
     this.#snapshot = snapshot;
     this.#coders = coders;
     this.#reporter = reporter;
+    const largest = index.parts.reduce((most, part) => Math.max(most, part.bytes), 1);
+    this.#rooms = new PartRooms(largest, coders.capacity);
     const held = options.data ? new HeldFrames(index) : null;
     this.#held = held;
     const onReceived = (bytes: number) => {
@@ -164,7 +168,7 @@ class PartsCheck {
       const rest = await own;
       if (rest) {
         await this.#checkBased(part, rest);
-        freeBytes(rest);
+        this.#rooms.give(rest);
       }
       progress.doneBytes += plainBytesOf(part);
       progress.partsDone++;
@@ -177,17 +181,16 @@ class PartsCheck {
     const { store, id, signal, data: isDeep = false } = this.#options;
     const held = this.#held;
     const hasBases = isDeep && part.frames.some((frame) => frame.bases.length > 0);
-    const isWanted = hasBases || held?.isNeeded(part) === true;
     for (let attempt = 1; ; attempt++) {
       throwIfAborted(signal);
-      const bytes = ownBytes(await getPart(store, id, part.key, signal));
+      const bytes = this.#rooms.own(await getPart(store, id, part.key, signal, this.#rooms.take));
       this.#reporter.progress.sentBytes += bytes.length;
       try {
         if (bytes.length !== part.bytes) throw partDamaged(part.key);
-        const { rest } = await this.#check({ bytes, key: part.key, frames: framesOf(part), isDeep, isWanted });
-        if (rest) held?.hold(part, rest, decodeHeader(rest, this.#snapshot.keyring.cipher).open);
+        const { rest } = await this.#check({ bytes, key: part.key, frames: framesOf(part), isDeep, isWanted: true });
+        if (rest && held?.isNeeded(part)) held.hold(part, rest, decodeHeader(rest, this.#snapshot.keyring.cipher).open);
         if (hasBases) return rest;
-        if (rest) freeBytes(rest);
+        if (rest) this.#rooms.give(rest);
         return null;
       } catch (error) {
         if (attempt === 2 || !(error instanceof Stop) || error.code !== "part_damaged") throw error;

@@ -1,38 +1,32 @@
-/** `soneca instance config`: shows the auto_hibernation settings, or changes what is named. */
+/** `soneca instance config`: shows the auto_hibernation settings and whose word each is, or changes what is named. */
+import { routes } from "../../core/protocol/api.ts";
 import { command, idArg } from "../command.ts";
-import { readSettings } from "../settings.ts";
-import { showConfig } from "../show.ts";
+import { checked, readSettings, settingArgs } from "../settings.ts";
+import { showConfig } from "../show-settings.ts";
 
 export const configCommand = command({
   name: "config",
-  description: "Its auto_hibernation settings; with options, changes them",
+  description: "Its auto_hibernation settings and where each comes from; with options, changes its own",
   args: {
     ...idArg,
-    enabled: { type: "string", valueHint: "on|off", description: "Whether it may go to sleep by itself" },
-    pause: {
+    ...settingArgs,
+    unset: {
       type: "string",
-      valueHint: "MIN|auto",
-      description: "Minutes idle before it goes to sleep; auto: when it pays",
+      valueHint: "KEY",
+      description: "No longer its own: the policies decide it again; may be repeated",
     },
-    delete: { type: "string", valueHint: "MIN", description: "Minutes asleep before it becomes deleted" },
-    threshold: { type: "string", valueHint: "PCT", description: "A GPU below this is idle" },
-    interval: { type: "string", valueHint: "SEC", description: "Seconds between two reports" },
-    "wake-method": { type: "string", valueHint: "manual|auto|scheduled", description: "How it wakes" },
-    schedule: {
-      type: "string",
-      valueHint: "'09:00-18:00 America/Sao_Paulo'|none",
-      description: "Wake and sleep times",
-    },
-    set: { type: "string", valueHint: "KEY=VALUE", description: "A setting by its own name; may be repeated" },
   },
   async run({ call, resolve, output, all }, args) {
     const patch = readSettings({ ...args, set: all("set") });
+    const unset = all("unset");
     const params = { id: await resolve(args.id) };
-    const answer = patch
-      ? await call("putConfig", { params, body: { auto_hibernation: patch } })
+    const isChange = patch !== null || unset.length > 0;
+    const change = { auto_hibernation: patch ?? undefined, unset: unset.length > 0 ? unset : undefined };
+    const answer = isChange
+      ? await call("putConfig", { params, body: checked(routes.putConfig.body, change) })
       : await call("getConfig", { params });
     output.document(answer);
-    if (patch) output.print("Changed.\n");
-    output.print(showConfig(answer.auto_hibernation));
+    if (isChange) output.print("Changed.\n");
+    output.print(showConfig(answer));
   },
 });

@@ -4,7 +4,7 @@ import { routes } from "../../core/protocol/api.ts";
 import type { InstanceView } from "../../core/protocol/views.ts";
 import { command, follow, idArg, readWait, type Session, waitArgs } from "../command.ts";
 import { readRent, rentArgs } from "../rent.ts";
-import { checked, readDurationMs, readNumber, readPrice, readSettings } from "../settings.ts";
+import { checked, readDurationMs, readNumber, readPrice, readSettings, readSnapshotNumber } from "../settings.ts";
 import { showInstance, showList, showSnapshots } from "../show.ts";
 import { statusPhrase } from "../words.ts";
 import { keepAwakeCommand, notNowCommand } from "./awake.ts";
@@ -119,6 +119,7 @@ const wake = command({
     gpu: { type: "string", valueHint: '"RTX 4090"', description: "GPU type; the one it had without" },
     region: { type: "string", valueHint: "CC", description: "Country code, or EU, NA, SA, AS, AF, OC" },
     "max-price": { type: "string", valueHint: "USD", description: "Most that an hour may cost from now on, in US$" },
+    snapshot: { type: "string", valueHint: "N", description: "Go back to this older snapshot; newer ones stay" },
     "keep-trying": { type: "string", valueHint: "TIME", description: "Try again for this long, such as 2h" },
     ...rentArgs,
     ...waitArgs,
@@ -131,12 +132,58 @@ const wake = command({
       region: args.region,
       max_micro_usd_per_hour: args["max-price"] === undefined ? undefined : readPrice("--max-price", args["max-price"]),
       rent: readRent(args),
+      snapshot: readSnapshotNumber(args.snapshot),
       keep_trying_minutes: keepMs > 0 ? keepMs / 60_000 : undefined,
     });
     const params = { id: await session.resolve(args.id) };
     const before = wait ? await session.call("getInstance", { params }) : null;
     const view = await session.call("wakeInstance", { params, body });
     await finish(session, view, "awake", before, wait);
+  },
+});
+
+const fork = command({
+  name: "fork",
+  description: "A new instance that begins with a snapshot of this one; the two share nothing afterwards",
+  args: {
+    ...idArg,
+    snapshot: { type: "string", valueHint: "N", description: "Which one; the current one without" },
+    name: { type: "string", valueHint: "NAME", description: "What you call the new one" },
+    asleep: { type: "boolean", description: "Copy the snapshot only; nothing is rented" },
+    gpu: { type: "string", valueHint: '"RTX 4090"', description: "GPU type; as here without" },
+    region: {
+      type: "string",
+      valueHint: "CC",
+      description: "Country code, or EU, NA, SA, AS, AF, OC; as here without",
+    },
+    disk: { type: "string", valueHint: "GB", description: "Disk; as here without" },
+    "max-price": {
+      type: "string",
+      valueHint: "USD",
+      description: "Most that an hour may cost, in US$; as here without",
+    },
+    ...rentArgs,
+    ...ruleArgs,
+    ...waitArgs,
+  },
+  async run(session, args) {
+    const wait = readWait(args);
+    const instance = await session.resolve(args.id);
+    const body = checked(routes.createInstance.body, {
+      from: { instance, snapshot: readSnapshotNumber(args.snapshot) },
+      start: args.asleep ? false : undefined,
+      name: args.name,
+      gpu_type: args.gpu,
+      region: args.region,
+      disk_gb: args.disk === undefined ? undefined : readNumber("--disk", args.disk),
+      max_micro_usd_per_hour: args["max-price"] === undefined ? undefined : readPrice("--max-price", args["max-price"]),
+      rent: readRent(args),
+      auto_hibernation: readSettings(args) ?? undefined,
+    });
+    const view = await session.call("createInstance", { body });
+    if (!session.output.json)
+      session.output.print(`Created ${view.id}${view.name === view.id ? "" : ` (${view.name})`}.`);
+    await finish(session, view, args.asleep ? "asleep" : "awake", null, wait);
   },
 });
 
@@ -175,7 +222,7 @@ async function finish(
   if (!wait) {
     output.document(view);
     output.print(output.status(view.status, `${statusPhrase(view, now)}.`));
-    const isUnderWay = ["waking", "hibernating"].includes(view.status);
+    const isUnderWay = view.copying !== null || ["waking", "hibernating"].includes(view.status);
     if (isUnderWay) output.print(`It goes on by itself. Follow it with \`soneca instance show ${view.id}\`.`);
     return;
   }
@@ -191,6 +238,7 @@ export const instanceCommand = defineCommand({
     create,
     adopt,
     wake,
+    fork,
     hibernate,
     "keep-awake": keepAwakeCommand,
     "not-now": notNowCommand,

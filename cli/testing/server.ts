@@ -113,6 +113,7 @@ export function instanceView(changes: Partial<InstanceView> = {}): InstanceView 
     rival_machines: [],
     retiring_machines: [],
     wake: null,
+    copying: null,
     keep_trying: null,
     rent: { ...defaultRentRules, max_micro_usd_per_hour: null },
     gpu_utilization: 37,

@@ -54,8 +54,8 @@ export function actionsFor(state: State): Action[] {
       return ["wake", "configure"];
     case "hibernated":
     case "deleted":
-      // A wake that is tried again later can be called off.
-      return state.retry ? ["wake", "hibernate", "configure"] : ["wake", "configure"];
+      // A wake that is tried again later, or waits for a copy, can be called off.
+      return state.retry || state.copying?.wake ? ["wake", "hibernate", "configure"] : ["wake", "configure"];
     case "provisioning":
       // An adopted machine that waits for its agent cannot be put to sleep yet: there is nobody to take the snapshot.
       return phase.machine.holdsWork
@@ -84,12 +84,18 @@ export function judgeWake(state: State, now: number, timings: Timings): WakeVerd
     case "running":
       return { kind: "awake" };
     case "hibernated":
+      // It waits for what there is to wake: nothing is rented by asking.
+      if (state.copying || state.now.damaged) return { kind: "join" };
+      return limited(state, now, timings);
     case "deleted":
-    case "failed": {
-      const waitMs = state.lastWakeAt === null ? 0 : state.lastWakeAt + timings.wakeEveryMs - now;
-      return waitMs > 0 ? { kind: "limited", retryAfterMs: waitMs } : { kind: "start" };
-    }
+    case "failed":
+      return limited(state, now, timings);
     default:
       return { kind: "join" };
   }
+}
+
+function limited(state: State, now: number, timings: Timings): WakeVerdict {
+  const waitMs = state.lastWakeAt === null ? 0 : state.lastWakeAt + timings.wakeEveryMs - now;
+  return waitMs > 0 ? { kind: "limited", retryAfterMs: waitMs } : { kind: "start" };
 }

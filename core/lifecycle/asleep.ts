@@ -2,21 +2,35 @@
  * Being asleep: no machine, a snapshot in the store.
  *
  *   hibernated --pause over, snapshot verified once more--> deleted
- *       |  +--snapshot damaged--> failed                       |
+ *       |  +--snapshot damaged--> an older one, or failed      |
  *       +--wake--> provisioning <--wake------------------------+
  */
+import { copyIfDue, stayAsleep, wakeWhenCopied } from "./copying.ts";
 import { ignore, type Row } from "./handler.ts";
 import { endRetries } from "./keep-trying.ts";
 import { enter, log, minutesMs, out, ruleActor, sameSnapshot, system } from "./machines.ts";
+import { provedEntry } from "./snapshots.ts";
 import { startWake } from "./starting.ts";
 
 export const hibernated: Row<"hibernated"> = {
-  wake: (state, _phase, event, ctx) => startWake(state, event.wake, ctx),
+  wake(state, phase, event, ctx) {
+    if (state.copying) return wakeWhenCopied(state, event.wake, ctx);
+    if (!phase.damaged) return startWake(state, event.wake, ctx);
+    // What there is to wake is being found out (I4).
+    const { damaged } = phase;
+    const said = log(damaged.wake ? "wake_joined" : "wake_requested", event.wake.actor);
+    return enter(state, { ...phase, damaged: { ...damaged, wake: damaged.wake ?? event.wake } }, said);
+  },
   tick(state, phase, _event, ctx) {
+    if (state.copying) return copyIfDue(state, ctx);
     const due = phase.verifyAt ?? phase.deleteAt;
     if (ctx.now < due) return out(state);
     if (!state.snapshot) {
       return enter(state, { status: "deleted", since: ctx.now }, log("deleted", ruleActor, { snapshot_seq: null }));
+    }
+    if (phase.damaged) {
+      const verifyAt = ctx.now + ctx.timings.salvageEveryMs;
+      return enter(state, { ...phase, verifyAt }, { kind: "salvage", damaged: phase.damaged.ref });
     }
     // Before the pause ends the snapshot is proved once more (RF3); until the answer comes it is asked again.
     const delay = ctx.timings.verifyEveryMs;
@@ -28,10 +42,12 @@ export const hibernated: Row<"hibernated"> = {
   },
   proved(state, phase, event, ctx) {
     if (!state.snapshot || phase.verifyAt === null || !sameSnapshot(event.ref, state.snapshot.ref)) return out(state);
+    if (phase.damaged) return out(state);
     if (ctx.now < phase.deleteAt) return enter(state, { ...phase, verifyAt: null });
     return enter(
       state,
       { status: "deleted", since: ctx.now },
+      provedEntry({ ...state.snapshot, provedAt: ctx.now }, event),
       log("snapshot_verified", system, { snapshot_seq: event.ref.seq }),
       log("deleted", ruleActor, { snapshot_seq: event.ref.seq }),
     );
@@ -39,17 +55,15 @@ export const hibernated: Row<"hibernated"> = {
   proofFailed(state, phase, event, ctx) {
     if (!state.snapshot || phase.verifyAt === null || !sameSnapshot(event.ref, state.snapshot.ref)) return out(state);
     if (event.retryable) return out(state);
+    if (phase.damaged) return out(state);
+    // Never a silent `deleted`: an older one that verifies takes its place, or the instance fails (snapshots.ts).
+    const { ref, message } = event;
     return enter(
-      { ...state, trouble: { code: "snapshot_damaged", message: event.message, at: ctx.now } },
-      {
-        status: "failed",
-        machine: null,
-        since: ctx.now,
-        code: "snapshot_damaged",
-        message: event.message,
-        kept: `Everything that the store still holds of snapshot ${event.ref.seq}; nothing was removed.`,
-      },
-      log("snapshot_damaged", system, { snapshot_seq: event.ref.seq, message: event.message }),
+      state,
+      { ...phase, verifyAt: ctx.now + ctx.timings.salvageEveryMs, damaged: { ref, message, wake: null } },
+      log("snapshot_damaged", system, { snapshot_seq: ref.seq, message }),
+      { kind: "history", entry: { op: "damaged", ref, at: ctx.now, message } },
+      { kind: "salvage", damaged: ref },
     );
   },
   configure(state, phase, event) {
@@ -57,7 +71,11 @@ export const hibernated: Row<"hibernated"> = {
     return enter(state, { ...phase, deleteAt });
   },
   beat: ignore,
-  hibernate: (state, _phase, event) => endRetries(state, event.actor),
+  hibernate(state, phase, event) {
+    if (state.copying) return stayAsleep(state, event.actor);
+    if (!phase.damaged?.wake) return endRetries(state, event.actor);
+    return enter(state, { ...phase, damaged: { ...phase.damaged, wake: null } }, log("wake_cancelled", event.actor));
+  },
   discard: ignore,
   gone: ignore,
   seen: ignore,

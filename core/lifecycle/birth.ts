@@ -1,7 +1,10 @@
 /** How an instance comes into being: by renting a machine, or by adopting one that is rented already. */
-import { type AutoHibernation, defaultAutoHibernation } from "../protocol/config.ts";
+import { type AutoHibernation, type AutoHibernationPatch, defaultAutoHibernation } from "../protocol/config.ts";
 import { type InstanceId, machineLabel, type UserId } from "../protocol/ids.ts";
-import { log } from "./machines.ts";
+import { copyEffect, copyName } from "./copying.ts";
+import { log, minutesMs, out } from "./machines.ts";
+import type { Policies } from "./policy.ts";
+import type { Copying } from "./snapshot-types.ts";
 import { rentNext } from "./starting.ts";
 import type { Actor, Context, MachineSpec, Outcome, RentedFacts, State } from "./types.ts";
 
@@ -11,6 +14,9 @@ export interface Birth {
   name: string;
   spec: MachineSpec;
   config?: AutoHibernation;
+  /** What `config` was made of. */
+  own?: AutoHibernationPatch;
+  policies?: Policies;
 }
 
 export function createInstance(birth: Birth, ctx: Context): Outcome {
@@ -26,6 +32,33 @@ export function createInstance(birth: Birth, ctx: Context): Outcome {
   const state = blank(birth, ctx);
   const rented = rentNext(state, { wake, back: null, attempt: 1, since: ctx.now }, ctx);
   return { state: rented.state, effects: [log("created", actor, { name: birth.name }), ...rented.effects] };
+}
+
+/** An instance from a snapshot of another: asleep until its parts are copied, then woken if that is wanted. */
+export function createFork(birth: Birth, from: Copying["from"], isWoken: boolean, ctx: Context): Outcome {
+  const actor: Actor = { kind: "user", id: birth.owner };
+  const { gpuType, region } = birth.spec;
+  const wake = isWoken ? { actor, gpuType, region, askedAt: ctx.now, reach: "same" as const } : null;
+  const deleteAt = ctx.now + minutesMs(birth.config?.delete_after_pause_minutes ?? 0);
+  return out(
+    {
+      ...blank(birth, ctx),
+      ...copyName,
+      copying: {
+        from,
+        wake,
+        since: ctx.now,
+        nextAt: ctx.now + ctx.timings.copyEveryMs,
+        tries: 0,
+        parts: 0,
+        partsTotal: null,
+      },
+      now: { status: "hibernated", since: ctx.now, deleteAt, verifyAt: null, verifyTries: 0 },
+    },
+    log("created", actor, { name: birth.name, from: `${from.instance}@${from.ref.seq}` }),
+    log("copy_started", actor, { from: `${from.instance}@${from.ref.seq}` }),
+    copyEffect(from),
+  );
 }
 
 /** The machine holds somebody's work from the first moment: it is never given up without a proof or a discard. */
@@ -68,6 +101,8 @@ function blank(birth: Birth, ctx: Context): State {
     owner: birth.owner,
     name: birth.name,
     config: birth.config ?? defaultAutoHibernation,
+    ...(birth.own && { own: birth.own }),
+    ...(birth.policies && { policies: birth.policies }),
     spec: birth.spec,
     createdAt: ctx.now,
     epoch: 0,

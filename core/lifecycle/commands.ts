@@ -3,10 +3,11 @@
  * a command is off as soon as the state no longer wants it (docs/adr/0002).
  */
 import type { Command } from "../protocol/wire.ts";
+import { restoreOf } from "./machines.ts";
 import type { Timings } from "./timings.ts";
 import type { State } from "./types.ts";
 
-export function commandsFor(state: State, epoch: number, timings: Timings): Command[] {
+export function commandsFor(state: State, epoch: number, timings: Pick<Timings, "sealHoldMs">): Command[] {
   const phase = state.now;
   switch (phase.status) {
     case "snapshotting":
@@ -22,11 +23,16 @@ export function commandsFor(state: State, epoch: number, timings: Timings): Comm
       // The workspace stays still until the machine is gone.
       return [{ id: phase.sealId, kind: "seal", proved: phase.proof, seq: state.seq, holdMs: timings.sealHoldMs }];
     case "restoring":
-      if (phase.machine.epoch !== epoch || !state.snapshot) return [];
-      return [{ id: restoreCommandId(epoch, phase.tries), kind: "restore", snapshot: state.snapshot.ref }];
+      if (phase.machine.epoch !== epoch) return [];
+      return restoring(state, restoreCommandId(epoch, phase.tries));
     default:
       return [];
   }
+}
+
+function restoring(state: State, id: string): Command[] {
+  const wanted = restoreOf(state);
+  return wanted ? [{ id, kind: "restore", snapshot: wanted.ref }] : [];
 }
 
 export function snapshotCommandId(epoch: number, seq: number): string {

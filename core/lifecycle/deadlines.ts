@@ -1,6 +1,8 @@
 /** When the instance must look at itself again: a function of the state. One physical alarm serves the earliest. */
 import { attemptsOf, bootEndsAt, rivalAt } from "./attempts.ts";
+import { copyAt } from "./copying.ts";
 import { retryAt } from "./keep-trying.ts";
+import { collectAt } from "./snapshots.ts";
 import type { Timings } from "./timings.ts";
 import type { State } from "./types.ts";
 import { awakeOf, warnAt } from "./warning.ts";
@@ -16,6 +18,10 @@ export function deadlines(state: State, timings: Timings): Record<string, number
   for (const one of state.retiring) due[`end.${one.machine.epoch}`] = one.nextTryAt;
   const retry = retryAt(state);
   if (retry !== null) due.retry = retry;
+  const collect = collectAt(state, timings);
+  if (collect !== null) due.collect = collect;
+  const copy = copyAt(state);
+  if (copy !== null) due.copy = copy;
   const phase = state.now;
   switch (phase.status) {
     case "running":
@@ -31,7 +37,7 @@ export function deadlines(state: State, timings: Timings): Record<string, number
       if (phase.proveAt !== null) due.prove = phase.proveAt;
       break;
     case "hibernated":
-      due.delete = phase.verifyAt ?? phase.deleteAt;
+      if (!state.copying) due.delete = phase.verifyAt ?? phase.deleteAt;
       break;
     case "provisioning": {
       for (const one of attemptsOf(phase)) {

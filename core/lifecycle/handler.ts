@@ -11,11 +11,19 @@ export type Handler<S extends Status, E extends EventType> = (
   ctx: Context,
 ) => Outcome;
 
-/** What is decided around the table, in awake.ts. */
-export type AwakeEvent = "keepAwake" | "letSleep";
+/** What is decided around the table: in awake.ts, and what concerns the store alone, in snapshots.ts and copying.ts. */
+export type BesideEvent =
+  | "keepAwake"
+  | "letSleep"
+  | "salvaged"
+  | "hold"
+  | "copied"
+  | "copyFailed"
+  | "collected"
+  | "collectFailed";
 
 /** One row of the table: total by its type. */
-export type Row<S extends Status> = { [E in Exclude<EventType, AwakeEvent>]: Handler<S, E> };
+export type Row<S extends Status> = { [E in Exclude<EventType, BesideEvent>]: Handler<S, E> };
 
 /** The event means nothing here and changes nothing. */
 export const ignore = (state: State): Outcome => ({ state, effects: [] });

@@ -1,6 +1,7 @@
 /** Machines on their way out, and small helpers over the state that every phase shares. */
 import { machineLabel } from "../protocol/ids.ts";
 import type { SnapshotRef } from "../protocol/wire.ts";
+import type { ProvedSnapshot } from "./snapshot-types.ts";
 import type {
   Actor,
   Back,
@@ -65,6 +66,13 @@ export function takeIn(machine: Machine, facts: RentedFacts): Machine {
   const gpuRamMb = facts.gpuRamMb ?? known?.gpuRamMb ?? null;
   const prices = { microUsdPerHour, diskMicroUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
   return { ...machine, facts: { ...facts, ...prices, gpuRamMb } };
+}
+
+/** What a wake brings back: the current snapshot, or the older one that was asked for. */
+export function restoreOf(state: State): ProvedSnapshot | null {
+  const phase = state.now;
+  const wake = phase.status === "provisioning" || phase.status === "restoring" ? phase.wake : null;
+  return wake?.snapshot ?? state.snapshot;
 }
 
 export function sameSnapshot(a: SnapshotRef | null | undefined, b: SnapshotRef | null | undefined): boolean {

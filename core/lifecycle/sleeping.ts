@@ -41,6 +41,7 @@ import {
   takeIn,
   wakeful,
 } from "./machines.ts";
+import { provedEntry } from "./snapshots.ts";
 import type { Actor, Context, Outcome, SleepCause, State, WakeRequest } from "./types.ts";
 import { quietFloorMs } from "./vetoes.ts";
 import { isAnnounced } from "./warning.ts";
@@ -151,11 +152,15 @@ export const snapshotting: Row<"snapshotting"> = {
       return out(state);
     const { ref, stats } = phase.candidate;
     const said = log("snapshot_proved", system, { snapshot_seq: ref.seq, digest: ref.digest });
-    const kept = { ...state, snapshot: { ref, stats, provedAt: ctx.now }, trouble: null };
+    const snapshot = { ref, stats, provedAt: ctx.now, kind: "sleep" as const };
+    const kept = { ...state, snapshot, trouble: null };
+    const known = provedEntry(snapshot, event);
     const noted = phase.proved ? kept : noteUploaded(kept, phase.since, stats, ctx);
     const planned = ensurePlan(noted, ctx);
     if (!phase.proved && !mayGo(planned, phase, ctx)) {
-      return andThen(out({ ...planned, seq: Math.max(state.seq, ref.seq) }, said), (next) => waitForTau(next, phase));
+      return andThen(out({ ...planned, seq: Math.max(state.seq, ref.seq) }, said, known), (next) =>
+        waitForTau(next, phase),
+      );
     }
     const seq = Math.max(state.seq, ref.seq) + 1;
     return enter(
@@ -171,6 +176,7 @@ export const snapshotting: Row<"snapshotting"> = {
         progressAt: ctx.now,
       },
       said,
+      known,
     );
   },
   proofFailed(state, phase, event, ctx) {

@@ -75,7 +75,7 @@ function rentEffect(state: State, machine: Machine, wake: WakeRequest, ctx: Cont
   // A second machine of the same host would share its fate.
   const besides = state.now.status === "provisioning" ? activeMachines(state) : [];
   const taken = besides.flatMap((one) => one.facts?.machineId ?? []);
-  const { stats } = state.snapshot ?? { stats: null };
+  const { stats } = wake.snapshot ?? state.snapshot ?? { stats: null };
   return {
     kind: "rent",
     epoch: machine.epoch,

@@ -19,6 +19,15 @@ export interface Timings {
   /** How long before a sleep of the idle rule it is announced. */
   warnBeforeMs: number;
   verifyEveryMs: number;
+  /** How often a snapshot is looked for in place of a damaged one, until an answer comes. */
+  salvageEveryMs: number;
+  /** A copy that gives no answer is begun again after this. */
+  copyEveryMs: number;
+  /** The store is looked through so long after something may have to go from it, and no more often than the second. */
+  collectAfterMs: number;
+  collectEveryMs: number;
+  /** Parts that no snapshot lists, and snapshots that were never proved, stay for so long. */
+  partGraceMs: number;
   /** How long a host is avoided after its first failure, and at most. */
   avoidHostMs: number;
   avoidHostMaxMs: number;
@@ -47,6 +56,11 @@ export const defaultTimings: Timings = {
   restAfterFailureMs: 5 * 60_000,
   warnBeforeMs: 60_000,
   verifyEveryMs: 60_000,
+  salvageEveryMs: 5 * 60_000,
+  copyEveryMs: 5 * 60_000,
+  collectAfterMs: 5 * 60_000,
+  collectEveryMs: 3_600_000,
+  partGraceMs: 24 * 3_600_000,
   avoidHostMs: 6 * 3_600_000,
   avoidHostMaxMs: 7 * 24 * 3_600_000,
   retryEveryMs: 2 * 60_000,

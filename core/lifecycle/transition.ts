@@ -5,6 +5,7 @@
 import { deleted, hibernated } from "./asleep.ts";
 import { activeMachines, inFront, speaks } from "./attempts.ts";
 import { afterEvent, announce, askAwake, beforeBeat } from "./awake.ts";
+import { takeCopied, takeCopyFailed } from "./copying.ts";
 import { destroying } from "./destroying.ts";
 import { forgetPlan } from "./gaps.ts";
 import type { Row } from "./handler.ts";
@@ -22,7 +23,9 @@ import {
   retire,
   takeIn,
 } from "./machines.ts";
+import { settlePolicy } from "./policy.ts";
 import { running, snapshotting } from "./sleeping.ts";
+import { collectIfDue, planCollect, takeCollected, takeCollectFailed, takeHold, takeSalvaged } from "./snapshots.ts";
 import { retryIfDue } from "./starting.ts";
 import { failed, unreachable } from "./trouble.ts";
 import type { Context, Effect, EventType, LifecycleEvent, Outcome, Retiring, State, Status } from "./types.ts";
@@ -41,7 +44,8 @@ const table: { [S in Status]: Row<S> } = {
 };
 
 export function transition(state: State, event: LifecycleEvent, ctx: Context): Outcome {
-  return afterEvent(decide(state, event, ctx), event, ctx);
+  const decided = andThen(decide(state, event, ctx), (next) => out(settlePolicy(state, next)));
+  return planCollect(state, afterEvent(decided, event, ctx), event, ctx);
 }
 
 function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
@@ -57,15 +61,32 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
     case "keepAwake":
     case "letSleep":
       return askAwake(state, event, ctx);
+    case "salvaged":
+      return takeSalvaged(state, event, ctx);
+    case "hold":
+      return takeHold(state, event, ctx);
+    case "copied":
+      return takeCopied(state, event, ctx);
+    case "copyFailed":
+      return takeCopyFailed(state, event, ctx);
+    case "collected":
+      return takeCollected(state, event, ctx);
+    case "collectFailed":
+      return takeCollectFailed(state, ctx);
     case "tick":
       return andThen(
         andThen(endDue(state, ctx), (next) => retryIfDue(next, ctx) ?? dispatch(next, event, ctx)),
-        (next) => announce(next, ctx),
+        (next) => andThen(announce(next, ctx), (last) => collectIfDue(last, ctx)),
       );
     case "configure":
       return andThen(
         out(
-          { ...forgetPlan(state), config: event.config },
+          {
+            ...forgetPlan(state),
+            config: event.config,
+            ...(event.own && { own: event.own }),
+            ...(event.policies && { policies: event.policies }),
+          },
           log("config_changed", event.actor, { enabled: event.config.enabled }),
         ),
         (next) => dispatch(next, event, ctx),

@@ -5,6 +5,7 @@
  *                                      +--provider: gone--> hibernated (newest snapshot) or failed (none)
  *   failed --wake--> provisioning (no machine) | --beat--> running (its machine spoke at last) | --discard--> destroying
  */
+import { wakeWhenCopied } from "./copying.ts";
 import { ignore, type Row } from "./handler.ts";
 import { endRetries } from "./keep-trying.ts";
 import { discardMachine, loseMachine } from "./losing.ts";
@@ -50,6 +51,7 @@ export const failed: Row<"failed"> = {
     return enter({ ...state, trouble: null }, wakeful(phase.machine, ctx.now, ctx), log("reachable", agentActor));
   },
   wake(state, phase, event, ctx) {
+    if (state.copying) return wakeWhenCopied(state, event.wake, ctx);
     if (!phase.machine) return startWake(state, event.wake, ctx);
     // There is a machine; waking means waiting for its agent again.
     return enter(

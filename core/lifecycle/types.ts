@@ -1,5 +1,5 @@
 /** The words of the lifecycle: what an instance is, what can happen to it, what it asks of the world. See SPEC.md. */
-import type { AutoHibernation } from "../protocol/config.ts";
+import type { AutoHibernation, AutoHibernationPatch } from "../protocol/config.ts";
 import type { InstanceId, UserId } from "../protocol/ids.ts";
 import type { Reach, RentRulesPatch } from "../protocol/rent.ts";
 import type { SignalName } from "../protocol/signals.ts";
@@ -7,6 +7,8 @@ import type { Held, Result, Seal, SnapshotRef, SnapshotStats } from "../protocol
 import type { AutoState } from "./auto-state.ts";
 import type { ClimbFacts, RungReport, Usual } from "./ladder.ts";
 import type { PaidInterval } from "./ledger.ts";
+import type { Policies } from "./policy.ts";
+import type { Copying, HistoryEntry, Hold, ManifestName, ProvedSnapshot } from "./snapshot-types.ts";
 import type { Timings } from "./timings.ts";
 
 /** What to rent. */
@@ -54,13 +56,6 @@ export interface Machine {
   rentedAt: number;
 }
 
-/** A snapshot that was proved complete in the store. */
-export interface ProvedSnapshot {
-  ref: SnapshotRef;
-  stats: SnapshotStats | null;
-  provedAt: number;
-}
-
 /** Why a machine may be destroyed (I1). */
 export type Basis =
   /** The workspace was sealed with exactly this digest and the snapshot of it is proved. */
@@ -100,6 +95,8 @@ export interface WakeRequest {
   /** Changes of the spec, which hold from this wake on. */
   maxMicroUsdPerHour?: number | null;
   rent?: RentRulesPatch;
+  /** An older snapshot to go back to: it becomes the current one when it is restored. */
+  snapshot?: ProvedSnapshot;
   /** Until when it is tried again should it end without a machine, and how often it was. */
   keepTrying?: { until: number; tries: number };
 }
@@ -184,7 +181,15 @@ export type Phase =
       sealedUntil: number;
       wakeAfter: WakeRequest | null;
     }
-  | { status: "hibernated"; since: number; deleteAt: number; verifyAt: number | null; verifyTries: number }
+  | {
+      status: "hibernated";
+      since: number;
+      deleteAt: number;
+      verifyAt: number | null;
+      verifyTries: number;
+      /** The snapshot was found damaged: an older one that verifies is looked for, and a wake waits for it. */
+      damaged?: { ref: SnapshotRef; message: string; wake: WakeRequest | null };
+    }
   | { status: "deleted"; since: number }
   | {
       status: "provisioning";
@@ -250,7 +255,7 @@ export const statuses = [
   "failed",
 ] as const satisfies readonly Status[];
 
-export type FailureCode = "wake_failed" | "machine_lost" | "snapshot_damaged" | "agent_never_reported";
+export type FailureCode = "wake_failed" | "machine_lost" | "snapshot_damaged" | "agent_never_reported" | "copy_failed";
 
 /** The last thing that went wrong, kept until the next success of its kind. */
 export interface Trouble {
@@ -264,7 +269,11 @@ export interface State {
   instance: InstanceId;
   owner: UserId;
   name: string;
+  /** What holds: made of its own settings and its owner's policies; see policy.ts. */
   config: AutoHibernation;
+  /** What was set on the instance itself. Absent in states of before: what differs from the defaults. */
+  own?: AutoHibernationPatch;
+  policies?: Policies;
   spec: MachineSpec;
   createdAt: number;
   /** Epoch of the newest machine ever asked for (I3). */
@@ -289,6 +298,10 @@ export interface State {
   retry?: { at: number; wake: WakeRequest };
   /** Idle gaps, what was measured, what sleeps saved. Absent in states of before: nothing is known yet. */
   auto?: AutoState;
+  /** When the store is looked through for what may go (null: nothing is known to), and since when an answer is awaited. */
+  collect?: { wantedAt: number | null; askedAt: number | null; lastAt: number | null };
+  holds?: Hold[];
+  copying?: Copying;
   now: Phase;
 }
 
@@ -360,7 +373,14 @@ export type LifecycleEvent =
   | { type: "letSleep"; actor: Actor }
   /** `epoch`, where given, is that of the machine that was shown to whoever said so; of another it is ignored (I3). */
   | { type: "discard"; actor: Actor; epoch?: number }
-  | { type: "configure"; actor: Actor; config: AutoHibernation }
+  /** `own` and `policies`: what `config` was made of, where they change. */
+  | {
+      type: "configure";
+      actor: Actor;
+      config: AutoHibernation;
+      own?: AutoHibernationPatch;
+      policies?: Policies;
+    }
   | { type: "rented"; epoch: number; facts: RentedFacts; climb?: RungReport[] }
   | {
       type: "rentFailed";
@@ -387,8 +407,19 @@ export type LifecycleEvent =
   | { type: "endTried"; epoch: number; accepted: boolean; message: string | null }
   /** The provider could not be asked: says nothing about any machine. */
   | { type: "lookFailed"; epoch: number; message: string }
-  | { type: "proved"; ref: SnapshotRef }
-  | { type: "proofFailed"; ref: SnapshotRef; retryable: boolean; message: string };
+  /** `parts` and `bytes`: what was found in the store. */
+  | { type: "proved"; ref: SnapshotRef; parts?: number; bytes?: number }
+  | { type: "proofFailed"; ref: SnapshotRef; retryable: boolean; message: string }
+  /** The newest snapshot that verifies in place of a damaged one; null: none does. `tried`: how many do not. */
+  | { type: "salvaged"; damaged: SnapshotRef; found: ProvedSnapshot | null; tried: number }
+  /** Somebody needs a snapshot until then; a time that has passed ends it. */
+  | { type: "hold"; hold: Hold }
+  /** Of the snapshot that this instance is made from. */
+  | { type: "copied"; parts: number; partsTotal: number; done: ProvedSnapshot | null }
+  | { type: "copyFailed"; retryable: boolean; message: string }
+  /** What went from the store. `nextAt`: when something else may; null: not before something changes. */
+  | { type: "collected"; manifests: ManifestName[]; parts: number; bytes: number; nextAt: number | null }
+  | { type: "collectFailed"; message: string };
 
 export type EventType = LifecycleEvent["type"];
 
@@ -400,10 +431,22 @@ export type Effect =
   | { kind: "end"; epoch: number; label: string; providerId: number | null; basis: Basis }
   /** Check manifest and every part in the store: proved or proofFailed. */
   | { kind: "prove"; ref: SnapshotRef }
+  /** Find the newest snapshot that verifies: salvaged, or proofFailed when the store does not answer. */
+  | { kind: "salvage"; damaged: SnapshotRef }
+  /** Bring the parts of another instance's snapshot here, some at a time: copied or copyFailed. */
+  | { kind: "copy"; from: Copying["from"]; to: ManifestName }
+  /** Delete what retention no longer keeps: collected or collectFailed. */
+  | { kind: "collect" }
+  /** A line of the history of snapshots: proved, found damaged, or gone. */
+  | { kind: "history"; entry: HistoryEntry }
   /** A closed interval of paid time. */
   | ({ kind: "charge" } & PaidInterval & { toAt: number })
   /** One line of the event log. */
   | { kind: "log"; type: LogType; actor: Actor; params: Record<string, string | number | boolean | null> };
+
+/** Effects that are written with the state and ask nothing of the world. */
+export type OwnEffect = Extract<Effect, { kind: "log" | "charge" | "history" }>;
+export type WorldEffect = Exclude<Effect, OwnEffect>;
 
 /** Event types; the first four are the plan's own words. */
 export type LogType =
@@ -445,6 +488,12 @@ export type LogType =
   | "reachable"
   | "snapshot_verified"
   | "snapshot_damaged"
+  | "snapshot_replaced"
+  | "snapshots_removed"
+  | "rolled_back"
+  | "copy_started"
+  | "copied"
+  | "copy_failed"
   | "discarded"
   | "failed"
   | "config_changed"

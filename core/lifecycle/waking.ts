@@ -25,11 +25,13 @@ import {
   minutesMs,
   out,
   providerActor,
+  restoreOf,
   retire,
   system,
   takeIn,
   wakeful,
 } from "./machines.ts";
+import type { ProvedSnapshot } from "./snapshot-types.ts";
 import { endWake, giveBack, giveBackRivals, goOn, rentRival, tryAnother, type Why } from "./starting.ts";
 import type { Actor, Context, Machine, Outcome, RentedFacts, State } from "./types.ts";
 import { graceAfterWakeMs } from "./vetoes.ts";
@@ -52,7 +54,7 @@ export const provisioning: Row<"provisioning"> = {
     );
     const alone = andThen(up, (next) => giveBackRivals(next, phase, "outrun", ctx));
     return andThen(alone, (next) =>
-      next.snapshot && !phase.machine.adopted ? startRestore(next, phase, ctx) : run(next, phase, ctx),
+      restoreOf(next) && !phase.machine.adopted ? startRestore(next, phase, ctx) : run(next, phase, ctx),
     );
   },
   tick(state, phase, _event, ctx) {
@@ -134,11 +136,12 @@ export const restoring: Row<"restoring"> = {
     const id = restoreCommandId(phase.machine.epoch, phase.tries);
     const result = event.results.find((one) => one.commandId === id);
     if (!result) return enter(state, heard);
-    if (result.outcome === "restored" && result.digest === state.snapshot?.ref.digest) {
+    const wanted = restoreOf(state);
+    if (result.outcome === "restored" && result.digest === wanted?.ref.digest) {
       return andThen(
         out(
           noteRestored(state, ctx.now - phase.since),
-          log("restored", agentActor, { snapshot_seq: state.snapshot.ref.seq, digest: result.digest }),
+          log("restored", agentActor, { snapshot_seq: wanted.ref.seq, digest: result.digest }),
         ),
         (next) => run(next, phase, ctx),
       );
@@ -254,6 +257,7 @@ function takeRented(
 }
 
 function startRestore(state: State, phase: PhaseOf<"provisioning">, ctx: Context): Outcome {
+  const wanted = restoreOf(state);
   return enter(
     state,
     {
@@ -268,7 +272,7 @@ function startRestore(state: State, phase: PhaseOf<"provisioning">, ctx: Context
       progressAt: ctx.now,
       lastBeatAt: ctx.now,
     },
-    log("restore_started", system, { snapshot_seq: state.snapshot?.ref.seq ?? null }),
+    log("restore_started", system, { snapshot_seq: wanted?.ref.seq ?? null }),
   );
 }
 
@@ -284,9 +288,12 @@ function run(state: State, phase: PhaseOf<"provisioning"> | PhaseOf<"restoring">
   const graceMs = phase.back === null ? minutesMs(state.config.grace_minutes) : graceAfterWakeMs(state.config);
   const praised = praiseHost(state, phase.machine.facts?.machineId, ctx);
   const { retry: _, ...rest } = noteAwake(praised, phase.machine, ctx.now);
+  // Only what is there again becomes the current one: a wake that ended before changes nothing.
+  const older = phase.status === "restoring" ? phase.wake.snapshot : undefined;
   const awake = enter(
-    { ...rest, trouble: null, ...usualOf(phase.machine) },
+    { ...rest, trouble: null, ...usualOf(phase.machine), ...(older && { snapshot: older }) },
     { ...wakeful(phase.machine, ctx.now, ctx), restlessUntil: ctx.now + graceMs },
+    ...(older ? [rolledBack(phase.wake.actor, older, state.snapshot)] : []),
   );
   if (phase.back === null && !state.snapshot) return awake;
   const wakeMs = ctx.now - phase.wake.askedAt;
@@ -298,6 +305,10 @@ function run(state: State, phase: PhaseOf<"provisioning"> | PhaseOf<"restoring">
   const times = { at: ctx.now, rentMs, bootMs, restoreMs, wakeMs: rentMs + bootMs + restoreMs };
   const said = log("woke_up", phase.wake.actor, { ...params, rent_ms: rentMs, boot_ms: bootMs, restore_ms: restoreMs });
   return andThen(awake, (next) => out(noteWake(next, times), said));
+}
+
+function rolledBack(actor: Actor, to: ProvedSnapshot, from: ProvedSnapshot | null) {
+  return log("rolled_back", actor, { snapshot_seq: to.ref.seq, from_seq: from?.ref.seq ?? null });
 }
 
 /** What this machine was, for the next wake to measure offers by. Without a price nothing is learned. */

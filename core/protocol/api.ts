@@ -6,9 +6,20 @@
 import * as z from "zod";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
 import { estimateAnswer, estimateQuery, ledgerAnswer, periodQuery, savingsAnswer } from "./money.ts";
+import { settingNames, settingSources } from "./policy.ts";
 import { maxKeepTryingMinutes, rentRulesPatchSchema } from "./rent.ts";
-import { eventSchema, instanceSchema, instanceSummarySchema, microUsd, snapshotSchema, time } from "./views.ts";
+import {
+  eventSchema,
+  instanceIdSchema,
+  instanceSchema,
+  instanceSummarySchema,
+  microUsd,
+  pastSnapshotSchema,
+  time,
+} from "./views.ts";
 
+/** As in the manifest's key. */
+const maxSeq = 99_999_999;
 const nameSchema = z.string().trim().min(1).max(80);
 /** As the provider spells it ("RTX 4090"); the underscores that its own command line writes are taken as well. */
 const gpuTypeSchema = z
@@ -22,8 +33,14 @@ const regionSchema = z
   .trim()
   .regex(/^[A-Za-z]{2}$/, "a two-letter country code or EU, NA, SA, AS, AF, OC");
 
+const snapshotNumber = z.number().int().min(1).max(maxSeq);
+
 const createBody = z.strictObject({
   name: nameSchema.optional(),
+  /** A snapshot of another instance of yours to begin with (its current one without a number); what is not named is as there. */
+  from: z.strictObject({ instance: instanceIdSchema, snapshot: snapshotNumber.optional() }).optional(),
+  /** With `from`: false leaves it asleep, and nothing is rented. */
+  start: z.boolean().optional(),
   gpu_type: gpuTypeSchema.nullable().optional(),
   gpu_count: z.number().int().min(1).max(64).optional(),
   region: regionSchema.nullable().optional(),
@@ -46,12 +63,55 @@ const wakeBody = z.strictObject({
   region: regionSchema.nullable().optional(),
   max_micro_usd_per_hour: microUsd.positive().nullable().optional(),
   rent: rentRulesPatchSchema.optional(),
+  /** Number of an older snapshot to go back to; newer ones stay until retention lets them go. */
+  snapshot: snapshotNumber.optional(),
   /** For how long it is tried again should it end without a machine. */
   keep_trying_minutes: z.number().min(0).max(maxKeepTryingMinutes).optional(),
 });
 
-const configBody = z.strictObject({ auto_hibernation: autoHibernationPatchSchema });
-const configAnswer = z.object({ auto_hibernation: autoHibernationSchema });
+const knownSettings = new Set(settingNames());
+/** Names of settings, `retention` or `signals.cpu.threshold`. */
+const unsetNames = z
+  .array(z.string().refine((name) => knownSettings.has(name), "the name of a setting, such as retention.keep_days"))
+  .max(200)
+  .optional();
+const namesSomething = (body: { auto_hibernation?: object | undefined; unset?: string[] | undefined }) =>
+  body.auto_hibernation !== undefined || body.unset !== undefined;
+const namesNothing = { error: "auto_hibernation, unset, or both", path: ["auto_hibernation"] };
+const configBody = z
+  .strictObject({
+    auto_hibernation: autoHibernationPatchSchema.optional(),
+    /** Settings that are no longer the instance's own: the policies decide them again. Done before the change. */
+    unset: unsetNames,
+  })
+  .refine(namesSomething, namesNothing);
+const configAnswer = z.object({
+  auto_hibernation: autoHibernationSchema,
+  /** Of every single value whose word it is: the most specific that names it. */
+  sources: z.record(z.string(), z.enum(settingSources)),
+  /** The GPU type whose policy counts. */
+  gpu_type: z.string().nullable(),
+});
+const policySchema = z.object({
+  /** Null: of all instances. */
+  gpu_type: z.string().nullable(),
+  auto_hibernation: autoHibernationPatchSchema,
+  updated_at: time,
+});
+const policyBody = z
+  .strictObject({
+    gpu_type: gpuTypeSchema.nullable().optional(),
+    auto_hibernation: autoHibernationPatchSchema.optional(),
+    /** Settings that the policy no longer names. Done before the change. */
+    unset: unsetNames,
+  })
+  .refine(namesSomething, namesNothing);
+const policyAnswer = z.object({
+  policy: policySchema,
+  /** Instances that it has reached, and such as it reaches within a minute. */
+  instances: z.object({ told: z.number().int(), waiting: z.number().int() }),
+});
+const policyQuery = z.strictObject({ gpu_type: gpuTypeSchema.optional() });
 const keepAwakeBody = z.strictObject({
   minutes: z.number().min(0.05).max(525_600),
   /** What for, for whoever sees it. */
@@ -160,7 +220,7 @@ export const routes = {
     method: "POST",
     path: "/api/instances",
     principal: "user",
-    summary: "Rent a machine and manage it",
+    summary: "Rent a machine and manage it; with `from`, begin with a snapshot of another instance",
     body: createBody,
     bodyOptional: true,
     status: 201,
@@ -187,7 +247,7 @@ export const routes = {
     method: "POST",
     path: "/api/instances/:id/wake",
     principal: "user",
-    summary: "Wake it, on this GPU type and in this region where given",
+    summary: "Wake it, on this GPU type, in this region, with this older snapshot where given",
     body: wakeBody,
     bodyOptional: true,
     status: 202,
@@ -243,7 +303,7 @@ export const routes = {
     method: "GET",
     path: "/api/instances/:id/config",
     principal: "user",
-    summary: "Its auto_hibernation settings",
+    summary: "Its auto_hibernation settings, and whose word each value is",
     status: 200,
     answer: configAnswer,
   }),
@@ -251,10 +311,36 @@ export const routes = {
     method: "PUT",
     path: "/api/instances/:id/config",
     principal: "user",
-    summary: "Change its auto_hibernation settings; what is not named stays",
+    summary: "Change its own auto_hibernation settings; what is not named stays",
     body: configBody,
     status: 200,
     answer: configAnswer,
+  }),
+  listPolicies: route({
+    method: "GET",
+    path: "/api/policies",
+    principal: "user",
+    summary: "What you set for all of your instances, and for those of a GPU type",
+    status: 200,
+    answer: z.object({ policies: z.array(policySchema) }),
+  }),
+  putPolicy: route({
+    method: "PUT",
+    path: "/api/policies",
+    principal: "user",
+    summary: "Change a policy; reaches every instance that did not set the value itself",
+    body: policyBody,
+    status: 200,
+    answer: policyAnswer,
+  }),
+  deletePolicy: route({
+    method: "DELETE",
+    path: "/api/policies",
+    principal: "user",
+    summary: "Take a policy away: the one for all, or that of the GPU type",
+    query: policyQuery,
+    status: 200,
+    answer: policyAnswer,
   }),
   listEvents: route({
     method: "GET",
@@ -269,9 +355,9 @@ export const routes = {
     method: "GET",
     path: "/api/instances/:id/snapshots",
     principal: "user",
-    summary: "The snapshots that the store holds of it, newest first",
+    summary: "The newest hundred snapshots that the store holds of it, newest first, with what their proofs found",
     status: 200,
-    answer: z.object({ snapshots: z.array(snapshotSchema) }),
+    answer: z.object({ snapshots: z.array(pastSnapshotSchema) }),
   }),
   getLedger: route({
     method: "GET",

@@ -12,6 +12,13 @@ const scheduleFields = {
   timezone: timeZone,
 };
 
+const retentionFields = {
+  /** How many of the newest proved snapshots stay: of those of sleeps, and as many of those taken while it ran. */
+  keep_newest: z.number().int().min(1).max(1000),
+  /** Days for which every snapshot stays, whatever their number; fractions are allowed, null: the number alone counts. */
+  keep_days: z.number().min(0).max(3_650).nullable(),
+};
+
 const fields = {
   /** Whether the idle rule may put the instance to sleep at all. */
   enabled: z.boolean(),
@@ -33,6 +40,8 @@ const fields = {
   not_now_minutes: z.number().min(0.05).max(1_440),
   /** No lease holds longer than this, a command's neither. */
   keep_awake_max_hours: z.number().min(0.01).max(8_760),
+  /** Which snapshots stay in the store. The current one, and those that something uses, stay whatever it says. */
+  retention: z.strictObject(retentionFields),
   wake_method: z.enum(["manual", "auto", "scheduled"]),
   schedule: z.strictObject(scheduleFields).nullable(),
 };
@@ -40,11 +49,15 @@ const fields = {
 export const autoHibernationSchema = z.strictObject(fields);
 export type AutoHibernation = z.infer<typeof autoHibernationSchema>;
 
-/** A change: only what is named changes; `signals` and `schedule` merge field by field, null removes the schedule. */
+/**
+ * A change: only what is named changes; `signals`, `retention` and `schedule` merge field by field, null removes the
+ * schedule.
+ */
 export const autoHibernationPatchSchema = z
   .strictObject({
     ...fields,
     signals: signalRulesPatchSchema,
+    retention: z.strictObject(retentionFields).partial(),
     schedule: z.strictObject(scheduleFields).partial().nullable(),
   })
   .partial();
@@ -60,14 +73,20 @@ export const defaultAutoHibernation: AutoHibernation = {
   grace_minutes: 3,
   not_now_minutes: 30,
   keep_awake_max_hours: 24,
+  retention: { keep_newest: 10, keep_days: null },
   wake_method: "manual",
   schedule: { wake_time: "09:00", sleep_time: "18:00", timezone: "America/Sao_Paulo" },
 };
 
 /** Errors: throws ZodError when the result is not a whole configuration (a partial schedule over none). */
 export function applyPatch(config: AutoHibernation, patch: AutoHibernationPatch): AutoHibernation {
-  const { schedule, signals, ...rest } = patch;
-  const merged = { ...config, ...rest, signals: mergeSignalRules(config.signals, signals ?? {}) };
+  const { schedule, signals, retention, ...rest } = patch;
+  const merged = {
+    ...config,
+    ...rest,
+    signals: mergeSignalRules(config.signals, signals ?? {}),
+    retention: { ...config.retention, ...retention },
+  };
   if (schedule === undefined) return autoHibernationSchema.parse(merged);
   const next = schedule === null ? null : { ...(config.schedule ?? {}), ...schedule };
   return autoHibernationSchema.parse({ ...merged, schedule: next });

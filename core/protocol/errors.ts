@@ -54,6 +54,24 @@ export const errorTable = {
     "It may not be held awake for so long at once.",
     "Ask for at most `context.max_minutes`, or raise keep_awake_max_hours of its settings.",
   ),
+  snapshot_not_found: row(
+    404,
+    false,
+    "The instance has no such snapshot.",
+    "List them with GET /api/instances/{id}/snapshots.",
+  ),
+  snapshot_damaged: row(
+    409,
+    false,
+    "That snapshot is not whole in the store.",
+    "Choose another one; `context.detail` says what is wrong with it.",
+  ),
+  rollback_needs_sleep: row(
+    409,
+    false,
+    "It can only go back to an older snapshot while it sleeps.",
+    "Put it to sleep first: what is on its machine now becomes a snapshot of its own.",
+  ),
   wake_rate_limited: row(
     429,
     true,

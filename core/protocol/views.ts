@@ -92,7 +92,22 @@ export const snapshotSchema = z.object({
   parts: z.number().int().nullable(),
   proved_at: time.nullable(),
 });
-export type SnapshotView = z.infer<typeof snapshotSchema>;
+
+/** One of the history. Null is "not noted". */
+export const pastSnapshotSchema = snapshotSchema.extend({
+  /** Taken for a sleep, while the machine ran, or copied from another instance. Null: never proved. */
+  kind: z.enum(["sleep", "checkpoint", "copy"]).nullable(),
+  /** The one that a plain wake brings back. */
+  is_current: z.boolean(),
+  files: z.number().int().nullable(),
+  /** What it added to the store. */
+  new_stored_bytes: bytes.nullable(),
+  /** The newest proof: when, and what was found in the store. */
+  proof: z.object({ at: time, parts: z.number().int().nullable(), bytes: bytes.nullable() }).nullable(),
+  /** Found damaged, and not proved since. */
+  damaged: z.object({ at: time, message: z.string() }).nullable(),
+});
+export type SnapshotView = z.infer<typeof pastSnapshotSchema>;
 
 /** The idle rule as it stands. Null is "not known" or "does not apply now". */
 const sleepRuleSchema = z.object({
@@ -186,6 +201,17 @@ export const instanceSchema = z.object({
     })
     .nullable(),
   wake: wakeSchema.nullable(),
+  /** The snapshot of another instance that it is made from, until every part is here. `parts_total`: null before the first. */
+  copying: z
+    .object({
+      from_snapshot_id: z.string(),
+      since: time,
+      parts_done: z.number().int(),
+      parts_total: z.number().int().nullable(),
+      /** Whether it wakes once all is here. */
+      then_wakes: z.boolean(),
+    })
+    .nullable(),
   /** Whether a wake that ends without a machine is tried again; `next_at` is null while one is under way. */
   keep_trying: z.object({ until: time, tries: z.number().int(), next_at: time.nullable() }).nullable(),
   trouble: z.object({ code: z.string(), message: z.string(), at: time, kept: z.string().nullable() }).nullable(),

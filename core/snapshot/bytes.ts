@@ -164,6 +164,12 @@ export class ByteReader {
     return this.#bytes.subarray(at, at + bytes);
   }
 
+  /** `bytes` of them into `target` from `to` on. */
+  copy(target: Uint8Array, to: number, bytes: number): void {
+    const at = this.#need(bytes);
+    for (let i = 0; i < bytes; i++) target[to + i] = this.#bytes[at + i]!;
+  }
+
   latin1(bytes: number): string {
     return latin1FromBytes(this.take(bytes));
   }

@@ -4,6 +4,7 @@ import { constants, zstdCompress, zstdDecompress } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { ByteReader, ByteWriter, fromHex, isAllZero, latin1FromBytes, toHex, varintBytes } from "./bytes.ts";
+import { ChunkList } from "./chunk-list.ts";
 import { cutAll, fileChunker, findCut, gear, treeChunker } from "./chunker.ts";
 import { type Base, decodeFrame, encodeFrame, encodeFrameWithBases } from "./codec.ts";
 import { FormatError } from "./error.ts";
@@ -300,7 +301,7 @@ describe("parts", () => {
       [11, 20, 30, 39],
     ]);
     const { table } = await decodePart(fixed, primitives);
-    expect(table.frames.map((frame) => frame.bases)).toEqual([[], [table.frames[0]!.chunks[0]!.id]]);
+    expect(table.frames.map((frame) => frame.bases)).toEqual([[], [table.frames[0]!.chunks.idAt(0)]]);
   });
 });
 
@@ -356,11 +357,11 @@ describe("parts with bases", () => {
   test("a frame of several chunks has none", () => {
     const writer = new ByteWriter();
     const chunks = ["a", "b"].map((letter) => ({ id: letter.repeat(32), plainBytes: 1 }));
-    const frame = { offset: 24, storedBytes: 9, plainBytes: 2, chunks, bases: ["c".repeat(32)] };
+    const frame = { offset: 24, storedBytes: 9, plainBytes: 2, chunks: ChunkList.of(chunks), bases: ["c".repeat(32)] };
     encodeFrames(writer, [frame]);
     expect(() => decodeFrames(new ByteReader(writer.view(), "part"), "part")).toThrow(FormatError);
     writer.clear();
-    encodeFrames(writer, [{ ...frame, chunks: [{ id: "a".repeat(32), plainBytes: 2 }] }]);
+    encodeFrames(writer, [{ ...frame, chunks: ChunkList.of([{ id: "a".repeat(32), plainBytes: 2 }]) }]);
     expect(decodeFrames(new ByteReader(writer.view(), "part"), "part")[0]!.bases).toEqual(frame.bases);
   });
 });

@@ -1,8 +1,9 @@
 /**
- * Parts: the unit of transfer. part = header | frame* | table | footer. Chunk ids are byte strings of 32 chars (one
- * char, one byte) everywhere in memory: they are keys of maps.
+ * Parts: the unit of transfer. part = header | frame* | table | footer. One chunk's id is a byte string of 32 chars (one
+ * char, one byte); those of a whole frame are packed (chunk-list.ts).
  */
 import { ByteReader, ByteWriter, type CopyBytes, equalBytes, setBytes } from "./bytes.ts";
+import { ChunkList, idBytes } from "./chunk-list.ts";
 import { type PartCipher, type SnapshotCipher, sealBytes, tableNumber } from "./cipher.ts";
 import { type Base, decodeFrame, decodeZstd, readBases } from "./codec.ts";
 import { damaged, FormatError, unknownFormat } from "./error.ts";
@@ -28,9 +29,14 @@ export interface FrameInfo {
   offset: number;
   storedBytes: number;
   plainBytes: number;
-  chunks: ChunkRef[];
+  chunks: ChunkList;
   /** Ids of the chunks that it is coded against, as its head names them; none for most. */
   bases: readonly string[];
+}
+
+/** As plain data, which can be given to a thread. */
+export interface LooseFrame extends Omit<FrameInfo, "chunks"> {
+  chunks: ChunkRef[];
 }
 
 /** Of frames without bases, shared by all of them. */
@@ -99,7 +105,8 @@ export class PartBuilder {
   }
 
   /** `bytes` are copied. */
-  add(bytes: Uint8Array, plainBytes: number, chunks: ChunkRef[], bases: readonly string[] = noBases): void {
+  add(bytes: Uint8Array, plainBytes: number, refs: readonly ChunkRef[], bases: readonly string[] = noBases): void {
+    const chunks = ChunkList.of(refs);
     const storedBytes = this.#append(this.#frames.length, bytes);
     this.#frames.push({ offset: this.#end, storedBytes, plainBytes, chunks, bases });
     this.#end += storedBytes;
@@ -259,7 +266,7 @@ export type ReadBase = (id: string) => Promise<Uint8Array>;
  */
 export async function openFrame(
   stored: Uint8Array,
-  frame: FrameInfo,
+  frame: FrameInfo | LooseFrame,
   primitives: Primitives,
   n = 0,
   open: OpenPiece = asIs,
@@ -281,7 +288,11 @@ export async function openFrame(
   return chunks;
 }
 
-async function readReference(bytes: Uint8Array, frame: FrameInfo, readBase: ReadBase | undefined): Promise<Uint8Array> {
+async function readReference(
+  bytes: Uint8Array,
+  frame: FrameInfo | LooseFrame,
+  readBase: ReadBase | undefined,
+): Promise<Uint8Array> {
   if (!readBase) throw damaged("a frame has bases where none may be");
   return joinReference(basesOf(bytes, frame), frame.plainBytes, readBase);
 }
@@ -320,9 +331,11 @@ export function encodeFrames(writer: ByteWriter, frames: FrameInfo[]): void {
     writer.varint(frame.storedBytes);
     writer.varint(frame.plainBytes);
     writer.varint(frame.chunks.length);
-    for (const chunk of frame.chunks) {
-      writer.latin1(chunk.id);
-      writer.varint(chunk.plainBytes);
+    const { chunks } = frame;
+    for (let n = 0; n < chunks.length; n++) {
+      const at = chunks.placeOf(n);
+      writer.bytes(chunks.bytes.subarray(at, at + idBytes));
+      writer.varint(chunks.plainBytesAt(n));
     }
     writer.varint(frame.bases.length);
     for (const base of frame.bases) writer.latin1(base);
@@ -345,15 +358,13 @@ export function decodeFrames(reader: ByteReader, what: string): FrameInfo[] {
     if (chunkCount > 1 && plainBytes > limits.framePackBytes) throw damaged(`a ${what} has too large a frame`);
     if (chunksOfPart > limits.partChunks) throw damaged(`a ${what} has too many chunks`);
     if (chunkCount * 33 > reader.left) throw damaged(`a ${what} ends too early`);
-    const chunks: ChunkRef[] = [];
     let sum = 0;
-    for (let c = 0; c < chunkCount; c++) {
-      const id = reader.latin1(32);
+    const chunks = ChunkList.read(reader, chunkCount, () => {
       const bytes = reader.varint(plainBytes - sum, "chunk size");
       if (bytes === 0) throw damaged(`a ${what} has an empty chunk`);
       sum += bytes;
-      chunks.push({ id, plainBytes: bytes });
-    }
+      return bytes;
+    });
     if (sum !== plainBytes) throw damaged(`a ${what} has a frame that its chunks do not fill`);
     const bases = decodeBaseIds(reader, what);
     basesOfPart += bases.length;

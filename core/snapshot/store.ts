@@ -86,6 +86,8 @@ export interface CancelSignal {
 
 export interface CallOptions {
   signal?: CancelSignal;
+  /** For `get`: gives memory of just that length, into which an adapter may put what it returns. */
+  room?: ((bytes: number) => Uint8Array) | undefined;
 }
 
 /**

@@ -223,10 +223,22 @@ export function parentOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf("/")));
 }
 
+const slash = 0x2f;
+
 /** What holds between entries: strictly sorted, the root first, each parent a folder, each hard link to an inode before it. */
 export class TreeChecker {
-  readonly #types = new Map<string, string>();
+  readonly #typeOf: (path: string) => string | undefined;
+  /**
+   * Lengths of the paths of the folders in which the next entry can lie. Each such path is a front of `#before`: what lies
+   * in "a" comes after "a-b" and all that is in it, and nothing else comes between.
+   */
+  readonly #open: number[] = [];
   #before: string | null = null;
+
+  /** `typeOf`: of an entry that was checked before. Only hard links ask. */
+  constructor(typeOf: (path: string) => string | undefined) {
+    this.#typeOf = typeOf;
+  }
 
   check(entry: Entry): void {
     const { path, type } = entry;
@@ -236,26 +248,39 @@ export class TreeChecker {
       if (path !== "" || type !== "d") throw hostile("comes first, not the root folder");
     } else {
       if (path <= this.#before) throw hostile("is there twice or out of order");
-      if (this.#types.get(parentOf(path)) !== "d") throw hostile("has a parent that is not a folder");
+      if (!this.#isInFolder(path, this.#before)) throw hostile("has a parent that is not a folder");
     }
     if (entry.type === "h") {
-      const target = this.#types.get(entry.target);
+      const target = this.#typeOf(entry.target);
       if (target === undefined || target === "d" || target === "h" || target === "s")
         throw hostile("is a hard link to nothing");
     }
     this.#before = path;
-    this.#types.set(path, type);
+    if (type === "d") this.#open.push(path.length);
+  }
+
+  #isInFolder(path: string, before: string): boolean {
+    const open = this.#open;
+    const isOver = (length: number) =>
+      length > 0 && (path.charCodeAt(length) > slash || !path.startsWith(before.slice(0, length)));
+    while (isOver(open.at(-1)!)) open.pop();
+    const parent = Math.max(0, path.lastIndexOf("/"));
+    let n = open.length - 1;
+    while (open[n]! > parent) n--;
+    return open[n] === parent;
   }
 }
 
 /** The entries of a whole stream one by one, each checked. Errors: throws FormatError. */
 export function* readTree(bytes: Uint8Array): Generator<Entry, void> {
   const reader = new ByteReader(bytes, "tree");
-  const checker = new TreeChecker();
+  const types = new Map<string, string>();
+  const checker = new TreeChecker((path) => types.get(path));
   if (bytes.length === 0) throw damaged("the tree is empty");
   while (reader.left > 0) {
     const entry = decodeEntry(reader);
     checker.check(entry);
+    types.set(entry.path, entry.type);
     yield entry;
   }
 }

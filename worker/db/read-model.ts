@@ -8,8 +8,7 @@ import { hibernationEvents, instanceStatus } from "./schema.ts";
 export async function mirrorStatus(
   db: D1Database,
   view: InstanceView,
-  version: number,
-  dueAt: number | null,
+  { version, dueAt, policyVersion }: { version: number; dueAt: number | null; policyVersion: number },
 ): Promise<void> {
   const row = {
     instanceId: view.id,
@@ -33,6 +32,7 @@ export async function mirrorStatus(
     microUsdPerHour: view.machine?.micro_usd_per_hour ?? null,
     version,
     dueAt,
+    policyVersion,
   };
   await drizzle(db)
     .insert(instanceStatus)

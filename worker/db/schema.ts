@@ -5,7 +5,27 @@ export const users = sqliteTable("users", {
   id: text("id").primaryKey(),
   name: text("name").notNull(),
   createdAt: text("created_at").notNull(),
+  /** Grows with each change of the user's policies. */
+  policyVersion: integer("policy_version").notNull().default(0),
 });
+
+/** What a user sets for all of its instances (`gpuKey` empty) or for those of one GPU type. */
+export const policies = sqliteTable(
+  "policies",
+  {
+    id: integer("id").primaryKey({ autoIncrement: true }),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id),
+    gpuKey: text("gpu_key").notNull(),
+    /** As the user spells it. */
+    gpuType: text("gpu_type", { length: 100 }).notNull(),
+    /** A part of `auto_hibernation`, JSON. */
+    settings: text("settings").notNull(),
+    updatedAt: text("updated_at").notNull(),
+  },
+  (table) => [uniqueIndex("idx_policies").on(table.userId, table.gpuKey)],
+);
 
 export const apiTokens = sqliteTable(
   "api_tokens",
@@ -55,6 +75,8 @@ export const instanceStatus = sqliteTable(
     microUsdPerHour: integer("micro_usd_per_hour"),
     /** Version of the object's state that this row shows: an older write never replaces a newer one. */
     version: integer("version").notNull(),
+    /** Of its owner's policies: which ones it knows. */
+    policyVersion: integer("policy_version").notNull().default(0),
     /** When the object wants to look at itself, epoch ms; the cron sweep pokes those that are late. */
     dueAt: integer("due_at"),
   },

@@ -6,9 +6,9 @@ import { statusReportSchema } from "../../core/protocol/wire.ts";
 import { maxManifestBytes, parseManifest } from "../../core/snapshot/manifest.ts";
 import { instancePrefix, manifestObjectKey, parseManifestKey, partObjectKey } from "../../core/snapshot/store.ts";
 import { countedBucket, newTally } from "../counted-bucket.ts";
+import { objectOf, orThrow } from "./ask.ts";
 import { authenticate } from "./auth.ts";
 import type { App, AppContext } from "./context.ts";
-import { objectOf, orThrow } from "./instances.ts";
 import { check, mount } from "./mount.ts";
 
 export function mountAgent(app: App): void {

@@ -9,6 +9,7 @@ import { mountInstances } from "./instances.ts";
 import { mountMoney } from "./money.ts";
 import { mount } from "./mount.ts";
 import { openapiDocument } from "./openapi.ts";
+import { mountPolicies } from "./policies.ts";
 
 export const version = "0.1.0";
 
@@ -43,6 +44,7 @@ export function createApp(): App {
   });
   mountInstances(app);
   mountMoney(app);
+  mountPolicies(app);
   mountAgent(app);
 
   app.notFound((c) => {

@@ -11,8 +11,9 @@ import { type Estimate, type EstimateAnswer, maxPeriodDays, type Period } from "
 import { accountOf } from "../account/object.ts";
 import { listInstances } from "../db/read-model.ts";
 import { climbLadder } from "../providers/climb.ts";
+import { objectOf, orThrow } from "./ask.ts";
 import type { App, AppContext } from "./context.ts";
-import { idOf, objectOf, orThrow, userOf } from "./instances.ts";
+import { idOf, userOf } from "./instances.ts";
 import { cycleViews, ledgerRows, savingsView, storageMeasuredAt } from "./money-view.ts";
 import { mount } from "./mount.ts";
 

@@ -21,6 +21,8 @@ export function commitOf(saved: Saved, effects: Effect[], gpuUtil: number | null
         snapshotSeq: typeof seq === "number" ? seq : null,
         params: effect.params,
       });
+    } else if (effect.kind === "history") {
+      commit.history = [...(commit.history ?? []), effect.entry];
     } else if (effect.kind === "charge") {
       const { kind: _, ...interval } = effect;
       commit.charges.push(interval);

@@ -4,22 +4,16 @@
  */
 
 import { endCallMs } from "../../core/lifecycle/deadlines.ts";
-import type { Effect, LifecycleEvent, RentedFacts } from "../../core/lifecycle/types.ts";
+import type { LifecycleEvent, RentedFacts, WorldEffect } from "../../core/lifecycle/types.ts";
 import { onstartScript } from "../../core/protocol/bootstrap.ts";
-import type { InstanceId } from "../../core/protocol/ids.ts";
 import { agentEnv } from "../../core/protocol/wire.ts";
 import { accountOf } from "../account/object.ts";
-import type { Env } from "../env.ts";
-import { proveSnapshot } from "../proof.ts";
 import { climbLadder, noOfferWords } from "../providers/climb.ts";
 import type { Offer, ProviderFailure, RentedMachine } from "../providers/provider.ts";
+import { runStoreEffect, type StoreDeps } from "../snapshots/effects.ts";
 import { signAgentToken } from "../tokens.ts";
 
-type WorldEffect = Exclude<Effect, { kind: "log" | "charge" }>;
-
-export interface EffectDeps {
-  env: Env;
-  instance: InstanceId;
+export interface EffectDeps extends StoreDeps {
   /** True when this very effect was begun before and its answer was never recorded. */
   wasCutOff: boolean;
   /** Asked right before the one call that cannot be taken back. */
@@ -41,7 +35,10 @@ export async function runEffect(effect: WorldEffect, deps: EffectDeps): Promise<
     case "end":
       return end(effect, deps);
     case "prove":
-      return prove(effect, deps);
+    case "salvage":
+    case "copy":
+    case "collect":
+      return runStoreEffect(effect, deps);
   }
 }
 
@@ -116,12 +113,6 @@ async function end(effect: Extract<WorldEffect, { kind: "end" }>, deps: EffectDe
   if (!answer.ok) return { type: "endTried", epoch, accepted: false, message: answer.message };
   if (answer.gone) return { type: "gone", epoch, at: Date.now() };
   return { type: "endTried", epoch, accepted: true, message: null };
-}
-
-async function prove(effect: Extract<WorldEffect, { kind: "prove" }>, deps: EffectDeps): Promise<LifecycleEvent> {
-  const proof = await proveSnapshot(deps.env.SNAPSHOTS, deps.instance, effect.ref);
-  if (proof.ok) return { type: "proved", ref: effect.ref };
-  return { type: "proofFailed", ref: effect.ref, retryable: proof.retryable, message: proof.message };
 }
 
 function findMachine(

@@ -6,36 +6,50 @@ import { DurableObject } from "cloudflare:workers";
 import { type Action, actionsFor, judgeWake } from "../../core/lifecycle/abilities.ts";
 import { machineWith, mayStore, speaks } from "../../core/lifecycle/attempts.ts";
 import { leaseCapMs } from "../../core/lifecycle/awake.ts";
-import { adoptInstance, type Birth, createInstance } from "../../core/lifecycle/birth.ts";
+import { adoptInstance, type Birth, createFork, createInstance } from "../../core/lifecycle/birth.ts";
 import type { Books, Span } from "../../core/lifecycle/books.ts";
 import { commandsFor } from "../../core/lifecycle/commands.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
 import { lookBackMs } from "../../core/lifecycle/forecast.ts";
 import { compactSamples, judgeIdle } from "../../core/lifecycle/idle.ts";
+import { layersOf, ownSettings, type Policies } from "../../core/lifecycle/policy.ts";
+import type { Copying, Hold, ProvedSnapshot } from "../../core/lifecycle/snapshot-types.ts";
 import { defaultTimings, type Timings } from "../../core/lifecycle/timings.ts";
 import { transition } from "../../core/lifecycle/transition.ts";
-import type { Context, LifecycleEvent, Outcome, RentedFacts, State, WakeRequest } from "../../core/lifecycle/types.ts";
+import type {
+  Context,
+  LifecycleEvent,
+  MachineSpec,
+  Outcome,
+  RentedFacts,
+  State,
+  WakeRequest,
+} from "../../core/lifecycle/types.ts";
 import { holdsGpuMemory, idleRuleOf } from "../../core/lifecycle/vetoes.ts";
 import { untilNextBeatMs } from "../../core/lifecycle/warning.ts";
 import { explainSignals, trackSince } from "../../core/lifecycle/why.ts";
-import { type AutoHibernationPatch, applyPatch } from "../../core/protocol/config.ts";
+import type { AnswerOf } from "../../core/protocol/api.ts";
+import type { AutoHibernationPatch } from "../../core/protocol/config.ts";
 import type { ErrorCode, ErrorContext } from "../../core/protocol/errors.ts";
-import type { UserId } from "../../core/protocol/ids.ts";
+import type { InstanceId, UserId } from "../../core/protocol/ids.ts";
+import { resolveSettings } from "../../core/protocol/policy.ts";
 import type { RentRulesPatch } from "../../core/protocol/rent.ts";
 import type { EventView, InstanceView } from "../../core/protocol/views.ts";
 import type { StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
-import { instancePrefix } from "../../core/snapshot/store.ts";
-import { storedBytes, type Tally } from "../counted-bucket.ts";
 import type { Env } from "../env.ts";
+import { holdMs } from "../snapshots/effects.ts";
 import { agentTokenLifeMs, signAgentToken } from "../tokens.ts";
-import { type Counts, PendingBooks, writeAfterMs } from "./books.ts";
+import { type Counts, InstanceBooks } from "./books.ts";
 import { changesMoreThanTheClock, commitOf } from "./commit.ts";
+import type { HistoryRow } from "./history.ts";
+import { type LendHost, lendSnapshot } from "./lend.ts";
 import { machineOf } from "./machine-of.ts";
 import { Outbox } from "./outbox.ts";
 import { PastWakes } from "./past-wakes.ts";
 import { takeSamples } from "./samples.ts";
+import { changeSettings, settingsView } from "./settings.ts";
 import { type Commit, InstanceStore, type Samples, type Saved } from "./store.ts";
-import { eventView, type Live, openIntervals, viewOf } from "./view.ts";
+import { eventView, type Live, viewOf } from "./view.ts";
 
 export type Answer<T> = ({ ok: true } & T) | { ok: false; code: ErrorCode; context?: ErrorContext };
 
@@ -43,17 +57,18 @@ export interface WakeOptions {
   maxMicroUsdPerHour?: number | null | undefined;
   rent?: RentRulesPatch | undefined;
   keepTryingMs?: number;
+  /** Number of an older snapshot to go back to. */
+  snapshot?: number | undefined;
 }
 
 /** An ordinary heartbeat is written once per this many intervals; the agent repeats what is not written yet. */
-const beatsPerSave = 10;
+const beatsPerSave = 16;
 const alarmAgainMs = 10_000;
 
 export class InstanceObject extends DurableObject<Env> {
   readonly #store: InstanceStore;
   readonly #outbox: Outbox;
-  readonly #books = new PendingBooks();
-  #booksWritten: Promise<void> | null = null;
+  readonly #books: InstanceBooks;
   #saved: Saved | null;
   /** What SQLite holds of the samples: only that may the agent forget. */
   #kept: Samples | null;
@@ -68,12 +83,14 @@ export class InstanceObject extends DurableObject<Env> {
     this.#saved = afterRest(this.#store.load());
     this.#kept = this.#saved?.samples ?? null;
     this.#live.lastActivityAt = this.#kept?.lastActivityAt ?? null;
+    const state = () => this.#saved!.state;
+    this.#books = new InstanceBooks(this.#store, { state, keep: (work) => this.ctx.waitUntil(work) });
     this.#outbox = new Outbox(env, this.#store, {
       saved: () => this.#saved,
       view: () => this.#view(),
       timings: () => this.#timings(),
       apply: (event, doneRow) => this.#apply(event, doneRow),
-      count: (bucket, tally) => this.ctx.waitUntil(this.#countStore(bucket, tally)),
+      count: (bucket, tally) => this.#books.countStore(bucket, tally),
       arm: () => this.#arm(),
     });
   }
@@ -86,6 +103,11 @@ export class InstanceObject extends DurableObject<Env> {
 
   async adopt(birth: Birth, facts: RentedFacts, rentedAt: number): Promise<Answer<{ view: InstanceView }>> {
     return this.#beBorn(adoptInstance(birth, facts, rentedAt, this.#context()));
+  }
+
+  /** From a snapshot of another instance; `isWoken`: a machine is rented as soon as it is copied. */
+  async fork(birth: Birth, from: Copying["from"], isWoken: boolean): Promise<Answer<{ view: InstanceView }>> {
+    return this.#beBorn(createFork(birth, from, isWoken, this.#context()));
   }
 
   async #beBorn(outcome: Outcome): Promise<Answer<{ view: InstanceView }>> {
@@ -113,14 +135,17 @@ export class InstanceObject extends DurableObject<Env> {
     user: UserId,
     gpuType: string | null,
     region: string | null,
-    { maxMicroUsdPerHour, rent, keepTryingMs = 0 }: WakeOptions = {},
+    { maxMicroUsdPerHour, rent, keepTryingMs = 0, snapshot }: WakeOptions = {},
   ): Promise<Answer<{ view: InstanceView }>> {
     if (!this.#isOwner(user)) return notFound;
+    const refused = this.#refuseWake(snapshot !== undefined);
+    if (refused) return refused;
+    const older = snapshot === undefined ? null : await this.#older(snapshot);
+    if (older && !older.ok) return older;
+    // Time has passed since it was asked.
+    const refusedNow = older && this.#refuseWake(older.snapshot !== null);
+    if (refusedNow) return refusedNow;
     const now = Date.now();
-    const verdict = judgeWake(this.#saved!.state, now, this.#timings());
-    if (verdict.kind === "limited") {
-      return { ok: false, code: "wake_rate_limited", context: { retryAfterMs: verdict.retryAfterMs } };
-    }
     const wake: WakeRequest = {
       actor: { kind: "user", id: user },
       gpuType,
@@ -128,11 +153,62 @@ export class InstanceObject extends DurableObject<Env> {
       askedAt: now,
       ...(maxMicroUsdPerHour !== undefined && { maxMicroUsdPerHour }),
       ...(rent && { rent }),
+      ...(older?.snapshot && { snapshot: older.snapshot }),
       ...(keepTryingMs > 0 && { keepTrying: { until: now + keepTryingMs, tries: 0 } }),
     };
     this.#apply({ type: "wake", wake });
     this.#wakeUp();
     return { ok: true, view: this.#view() };
+  }
+
+  /** `isBack`: to an older snapshot, which only something that sleeps can do. */
+  #refuseWake(isBack: boolean): Extract<Answer<object>, { ok: false }> | null {
+    const { state } = this.#saved!;
+    const verdict = judgeWake(state, Date.now(), this.#timings());
+    if (verdict.kind === "limited") {
+      return { ok: false, code: "wake_rate_limited", context: { retryAfterMs: verdict.retryAfterMs } };
+    }
+    const isFree = verdict.kind === "start" && !("machine" in state.now && state.now.machine);
+    return isBack && !isFree ? { ok: false, code: "rollback_needs_sleep", context: { state: state.now.status } } : null;
+  }
+
+  /** Null for the current one: to wake with that is no going back. */
+  async #older(seq: number): Promise<Answer<{ snapshot: ProvedSnapshot | null }>> {
+    const { state } = this.#saved!;
+    if (state.snapshot?.ref.seq === seq) return { ok: true, snapshot: null };
+    return lendSnapshot(this.#lendHost(), { by: state.instance, seq, forMs: 60_000 });
+  }
+
+  /** For an instance that is made from one of these snapshots; `seq`: null for the current one. */
+  async lend(
+    user: UserId,
+    by: InstanceId,
+    seq: number | null,
+  ): Promise<Answer<{ snapshot: ProvedSnapshot; spec: MachineSpec; own: AutoHibernationPatch }>> {
+    if (!this.#isOwner(user)) return notFound;
+    const lent = await lendSnapshot(this.#lendHost(), { by, seq, forMs: holdMs });
+    const { state } = this.#saved!;
+    return lent.ok ? { ...lent, spec: state.spec, own: ownSettings(state) } : lent;
+  }
+
+  /** Who copies a snapshot says so in time, and when it is done. */
+  async hold(hold: Hold): Promise<void> {
+    if (this.#saved) this.#apply({ type: "hold", hold });
+  }
+
+  #lendHost(): LendHost {
+    return {
+      bucket: this.env.SNAPSHOTS,
+      state: () => this.#saved!.state,
+      history: () => this.#store.history.all(),
+      hold: (hold) => this.#apply({ type: "hold", hold }),
+    };
+  }
+
+  /** What is known of its snapshots beside the store. */
+  async history(user: UserId): Promise<Answer<{ rows: HistoryRow[]; current: ProvedSnapshot | null }>> {
+    if (!this.#isOwner(user)) return notFound;
+    return { ok: true, rows: this.#store.history.all(), current: this.#saved!.state.snapshot };
   }
 
   async act(user: UserId, action: "hibernate" | "discard"): Promise<Answer<{ view: InstanceView }>> {
@@ -179,20 +255,38 @@ export class InstanceObject extends DurableObject<Env> {
     return { ok: false, code: "action_not_allowed", context: { action, state: state.now.status, actions } };
   }
 
-  async configure(user: UserId, patch: AutoHibernationPatch): Promise<Answer<{ view: InstanceView }>> {
+  async settings(user: UserId): Promise<Answer<{ settings: AnswerOf<"getConfig"> }>> {
+    return this.#isOwner(user) ? { ok: true, settings: settingsView(this.#saved!.state) } : notFound;
+  }
+
+  /** `unset`: names of settings that the policies decide again. */
+  async configure(
+    user: UserId,
+    patch: AutoHibernationPatch,
+    unset: string[],
+  ): Promise<Answer<{ settings: AnswerOf<"putConfig"> }>> {
     if (!this.#isOwner(user)) return notFound;
-    let config: State["config"];
-    try {
-      config = applyPatch(this.#saved!.state.config, patch);
-    } catch {
+    const changed = changeSettings(this.#saved!.state, patch, unset);
+    if (!changed) {
       const issues = [
         { path: "auto_hibernation.schedule", message: "wake_time, sleep_time and timezone belong together" },
       ];
       return { ok: false, code: "invalid_input", context: { issues } };
     }
-    this.#apply({ type: "configure", actor: { kind: "user", id: user }, config });
+    this.#apply({ type: "configure", actor: { kind: "user", id: user }, ...changed });
     this.#wakeUp();
-    return { ok: true, view: this.#view() };
+    return { ok: true, settings: settingsView(this.#saved!.state) };
+  }
+
+  /** Its owner set something for several instances. What is no newer than what is known says nothing. */
+  async takePolicies(policies: Policies): Promise<void> {
+    if (!this.#saved) return;
+    const { state } = this.#saved;
+    if (policies.version <= (state.policies?.version ?? 0)) return;
+    const config = resolveSettings(layersOf({ ...state, policies }));
+    const actor = { kind: "user", id: state.owner } as const;
+    this.#apply({ type: "configure", actor, config, own: ownSettings(state), policies });
+    this.#wakeUp();
   }
 
   async events(user: UserId, after: number, limit: number): Promise<Answer<{ events: EventView[] }>> {
@@ -203,8 +297,7 @@ export class InstanceObject extends DurableObject<Env> {
   /** `span`: only what was moved within it. */
   async books(user: UserId, span: Span | null): Promise<Answer<{ books: Books; name: string }>> {
     if (!this.#isOwner(user)) return notFound;
-    this.#writeBooks();
-    return { ok: true, books: this.#booksOf(span), name: this.#saved!.state.name };
+    return { ok: true, books: this.#books.read(span), name: this.#saved!.state.name };
   }
 
   // ---- the agent -------------------------------------------------------------------------------------------------
@@ -251,43 +344,7 @@ export class InstanceObject extends DurableObject<Env> {
 
   /** What its machine of this epoch moved, and asked of the store. */
   async moved(epoch: number, counts: Counts): Promise<void> {
-    if (!this.#saved) return;
-    this.#books.count(this.#saved.state, epoch, counts, Date.now());
-    // It keeps the object in memory until then: one that rests is evicted after some seconds.
-    this.#booksWritten ??= scheduler.wait(writeAfterMs).then(() => {
-      this.#booksWritten = null;
-      this.#writeBooks();
-    });
-    this.ctx.waitUntil(this.#booksWritten);
-  }
-
-  /** After work on the store of its own: what that cost, and what the store holds now. Nothing waits for it. */
-  async #countStore(bucket: R2Bucket, tally: Tally): Promise<void> {
-    const { state } = this.#saved!;
-    if (tally.classA > 0) {
-      const root = instancePrefix(state.instance);
-      const bytes = await storedBytes(bucket, tally, [`${root}parts/`, `${root}manifests/`]).catch((error: unknown) => {
-        console.error(JSON.stringify({ event: "store_not_measured", error: String(error).slice(0, 300) }));
-        return null;
-      });
-      if (bytes !== null) this.#books.measured(bytes, Date.now());
-    }
-    const { classA, classB } = tally;
-    if (classA + classB === 0) return;
-    this.#books.count(state, state.epoch, { upBytes: 0, downBytes: 0, classA, classB }, Date.now());
-    this.#writeBooks();
-  }
-
-  #booksOf(span: Span | null): Books {
-    const { books } = this.#store;
-    const machines = openIntervals(this.#saved!.state, this.#store.ledger());
-    return { machines, moved: books.moved(span), stored: books.stored(), cycles: books.cycles() };
-  }
-
-  #writeBooks(): void {
-    const { state } = this.#saved!;
-    const books = this.#books.take(state, state, Date.now());
-    if (books) this.#store.books.write(books);
+    if (this.#saved) this.#books.count(epoch, counts);
   }
 
   #takeReport(epoch: number, report: StatusReport, gpuCount: number | null, now: number): void {
@@ -394,8 +451,7 @@ export class InstanceObject extends DurableObject<Env> {
   }
 
   #commit(commit: Commit): void {
-    const books = this.#saved && this.#books.take(this.#saved.state, commit.saved.state, Date.now());
-    this.#store.commit({ ...commit, ...(books && { books }) });
+    this.#store.commit({ ...commit, ...this.#books.take(this.#saved?.state, commit.saved.state) });
     this.#saved = commit.saved;
     this.#kept = commit.saved.samples;
   }
@@ -430,7 +486,7 @@ export class InstanceObject extends DurableObject<Env> {
       machineOf(state)?.facts?.gpuCount ?? null,
       since,
     );
-    const books = this.#booksOf({ fromAt: context.now - lookBackMs, toAt: context.now });
+    const books = this.#books.read({ fromAt: context.now - lookBackMs, toAt: context.now });
     return viewOf(state, this.#live, books, words, this.#pastWakes.of(state), context);
   }
 

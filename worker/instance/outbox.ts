@@ -1,10 +1,11 @@
 /**
- * Carries out what the outbox holds. Two lanes, so that a read model that stalls never delays a machine: `world` asks
- * the provider and the store, `mirror` copies to D1. A row stays until its outcome is written with the state, so each
+ * Carries out what the outbox holds. Three lanes, so that neither a read model that stalls nor work on old snapshots ever
+ * delays a machine: `world` asks the provider and proves, `store` copies and deletes, `mirror` copies to D1. A row stays until its outcome is written with the state, so each
  * runs at least once; what must not run twice says so by itself (effects.ts).
  */
 import { machineWith, wantsRental } from "../../core/lifecycle/attempts.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
+import { inUse, mayCollect } from "../../core/lifecycle/snapshots.ts";
 import type { Timings } from "../../core/lifecycle/timings.ts";
 import { mayEnd } from "../../core/lifecycle/transition.ts";
 import type { LifecycleEvent } from "../../core/lifecycle/types.ts";
@@ -34,7 +35,7 @@ export class Outbox {
   readonly #env: Env;
   readonly #store: InstanceStore;
   readonly #host: OutboxHost;
-  #busy: Record<Lane, Promise<void> | null> = { world: null, mirror: null };
+  #busy: Record<Lane, Promise<void> | null> = { world: null, store: null, mirror: null };
   /** Rows begun by this very object: a row that was tried and is not here was cut off in an earlier life. */
   #mine = new Set<number>();
 
@@ -45,7 +46,7 @@ export class Outbox {
   }
 
   async drainAll(): Promise<void> {
-    await Promise.all([this.drain("world"), this.drain("mirror")]);
+    await Promise.all([this.drain("world"), this.drain("store"), this.drain("mirror")]);
   }
 
   /** Runs the lane until nothing is due. One run per lane at a time; a second caller waits for the first. */
@@ -93,7 +94,9 @@ export class Outbox {
     const lastId = this.#store.lastTaskId();
     if (task.kind === "mirrorStatus") {
       const { state, version } = this.#host.saved()!;
-      await mirrorStatus(this.#env.DB, this.#host.view(), version, nextDeadline(state, this.#host.timings()));
+      const dueAt = nextDeadline(state, this.#host.timings());
+      const policyVersion = state.policies?.version ?? 0;
+      await mirrorStatus(this.#env.DB, this.#host.view(), { version, dueAt, policyVersion });
       return this.#store.deleteLike(task, lastId);
     }
     if (task.kind === "mirrorEvents") {
@@ -118,6 +121,11 @@ export class Outbox {
       },
       acceptedAt: (epoch) => retiring(epoch)?.acceptedAt ?? null,
       rentedAt: (epoch) => machineWith(state(), epoch)?.rentedAt ?? null,
+      history: () => this.#store.history.all(),
+      retention: () => state().config.retention,
+      inUse: () => inUse(state(), Date.now()),
+      mayCollect: () => mayCollect(state()),
+      graceMs: this.#host.timings().partGraceMs,
     });
     this.#host.apply(event, row.id);
     this.#host.count(env.SNAPSHOTS, tally);

@@ -2,17 +2,17 @@
 
 import type { Sample } from "../../core/lifecycle/idle.ts";
 import type { PaidInterval } from "../../core/lifecycle/ledger.ts";
-import type { Effect, State } from "../../core/lifecycle/types.ts";
+import type { HistoryEntry } from "../../core/lifecycle/snapshot-types.ts";
+import type { State, WorldEffect } from "../../core/lifecycle/types.ts";
 import type { SignalSince } from "../../core/lifecycle/why.ts";
 import { fillConfig } from "../../core/protocol/config.ts";
 import { type BookEntries, BookRows } from "./book-rows.ts";
+import { SnapshotHistory } from "./history.ts";
 
 /** What must be done outside: an effect of the lifecycle, or a copy to the read model. */
-export type OutboxTask =
-  | Exclude<Effect, { kind: "log" | "charge" }>
-  | { kind: "mirrorStatus" }
-  | { kind: "mirrorEvents" };
-export type Lane = "world" | "mirror";
+export type OutboxTask = WorldEffect | { kind: "mirrorStatus" } | { kind: "mirrorEvents" };
+/** `world` asks the provider, `store` works on the snapshots, `mirror` copies to D1: none waits for another. */
+export type Lane = "world" | "store" | "mirror";
 
 export interface OutboxRow {
   id: number;
@@ -60,19 +60,28 @@ export interface Commit {
   tasks: OutboxTask[];
   charges: PaidInterval[];
   books?: BookEntries;
+  history?: HistoryEntry[];
   /** Rows that this commit completes. */
   done?: number[];
+}
+
+function laneOf({ kind }: OutboxTask): Lane {
+  if (kind === "mirrorStatus" || kind === "mirrorEvents") return "mirror";
+  // What may take long; a proof is waited for by a machine that costs.
+  return kind === "copy" || kind === "collect" || kind === "salvage" ? "store" : "world";
 }
 
 export class InstanceStore {
   readonly #storage: DurableObjectStorage;
   readonly #sql: SqlStorage;
   readonly books: BookRows;
+  readonly history: SnapshotHistory;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
     this.#sql = storage.sql;
     this.books = new BookRows(storage.sql);
+    this.history = new SnapshotHistory(storage.sql);
   }
 
   /** Called once an instance is born here: an object that was only asked about keeps no table. */
@@ -93,6 +102,7 @@ export class InstanceStore {
       CREATE TABLE IF NOT EXISTS mirrored (id INTEGER PRIMARY KEY CHECK (id = 1), log_seq INTEGER NOT NULL);
     `);
     this.books.createTables();
+    this.history.createTable();
   }
 
   load(): Saved | null {
@@ -102,6 +112,8 @@ export class InstanceStore {
     if (tables.length === 0) return null;
     // An object of before there were books.
     this.books.createTables();
+    // An object of before there was a history.
+    this.history.createTable();
     const row = this.#sql.exec("SELECT state, samples, version, saved_at FROM instance WHERE id = 1").toArray()[0];
     if (!row) return null;
     const state = JSON.parse(row.state as string) as State;
@@ -143,6 +155,7 @@ export class InstanceStore {
       }
       for (const charge of commit.charges) this.#addCharge(charge);
       if (commit.books) this.books.write(commit.books);
+      for (const entry of commit.history ?? []) this.history.note(entry);
       for (const task of commit.tasks) this.#addTask(task, commit.saved.savedAt);
     });
   }
@@ -244,7 +257,7 @@ export class InstanceStore {
 
   #addTask(task: OutboxTask, now: number): void {
     const json = JSON.stringify(task);
-    const lane: Lane = task.kind === "mirrorStatus" || task.kind === "mirrorEvents" ? "mirror" : "world";
+    const lane = laneOf(task);
     if (lane === "mirror") {
       // A copy that still waits and was not begun will carry the newest state anyway.
       const waiting = this.#sql.exec("SELECT id FROM outbox WHERE task = ? AND attempts = 0", json).toArray();

@@ -91,6 +91,7 @@ export function viewOf(
       parts_total: live.progress.partsTotal,
     },
     wake: wakeView(state, pastWakes),
+    copying: copyingView(state),
     keep_trying: keepTryingView(state),
     trouble: state.trouble && {
       code: state.trouble.code,
@@ -136,6 +137,18 @@ function forecastView(state: State, books: Books, now: number): InstanceView["fo
   };
 }
 
+function copyingView({ copying }: State): InstanceView["copying"] {
+  if (!copying) return null;
+  const { from, since, parts, partsTotal, wake } = copying;
+  return {
+    from_snapshot_id: snapshotId(from.instance, from.ref.seq),
+    since: iso(since),
+    parts_done: parts,
+    parts_total: partsTotal,
+    then_wakes: wake !== null,
+  };
+}
+
 function rivalsOf(state: State): Machine[] {
   return state.now.status === "provisioning" ? activeMachines(state).slice(1) : [];
 }
@@ -160,7 +173,7 @@ function nextStep(state: State, ctx: Context): InstanceView["next"] {
     const { warnedAt } = awakeOf(state);
     return { what: "hibernate", at: iso(sleepAt), ...(warnedAt !== null && { warned_at: iso(warnedAt) }) };
   }
-  if (phase.status === "hibernated") return { what: "delete", at: iso(phase.deleteAt) };
+  if (phase.status === "hibernated" && !state.copying) return { what: "delete", at: iso(phase.deleteAt) };
   return null;
 }
 

@@ -2,6 +2,7 @@
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { agentStorePath, maxPartBytes } from "../../core/protocol/api.ts";
+import type { SnapshotView } from "../../core/protocol/views.ts";
 import { formatManifest, maxManifestBytes } from "../../core/snapshot/manifest.ts";
 import { manifestKey } from "../../core/snapshot/store.ts";
 import { signAgentToken } from "../tokens.ts";
@@ -214,17 +215,14 @@ describe("manifests", () => {
     expect((await get(name(2))).status).toBe(404);
   });
 
-  it("are shown to their owner as snapshots, newest first, one that cannot be read left out", async () => {
+  it("are shown to their owner as snapshots, newest first; one that cannot be read is said to be damaged", async () => {
     await put(name(5), formatManifest(manifest(5)));
     await env.SNAPSHOTS.put(`i/${nest.id}/manifests/00000006-2`, "not a manifest");
-    const { body } = await api<{ snapshots: { seq: number; parts: number; proved_at: null }[] }>(
-      "GET",
-      `${nest.path}/snapshots`,
-      { token: user.token },
-    );
-    expect(body.snapshots.map((one) => [one.seq, one.parts, one.proved_at])).toEqual([
-      [5, 1, null],
-      [1, 1, null],
+    const { body } = await api<{ snapshots: SnapshotView[] }>("GET", `${nest.path}/snapshots`, { token: user.token });
+    expect(body.snapshots.map((one) => [one.seq, one.parts, one.proved_at, one.damaged !== null])).toEqual([
+      [6, null, null, true],
+      [5, 1, null, false],
+      [1, 1, null, false],
     ]);
     await env.SNAPSHOTS.delete(`i/${nest.id}/manifests/00000006-2`);
   });

@@ -3,6 +3,7 @@
  * when nothing was written in between; its digest is that number in hex.
  */
 import type { Command, Held, Result, Seal, SnapshotRef } from "../../protocol/wire.ts";
+import { type FakeStore, isWhole, refKey } from "./store.ts";
 
 export interface FakeAgent {
   epoch: number;
@@ -21,14 +22,6 @@ export interface FakeAgent {
   silentUntil: number;
   /** Commands that run under `soneca-agent run`; like the seal they outlive the agent. */
   held: Held[];
-}
-
-/** Manifests that were written, by `epoch.seq`; a manifest is written once (put if absent). */
-export interface FakeStore {
-  manifests: Map<string, { ref: SnapshotRef; content: number }>;
-  proved: Set<string>;
-  failsUntil: number;
-  damaged: boolean;
 }
 
 export const jobMs = { snapshot: 4_000, seal: 1_000, sealedSnapshot: 3_000, restore: 4_000 };
@@ -52,10 +45,6 @@ export function newAgent(epoch: number): FakeAgent {
 
 export function digestOf(content: number): string {
   return content.toString(16).padStart(64, "0");
-}
-
-export function refKey(ref: SnapshotRef): string {
-  return `${ref.epoch}.${ref.seq}.${ref.digest}`;
 }
 
 /** Time passes on the machine: a job ends, a seal that nobody renewed ends by itself. */
@@ -112,8 +101,8 @@ function startJob(agent: FakeAgent, command: Exclude<Command, { kind: "seal" }>,
     agent.results.push(result);
   };
   if (command.kind === "snapshot") {
-    const run = () => {
-      const snapshot = takeSnapshot(agent, command.seq, store);
+    const run = (now: number) => {
+      const snapshot = takeSnapshot(agent, command.seq, store, now);
       finish(snapshot ? { commandId, outcome: "snapshot_taken", snapshot, stats: someStats } : exists(commandId));
     };
     agent.job = { commandId, endsAt: now + jobMs.snapshot, run };
@@ -121,7 +110,7 @@ function startJob(agent: FakeAgent, command: Exclude<Command, { kind: "seal" }>,
   }
   const run = () => {
     const found = [...store.manifests.values()].find((one) => refKey(one.ref) === refKey(command.snapshot));
-    if (!found || store.damaged) {
+    if (!found || !isWhole(store, found.ref)) {
       return finish({ commandId, outcome: "failed", code: "damaged", message: "part missing", retryable: false });
     }
     agent.content = found.content;
@@ -139,21 +128,21 @@ function holdSeal(agent: FakeAgent, command: Extract<Command, { kind: "seal" }>,
     agent.seal = { commandId, snapshot: null, until: now + command.holdMs };
   }
   const isSame = digestOf(agent.content) === command.proved.digest;
-  const run = () => {
+  const run = (now: number) => {
     if (!agent.seal) return;
-    const snapshot = isSame ? command.proved : takeSnapshot(agent, command.seq, store);
+    const snapshot = isSame ? command.proved : takeSnapshot(agent, command.seq, store, now);
     if (snapshot) agent.seal.snapshot = snapshot;
     else agent.results.push(exists(commandId));
   };
   agent.job = { commandId, endsAt: now + (isSame ? jobMs.seal : jobMs.sealedSnapshot), run };
 }
 
-function takeSnapshot(agent: FakeAgent, seq: number, store: FakeStore): SnapshotRef | null {
+function takeSnapshot(agent: FakeAgent, seq: number, store: FakeStore, now: number): SnapshotRef | null {
   const ref = { seq, epoch: agent.epoch, digest: digestOf(agent.content) };
   const key = `${agent.epoch}.${seq}`;
   const known = store.manifests.get(key);
   if (known) return known.ref.digest === ref.digest ? ref : null;
-  store.manifests.set(key, { ref, content: agent.content });
+  store.manifests.set(key, { ref, content: agent.content, at: now });
   return ref;
 }
 

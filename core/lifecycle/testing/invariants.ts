@@ -6,12 +6,14 @@ import { autoOf, maxGaps } from "../auto-state.ts";
 import { leaseCapMs, leasesHeld } from "../awake.ts";
 import { deadlines } from "../deadlines.ts";
 import { currentMachine, minutesMs, sameSnapshot } from "../machines.ts";
+import { inUse } from "../snapshots.ts";
 import type { Timings } from "../timings.ts";
 import type { Context, Effect, LifecycleEvent, Machine, State } from "../types.ts";
 import { floorMs, highestFloorMs } from "../vetoes.ts";
 import { awakeOf } from "../warning.ts";
-import { digestOf, type FakeStore, refKey } from "./agent.ts";
+import { digestOf } from "./agent.ts";
 import { type FakeMachine, isListed } from "./provider.ts";
+import { type FakeStore, refKey } from "./store.ts";
 
 /** Holds in every state that `transition` makes. */
 export function brokenState(state: State, timings: Timings): string | null {
@@ -34,7 +36,7 @@ export function brokenState(state: State, timings: Timings): string | null {
   if (phase.status === "destroying" && phase.proof && !sameSnapshot(phase.proof, state.snapshot?.ref)) {
     return "I1: destroying on a proof that is not the snapshot that is kept";
   }
-  if (phase.status === "hibernated" && !state.snapshot) return "hibernated without a snapshot";
+  if (phase.status === "hibernated" && !state.snapshot && !state.copying) return "hibernated without a snapshot";
   if (phase.status === "failed" && phase.kept === "") return "I9: failed does not say what is kept";
   if (actionsFor(state).length === 0 || !statusWord(state)) return "I9: nothing can be done";
   const besides = brokenAttempts(state, timings);
@@ -44,6 +46,12 @@ export function brokenState(state: State, timings: Timings): string | null {
   const isAsked = phase.status === "provisioning" && phase.step !== "booting";
   if (current && !current.facts && !isAsked) return `a machine is in use that no provider told of (${phase.status})`;
   return null;
+}
+
+/** Retention never takes what the state needs. */
+export function brokenStore(state: State, store: FakeStore, now: number): string | null {
+  const lost = inUse(state, now).find(({ seq, epoch }) => !store.manifests.has(`${epoch}.${seq}`));
+  return lost ? `retention: snapshot ${lost.seq} of epoch ${lost.epoch} is in use and not in the store` : null;
 }
 
 /** I11: several machines only while a wake is under way, at most as many as are allowed, asked for one at a time. */

@@ -52,6 +52,11 @@ const wishes = [
     act: (w: World) => w.wake({ maxMicroUsdPerHour: cap, rent: { parallel: 2, second_after_seconds: 30 } }),
   })),
   plain("discard", (w) => w.discard()),
+  fc.nat(5).map((back) => ({ says: `wake with snapshot -${back}`, act: (w: World) => w.rollBack(back) })),
+  fc.nat(5).map((back) => ({ says: `wake with snapshot -${back}`, act: (w: World) => w.rollBack(back) })),
+  timed("keep the newest, and for", seconds(0, 600), (w, ms) =>
+    w.configure({ retention: { keep_newest: 1, keep_days: ms / 86_400_000 } }),
+  ),
   plain("rule off", (w) => w.configure({ enabled: false })),
   plain("rule on", (w) => w.configure({ enabled: true })),
   timed("keep awake for", seconds(1, 1_800), (w, ms) => w.keepAwake(ms)),
@@ -116,6 +121,10 @@ const net = [
   plain("cut off after the next call", (w) => more(w.net, "cutOff")),
   fc.nat(11).map((n) => ({ says: `event -${n} comes again`, act: (w: World) => w.echo(n) })),
   fc.nat(11).map((n) => ({ says: `event -${n} comes again`, act: (w: World) => w.echo(n) })),
+  fc.nat(3).map((back) => ({
+    says: `snapshot -${back} is damaged while it is not wanted`,
+    act: (w: World) => w.damage(back),
+  })),
   timed("store is down for", seconds(1, 60), (w, ms) => set(w.store, { failsUntil: w.now + ms })),
 ];
 

@@ -4,22 +4,41 @@
  * After every step the invariants are checked; a broken one throws with the story so far.
  */
 import type { AutoHibernation } from "../../protocol/config.ts";
+import { newInstanceId } from "../../protocol/ids.ts";
 import { actionsFor, judgeWake } from "../abilities.ts";
 import { speaks, wantsRental } from "../attempts.ts";
-import { adoptInstance, createInstance } from "../birth.ts";
+import { adoptInstance, createFork, createInstance } from "../birth.ts";
 import { commandsFor } from "../commands.ts";
 import { nextDeadline } from "../deadlines.ts";
 import { currentMachine } from "../machines.ts";
 import { defaultTimings } from "../timings.ts";
 import { mayEnd, transition } from "../transition.ts";
-import type { Actor, Effect, LifecycleEvent, Outcome, State, WakeRequest } from "../types.ts";
+import type { Actor, Effect, LifecycleEvent, Outcome, State, WakeRequest, WorldEffect } from "../types.ts";
 import { quietFloorMs } from "../vetoes.ts";
-import { type FakeAgent, type FakeStore, obey, refKey, restartAgent, runAgent, sealReport, write } from "./agent.ts";
+import { digestOf, type FakeAgent, obey, restartAgent, runAgent, sealReport, write } from "./agent.ts";
 import { birth, user } from "./fixtures.ts";
-import { brokenDestroy, brokenRest, brokenSleep, brokenState, brokenStep, deepFreeze } from "./invariants.ts";
+import {
+  brokenDestroy,
+  brokenRest,
+  brokenSleep,
+  brokenState,
+  brokenStep,
+  brokenStore,
+  deepFreeze,
+} from "./invariants.ts";
 import { type FakeMachine, FakeProvider, factsOf, isAlive, takeOne } from "./provider.ts";
+import {
+  collectIn,
+  copyIn,
+  type FakeStore,
+  isWhole,
+  newStore,
+  proveIn,
+  refKey,
+  salvageIn,
+  tellHistory,
+} from "./store.ts";
 
-type WorldEffect = Exclude<Effect, { kind: "log" | "charge" }>;
 export const timings = defaultTimings;
 const startAt = 1_800_000_000_000;
 
@@ -27,7 +46,7 @@ export class World {
   now = startAt;
   state!: State;
   readonly provider = new FakeProvider();
-  readonly store: FakeStore = { manifests: new Map(), proved: new Set(), failsUntil: 0, damaged: false };
+  readonly store: FakeStore = newStore();
   readonly net = { downUntil: 0, beatsLost: 0, answersLost: 0, delayMs: 0, slowMs: 0, cutOff: 0 };
   readonly logs: { at: number; type: string; params: Record<string, unknown> }[] = [];
   readonly effects: Effect[] = [];
@@ -59,6 +78,17 @@ export class World {
     return this;
   }
 
+  /** From a snapshot of another instance, which holds this; null: it is not whole. */
+  fork(content: number | null, isWoken: boolean, config: Partial<AutoHibernation> = {}): this {
+    const digest = digestOf(content ?? 1);
+    this.store.other = content === null ? null : { digest, content };
+    this.#content = content ?? 0;
+    const from = { instance: newInstanceId(new Uint8Array(10).fill(7)), ref: { seq: 4, epoch: 2, digest } };
+    this.#wakeWanted = isWoken;
+    this.#take(createFork(birth(config), from, isWoken, { now: this.now, timings }), "fork");
+    return this;
+  }
+
   adopt(config: Partial<AutoHibernation> = {}, options: { neverBoots?: boolean } = {}): this {
     if (options.neverBoots) this.provider.trouble.rentsNeverBoot = 1;
     const machine = this.provider.create(1, "somebody-else", this.now);
@@ -78,6 +108,17 @@ export class World {
       this.apply({ type: "wake", wake: { actor: user, gpuType: null, region: null, askedAt: this.now, ...change } });
     }
     return this;
+  }
+
+  /** As the API does it: only from where nothing runs, and only to a snapshot that verifies. `back`: how many before the newest. */
+  rollBack(back: number): this {
+    if (judgeWake(this.state, this.now, timings).kind !== "start") return this;
+    const whole = [...this.store.manifests.values()].filter(
+      ({ ref }) => this.store.proved.has(refKey(ref)) && isWhole(this.store, ref),
+    );
+    const found = whole.sort((a, b) => b.ref.seq - a.ref.seq)[Math.min(back, whole.length - 1)];
+    if (!found || refKey(found.ref) === (this.state.snapshot && refKey(this.state.snapshot.ref))) return this;
+    return this.wake({ snapshot: { ref: found.ref, stats: null, provedAt: found.at } });
   }
 
   hibernate(): this {
@@ -111,6 +152,16 @@ export class World {
   configure(change: Partial<AutoHibernation>): this {
     this.apply({ type: "configure", actor: user as Actor, config: { ...this.state.config, ...change } });
     return this;
+  }
+
+  /** A snapshot that no machine needs just now. */
+  damage(back: number): void {
+    const { status } = this.state.now;
+    if (status !== "hibernated" && status !== "running") return;
+    const keys = [...this.store.manifests.keys()].reverse();
+    const key = keys[Math.min(back, keys.length - 1)];
+    // One of a sleep that was called off may be taken over by the next.
+    if (key && (status === "hibernated" || this.store.kinds.has(key))) this.store.damagedOnes.add(key);
   }
 
   // ---- what happens on the machines ----------------------------------------------------------------------------------
@@ -200,7 +251,9 @@ export class World {
     const before = this.state;
     const outcome = transition(before, deepFreeze(event), { now: this.now, timings });
     if (event.type === "rented" || event.type === "seen") this.#tellOf(event.epoch);
-    const isAsked = ["tick", "wake", "hibernate", "discard", "configure", "keepAwake", "letSleep"].includes(event.type);
+    const isAsked = ["tick", "hold", "wake", "hibernate", "discard", "configure", "keepAwake", "letSleep"].includes(
+      event.type,
+    );
     if (!isAsked && how === "") this.#echoes.push({ at: this.now, event });
     this.#take(outcome, how + line(event));
     this.#check(brokenStep(before, event, outcome.state, outcome.effects));
@@ -228,11 +281,14 @@ export class World {
       if (effect.kind === "log") {
         this.logs.push({ at: this.now, type: effect.type, params: effect.params });
         if (effect.type === "wake_failed" || effect.type === "wake_cancelled") this.#wakeWanted = false;
+      } else if (effect.kind === "history") {
+        tellHistory(this.store, effect.entry);
       } else if (effect.kind !== "charge") {
         this.#at(this.now + 50, () => this.#carryOut(effect, false));
       }
     }
     this.#check(brokenState(this.state, timings));
+    this.#check(brokenStore(this.state, this.store, this.now));
   }
 
   #carryOut(effect: WorldEffect, wasCutOff: boolean): void {
@@ -264,16 +320,14 @@ export class World {
         return this.#look(effect);
       case "end":
         return this.#end(effect);
-      case "prove": {
-        const { ref } = effect;
-        if (this.now < this.store.failsUntil)
-          return { type: "proofFailed", ref, retryable: true, message: "no answer" };
-        const found = this.store.manifests.get(`${ref.epoch}.${ref.seq}`);
-        const isWhole = found?.ref.digest === ref.digest && !this.store.damaged;
-        if (!isWhole) return { type: "proofFailed", ref, retryable: false, message: "a part is missing" };
-        this.store.proved.add(refKey(ref));
-        return { type: "proved", ref };
-      }
+      case "prove":
+        return proveIn(this.store, effect.ref, this.now);
+      case "salvage":
+        return salvageIn(this.store, effect.damaged, this.now);
+      case "copy":
+        return copyIn(this.store, effect.to, this.now);
+      case "collect":
+        return collectIn(this.store, this.state, this.now);
     }
   }
 

@@ -1,0 +1,38 @@
+/**
+ * Buffers for whole parts, used again and again: fresh memory of a part's size costs as much time as hashing the part, and
+ * what is freed is not always given back.
+ */
+import { ownBytes } from "./coder-pool.ts";
+
+export class PartRooms {
+  readonly #capacity: number;
+  readonly #most: number;
+  readonly #free: ArrayBuffer[] = [];
+  readonly #lent = new WeakSet<ArrayBufferLike>();
+
+  /** `capacity`: of the largest part. `most`: so many are kept when nobody uses them. */
+  constructor(capacity: number, most: number) {
+    this.#capacity = capacity;
+    this.#most = most;
+  }
+
+  /** Bytes of any content. Longer ones than the capacity get memory of their own. */
+  readonly take = (length: number): Uint8Array => {
+    if (length > this.#capacity) return new Uint8Array(length);
+    const buffer = this.#free.pop() ?? new ArrayBuffer(this.#capacity);
+    this.#lent.add(buffer);
+    return new Uint8Array(buffer, 0, length);
+  };
+
+  /** Bytes that can be given to a thread: those from here as they are, others as by `ownBytes`. */
+  own(bytes: Uint8Array): Uint8Array {
+    return this.#lent.has(bytes.buffer) ? bytes : ownBytes(bytes);
+  }
+
+  /** Nobody looks at these bytes any more, wherever they came from. Those that a thread has taken are not here. */
+  give({ buffer }: Uint8Array): void {
+    if (!(buffer instanceof ArrayBuffer) || buffer.byteLength === 0) return;
+    if (buffer.byteLength === this.#capacity && this.#free.length < this.#most) this.#free.push(buffer);
+    else buffer.transfer(0);
+  }
+}
