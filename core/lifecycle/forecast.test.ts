@@ -73,7 +73,7 @@ describe("from its own days", () => {
   };
 
   it("is the share that was saved", () => {
-    expect(ownForecast(books, 0, 40 * hour)).toEqual({ days: 40 / 24, usesPerDay: 3 / (40 / 24), savedShare: 24 / 40 });
+    expect(ownForecast(books, 0, 40 * hour)).toEqual({ days: 40 / 24, usesPerDay: 1.8, savedShare: 0.6 });
   });
 
   it("says nothing of too short a time or too few sleeps, and nothing certain of what had no price", () => {

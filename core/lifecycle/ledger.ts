@@ -31,7 +31,7 @@ export function addInterval(ledger: readonly PaidInterval[], interval: PaidInter
     fromAt: Math.min(known.fromAt, interval.fromAt),
     toAt: known.toAt === null || interval.toAt === null ? interval.toAt : Math.max(known.toAt, interval.toAt),
     microUsdPerHour: known.microUsdPerHour ?? interval.microUsdPerHour,
-    diskMicroUsdPerHour: known.diskMicroUsdPerHour ?? interval.diskMicroUsdPerHour ?? null,
+    diskMicroUsdPerHour: known.diskMicroUsdPerHour ?? interval.diskMicroUsdPerHour,
   };
   return ledger.map((one) => (one === known ? merged : one));
 }
