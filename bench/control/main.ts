@@ -9,7 +9,7 @@ import { runWakes, wakeBreaches, wakeMarkdown } from "./wake.ts";
 
 const usage = `npm run bench -- control [options]   what an ordinary heartbeat uses, and what an instance costs a month by that
   --agents N        simulated agents (1000)
-  --beats N         counted heartbeats of each (20)
+  --beats N         counted heartbeats of each (32: twice as long as a state waits to be written)
   --interval SEC    seconds between two of them (30; with less, objects rest less than they do in use)
 npm run bench -- wake [options]      what a wake takes beyond the boot of the machine, in the local cloud
   --wakes N         how many (50)
@@ -42,7 +42,7 @@ export async function mainOfControl(args: string[], repository: string): Promise
     if (args[0] === "control") {
       const options = {
         agents: count("agents", 1000),
-        beats: count("beats", 20),
+        beats: count("beats", 32),
         intervalSeconds: count("interval", 30, 0.5),
       };
       const results = await runControl(repository, options, say, abort.signal);
