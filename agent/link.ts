@@ -54,8 +54,21 @@ const MAX_ANSWER_BYTES = 1024 * 1024;
 
 const commandId = z.string().min(1).max(80);
 const seq = z.number().int().min(1);
+const hookSchema = z.object({
+  run: z.string().max(4_096).nullable(),
+  timeoutMs: z.number().positive().max(3_600_000),
+  reason: z.enum(["idle", "asked", "wake"]),
+  mayVeto: z.boolean(),
+});
 const commandSchema = z.discriminatedUnion("kind", [
-  z.object({ id: commandId, kind: z.literal("snapshot"), seq }),
+  z.object({ id: commandId, kind: z.literal("snapshot"), seq, hook: hookSchema.optional() }),
+  z.object({
+    id: commandId,
+    kind: z.literal("checkpoint"),
+    seq,
+    since: snapshotRefSchema.shape.digest.nullable(),
+    minChangeBytes: z.number().min(0),
+  }),
   z.object({
     id: commandId,
     kind: z.literal("seal"),
@@ -63,7 +76,7 @@ const commandSchema = z.discriminatedUnion("kind", [
     seq,
     holdMs: z.number().positive().max(86_400_000),
   }),
-  z.object({ id: commandId, kind: z.literal("restore"), snapshot: snapshotRefSchema }),
+  z.object({ id: commandId, kind: z.literal("restore"), snapshot: snapshotRefSchema, hook: hookSchema.optional() }),
 ]);
 const knownKinds: readonly string[] = commandSchema.options.map((option) => option.shape.kind.value);
 

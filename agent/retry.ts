@@ -2,8 +2,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 
 export interface RetryOptions {
-  /** Including the first; 8 by default. */
+  /** Including the first. 8 by default; without `forMs` only. */
   tries?: number;
+  /** Tries begin for so long, ms; the last one at its end. Without it the number of tries alone decides. */
+  forMs?: number;
   baseMs?: number;
   maxMs?: number;
   signal?: AbortSignal | undefined;
@@ -18,15 +20,19 @@ export async function retry<T>(
   judge: (error: unknown) => Verdict,
   options: RetryOptions = {},
 ): Promise<T> {
-  const { tries = 8, baseMs = 200, maxMs = 20_000, signal } = options;
+  const { forMs = Number.POSITIVE_INFINITY, baseMs = 200, maxMs = 20_000, signal } = options;
+  const tries = options.tries ?? (options.forMs === undefined ? 8 : Number.POSITIVE_INFINITY);
+  const startAt = performance.now();
   for (let attempt = 1; ; attempt++) {
     try {
       return await work(attempt);
     } catch (error) {
-      const verdict = signal?.aborted || attempt >= tries ? "stop" : judge(error);
+      const leftMs = startAt + forMs - performance.now();
+      const verdict = signal?.aborted || attempt >= tries || leftMs <= 0 ? "stop" : judge(error);
       if (verdict === "stop") throw error;
-      const jitterMs = Math.random() * Math.min(maxMs, baseMs * 2 ** (attempt - 1));
-      await sleep(Math.max(verdict.afterMs ?? 0, jitterMs), undefined, signal ? { signal } : {});
+      const jitterMs = Math.random() * Math.min(maxMs, baseMs * 2 ** Math.min(attempt - 1, 20));
+      const pauseMs = Math.min(Math.max(verdict.afterMs ?? 0, jitterMs), leftMs);
+      await sleep(pauseMs, undefined, signal ? { signal } : {});
     }
   }
 }

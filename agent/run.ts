@@ -1,6 +1,7 @@
 /** `soneca-agent run`: the parts put together, from the lock to the last farewell. */
 import { agentExit } from "../core/protocol/bootstrap.ts";
 import { readHeld, watchHeld } from "./held.ts";
+import { createHooks } from "./hooks.ts";
 import { agentVersion, type Env, readSettings, type Settings, type Tokens, takeLock } from "./identity.ts";
 import { createLink } from "./link.ts";
 import { createLogger } from "./log.ts";
@@ -51,8 +52,9 @@ export async function runAgent({ env, logFile, createEngine }: RunOptions): Prom
 
   const sealer = createSealer({ root: workspace, home, log, env });
   const monitor = createMonitor({ env, gpuCount: settings.gpuCount });
+  const hooks = createHooks({ workspace, home, instance, env, log });
   const engine = createEngine(settings, tokens);
-  const work = createWork({ engine, sealer, epoch, home, log, onChange: () => link.beatNow() });
+  const work = createWork({ engine, sealer, hooks, epoch, home, log, onChange: () => link.beatNow() });
   const traffic = countOwnTraffic();
   const signals = createSignals({ sensors: createSensors({ workspace, env, traffic, sealer }) });
   const held = () => readHeld(home);

@@ -1,8 +1,16 @@
 /** One command while it runs, and what every kind of command has at hand. */
-import type { Command, Progress, Result, Seal, SnapshotRef } from "../core/protocol/wire.ts";
+import type { Command, HookReport, Progress, Result, Seal, SnapshotRef } from "../core/protocol/wire.ts";
+import type { Hooks } from "./hooks.ts";
 import type { Logger } from "./log.ts";
 import type { Sealer } from "./seal.ts";
-import type { OnProgress, RestoreResult, ScanDigestResult, SnapshotFailure, TakeResult } from "./snapshot/types.ts";
+import type {
+  ChangesResult,
+  OnProgress,
+  RestoreResult,
+  ScanDigestResult,
+  SnapshotFailure,
+  TakeResult,
+} from "./snapshot/types.ts";
 import { toProgress } from "./translate.ts";
 
 /** The snapshot engine, bound to this machine's workspace and store. */
@@ -10,11 +18,16 @@ export interface Engine {
   take(options: {
     seq: number;
     alreadyQuiet: boolean;
+    effort?: "background" | "full";
+    concurrency?: number;
+    maxRounds?: number;
     pauseWriters?: () => Promise<() => Promise<void>>;
     onProgress: OnProgress;
     signal: AbortSignal;
   }): Promise<TakeResult>;
   scan(options: { onProgress: OnProgress; signal: AbortSignal }): Promise<ScanDigestResult>;
+  /** What changed since the snapshot of this digest; null where it is not known, above all after a restart. */
+  changesSince(options: { digest: string | null; signal: AbortSignal }): Promise<ChangesResult | null>;
   restore(options: { snapshot: SnapshotRef; onProgress: OnProgress; signal: AbortSignal }): Promise<RestoreResult>;
 }
 
@@ -34,11 +47,12 @@ export type HeldSeal = Omit<Seal, "commandId" | "holdsForMs">;
 export interface RunTools {
   engine: Engine;
   sealer: Sealer;
+  hooks: Hooks;
   epoch: number;
   home: string;
   log: Logger;
   finish(result: Result): void;
-  fail(commandId: string, failure: CommandFailure): void;
+  fail(commandId: string, failure: CommandFailure, hook?: HookReport): void;
 }
 
 export function progressOf(target: Run): OnProgress {

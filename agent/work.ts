@@ -10,12 +10,13 @@
  * A seal has no result while it holds: it is reported with every beat. It ends when it is no longer wanted, when no
  * answer came for `holdMs`, and when the agent ends.
  */
-import type { Command, Progress, Result, Seal } from "../core/protocol/wire.ts";
+import type { Command, HookReport, Progress, Result, Seal } from "../core/protocol/wire.ts";
+import type { Hooks } from "./hooks.ts";
 import { describeError, type Logger } from "./log.ts";
 import type { Sealer } from "./seal.ts";
 import type { CommandFailure, Engine, HeldSeal, Run, RunTools } from "./work-run.ts";
 import { performSeal } from "./work-seal.ts";
-import { performRestore, performSnapshot } from "./work-transfer.ts";
+import { performCheckpoint, performRestore, performSnapshot } from "./work-transfer.ts";
 
 export interface WorkAnswer {
   commands: Command[];
@@ -47,6 +48,7 @@ export interface Work {
 export interface WorkOptions {
   engine: Engine;
   sealer: Sealer;
+  hooks: Hooks;
   epoch: number;
   home: string;
   log: Logger;
@@ -65,6 +67,7 @@ export function createWork(options: WorkOptions): Work {
   const {
     engine,
     sealer,
+    hooks,
     epoch,
     home,
     log,
@@ -101,13 +104,14 @@ export function createWork(options: WorkOptions): Work {
     onChange();
   };
 
-  const fail = (commandId: string, failure: CommandFailure) => {
+  const fail = (commandId: string, failure: CommandFailure, hook?: HookReport) => {
     const paths = failure.paths?.length ? ` (${failure.paths.slice(0, 5).join(", ")})` : "";
     const message = `${failure.message}${paths}`.slice(0, 1000);
-    finish({ commandId, outcome: "failed", code: failure.code.slice(0, 80), message, retryable: failure.retryable });
+    const { code, retryable } = failure;
+    finish({ commandId, outcome: "failed", code: code.slice(0, 80), message, retryable, ...(hook && { hook }) });
   };
 
-  const tools: RunTools = { engine, sealer, epoch, home, log, finish, fail };
+  const tools: RunTools = { engine, sealer, hooks, epoch, home, log, finish, fail };
 
   // --- the seal's end ---------------------------------------------------------------------------------------------
 
@@ -195,6 +199,8 @@ export function createWork(options: WorkOptions): Work {
     switch (command.kind) {
       case "snapshot":
         return performSnapshot(tools, target, command);
+      case "checkpoint":
+        return performCheckpoint(tools, target, command);
       case "restore":
         return performRestore(tools, target, command);
       case "seal":

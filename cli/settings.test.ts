@@ -87,3 +87,19 @@ test("signals are switched and tuned by their names", () => {
   for (const wrong of ["signals.gravity=on", "signals.cpu=maybe", "signals.cpu.threshold=lots", "signals.cpu.a.b=1"])
     expect(() => readSettings({ set: [wrong] }), wrong).toThrow();
 });
+
+test("checkpoints are switched and set by name", () => {
+  expect(readSettings({ set: ["checkpoint=off"] })).toEqual({ checkpoint: { enabled: false } });
+  const set = ["checkpoint.interval_minutes=10", "checkpoint.min_change_mb=500", "checkpoint.enabled=true"];
+  expect(readSettings({ set })).toEqual({ checkpoint: { interval_minutes: 10, min_change_mb: 500, enabled: true } });
+  expect(() => readSettings({ set: ["checkpoint.often=1"] })).toThrow();
+  expect(() => readSettings({ set: ["checkpoint.interval_minutes.x=1"] })).toThrow();
+});
+
+test("scripts are set by name, and taken off with none", () => {
+  const set = ["hooks.before_sleep=cd run && ./save --now=1", "hooks.after_wake=none", "hooks.timeout_seconds=90"];
+  expect(readSettings({ set })).toEqual({
+    hooks: { before_sleep: "cd run && ./save --now=1", after_wake: null, timeout_seconds: 90 },
+  });
+  expect(() => readSettings({ set: ["hooks=x"] })).toThrow();
+});

@@ -116,9 +116,9 @@ export function readSchedule(text: string): AutoHibernationPatch["schedule"] {
 }
 
 /** How many names stand before the value at most, where it is more than one. */
-const partsOf: Record<string, number> = { signals: 3, schedule: 2, retention: 2 };
+const partsOf: Record<string, number> = { signals: 3, schedule: 2, retention: 2, checkpoint: 2, hooks: 2 };
 
-/** `key=value` with the plan's names; `schedule.wake_time=08:30`, `signals.cpu=on`, `signals.cpu.threshold=50`, `retention.keep_newest=5` change a part. */
+/** `key=value` with the plan's names; `schedule.wake_time=08:30`, `signals.cpu=on`, `checkpoint=off`, `retention.keep_newest=5` change a part. */
 function applySet(patch: Record<string, unknown>, text: string): void {
   const at = text.indexOf("=");
   const value = text.slice(at + 1).trim();
@@ -131,6 +131,17 @@ function applySet(patch: Record<string, unknown>, text: string): void {
   }
   if (field === "signals" && part !== undefined) {
     setSignal(patch, part, path[2], value);
+    return;
+  }
+  if (field === "checkpoint" && part === undefined) {
+    patch.checkpoint = { ...(patch.checkpoint as object | undefined), enabled: readSwitch("--set checkpoint", value) };
+    return;
+  }
+  if (field === "hooks" && part !== undefined && part !== "timeout_seconds") {
+    patch.hooks = {
+      ...(patch.hooks as object | undefined),
+      [part]: value === "none" || value === "null" ? null : value,
+    };
     return;
   }
   if (part !== undefined && field !== "schedule") {

@@ -23,6 +23,7 @@ import {
   keepTryingWords,
   leaseWords,
   nextWords,
+  recoveryWords,
   savedWords,
   sleepRuleWords,
   statusPhrase,
@@ -78,6 +79,7 @@ export function showInstance(output: Output, view: InstanceView, now: number): s
         ? `${snapshot.snapshot_id}, ${sizes(snapshot)}, ${snapshot.proved_at ? `proved ${time(snapshot.proved_at)}` : "not proved"}`
         : "none yet",
     ],
+    ["Recovery point", recoveryWords(view, now)],
     ["Rule", configSentence(view.auto_hibernation)],
     ["Price cap", view.rent.max_micro_usd_per_hour === null ? "none" : formatRate(view.rent.max_micro_usd_per_hour)],
     ["Created", time(view.created_at)],
@@ -111,7 +113,7 @@ export function showList(output: Output, instances: InstanceSummary[], now: numb
     (a, b) => Number(isPaid(b)) - Number(isPaid(a)) || a.name.localeCompare(b.name) || a.id.localeCompare(b.id),
   );
   const table = formatTable(
-    ["ID", "NAME", "STATUS", "GPU", "REGION", "USE", "COST", "ACTIVE"],
+    ["ID", "NAME", "STATUS", "GPU", "REGION", "USE", "COST", "ACTIVE", "SAFE"],
     sorted.map((one) => [
       one.id,
       one.name,
@@ -121,6 +123,7 @@ export function showList(output: Output, instances: InstanceSummary[], now: numb
       isPaid(one) ? formatPercent(one.gpu_utilization) : "-",
       isPaid(one) ? (one.micro_usd_per_hour === null ? "unknown" : formatRate(one.micro_usd_per_hour)) : "-",
       formatAge(one.last_activity, now),
+      isPaid(one) ? (one.recovery_point_at === null ? "nothing" : formatAge(one.recovery_point_at, now)) : "-",
     ]),
     ["USE", "COST"],
   );
@@ -144,12 +147,13 @@ export function showEvent(output: Output, event: EventView, now: number): string
 }
 
 export function showSnapshots(snapshots: SnapshotView[], now: number): string {
-  if (snapshots.length === 0) return "No snapshots yet. The first one is taken when it goes to sleep.";
+  if (snapshots.length === 0)
+    return "No snapshots yet. The first one is taken when it goes to sleep, or as a checkpoint.";
   const table = formatTable(
     ["SNAPSHOT", "KIND", "CREATED", "AGE", "SIZE", "STORED", "ADDED", "ENTRIES", "PARTS", "DIGEST", "PROVED"],
     snapshots.map((one) => [
       one.is_current ? `${one.snapshot_id} *` : one.snapshot_id,
-      one.kind ?? "-",
+      one.torn ? `${one.kind ?? "-"}, ${one.torn} torn` : (one.kind ?? "-"),
       formatTime(one.created_at, now),
       formatAge(one.created_at, now),
       formatBytes(one.plain_bytes),
@@ -169,4 +173,29 @@ function proofWords({ damaged, proof, proved_at }: SnapshotView, now: number): s
   if (damaged) return `damaged: ${damaged.message}`;
   const at = proof?.at ?? proved_at;
   return at ? formatTime(at, now) : "no";
+}
+
+/** The record of one proof, for whoever wants to know what was looked at before a machine was given back. */
+export function showProof(snapshot: SnapshotView, now: number): string {
+  const { proof, damaged } = snapshot;
+  const time = (iso: string | null, no: string) => (iso ? `${formatTime(iso, now, { seconds: true })}` : no);
+  const bytes = (count: number | null) => (count === null ? "" : `, ${formatBytes(count)}`);
+  if (!proof) return `Nothing is noted of a proof of ${snapshot.snapshot_id}.`;
+  return formatFacts([
+    ["Snapshot", `${snapshot.snapshot_id} (${snapshot.kind ?? "never proved"}, epoch ${snapshot.epoch})`],
+    ["Digest", proof.digest],
+    ["Torn", snapshot.torn === null ? "not known" : String(snapshot.torn)],
+    ["Manifest", proof.manifest_sha256 && `SHA-256 ${proof.manifest_sha256}${bytes(proof.manifest_bytes)}`],
+    [
+      "Parts",
+      proof.parts === null
+        ? null
+        : `${proof.parts.toLocaleString("en-US")}${bytes(proof.bytes)}; each there, with its size and its SHA-256`,
+    ],
+    ["Proved", time(snapshot.proved_at, "-")],
+    ["Sealed", time(proof.sealed_at, snapshot.kind === "checkpoint" ? "no: taken of a running machine" : "no")],
+    ["Machine gone", time(proof.machine_gone_at, "no machine went on it")],
+    ["Checked last", time(proof.at, "-")],
+    ["Damaged", damaged && `${time(damaged.at, "-")}: ${damaged.message}`],
+  ]);
 }

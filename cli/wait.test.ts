@@ -119,6 +119,22 @@ test("a sleep that is called off fails", async () => {
   expect((await run([going, hibernatedView()], { goal: "asleep" })).result).toHaveProperty("status", "hibernated");
 });
 
+test("a sleep that is tried again has not missed its goal", async () => {
+  const going = instanceView({ status: "hibernating", state: "snapshotting" });
+  const sleep_request = {
+    by: "user:u-1",
+    asked_at: trouble.at,
+    tries: 1,
+    next_at: trouble.at,
+    code: "store_unreachable",
+    message: "The store does not answer.",
+  };
+  const waits = instanceView({ trouble, sleep_request });
+  const { result, out } = await run([going, waits, going, hibernatedView()], { goal: "asleep" });
+  expect(result).toHaveProperty("status", "hibernated");
+  expect(out).toContain("tries to hibernate again");
+});
+
 const progress = (done: number) =>
   instanceView({
     status: "hibernating",

@@ -63,8 +63,9 @@ export async function waitFor(options: WaitOptions): Promise<InstanceView> {
     teller.tell(view);
     const { reached, missed } = ends[options.goal];
     if (reached.includes(view.status) && !view.copying) return view;
-    // A wake that is tried again later, or waits for a copy, has not missed its goal yet.
-    const goesOn = options.goal === "awake" && (view.keep_trying?.next_at != null || view.copying?.then_wakes);
+    // What is tried again later, or waits for a copy, has not missed its goal yet.
+    const again = options.goal === "awake" ? view.keep_trying : options.goal === "asleep" ? view.sleep_request : null;
+    const goesOn = again?.next_at != null || (options.goal === "awake" && view.copying?.then_wakes);
     if (missed.includes(view.status) && !goesOn) throw missedGoal(options, view);
     const leftMs = startAt + options.timeoutMs - now();
     if (leftMs <= 0) throw tooLate(options, view);
@@ -130,7 +131,8 @@ class Teller {
     const elapsed = formatDuration(this.#now() - this.#startAt);
     // An idle countdown is no change of state worth a line.
     const wake = view.wake ? `${view.wake.phase} ${view.wake.machines_asked}` : "";
-    const state = `${view.state} ${view.status} ${wake} ${view.keep_trying?.next_at ?? ""} ${view.copying?.parts_done ?? ""}`;
+    const again = view.keep_trying?.next_at ?? view.sleep_request?.next_at ?? "";
+    const state = `${view.state} ${view.status} ${wake} ${again} ${view.copying?.parts_done ?? ""}`;
     if (state !== this.#state) {
       this.#state = state;
       this.#mark = "";

@@ -10,6 +10,7 @@ import {
   eventPhrase,
   leaseWords,
   nextWords,
+  recoveryWords,
   statusPhrase,
   workPhrase,
 } from "./words.ts";
@@ -135,4 +136,26 @@ test("what holds it awake beside the GPUs has words", () => {
 test("an announced sleep says how to put it off", () => {
   const next = { what: "hibernate" as const, at: soon, warned_at: new Date(now).toISOString() };
   expect(nextWords(instanceView({ status: "idle", next }), now)).toContain("soneca instance not-now");
+});
+
+test("the recovery point: how old, what is torn, what comes next", () => {
+  const at = new Date(now - 12 * 60_000).toISOString();
+  const next_at = new Date(now + 18 * 60_000).toISOString();
+  const recovery_point = {
+    kind: "checkpoint" as const,
+    snapshot_id: "i-aaaaaaaaaa@7",
+    at,
+    age_seconds: 720,
+    torn: 2,
+    torn_paths: ["train.log"],
+  };
+  const none = { next_at: null, running_since: null, progress: null, failure: null };
+  const words = recoveryWords(instanceView({ recovery_point, checkpoints: { ...none, next_at } }), now);
+  expect(words).toMatch(/^12 min old \(i-aaaaaaaaaa@7.*\n.*2 \(train\.log, \.\.\.\)\nnext checkpoint in 18/);
+  expect(recoveryWords(instanceView(), now)).toContain("would be lost");
+  const failure = { code: "store_full", message: "The store is full.", at, tries: 4 };
+  expect(recoveryWords(instanceView({ recovery_point, checkpoints: { ...none, failure } }), now)).toContain(
+    "the last try failed (4): The store is full.",
+  );
+  expect(recoveryWords(instanceView({ status: "hibernated", state: "hibernated" }), now)).toBeNull();
 });

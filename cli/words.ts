@@ -24,8 +24,12 @@ export const statusTable: Record<StatusWord, { word: string; icon: string; tone:
 /** The status with what belongs to it: the countdown, the silence, what is kept. */
 export function statusPhrase(view: InstanceView, now: number): string {
   const { word } = statusTable[view.status];
+  const again = view.sleep_request?.next_at;
   switch (view.status) {
+    case "running":
+      return again ? `${word}, tries to hibernate again ${untilWords(again, now)}` : word;
     case "idle":
+      if (again) return `${word}, tries to hibernate again ${untilWords(again, now)}`;
       return view.next?.what === "hibernate" ? `${word}, hibernates ${untilWords(view.next.at, now)}` : word;
     case "unreachable":
       return view.last_report_at ? `${word} for ${formatDuration(now - Date.parse(view.last_report_at))}` : word;
@@ -93,7 +97,8 @@ function untilWords(iso: string, now: number): string {
 /** "Why is it still awake?", one line per reason. Null where the question does not arise. */
 export function awakeReasons(view: InstanceView, now: number): string[] | null {
   if (view.status !== "running" && view.status !== "idle") return null;
-  if (!view.auto_hibernation.enabled) return ["Auto-hibernation is off: it stays awake until you say so."];
+  if (!view.auto_hibernation.enabled && !view.sleep_request)
+    return ["Auto-hibernation is off: it stays awake until you say so."];
   if (view.awake_because.length > 0) return view.awake_because.map((one) => blockerWords(one, now));
   const sleeps = view.next?.what === "hibernate" ? ` It sleeps at ${formatTime(view.next.at, now)}.` : "";
   return [`Nothing keeps it awake.${sleeps}`];
@@ -121,6 +126,8 @@ function blockerWords(one: InstanceView["awake_because"][number], now: number): 
       return `Held awake${until}${one.detail ? ` (${one.detail})` : ""}`;
     case "grace":
       return `It is left alone${until}, after a start, a wake or a sleep that failed`;
+    case "hook_veto":
+      return `Its before-sleep script put the sleep off${until}${one.detail ? `: ${one.detail}` : ""}`;
     default:
       return [one.signal, one.code, one.detail].filter(Boolean).join(" ");
   }
@@ -132,6 +139,11 @@ export function leaseWords(lease: InstanceView["leases"][number], now: number): 
 }
 
 export function nextWords(view: InstanceView, now: number): string {
+  const { sleep_request: asked } = view;
+  if (asked?.next_at) {
+    const tries = asked.tries === 1 ? "one try" : `${asked.tries} tries`;
+    return `hibernates as asked, ${untilWords(asked.next_at, now)}, at ${formatTime(asked.next_at, now)} (after ${tries}: ${asked.message}). Call it off: soneca instance wake ${view.id}`;
+  }
   if (view.next?.what === "hibernate")
     return `hibernates ${untilWords(view.next.at, now)}, at ${formatTime(view.next.at, now)}${view.next.warned_at ? `. Not now: soneca instance not-now ${view.id}` : ""}`;
   if (view.next?.what === "delete")
@@ -145,6 +157,29 @@ export function nextWords(view: InstanceView, now: number): string {
   if (view.state === "destroying") return "asleep or deleted, once the provider says that the machine is gone";
   if (view.status === "hibernating") return "hibernated, once the snapshot is proved and the machine is gone";
   return "nothing for now";
+}
+
+/** How much work a host that dies now would take along. Null where no machine works. */
+export function recoveryWords(view: InstanceView, now: number): string | null {
+  const { recovery_point: point, checkpoints } = view;
+  if (!["running", "idle", "hibernating", "unreachable"].includes(view.status) || view.state === "destroying")
+    return null;
+  const lines: string[] = [];
+  if (!point) lines.push("none: all that is on the machine would be lost with it");
+  else {
+    const age = formatDuration(now - Date.parse(point.at));
+    lines.push(`${age} old (${point.snapshot_id}, ${formatTime(point.at, now)})`);
+    if (point.torn > 0) {
+      const more = point.torn > point.torn_paths.length ? ", ..." : "";
+      lines.push(`torn while they were read: ${point.torn} (${point.torn_paths.join(", ")}${more})`);
+    }
+  }
+  if (checkpoints.running_since) lines.push("a checkpoint is under way");
+  else if (checkpoints.next_at) lines.push(`next checkpoint ${untilWords(checkpoints.next_at, now)}`);
+  else if (!view.auto_hibernation.checkpoint.enabled) lines.push("checkpoints are off");
+  const { failure } = checkpoints;
+  if (failure) lines.push(`the last try failed (${failure.tries}): ${failure.message}`);
+  return lines.join("\n");
 }
 
 export function costWords(view: InstanceView): string {
@@ -224,10 +259,17 @@ const eventWords: Record<LogType, string> = {
   active_again: "Busy again",
   hibernate_requested: "Asked to hibernate",
   hibernate_cancelled: "Sleep called off",
+  hibernate_retry_planned: "Asked for, so it is tried again",
   snapshot_started: "Snapshot started",
   snapshot_taken: "Snapshot taken",
   snapshot_proved: "Snapshot proved",
   snapshot_failed: "Snapshot failed; the machine is kept",
+  hook_ran: "Script was run",
+  hook_failed: "Script failed",
+  sleep_vetoed: "Its script put the sleep off",
+  checkpoint_taken: "Checkpoint taken",
+  checkpoint_failed: "Checkpoint failed; it is tried again",
+  checkpoint_called_off: "Checkpoint called off",
   sealed: "Workspace sealed",
   seal_expired: "Seal expired",
   sleep_waits: "Stored; the machine stays until sleeping pays",

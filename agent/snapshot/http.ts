@@ -92,16 +92,23 @@ export class HttpClient {
   }
 }
 
+/** A store that is away for a minute must not end an upload of an hour. */
+export const patienceMs = 120_000;
+/** For a store that never answered yet: its address may be wrong. */
+export const firstTries = 8;
+
 export interface TryOptions {
   limiter: Limiter;
-  tries: number;
+  /** Undefined: as many as fit. */
+  tries: number | undefined;
+  forMs: number;
   retryBaseMs: number;
   signal: AbortSignal | undefined;
 }
 
 /** Repeats what ends with Transient. Errors: StoreError `aborted`, `store_unreachable`; whatever else `attempt` throws. */
 export async function withRetries<T>(attempt: () => Promise<T>, options: TryOptions): Promise<T> {
-  const { limiter, tries, retryBaseMs: baseMs, signal } = options;
+  const { limiter, tries, forMs, retryBaseMs: baseMs, signal } = options;
   const judge = (error: unknown): Verdict => (error instanceof Transient ? { afterMs: error.afterMs } : "stop");
   const limited = async () => {
     const result = await limiter.run(attempt);
@@ -109,7 +116,7 @@ export async function withRetries<T>(attempt: () => Promise<T>, options: TryOpti
     return result;
   };
   try {
-    return await retry(limited, judge, { tries, baseMs, signal });
+    return await retry(limited, judge, { ...(tries !== undefined && { tries }), forMs, baseMs, signal });
   } catch (error) {
     if (signal?.aborted) throw new StoreError("aborted", {}, { cause: error });
     if (error instanceof Transient)

@@ -17,9 +17,11 @@ import {
 import {
   type Answer,
   cutRange,
+  firstTries,
   HttpClient,
   maxObjectBytes,
   maxTextBytes,
+  patienceMs,
   rangeHeader,
   Transient,
   withRetries,
@@ -34,6 +36,9 @@ export interface S3StoreOptions {
   mostInFlight?: number;
   /** No byte in or out for this long ends a try. 60 s by default. */
   idleTimeoutMs?: number;
+  /** For how long a request to a server that has answered before is tried, ms; two minutes by default. */
+  patienceMs?: number;
+  /** Ends it sooner. */
   tries?: number;
   retryBaseMs?: number;
 }
@@ -79,7 +84,9 @@ export type S3Store = SnapshotStore & {
 };
 
 export function openS3Store(settings: S3Settings, options: S3StoreOptions = {}): S3Store {
-  const { idleTimeoutMs = 60_000, tries = 8, retryBaseMs = 200, mostInFlight = 32 } = options;
+  const { idleTimeoutMs = 60_000, retryBaseMs = 200, mostInFlight = 32 } = options;
+  const forMs = options.patienceMs ?? patienceMs;
+  let hasAnswered = false;
   const client = new HttpClient(idleTimeoutMs);
   const limiter = new Limiter(mostInFlight);
   const base = bucketUrl(settings);
@@ -112,12 +119,16 @@ export function openS3Store(settings: S3Settings, options: S3StoreOptions = {}):
         signal,
         ...(body ? { body: body.bytes } : {}),
       });
-      if (accepted.includes(answer.status)) return answer;
+      if (accepted.includes(answer.status)) {
+        hasAnswered = true;
+        return answer;
+      }
       const error = toS3Error(answer, `${method} ${path || settings.bucket}`, settings);
       if (error instanceof Transient && (answer.status === 429 || answer.status === 503)) limiter.onBusy();
       throw error;
     };
-    return withRetries(attempt, { limiter, tries, retryBaseMs, signal });
+    const tries = options.tries ?? (hasAnswered ? undefined : firstTries);
+    return withRetries(attempt, { limiter, tries, forMs, retryBaseMs, signal });
   }
 
   /** Whether exactly these bytes lie at the key already. A part is told by size and the server's checksum. */

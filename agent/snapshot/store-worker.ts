@@ -1,6 +1,6 @@
 /**
  * The store behind the control plane. The token names the instance and the epoch, so the addresses do not; an older
- * epoch is refused with `epoch_fenced`. Every request is tried up to 8 times with full jitter, 32 at once at most.
+ * epoch is refused with `epoch_fenced`. Every request is tried for two minutes with full jitter, 32 at once at most.
  */
 import {
   type CallOptions,
@@ -17,6 +17,7 @@ import {
   isTransientStatus,
   maxObjectBytes,
   maxTextBytes,
+  patienceMs,
   rangeHeader,
   retryAfterMs,
   Transient,
@@ -35,6 +36,9 @@ export interface WorkerStoreOptions {
   mostInFlight?: number;
   /** No byte in or out for this long ends a try. 60 s by default. */
   idleTimeoutMs?: number;
+  /** For how long a request is tried, ms; two minutes by default. */
+  patienceMs?: number;
+  /** Ends it sooner. */
   tries?: number;
   retryBaseMs?: number;
 }
@@ -50,7 +54,8 @@ interface Call {
 }
 
 export function openWorkerStore(options: WorkerStoreOptions): SnapshotStore {
-  const { instance, idleTimeoutMs = 60_000, tries = 8, retryBaseMs = 200, mostInFlight = 32 } = options;
+  const { instance, idleTimeoutMs = 60_000, tries, retryBaseMs = 200, mostInFlight = 32 } = options;
+  const forMs = options.patienceMs ?? patienceMs;
   const base = `${options.url.replace(/\/+$/, "")}/api/agent/store`;
   const prefix = instancePrefix(instance);
   const limiter = new Limiter(mostInFlight);
@@ -69,7 +74,7 @@ export function openWorkerStore(options: WorkerStoreOptions): SnapshotStore {
       if (accepted.includes(answer.status)) return answer;
       throw toError(answer, call, limiter);
     };
-    return withRetries(attempt, { limiter, tries, retryBaseMs, signal: call.signal });
+    return withRetries(attempt, { limiter, tries, forMs, retryBaseMs, signal: call.signal });
   }
 
   const signalOf = (call: CallOptions | undefined) => call?.signal as AbortSignal | undefined;

@@ -148,6 +148,17 @@ describe("the worker store and a network that fails", () => {
     expect(server.requests).toBe(3);
   });
 
+  test("a store that is away for longer than a few tries is waited for; one that stays away, for as long as is said", async () => {
+    const backAt = performance.now() + 500;
+    server.fault = () => (performance.now() < backAt ? "busy" : "none");
+    expect(await open({ retryBaseMs: 1 }).put(key, part, sha256Hex(part))).toBe("created");
+    expect(performance.now()).toBeGreaterThanOrEqual(backAt);
+    server.fault = () => "busy";
+    const beganAt = performance.now();
+    expect(await codeOf(open({ patienceMs: 100, retryBaseMs: 1 }).head(key))).toBe("store_unreachable");
+    expect(performance.now() - beganAt).toBeLessThan(5_000);
+  });
+
   test("an abort ends a snapshot soon, and the next run goes on", async () => {
     writeFileSync(at("work/more"), noise(64 * 1024 * 1024, 6));
     const abort = new AbortController();

@@ -27,7 +27,7 @@ import { sha256Hex } from "./primitives.ts";
 import { releaseReader } from "./read.ts";
 import { addAgain, findChunksToRelease } from "./release-bases.ts";
 import { chunkPlacesOf } from "./rows.ts";
-import { countChanges, type Round, scanRound } from "./scan.ts";
+import { type Round, scanRound, type Torn, tornEntries, tornOf } from "./scan.ts";
 import { sealedBy, syncAll } from "./scan-folder.ts";
 import { type KnownSegment, SegmentBook, segmentBookFile } from "./segment-book.ts";
 import { type Ground, newProgress, openGround, Reporter } from "./setup.ts";
@@ -36,7 +36,7 @@ import { failureOf, Stop, throwIfAborted } from "./stop.ts";
 import type { SkippedPath, TakeOptions, TakeResult, TakeSuccess } from "./types.ts";
 import { rememberWrapping } from "./wrapping.ts";
 
-const maxRounds = 3;
+const mostRounds = 3;
 
 type StoredPart = Pick<IndexedPart, "key" | "bytes">;
 
@@ -122,7 +122,7 @@ class Take {
     this.#planner = this.#options.bases === false ? null : new BasePlanner(this.#ground.root, isPlain);
     const { round, torn } = await this.#scan(data);
     const { expectedDigest, forget } = this.#options;
-    if (expectedDigest !== undefined && (torn > 0 || round.digest !== expectedDigest))
+    if (expectedDigest !== undefined && (torn.count > 0 || round.digest !== expectedDigest))
       throw new Stop("folder_differs", "The folder has another digest than was expected.", false);
     // Not while the writers are held.
     if (!this.#options.alreadyQuiet) await this.#releaseBases(round, data);
@@ -153,9 +153,10 @@ class Take {
       manifestKey: manifestKey(seq, epoch),
       manifestSha256,
       digest: round.digest,
+      tornPaths: [...round.unreadable, ...tornEntries(torn)].map(({ path }) => path),
       stats: {
         ...manifest.stats,
-        skipped: this.#skippedOf(round),
+        skipped: this.#skippedOf(round, torn),
         rounds: this.#rounds,
         reusedBytes: round.plainBytes - Math.min(round.plainBytes, data.plainBytes),
         parts: parts.length,
@@ -207,8 +208,8 @@ class Take {
   }
 
   /** Rounds until one is quiet; the writers are let go as soon as the last round has read everything. */
-  async #scan(data: Packer): Promise<{ round: Round; torn: number }> {
-    const { pauseWriters, alreadyQuiet } = this.#options;
+  async #scan(data: Packer): Promise<{ round: Round; torn: Torn }> {
+    const { pauseWriters, alreadyQuiet, maxRounds = mostRounds } = this.#options;
     let before: Round | null = null;
     let resume: (() => Promise<void>) | null = null;
     try {
@@ -216,7 +217,6 @@ class Take {
         const isLast = n === maxRounds || alreadyQuiet === true;
         if (n === maxRounds && pauseWriters) resume = await pauseWriters();
         const round = await this.#round(n, data);
-        const broken = round.torn.length + round.unreadable.length;
         const isAsBefore = before ? before.digest === round.digest : round.isAsCached;
         const isStill = alreadyQuiet === true || resume !== null || isAsBefore;
         if ((isStill && round.torn.length === 0) || isLast) {
@@ -225,8 +225,7 @@ class Take {
           this.#reporter.phase("send");
           await data.flush();
           this.#cache.save();
-          if (isStill) return { round, torn: broken };
-          return { round, torn: Math.max(1, broken, before ? countChanges(before, round) : 1) };
+          return { round, torn: tornOf(round, before, isStill) };
         }
         before = round;
         // A run that is killed from here on has read everything for the next one as well.
@@ -306,14 +305,14 @@ class Take {
 
   #manifest(
     round: Round,
-    torn: number,
+    torn: Torn,
     rootId: string,
     parts: StoredPart[],
     segments: string[],
     newPlainBytes: number,
   ): Manifest {
     const { id, epoch, seq, agentVersion, parentSeq } = this.#options;
-    const skipped = this.#skippedOf(round);
+    const skipped = this.#skippedOf(round, torn);
     return {
       v: 1,
       instance: id,
@@ -335,17 +334,18 @@ class Take {
         newPlainBytes,
         storedBytes: parts.reduce((sum, part) => sum + part.bytes, 0),
         newStoredBytes: parts.reduce((sum, part) => sum + (this.#sent.has(part.key) ? part.bytes : 0), 0),
-        torn,
+        torn: torn.count,
         skipped: this.#options.encryption ? withoutPaths(skipped) : skipped,
       },
       parent: parentSeq ?? null,
     };
   }
 
-  #skippedOf(round: Round): SkippedPath[] {
+  #skippedOf(round: Round, torn: Torn): SkippedPath[] {
     const sealed = this.#mounts.filter((mount) => mount.isPseudo);
     const skipped = [
       ...round.unreadable,
+      ...tornEntries(torn),
       ...sealed.map(({ path, fileSystem }) => ({
         path: textOfBytes(path),
         reason: `all in it is made by ${fileSystem}`,

@@ -60,6 +60,8 @@ export interface TakeOptions {
   signal?: AbortSignal;
   /** Stops every writer for the last round. What it returns lets them go on, and is called whatever happens. */
   pauseWriters?: () => Promise<() => Promise<void>>;
+  /** Rounds at most, until one is quiet; 3 by default. */
+  maxRounds?: number;
   /** The caller has stopped every writer: one round is proof. */
   alreadyQuiet?: boolean;
 }
@@ -119,6 +121,8 @@ export interface TakeSuccess {
   manifestKey: string;
   manifestSha256: string;
   digest: string;
+  /** Of `stats.torn` the first hundred. */
+  tornPaths: string[];
   stats: TakeStats;
 }
 
@@ -137,6 +141,9 @@ export interface ScanDigestOptions {
 
 /** `torn`: entries that moved while they were read, or could not be read. Above 0 the digest proves nothing. */
 export type ScanDigestResult = { ok: true; digest: string; torn: number } | SnapshotFailure;
+
+/** What differs from the last scan of this state folder. */
+export type ChangesResult = { ok: true; entries: number; bytes: number } | SnapshotFailure;
 
 export interface RestoreOptions {
   id: string;

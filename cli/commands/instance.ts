@@ -3,9 +3,10 @@ import { defineCommand } from "citty";
 import { routes } from "../../core/protocol/api.ts";
 import type { InstanceView } from "../../core/protocol/views.ts";
 import { command, follow, idArg, readWait, type Session, waitArgs } from "../command.ts";
+import { usageFailure } from "../failure.ts";
 import { readRent, rentArgs } from "../rent.ts";
 import { checked, readDurationMs, readNumber, readPrice, readSettings, readSnapshotNumber } from "../settings.ts";
-import { showInstance, showList, showSnapshots } from "../show.ts";
+import { showInstance, showList, showProof, showSnapshots } from "../show.ts";
 import { statusPhrase } from "../words.ts";
 import { keepAwakeCommand, notNowCommand } from "./awake.ts";
 import { configCommand } from "./config.ts";
@@ -190,24 +191,41 @@ const fork = command({
 const hibernate = command({
   name: "hibernate",
   description: "Put it to sleep now: snapshot, proof, then the machine is given back; cancels a wake under way",
-  args: { ...idArg, ...waitArgs },
+  args: {
+    ...idArg,
+    force: { type: "boolean", description: "Its before-sleep script is run, and may not put the sleep off" },
+    ...waitArgs,
+  },
   async run(session, args) {
     const wait = readWait(args);
     const params = { id: await session.resolve(args.id) };
     const before = wait ? await session.call("getInstance", { params }) : null;
-    const view = await session.call("hibernateInstance", { params, body: {} });
+    const body = args.force ? { force: true } : {};
+    const view = await session.call("hibernateInstance", { params, body });
     await finish(session, view, "asleep", before, wait);
   },
 });
 
 const snapshots = command({
   name: "snapshots",
-  description: "The snapshots that the store holds of it, newest first",
-  args: idArg,
+  description: "The snapshots that the store holds of it, newest first; with --proof what was checked of one",
+  args: {
+    ...idArg,
+    proof: { type: "string", valueHint: "SEQ", description: "Show the record of this snapshot's proof" },
+  },
   async run({ call, resolve, output, now }, args) {
-    const answer = await call("listSnapshots", { params: { id: await resolve(args.id) } });
-    output.document(answer);
-    output.print(showSnapshots(answer.snapshots, now));
+    const id = await resolve(args.id);
+    const answer = await call("listSnapshots", { params: { id } });
+    if (args.proof === undefined) {
+      output.document(answer);
+      output.print(showSnapshots(answer.snapshots, now));
+      return;
+    }
+    const seq = readNumber("--proof", args.proof.replace(/^.*@/, ""));
+    const found = answer.snapshots.find((one) => one.seq === seq);
+    if (!found) throw usageFailure(`The store holds no snapshot ${seq} of ${id}.`, "List them without --proof.");
+    output.document(found);
+    output.print(showProof(found, now));
   },
 });
 

@@ -115,6 +115,9 @@ export function instanceView(changes: Partial<InstanceView> = {}): InstanceView 
     wake: null,
     copying: null,
     keep_trying: null,
+    recovery_point: null,
+    checkpoints: { next_at: null, running_since: null, progress: null, failure: null },
+    sleep_request: null,
     rent: { ...defaultRentRules, max_micro_usd_per_hour: null },
     gpu_utilization: 37,
     last_activity: ago(120_000),
@@ -174,6 +177,8 @@ export function hibernatedView(changes: Partial<InstanceView> = {}): InstanceVie
       entries: 12_345,
       parts: 50,
       proved_at: ago(350_000),
+      kind: "sleep",
+      torn: 0,
     },
     ...changes,
   });
@@ -196,6 +201,7 @@ export function summary(changes: Partial<InstanceSummary> = {}): InstanceSummary
     created_at: ago(86_400_000),
     vast_instance_id: 4711,
     micro_usd_per_hour: 420_000,
+    recovery_point_at: ago(720_000),
     updated_at: ago(1_000),
     ...changes,
   };

@@ -47,7 +47,15 @@ export function actionsFor(state: State): Action[] {
   const phase = state.now;
   switch (phase.status) {
     case "running":
-      return ["hibernate", "keep_awake", "not_now", "configure", "discard"];
+      // A sleep that was asked for and is tried again can be called off.
+      return [
+        ...(state.standing ? (["wake"] as const) : []),
+        "hibernate",
+        "keep_awake",
+        "not_now",
+        "configure",
+        "discard",
+      ];
     case "snapshotting":
       return ["wake", "keep_awake", "not_now", "configure", "discard"];
     case "destroying":

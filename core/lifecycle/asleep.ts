@@ -37,7 +37,8 @@ export const hibernated: Row<"hibernated"> = {
     return enter(
       state,
       { ...phase, verifyAt: ctx.now + delay, verifyTries: phase.verifyTries + 1 },
-      { kind: "prove", ref: state.snapshot.ref },
+      // Of a checkpoint that was accepted it is known what is torn; no machine goes on this proof.
+      { kind: "prove", ref: state.snapshot.ref, mayBeTorn: true },
     );
   },
   proved(state, phase, event, ctx) {

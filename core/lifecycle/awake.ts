@@ -8,7 +8,8 @@
  */
 import { actionsFor } from "./abilities.ts";
 import { agentActor, andThen, enter, log, out, ruleActor, system } from "./machines.ts";
-import { cancelSleep } from "./sleeping.ts";
+import { cancelSleep } from "./sleep-ends.ts";
+import { dropStanding } from "./standing.ts";
 import type { Actor, AwakeState, Blocker, Context, Effect, Lease, LifecycleEvent, Outcome, State } from "./types.ts";
 import { awakeOf, nextSleepAt, ripeAt, warnAt } from "./warning.ts";
 
@@ -30,13 +31,15 @@ export function leaseCapMs(state: State): number {
 export function awakeBlockers(state: State, now: number): Blocker[] {
   const blockers = leasesHeld(state, now).map((one) => blocker("lease", one.until, one.what));
   const phase = state.now;
-  if (phase.status === "running" && now < phase.restlessUntil)
-    blockers.push(blocker("grace", phase.restlessUntil, null));
+  if (phase.status !== "running") return blockers;
+  const { veto } = state;
+  if (veto && now < veto.until) blockers.push(blocker("hook_veto", veto.until, veto.message));
+  else if (now < phase.restlessUntil) blockers.push(blocker("grace", phase.restlessUntil, null));
   return blockers;
 }
 
-function blocker(code: "lease" | "grace", until: number, detail: string | null): Blocker {
-  return { signal: code, code, value: null, threshold: null, detail, until };
+function blocker(code: "lease" | "grace" | "hook_veto", until: number, detail: string | null): Blocker {
+  return { signal: code === "hook_veto" ? "hook" : code, code, value: null, threshold: null, detail, until };
 }
 
 // ---- asked for ---------------------------------------------------------------------------------------------------------
@@ -54,7 +57,10 @@ export function askAwake(state: State, event: Asked, ctx: Context): Outcome {
     event.isNotNow && before !== undefined && before.until > until
       ? before
       : { id: ownLeaseId, actor: event.actor, what: event.what, since: ctx.now, until, endedAt: null };
-  const held = withAwake(state, { leases: [...leases.filter((one) => one.id !== ownLeaseId), lease], warnedAt: null });
+  const held = withAwake(dropStanding(state), {
+    leases: [...leases.filter((one) => one.id !== ownLeaseId), lease],
+    warnedAt: null,
+  });
   const said = log(event.isNotNow ? "sleep_postponed" : "keep_awake", event.actor, {
     until: lease.until,
     what: lease.what,

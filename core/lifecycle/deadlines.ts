@@ -26,6 +26,7 @@ export function deadlines(state: State, timings: Timings): Record<string, number
   switch (phase.status) {
     case "running":
       due.silence = phase.lastBeatAt + silenceMs(state, timings);
+      if (state.standing) due.standing = state.standing.at;
       if (awakeOf(state).warnedAt === null) {
         const warn = warnAt(state, { timings });
         if (warn !== null) due.warn = warn;

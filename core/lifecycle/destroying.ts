@@ -9,6 +9,7 @@ import { endCallMs, reportTravelMs } from "./deadlines.ts";
 import { forgetSleep, noteAsleep, noteStays } from "./gaps.ts";
 import { ignore, type PhaseOf, type Row } from "./handler.ts";
 import { andThen, enter, log, minutesMs, out, ruleActor, sameSnapshot, system, wakeful } from "./machines.ts";
+import { dropStanding } from "./standing.ts";
 import { startWake } from "./starting.ts";
 import type { Actor, Context, Outcome, SleepCause, State } from "./types.ts";
 
@@ -37,6 +38,7 @@ export const destroying: Row<"destroying"> = {
       ? enter(
           { ...noteAsleep(state, Math.min(Math.max(event.at, phase.since), ctx.now)), trouble: null },
           { status: "hibernated", since: ctx.now, deleteAt, verifyAt: null, verifyTries: 0 },
+          { kind: "history", entry: { op: "relied", ref: phase.proof, at: event.at } },
           log("hibernated", causeActor(phase.cause), { snapshot_seq: phase.proof.seq, ended_at: event.at }),
         )
       : // Discarded: what the machine held is gone, an older snapshot stays.
@@ -52,7 +54,7 @@ export const destroying: Row<"destroying"> = {
   wake: (state, phase, event) =>
     phase.wakeAfter
       ? out(state, log("wake_joined", event.wake.actor))
-      : enter(state, { ...phase, wakeAfter: event.wake }, log("wake_requested", event.wake.actor)),
+      : enter(dropStanding(state), { ...phase, wakeAfter: event.wake }, log("wake_requested", event.wake.actor)),
   hibernate(state, phase, event) {
     if (!phase.wakeAfter) return out(state);
     return enter(state, { ...phase, wakeAfter: null }, log("wake_cancelled", event.actor));

@@ -1,6 +1,9 @@
 /** Machines that end without a sleep: lost by the provider, or given up by their owner. */
+
 import { dropGap, forgetSleep } from "./gaps.ts";
 import { andThen, chargeEffects, enter, log, minutesMs, out, providerActor, retire, takeIn } from "./machines.ts";
+import { keepNewest, type RecoveryPoint, recoveryPoint } from "./recovery.ts";
+import { dropStanding } from "./standing.ts";
 import { startWake } from "./starting.ts";
 import type { Actor, Context, Machine, Outcome, RentedFacts, State, WakeRequest } from "./types.ts";
 
@@ -12,19 +15,21 @@ export function loseMachine(
   wake: WakeRequest | null,
   ctx: Context,
 ): Outcome {
-  const recovery = state.snapshot;
+  const recovery = recoveryPoint(state);
   const lost = log("machine_lost", providerActor, {
     epoch: machine.epoch,
     ended_at: goneAt,
+    recovery_point: recovery?.kind ?? null,
     recovery_point_seq: recovery?.ref.seq ?? null,
-    recovery_point_at: recovery?.provedAt ?? null,
+    recovery_point_at: recovery?.at ?? null,
+    torn: recovery?.torn ?? null,
   });
   const charges = chargeEffects(machine, goneAt);
   const message = recovery
-    ? `The provider no longer has the machine. Snapshot ${recovery.ref.seq} is the newest that is kept.`
+    ? `The provider no longer has the machine. ${keptWords(recovery, lastContactOf(state) ?? goneAt)}`
     : "The provider no longer has the machine, and no snapshot of it was ever made.";
   const troubled = {
-    ...rememberLost(dropGap(state), machine),
+    ...rememberLost(keepNewest(dropGap(state)), machine),
     trouble: { code: "machine_lost", message, at: ctx.now },
   };
   if (!recovery) {
@@ -50,6 +55,19 @@ export function loseMachine(
     ...charges,
   );
   return wake ? andThen(asleep, (next) => startWake(next, wake, ctx)) : asleep;
+}
+
+function lastContactOf({ now }: State): number | null {
+  return "lastBeatAt" in now ? now.lastBeatAt : null;
+}
+
+/** How old the recovery point was when the machine was last heard of: so much work may be lost. */
+function keptWords({ kind, ref, at, torn }: RecoveryPoint, until: number): string {
+  const minutes = Math.max(0, Math.round((until - at) / 60_000));
+  const age = minutes < 120 ? `${minutes} min` : `${Math.round(minutes / 60)} h`;
+  const name = kind === "checkpoint" ? "Checkpoint" : "Snapshot";
+  const doubt = torn > 0 ? ` Of it, ${torn} entries changed while they were read.` : "";
+  return `${name} ${ref.seq} is the newest that is kept: what changed in the last ${age} before contact ended is lost.${doubt}`;
 }
 
 /** A provider may be wrong: a machine with work on it that turns up again is taken back, never destroyed as a stray. */
@@ -80,7 +98,7 @@ export function takeBack(state: State, lost: Machine, facts: RentedFacts, ctx: C
 /** Destroys without a proof because the user said so (I1). */
 export function discardMachine(state: State, machine: Machine, actor: Actor, ctx: Context): Outcome {
   const leaving = enter(
-    forgetSleep(state),
+    keepNewest(dropStanding(forgetSleep(state))),
     {
       status: "destroying",
       epoch: machine.epoch,
@@ -91,7 +109,7 @@ export function discardMachine(state: State, machine: Machine, actor: Actor, ctx
       sealedUntil: ctx.now,
       wakeAfter: null,
     },
-    log("discarded", actor, { snapshot_kept: state.snapshot?.ref.seq ?? null }),
+    log("discarded", actor, { snapshot_kept: recoveryPoint(state)?.ref.seq ?? null }),
   );
   return andThen(leaving, (next) => retire(next, machine, { kind: "discard", actor }, ctx));
 }

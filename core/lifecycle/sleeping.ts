@@ -13,18 +13,9 @@ import type { SnapshotRef } from "../protocol/wire.ts";
 import { sealCommandId, snapshotCommandId } from "./commands.ts";
 import { silenceMs } from "./deadlines.ts";
 import { causeActor, sealedUntil } from "./destroying.ts";
-import {
-  beginGap,
-  dropGap,
-  endGap,
-  ensurePlan,
-  gapOf,
-  noteActivity,
-  noteLeaving,
-  noteUploaded,
-  noteUploadStopped,
-} from "./gaps.ts";
+import { beginGap, dropGap, endGap, ensurePlan, gapOf, noteActivity, noteLeaving, noteUploaded } from "./gaps.ts";
 import { ignore, type PhaseOf, type Row } from "./handler.ts";
+import { dropVeto, hookLog, isVeto } from "./hooks.ts";
 import { isDue, mayBegin } from "./idle-steps.ts";
 import { discardMachine, loseMachine } from "./losing.ts";
 import {
@@ -39,16 +30,20 @@ import {
   sameSnapshot,
   system,
   takeIn,
-  wakeful,
 } from "./machines.ts";
+import { cancelSleep, failSleep, fallSilent, vetoSleep } from "./sleep-ends.ts";
 import { provedEntry } from "./snapshots.ts";
-import type { Actor, Context, Outcome, SleepCause, State, WakeRequest } from "./types.ts";
+import { dropStanding, dueSleep, mayPass, standingCause } from "./standing.ts";
+import type { Actor, Context, Outcome, SleepCause, State } from "./types.ts";
 import { quietFloorMs } from "./vetoes.ts";
 import { isAnnounced } from "./warning.ts";
 
 export const running: Row<"running"> = {
   beat(state, phase, event, ctx) {
     const { verdict } = event;
+    const asked = dueSleep(state, ctx.now);
+    // Activity does not call off what a person asked for.
+    if (asked) return startSleep(dropGap(state), { ...phase, lastBeatAt: ctx.now }, asked, ctx);
     if (verdict.kind === "busy") {
       const next = { ...phase, lastBeatAt: ctx.now, idleSince: null, wake: null };
       const noted = noteActivity(state, ctx);
@@ -70,21 +65,29 @@ export const running: Row<"running"> = {
     const first = phase.idleSince === null ? [log("idle_detected", ruleActor, { idle_since: idleSince })] : [];
     if (!state.config.enabled || !verdict.ripe || !isLongEnough || !mayBegin(gapped, ctx.now))
       return enter(gapped, next, ...first);
-    return andThen(out(gapped, ...first), (idle) => startSleep(idle, next, { kind: "idle", idleSince }, ctx));
+    // Whoever asked for it before asked for this one, too: activity does not call it off.
+    const cause = standingCause(state) ?? { kind: "idle", idleSince };
+    return andThen(out(gapped, ...first), (idle) => startSleep(idle, next, cause, ctx));
   },
   tick(state, phase, _event, ctx) {
-    if (ctx.now < phase.lastBeatAt + silenceMs(state, ctx.timings)) return out(state);
-    return fallSilent(state, phase, phase.wake, ctx);
+    if (ctx.now >= phase.lastBeatAt + silenceMs(state, ctx.timings)) return fallSilent(state, phase, phase.wake, ctx);
+    const asked = dueSleep(state, ctx.now);
+    return asked ? startSleep(dropGap(state), phase, asked, ctx) : out(state);
   },
   wake(state, phase, event, ctx) {
     // It is awake already; who asks for it wants it to stay so: the idle window starts again.
     const restlessUntil = Math.max(phase.restlessUntil, ctx.now);
     const awake = { ...phase, idleSince: null, restlessUntil, wake: phase.wake ?? event.wake };
-    return enter(endGap(state, ctx.now, null), awake, log("wake_joined", event.wake.actor));
+    const said = state.standing
+      ? log("hibernate_cancelled", event.wake.actor, { reason: "wake" })
+      : log("wake_joined", event.wake.actor);
+    return enter(endGap(dropStanding(state), ctx.now, null), awake, said);
   },
   hibernate(state, phase, event, ctx) {
-    return andThen(out(dropGap(state), log("hibernate_requested", event.actor)), (next) =>
-      startSleep(next, phase, { kind: "asked", actor: event.actor }, ctx),
+    // Asked for anew: at once, and counted from here.
+    const fresh = dropStanding(dropGap(state));
+    return andThen(out(fresh, log("hibernate_requested", event.actor)), (next) =>
+      startSleep(next, phase, askedBy(event), ctx),
     );
   },
   discard: (state, phase, event, ctx) => discardMachine(state, phase.machine, event.actor, ctx),
@@ -116,10 +119,15 @@ export const snapshotting: Row<"snapshotting"> = {
     };
     const result = event.results.find((one) => one.commandId === wantedId(phase));
     if (result?.outcome === "failed") {
-      return failSleep({ ...state, now: heard }, heard, result.code, result.message, ctx);
+      const { code, message, retryable } = result;
+      if (isVeto(result)) return vetoSleep({ ...state, now: heard }, heard, message, hookLog(result), ctx);
+      const why = { code, message, mayPass: mayPass(code, retryable) };
+      return failSleep({ ...state, now: heard }, heard, why, ctx);
     }
     if (phase.step === "taking" && result?.outcome === "snapshot_taken" && isOurs(result.snapshot, phase)) {
-      return prove(state, heard, { ref: result.snapshot, stats: result.stats }, ctx);
+      const asked = phase.hook === "due" ? { ...heard, hook: "done" as const } : heard;
+      const proving = prove(dropVeto(state), asked, { ref: result.snapshot, stats: result.stats }, ctx);
+      return { ...proving, effects: [...hookLog(result), ...proving.effects] };
     }
     const seal = event.seal;
     if (phase.step === "sealing" && seal && seal.commandId === phase.sealId && isOurs(seal.snapshot, phase)) {
@@ -136,7 +144,8 @@ export const snapshotting: Row<"snapshotting"> = {
   },
   tick(state, phase, _event, ctx) {
     if (ctx.now >= phase.progressAt + ctx.timings.progressLimitMs) {
-      return failSleep(state, phase, "snapshot_stalled", `no progress while ${phase.step}`, ctx);
+      const message = `no progress while ${phase.step}`;
+      return failSleep(state, phase, { code: "snapshot_stalled", message, mayPass: true }, ctx);
     }
     // Who does not speak takes no snapshot: the provider is asked what became of the machine.
     if (ctx.now >= phase.lastBeatAt + silenceMs(state, ctx.timings)) return fallSilent(state, phase, null, ctx);
@@ -163,6 +172,11 @@ export const snapshotting: Row<"snapshotting"> = {
       );
     }
     const seq = Math.max(state.seq, ref.seq) + 1;
+    if (!phase.hook) {
+      // The time came while it was uploaded: the script is asked now, and what it leaves is taken as well.
+      const again = { step: "taking" as const, seq, hook: "due" as const, candidate: null, proveAt: null };
+      return enter({ ...planned, seq }, { ...phase, ...again, progressAt: ctx.now }, known, said);
+    }
     return enter(
       { ...planned, seq },
       {
@@ -184,7 +198,7 @@ export const snapshotting: Row<"snapshotting"> = {
       return out(state);
     // A store that does not answer says nothing: asked again until the progress deadline.
     if (event.retryable) return enter(state, { ...phase, proveAt: ctx.now + ctx.timings.proveEveryMs });
-    return failSleep(state, phase, "snapshot_not_proved", event.message, ctx);
+    return failSleep(state, phase, { code: "snapshot_not_proved", message: event.message, mayPass: true }, ctx);
   },
   wake(state, phase, event, ctx) {
     return andThen(out(state, log("wake_requested", event.wake.actor)), (next) =>
@@ -193,12 +207,9 @@ export const snapshotting: Row<"snapshotting"> = {
   },
   hibernate(state, phase, event) {
     // Asked by a person now: activity no longer cancels it.
-    if (phase.cause.kind === "asked") return out(state);
-    return enter(
-      dropGap(state),
-      { ...phase, cause: { kind: "asked", actor: event.actor } },
-      log("hibernate_requested", event.actor),
-    );
+    if (phase.cause.kind === "asked")
+      return event.force ? enter(state, { ...phase, cause: askedBy(event) }) : out(state);
+    return enter(dropGap(state), { ...phase, cause: askedBy(event) }, log("hibernate_requested", event.actor));
   },
   configure(state, phase, event, ctx) {
     if (event.config.enabled || phase.cause.kind !== "idle") return out(state);
@@ -230,6 +241,7 @@ function startSleep(state: State, phase: PhaseOf<"running">, cause: SleepCause, 
       candidate: null,
       proved: null,
       sealId: null,
+      ...((cause.kind === "asked" || isDue(state, ctx.now)) && { hook: "due" as const }),
       proveAt: null,
       progressAt: ctx.now,
       lastBeatAt: phase.lastBeatAt,
@@ -295,32 +307,14 @@ function destroy(state: State, phase: PhaseOf<"snapshotting">, holdsForMs: numbe
       sealedUntil: sealedUntil(holdsForMs, ctx),
       wakeAfter: null,
     },
+    { kind: "history", entry: { op: "sealed", ref: proof, at: ctx.now } },
     log("sealed", agentActor, { snapshot_seq: proof.seq, digest: proof.digest }),
   );
   return andThen(sealed, (next) => retire(next, phase.machine, { kind: "proof", snapshot: proof }, ctx));
 }
 
-export function cancelSleep(
-  state: State,
-  phase: PhaseOf<"snapshotting">,
-  actor: Actor,
-  params: Record<string, string | number | null>,
-  wake: WakeRequest | null,
-  ctx: Context,
-): Outcome {
-  const awake = { ...wakeful(phase.machine, phase.lastBeatAt, ctx), wake };
-  const stopped = phase.proved ? state : noteUploadStopped(state, phase.since, ctx);
-  return enter(stopped, awake, log("hibernate_cancelled", actor, params));
-}
-
-/** The machine is kept and goes on costing; the log and `trouble` say so. */
-function failSleep(state: State, phase: PhaseOf<"snapshotting">, code: string, message: string, ctx: Context): Outcome {
-  const awake = wakeful(phase.machine, phase.lastBeatAt, ctx);
-  return enter(
-    { ...state, trouble: { code, message, at: ctx.now } },
-    { ...awake, restlessUntil: ctx.now + ctx.timings.restAfterFailureMs },
-    log("snapshot_failed", system, { code, message, snapshot_seq: phase.seq }),
-  );
+function askedBy(event: { actor: Actor; force?: boolean }): Extract<SleepCause, { kind: "asked" }> {
+  return { kind: "asked", actor: event.actor, ...(event.force && { force: true }) };
 }
 
 /** A hole in the samples is no activity: while the machine is busy with our own snapshot it must not call the sleep off. */
@@ -334,18 +328,4 @@ function wantedId(phase: PhaseOf<"snapshotting">): string | null {
 
 function isOurs(ref: SnapshotRef, phase: PhaseOf<"snapshotting">): boolean {
   return ref.epoch === phase.machine.epoch;
-}
-
-function fallSilent(
-  state: State,
-  phase: PhaseOf<"running"> | PhaseOf<"snapshotting">,
-  wake: WakeRequest | null,
-  ctx: Context,
-): Outcome {
-  const { machine, lastBeatAt } = phase;
-  return enter(
-    dropGap(state),
-    { status: "unreachable", machine, since: ctx.now, lastBeatAt, lookAt: ctx.now, wake },
-    log("unreachable", system, { last_beat_at: lastBeatAt }),
-  );
 }

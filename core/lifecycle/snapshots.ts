@@ -4,7 +4,7 @@
  */
 import { commandsFor } from "./commands.ts";
 import { andThen, currentMachine, enter, log, out, ruleActor, sameSnapshot, system } from "./machines.ts";
-import type { Hold, ManifestName, ProvedSnapshot } from "./snapshot-types.ts";
+import type { Hold, ManifestName, ProvedSnapshot, StoredManifest } from "./snapshot-types.ts";
 import { startWake } from "./starting.ts";
 import type { Timings } from "./timings.ts";
 import type { Context, Effect, LifecycleEvent, Outcome, State, WakeRequest } from "./types.ts";
@@ -21,6 +21,8 @@ export function inUse(state: State, now: number): ManifestName[] {
   ];
   const used = [
     state.snapshot?.ref,
+    state.checkpoint?.latest?.ref,
+    state.checkpoint?.work?.candidate?.ref,
     ...wakes.map((wake) => wake?.snapshot?.ref),
     ...(phase.status === "snapshotting" ? [phase.candidate?.ref, phase.proved] : []),
     phase.status === "destroying" ? phase.proof : null,
@@ -41,11 +43,11 @@ export function takeHold(state: State, { hold }: Of<"hold">, ctx: Context): Outc
   return out(holds.length > 0 ? { ...rest, holds } : rest);
 }
 
-export function provedEntry(snapshot: ProvedSnapshot, event: { parts?: number; bytes?: number }): Effect {
-  return {
-    kind: "history",
-    entry: { op: "proved", snapshot, parts: event.parts ?? null, bytes: event.bytes ?? null },
-  };
+export function provedEntry(
+  snapshot: ProvedSnapshot,
+  { parts = null, bytes = null, manifest }: { parts?: number | null; bytes?: number | null; manifest?: StoredManifest },
+): Effect {
+  return { kind: "history", entry: { op: "proved", snapshot, parts, bytes, ...(manifest && { manifest }) } };
 }
 
 // ---- retention ---------------------------------------------------------------------------------------------------------
@@ -115,7 +117,10 @@ function wantCollect(state: State, at: number | null, ctx: Context): State {
 /** A new snapshot, or another setting, lets older ones go. */
 export function planCollect(before: State, outcome: Outcome, event: LifecycleEvent, ctx: Context): Outcome {
   const { state } = outcome;
-  const isNew = state.snapshot !== null && !sameSnapshot(state.snapshot.ref, before.snapshot?.ref);
+  const checkpoint = state.checkpoint?.latest?.ref;
+  const isNew =
+    (state.snapshot !== null && !sameSnapshot(state.snapshot.ref, before.snapshot?.ref)) ||
+    (checkpoint !== undefined && !sameSnapshot(checkpoint, before.checkpoint?.latest?.ref));
   const { keep_newest, keep_days } = state.config.retention;
   const rules = before.config.retention;
   const isChanged = event.type === "configure" && (keep_newest !== rules.keep_newest || keep_days !== rules.keep_days);

@@ -14,8 +14,9 @@ export interface Timings {
   sealHoldMs: number;
   endEveryMs: number;
   endMaxEveryMs: number;
-  /** After a failed or cancelled sleep, how long the idle rule rests. */
+  /** After a failed sleep, how long the idle rule rests. One that was asked for is tried again after it, then twice as long each time up to the second. */
   restAfterFailureMs: number;
+  restAfterFailureMaxMs: number;
   /** How long before a sleep of the idle rule it is announced. */
   warnBeforeMs: number;
   verifyEveryMs: number;
@@ -54,6 +55,7 @@ export const defaultTimings: Timings = {
   endEveryMs: 3_000,
   endMaxEveryMs: 60_000,
   restAfterFailureMs: 5 * 60_000,
+  restAfterFailureMaxMs: 60 * 60_000,
   warnBeforeMs: 60_000,
   verifyEveryMs: 60_000,
   salvageEveryMs: 5 * 60_000,

@@ -5,6 +5,7 @@
 import { deleted, hibernated } from "./asleep.ts";
 import { activeMachines, inFront, speaks } from "./attempts.ts";
 import { afterEvent, announce, askAwake, beforeBeat } from "./awake.ts";
+import { beatCheckpoint, proofOfCheckpoint, settleCheckpoint } from "./checkpoints.ts";
 import { takeCopied, takeCopyFailed } from "./copying.ts";
 import { destroying } from "./destroying.ts";
 import { forgetPlan } from "./gaps.ts";
@@ -26,6 +27,7 @@ import {
 import { settlePolicy } from "./policy.ts";
 import { running, snapshotting } from "./sleeping.ts";
 import { collectIfDue, planCollect, takeCollected, takeCollectFailed, takeHold, takeSalvaged } from "./snapshots.ts";
+import { settleStanding } from "./standing.ts";
 import { retryIfDue } from "./starting.ts";
 import { failed, unreachable } from "./trouble.ts";
 import type { Context, Effect, EventType, LifecycleEvent, Outcome, Retiring, State, Status } from "./types.ts";
@@ -45,7 +47,8 @@ const table: { [S in Status]: Row<S> } = {
 
 export function transition(state: State, event: LifecycleEvent, ctx: Context): Outcome {
   const decided = andThen(decide(state, event, ctx), (next) => out(settlePolicy(state, next)));
-  return planCollect(state, afterEvent(decided, event, ctx), event, ctx);
+  const settled = andThen(afterEvent(decided, event, ctx), (next) => settleCheckpoint(settleStanding(next)));
+  return planCollect(state, settled, event, ctx);
 }
 
 function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
@@ -56,7 +59,10 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
       const heard = andThen(before.outcome, (next) =>
         inFront(next, event.epoch, (front) => dispatch(front, before.event, ctx)),
       );
-      return andThen(heard, (next) => announce(next, ctx));
+      return andThen(
+        andThen(heard, (next) => announce(next, ctx)),
+        (next) => beatCheckpoint(next, event, ctx),
+      );
     }
     case "keepAwake":
     case "letSleep":
@@ -103,10 +109,11 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
     case "discard":
       if (event.epoch !== undefined && event.epoch !== currentMachine(state)?.epoch) return out(state);
       return dispatch(state, event, ctx);
-    case "wake":
-    case "hibernate":
     case "proved":
     case "proofFailed":
+      return proofOfCheckpoint(state, event, ctx) ?? dispatch(state, event, ctx);
+    case "wake":
+    case "hibernate":
       return dispatch(state, event, ctx);
   }
 }

@@ -10,6 +10,7 @@ import { ignore, type Row } from "./handler.ts";
 import { endRetries } from "./keep-trying.ts";
 import { discardMachine, loseMachine } from "./losing.ts";
 import { agentActor, andThen, enter, log, lookEffect, out, takeIn, wakeful } from "./machines.ts";
+import { dropStanding } from "./standing.ts";
 import { startWake } from "./starting.ts";
 
 export const unreachable: Row<"unreachable"> = {
@@ -30,7 +31,7 @@ export const unreachable: Row<"unreachable"> = {
   wake: (state, phase, event) =>
     phase.wake
       ? out(state, log("wake_joined", event.wake.actor))
-      : enter(state, { ...phase, wake: event.wake }, log("wake_requested", event.wake.actor)),
+      : enter(dropStanding(state), { ...phase, wake: event.wake }, log("wake_requested", event.wake.actor)),
   hibernate: ignore,
   discard: (state, phase, event, ctx) => discardMachine(state, phase.machine, event.actor, ctx),
   configure: ignore,

@@ -5,10 +5,12 @@ import type { Reach, RentRulesPatch } from "../protocol/rent.ts";
 import type { SignalName } from "../protocol/signals.ts";
 import type { Held, Result, Seal, SnapshotRef, SnapshotStats } from "../protocol/wire.ts";
 import type { AutoState } from "./auto-state.ts";
+import type { CheckpointState } from "./checkpoint-state.ts";
 import type { ClimbFacts, RungReport, Usual } from "./ladder.ts";
 import type { PaidInterval } from "./ledger.ts";
 import type { Policies } from "./policy.ts";
-import type { Copying, HistoryEntry, Hold, ManifestName, ProvedSnapshot } from "./snapshot-types.ts";
+import type { Copying, HistoryEntry, Hold, ManifestName, ProvedSnapshot, StoredManifest } from "./snapshot-types.ts";
+import type { StandingSleep } from "./standing-state.ts";
 import type { Timings } from "./timings.ts";
 
 /** What to rent. */
@@ -137,7 +139,8 @@ export type Back =
   | { status: "deleted"; since: number }
   | null;
 
-export type SleepCause = { kind: "idle"; idleSince: number } | { kind: "asked"; actor: Actor };
+/** `force`: the hook before the sleep is run, and may not object. */
+export type SleepCause = { kind: "idle"; idleSince: number } | { kind: "asked"; actor: Actor; force?: boolean };
 
 export type Phase =
   | {
@@ -166,6 +169,8 @@ export type Phase =
       proved: SnapshotRef | null;
       /** Set from the first seal command on: its id stays the same until the sleep ends. */
       sealId: string | null;
+      /** `due`: the snapshot that is being taken begins with the hook; absent: it was not run for this sleep. */
+      hook?: "due" | "done";
       proveAt: number | null;
       progressAt: number;
       lastBeatAt: number;
@@ -296,6 +301,12 @@ export interface State {
   wakes?: WakeTimes[];
   /** A wake that ended without a machine and is tried again at this time. */
   retry?: { at: number; wake: WakeRequest };
+  /** Snapshots of the running machine. */
+  checkpoint?: CheckpointState;
+  /** The hook before the last sleep said no; see hooks.ts. */
+  veto?: Veto;
+  /** A sleep that was asked for and is tried again. */
+  standing?: StandingSleep;
   /** Idle gaps, what was measured, what sleeps saved. Absent in states of before: nothing is known yet. */
   auto?: AutoState;
   /** When the store is looked through for what may go (null: nothing is known to), and since when an answer is awaited. */
@@ -303,6 +314,15 @@ export interface State {
   holds?: Hold[];
   copying?: Copying;
   now: Phase;
+}
+
+export interface Veto {
+  at: number;
+  /** It holds until then, and is asked again. */
+  until: number;
+  /** Vetoes in a row. */
+  count: number;
+  message: string;
 }
 
 export interface AwakeState {
@@ -331,7 +351,7 @@ export type Verdict =
   | { kind: "quiet"; since: number; ripe: boolean };
 
 export interface Blocker {
-  signal: "gpu" | SignalName | "lease" | "grace";
+  signal: "gpu" | SignalName | "lease" | "grace" | "hook";
   code:
     | "gpu_busy"
     | "gpu_unknown"
@@ -341,7 +361,8 @@ export interface Blocker {
     | "signal_busy"
     | "signal_unknown"
     | "lease"
-    | "grace";
+    | "grace"
+    | "hook_veto";
   /** In the unit of the signal, where there is a number. */
   value: number | null;
   threshold: number | null;
@@ -366,7 +387,7 @@ export type LifecycleEvent =
     }
   | { type: "tick" }
   | { type: "wake"; wake: WakeRequest }
-  | { type: "hibernate"; actor: Actor }
+  | { type: "hibernate"; actor: Actor; force?: boolean }
   /** A lease until then, and no longer than the configured cap. `isNotNow`: a sleep is put off. */
   | { type: "keepAwake"; actor: Actor; until: number; what: string | null; isNotNow: boolean }
   /** Ends every lease. */
@@ -408,7 +429,7 @@ export type LifecycleEvent =
   /** The provider could not be asked: says nothing about any machine. */
   | { type: "lookFailed"; epoch: number; message: string }
   /** `parts` and `bytes`: what was found in the store. */
-  | { type: "proved"; ref: SnapshotRef; parts?: number; bytes?: number }
+  | { type: "proved"; ref: SnapshotRef; parts?: number; bytes?: number; manifest?: StoredManifest }
   | { type: "proofFailed"; ref: SnapshotRef; retryable: boolean; message: string }
   /** The newest snapshot that verifies in place of a damaged one; null: none does. `tried`: how many do not. */
   | { type: "salvaged"; damaged: SnapshotRef; found: ProvedSnapshot | null; tried: number }
@@ -429,8 +450,8 @@ export type Effect =
   | { kind: "look"; epoch: number; label: string; providerId: number | null }
   /** Destroy, or confirm that a destroy took effect: gone, endTried or lookFailed. */
   | { kind: "end"; epoch: number; label: string; providerId: number | null; basis: Basis }
-  /** Check manifest and every part in the store: proved or proofFailed. */
-  | { kind: "prove"; ref: SnapshotRef }
+  /** Check manifest and every part in the store: proved or proofFailed. With `mayBeTorn` it proves no destroy. */
+  | { kind: "prove"; ref: SnapshotRef; mayBeTorn?: true }
   /** Find the newest snapshot that verifies: salvaged, or proofFailed when the store does not answer. */
   | { kind: "salvage"; damaged: SnapshotRef }
   /** Bring the parts of another instance's snapshot here, some at a time: copied or copyFailed. */
@@ -459,10 +480,17 @@ export type LogType =
   | "active_again"
   | "hibernate_requested"
   | "hibernate_cancelled"
+  | "hibernate_retry_planned"
   | "snapshot_started"
   | "snapshot_taken"
   | "snapshot_proved"
   | "snapshot_failed"
+  | "hook_ran"
+  | "hook_failed"
+  | "sleep_vetoed"
+  | "checkpoint_taken"
+  | "checkpoint_failed"
+  | "checkpoint_called_off"
   | "sealed"
   | "seal_expired"
   | "sleep_waits"

@@ -11,6 +11,7 @@ import { blameHost, praiseHost } from "./avoid.ts";
 import { restoreCommandId } from "./commands.ts";
 import { noteAwake, noteBooted, noteRestored, noteStillAsleep } from "./gaps.ts";
 import { type EventOf, ignore, type PhaseOf, type Row } from "./handler.ts";
+import { hookLog } from "./hooks.ts";
 import { joinWake } from "./keep-trying.ts";
 import { climbWords, type RungReport, type Usual } from "./ladder.ts";
 import { discardMachine, rememberLost } from "./losing.ts";
@@ -31,6 +32,7 @@ import {
   takeIn,
   wakeful,
 } from "./machines.ts";
+import { restoredParams } from "./recovery.ts";
 import type { ProvedSnapshot } from "./snapshot-types.ts";
 import { endWake, giveBack, giveBackRivals, goOn, rentRival, tryAnother, type Why } from "./starting.ts";
 import type { Actor, Context, Machine, Outcome, RentedFacts, State } from "./types.ts";
@@ -141,7 +143,8 @@ export const restoring: Row<"restoring"> = {
       return andThen(
         out(
           noteRestored(state, ctx.now - phase.since),
-          log("restored", agentActor, { snapshot_seq: wanted.ref.seq, digest: result.digest }),
+          log("restored", agentActor, restoredParams(wanted)),
+          ...hookLog(result),
         ),
         (next) => run(next, phase, ctx),
       );

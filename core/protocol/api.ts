@@ -112,6 +112,10 @@ const policyAnswer = z.object({
   instances: z.object({ told: z.number().int(), waiting: z.number().int() }),
 });
 const policyQuery = z.strictObject({ gpu_type: gpuTypeSchema.optional() });
+const hibernateBody = z.strictObject({
+  /** The hook before the sleep is run, and may not object. */
+  force: z.boolean().optional(),
+});
 const keepAwakeBody = z.strictObject({
   minutes: z.number().min(0.05).max(525_600),
   /** What for, for whoever sees it. */
@@ -258,7 +262,7 @@ export const routes = {
     path: "/api/instances/:id/hibernate",
     principal: "user",
     summary: "Put it to sleep now: snapshot, proof, destroy; cancels a wake that is under way",
-    body: z.strictObject({}),
+    body: hibernateBody,
     bodyOptional: true,
     status: 202,
     answer: instanceSchema,

@@ -12,6 +12,26 @@ const scheduleFields = {
   timezone: timeZone,
 };
 
+const checkpointFields = {
+  /** Whether a running machine is snapshotted now and then, at low priority. */
+  enabled: z.boolean(),
+  /** Minutes between two; fractions are allowed. A host that dies loses what changed since the last one. */
+  interval_minutes: z.number().min(0.05).max(10_080),
+  /** Megabytes (1,000,000 bytes) of changed files below which none is taken; 0: any change is worth one. */
+  min_change_mb: z.number().min(0).max(10_000_000),
+};
+const checkpointSchema = z.strictObject(checkpointFields);
+
+const hook = z.string().trim().min(1).max(4_096).nullable();
+const hookFields = {
+  /** Shell commands on the machine; null: `.soneca/before-sleep` and `.soneca/after-wake` of the workspace, where they are. */
+  before_sleep: hook,
+  after_wake: hook,
+  /** Each is ended after so long. Shorter than any limit on a step that does not move. */
+  timeout_seconds: z.number().min(1).max(300),
+};
+const hooksSchema = z.strictObject(hookFields);
+
 const retentionFields = {
   /** How many of the newest proved snapshots stay: of those of sleeps, and as many of those taken while it ran. */
   keep_newest: z.number().int().min(1).max(1000),
@@ -40,6 +60,10 @@ const fields = {
   not_now_minutes: z.number().min(0.05).max(1_440),
   /** No lease holds longer than this, a command's neither. */
   keep_awake_max_hours: z.number().min(0.01).max(8_760),
+  /** Snapshots of the running machine. */
+  checkpoint: checkpointSchema,
+  /** What is run before a sleep, which it may put off, and after a wake. */
+  hooks: hooksSchema,
   /** Which snapshots stay in the store. The current one, and those that something uses, stay whatever it says. */
   retention: z.strictObject(retentionFields),
   wake_method: z.enum(["manual", "auto", "scheduled"]),
@@ -50,13 +74,15 @@ export const autoHibernationSchema = z.strictObject(fields);
 export type AutoHibernation = z.infer<typeof autoHibernationSchema>;
 
 /**
- * A change: only what is named changes; `signals`, `retention` and `schedule` merge field by field, null removes the
- * schedule.
+ * A change: only what is named changes; `signals`, `checkpoint`, `hooks`, `retention` and `schedule` merge field by field, null
+ * removes the schedule.
  */
 export const autoHibernationPatchSchema = z
   .strictObject({
     ...fields,
     signals: signalRulesPatchSchema,
+    checkpoint: checkpointSchema.partial(),
+    hooks: hooksSchema.partial(),
     retention: z.strictObject(retentionFields).partial(),
     schedule: z.strictObject(scheduleFields).partial().nullable(),
   })
@@ -73,6 +99,8 @@ export const defaultAutoHibernation: AutoHibernation = {
   grace_minutes: 3,
   not_now_minutes: 30,
   keep_awake_max_hours: 24,
+  checkpoint: { enabled: true, interval_minutes: 30, min_change_mb: 0 },
+  hooks: { before_sleep: null, after_wake: null, timeout_seconds: 60 },
   retention: { keep_newest: 10, keep_days: null },
   wake_method: "manual",
   schedule: { wake_time: "09:00", sleep_time: "18:00", timezone: "America/Sao_Paulo" },
@@ -80,11 +108,13 @@ export const defaultAutoHibernation: AutoHibernation = {
 
 /** Errors: throws ZodError when the result is not a whole configuration (a partial schedule over none). */
 export function applyPatch(config: AutoHibernation, patch: AutoHibernationPatch): AutoHibernation {
-  const { schedule, signals, retention, ...rest } = patch;
+  const { schedule, signals, checkpoint, hooks, retention, ...rest } = patch;
   const merged = {
     ...config,
     ...rest,
     signals: mergeSignalRules(config.signals, signals ?? {}),
+    checkpoint: { ...config.checkpoint, ...checkpoint },
+    hooks: { ...config.hooks, ...hooks },
     retention: { ...config.retention, ...retention },
   };
   if (schedule === undefined) return autoHibernationSchema.parse(merged);
@@ -95,7 +125,9 @@ export function applyPatch(config: AutoHibernation, patch: AutoHibernationPatch)
 /** A configuration that was stored before a setting existed has its default. */
 export function fillConfig(stored: Partial<AutoHibernation>): AutoHibernation {
   const signals = mergeSignalRules(defaultSignalRules, stored.signals ?? {});
-  return { ...defaultAutoHibernation, ...stored, signals };
+  const checkpoint = { ...defaultAutoHibernation.checkpoint, ...stored.checkpoint };
+  const hooks = { ...defaultAutoHibernation.hooks, ...stored.hooks };
+  return { ...defaultAutoHibernation, ...stored, signals, checkpoint, hooks };
 }
 
 function isTimeZone(name: string): boolean {

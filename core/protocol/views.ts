@@ -91,19 +91,34 @@ export const snapshotSchema = z.object({
   entries: z.number().int().nullable(),
   parts: z.number().int().nullable(),
   proved_at: time.nullable(),
+  /** Entries that changed while they were read, or could not be read. Above 0 it lets no machine be destroyed. */
+  torn: z.number().int().nullable(),
+  /** Taken for a sleep, while the machine ran, or copied from another instance. Null: never proved. */
+  kind: z.enum(["sleep", "checkpoint", "copy"]).nullable(),
 });
 
 /** One of the history. Null is "not noted". */
 export const pastSnapshotSchema = snapshotSchema.extend({
-  /** Taken for a sleep, while the machine ran, or copied from another instance. Null: never proved. */
-  kind: z.enum(["sleep", "checkpoint", "copy"]).nullable(),
   /** The one that a plain wake brings back. */
   is_current: z.boolean(),
   files: z.number().int().nullable(),
   /** What it added to the store. */
   new_stored_bytes: bytes.nullable(),
-  /** The newest proof: when, and what was found in the store. */
-  proof: z.object({ at: time, parts: z.number().int().nullable(), bytes: bytes.nullable() }).nullable(),
+  /** The newest proof: when, and what was found in the store; each part with its size and its SHA-256. */
+  proof: z
+    .object({
+      at: time,
+      digest: z.string(),
+      parts: z.number().int().nullable(),
+      bytes: bytes.nullable(),
+      manifest_bytes: bytes.nullable(),
+      manifest_sha256: z.string().nullable(),
+      /** When the workspace, with every process stopped, had this digest; a machine goes on that alone. */
+      sealed_at: time.nullable(),
+      /** When the machine that went on it was gone. */
+      machine_gone_at: time.nullable(),
+    })
+    .nullable(),
   /** Found damaged, and not proved since. */
   damaged: z.object({ at: time, message: z.string() }).nullable(),
 });
@@ -153,6 +168,36 @@ const forecastSchema = z.object({
   is_low: z.boolean().nullable(),
 });
 
+const progressSchema = z.object({
+  phase: z.string(),
+  done_bytes: bytes,
+  plain_bytes: bytes,
+  stored_bytes: bytes,
+  sent_bytes: bytes,
+  parts_done: z.number().int(),
+  parts_total: z.number().int(),
+});
+
+const recoveryPointSchema = z.object({
+  kind: z.enum(["snapshot", "checkpoint"]),
+  snapshot_id: z.string(),
+  /** The workspace as of this moment would come back. */
+  at: time,
+  age_seconds: z.number(),
+  /** Entries that changed while they were read, and the first of their paths. */
+  torn: z.number().int(),
+  torn_paths: z.array(z.string()),
+});
+
+/** Snapshots of the machine while it runs. */
+const checkpointsSchema = z.object({
+  /** Null: none will begin by itself as things are, or one is under way. */
+  next_at: time.nullable(),
+  running_since: time.nullable(),
+  progress: progressSchema.nullable(),
+  failure: z.object({ code: z.string(), message: z.string(), at: time, tries: z.number().int() }).nullable(),
+});
+
 export const instanceSchema = z.object({
   id: instanceIdSchema,
   name: z.string(),
@@ -179,6 +224,9 @@ export const instanceSchema = z.object({
   hibernated_at: time.nullable(),
   snapshot_id: z.string().nullable(),
   snapshot: snapshotSchema.nullable(),
+  /** What would come back if the machine vanished now. Null: nothing would, or no machine runs. */
+  recovery_point: recoveryPointSchema.nullable(),
+  checkpoints: checkpointsSchema,
   /** What keeps it awake now; empty when nothing does. */
   awake_because: z.array(blockerSchema),
   /** Every signal, judging or shown only. Empty while no machine runs. */
@@ -187,19 +235,21 @@ export const instanceSchema = z.object({
   leases: z.array(leaseSchema),
   /** `warned_at`: when a sleep was announced, once it was; it may still be put off. */
   next: z.object({ what: z.enum(["hibernate", "delete"]), at: time, warned_at: time.optional() }).nullable(),
-  sleep_rule: sleepRuleSchema,
-  forecast: forecastSchema.nullable(),
-  progress: z
+  /** A sleep that was asked for and did not come off; it is tried again at `next_at`, null while it is under way. */
+  sleep_request: z
     .object({
-      phase: z.string(),
-      done_bytes: bytes,
-      plain_bytes: bytes,
-      stored_bytes: bytes,
-      sent_bytes: bytes,
-      parts_done: z.number().int(),
-      parts_total: z.number().int(),
+      by: z.string(),
+      asked_at: time,
+      tries: z.number().int(),
+      next_at: time.nullable(),
+      code: z.string(),
+      message: z.string(),
     })
     .nullable(),
+  sleep_rule: sleepRuleSchema,
+  forecast: forecastSchema.nullable(),
+  /** Of the sleep or the wake that is under way. */
+  progress: progressSchema.nullable(),
   wake: wakeSchema.nullable(),
   /** The snapshot of another instance that it is made from, until every part is here. `parts_total`: null before the first. */
   copying: z
@@ -243,6 +293,7 @@ export const instanceSummarySchema = instanceSchema
   .extend({
     vast_instance_id: z.number().int().nullable(),
     micro_usd_per_hour: microUsd.nullable(),
+    recovery_point_at: time.nullable(),
     updated_at: time,
   });
 export type InstanceSummary = z.infer<typeof instanceSummarySchema>;

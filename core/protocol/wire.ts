@@ -11,6 +11,7 @@ import * as z from "zod";
 import { signalReadingsSchema } from "./signals.ts";
 
 const count = z.number().int().min(0);
+export const maxTornPaths = 10;
 const sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
 const percent = z.number().min(0).max(100);
 
@@ -78,7 +79,12 @@ export type SnapshotStats = z.infer<typeof snapshotStatsSchema>;
 /** The commands, all idempotent. `id` is the same for as long as the same thing is wanted. */
 export type Command =
   /** Take a snapshot with this sequence number until a quiet round, write the manifest. */
-  | { id: string; kind: "snapshot"; seq: number }
+  | { id: string; kind: "snapshot"; seq: number; hook?: HookCommand }
+  /**
+   * The same beside work that must not become slower: nothing is stopped, and what keeps changing is told as torn.
+   * Nothing is taken where less than `minChangeBytes` changed since the snapshot of digest `since`, or nothing at all.
+   */
+  | { id: string; kind: "checkpoint"; seq: number; since: string | null; minChangeBytes: number }
   /**
    * Stop every process that could write, scan once more. If the digest is still `proved`, report the seal with it;
    * otherwise take snapshot `seq` while sealed and report that. Keep the seal while this command is in the answers; end
@@ -86,7 +92,32 @@ export type Command =
    */
   | { id: string; kind: "seal"; proved: SnapshotRef; seq: number; holdMs: number }
   /** Make the workspace equal to this snapshot. */
-  | { id: string; kind: "restore"; snapshot: SnapshotRef };
+  | { id: string; kind: "restore"; snapshot: SnapshotRef; hook?: HookCommand };
+
+/** To be run before the snapshot of a sleep, or after the restore of a wake. */
+export interface HookCommand {
+  /** A shell command; null: the workspace's own script, where there is one. */
+  run: string | null;
+  timeoutMs: number;
+  /** For the script: who or what wants the sleep. */
+  reason: "idle" | "asked" | "wake";
+  /** Whether anything but a clean end keeps the machine awake: the command then fails with `hookVeto`. */
+  mayVeto: boolean;
+}
+
+/** The code of a snapshot that failed because the hook before it said no. */
+export const hookVeto = "hook_veto";
+
+/** What came of a hook; `exit` is null for one that a signal ended or that could not be started. */
+export const hookReportSchema = z.object({
+  name: z.enum(["before_sleep", "after_wake"]),
+  outcome: z.enum(["ok", "failed", "timed_out"]),
+  exit: z.number().int().nullable(),
+  ms: count,
+  /** The end of its output. */
+  tail: z.string().max(1000),
+});
+export type HookReport = z.infer<typeof hookReportSchema>;
 
 export const resultSchema = z.discriminatedUnion("outcome", [
   z.object({
@@ -94,12 +125,24 @@ export const resultSchema = z.discriminatedUnion("outcome", [
     outcome: z.literal("snapshot_taken"),
     snapshot: snapshotRefSchema,
     stats: snapshotStatsSchema,
+    /** Entries that changed while they were read, or could not be read, and the first of their paths. */
+    torn: count.optional(),
+    tornPaths: z.array(z.string().max(4096)).max(maxTornPaths).optional(),
+    hook: hookReportSchema.optional(),
+  }),
+  /** Of a checkpoint that was not worth it. With no changed entry the workspace still equals `since`. */
+  z.object({
+    commandId: z.string().max(80),
+    outcome: z.literal("unchanged"),
+    changedEntries: count,
+    changedBytes: count,
   }),
   z.object({
     commandId: z.string().max(80),
     outcome: z.literal("restored"),
     digest: sha256Hex,
     stats: snapshotStatsSchema.partial().optional(),
+    hook: hookReportSchema.optional(),
   }),
   z.object({
     commandId: z.string().max(80),
@@ -107,6 +150,7 @@ export const resultSchema = z.discriminatedUnion("outcome", [
     code: z.string().max(80),
     message: z.string().max(1000),
     retryable: z.boolean(),
+    hook: hookReportSchema.optional(),
   }),
 ]);
 export type Result = z.infer<typeof resultSchema>;

@@ -30,6 +30,7 @@ export async function mirrorStatus(
     name: view.name,
     state: view.state,
     microUsdPerHour: view.machine?.micro_usd_per_hour ?? null,
+    recoveryPointAt: view.recovery_point?.at ?? null,
     version,
     dueAt,
     policyVersion,
@@ -94,6 +95,7 @@ export async function listInstances(db: D1Database, userId: string): Promise<Ins
     created_at: row.createdAt,
     vast_instance_id: row.vastInstanceId,
     micro_usd_per_hour: row.microUsdPerHour,
+    recovery_point_at: row.recoveryPointAt,
     updated_at: row.updatedAt,
   }));
 }

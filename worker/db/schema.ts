@@ -73,6 +73,8 @@ export const instanceStatus = sqliteTable(
     /** The exact state, where `status` is the plan's word. */
     state: text("state").notNull(),
     microUsdPerHour: integer("micro_usd_per_hour"),
+    /** What would come back if its machine vanished is as of this moment; null where no machine works. */
+    recoveryPointAt: text("recovery_point_at"),
     /** Version of the object's state that this row shows: an older write never replaces a newer one. */
     version: integer("version").notNull(),
     /** Of its owner's policies: which ones it knows. */

@@ -78,7 +78,9 @@ export function mountInstances(app: App): void {
     return orThrow(await objectOf(c, idOf(c)).wake(userOf(c).id, body.gpu_type ?? null, region, options)).view;
   });
 
-  mount(app, "hibernateInstance", async (c) => orThrow(await objectOf(c, idOf(c)).act(userOf(c).id, "hibernate")).view);
+  mount(app, "hibernateInstance", async (c, { body }) => {
+    return orThrow(await objectOf(c, idOf(c)).act(userOf(c).id, "hibernate", body.force)).view;
+  });
 
   mount(app, "keepAwake", async (c, { body }) => {
     const held = await objectOf(c, idOf(c)).keepAwake(userOf(c).id, body.minutes, body.reason ?? null);

@@ -40,8 +40,9 @@ export function changesMoreThanTheClock(before: State, after: State): boolean {
 }
 
 function withoutClock(state: State): unknown {
-  const { now, ...rest } = state;
-  return { ...rest, now: { ...now, lastBeatAt: 0, progressAt: 0 } };
+  const { now, checkpoint, ...rest } = state;
+  const work = checkpoint?.work && { ...checkpoint.work, progressAt: 0 };
+  return { ...rest, checkpoint: checkpoint && { ...checkpoint, work }, now: { ...now, lastBeatAt: 0, progressAt: 0 } };
 }
 
 export function actorText(actor: Actor): string {

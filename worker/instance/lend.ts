@@ -4,7 +4,7 @@ import type { State } from "../../core/lifecycle/types.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import { proveSnapshot } from "../proof.ts";
 import { listManifests } from "../snapshots/manifests.ts";
-import type { HistoryRow } from "./history.ts";
+import { type HistoryRow, mayBeTorn, provedSnapshot } from "./history.ts";
 import type { Answer } from "./object.ts";
 
 export interface LendHost {
@@ -27,21 +27,21 @@ export async function lendSnapshot(
     host.hold({ by, ref: { seq: wanted.seq, epoch: wanted.epoch, digest }, until });
   // Held before it is looked at, so that what was found whole is still there afterwards.
   hold(Date.now() + forMs, wanted.digest ?? "");
-  const proof = await proveSnapshot(host.bucket, instance, wanted);
+  const proof = await proveSnapshot(host.bucket, instance, wanted, mayBeTorn(wanted));
   if (!proof.ok) {
     hold(0, wanted.digest ?? "");
     return proof.retryable
       ? { ok: false, code: "storage_unavailable", context: { retryAfterMs: 1_000 } }
       : { ok: false, code: "snapshot_damaged", context: { snapshot: wanted.seq, detail: proof.message } };
   }
-  const { ref, stats } = proof;
-  return { ok: true, snapshot: { ref, stats, provedAt: wanted.provedAt ?? Date.now(), kind: wanted.kind } };
+  return { ok: true, snapshot: provedSnapshot(proof, wanted, Date.now()) };
 }
 
 async function find(host: LendHost, seq: number | null) {
   const current = host.state().snapshot;
   if (current && (seq === null || current.ref.seq === seq)) {
-    return { ...current.ref, provedAt: current.provedAt, kind: current.kind ?? ("sleep" as const) };
+    const { ref, provedAt, kind = "sleep" as const, checkpoint } = current;
+    return { ...ref, provedAt, kind, record: checkpoint ? { checkpoint } : {} };
   }
   if (seq === null) return null;
   const row = host.history().find((one) => one.seq === seq);
@@ -49,5 +49,5 @@ async function find(host: LendHost, seq: number | null) {
   // One of before there was a history.
   const { instance } = host.state();
   const found = (await listManifests(host.bucket, instance)).find((one) => one.seq === seq);
-  return found ? { ...found, digest: null, provedAt: null, kind: "sleep" as const } : null;
+  return found ? { ...found, digest: null, provedAt: null, kind: "sleep" as const, record: {} } : null;
 }

@@ -69,6 +69,7 @@ export class InstanceObject extends DurableObject<Env> {
   readonly #store: InstanceStore;
   readonly #outbox: Outbox;
   readonly #books: InstanceBooks;
+  #arming: Promise<void> = Promise.resolve();
   #saved: Saved | null;
   /** What SQLite holds of the samples: only that may the agent forget. */
   #kept: Samples | null;
@@ -211,7 +212,8 @@ export class InstanceObject extends DurableObject<Env> {
     return { ok: true, rows: this.#store.history.all(), current: this.#saved!.state.snapshot };
   }
 
-  async act(user: UserId, action: "hibernate" | "discard"): Promise<Answer<{ view: InstanceView }>> {
+  /** `force`: of a sleep, which the hook before it may not put off. */
+  async act(user: UserId, action: "hibernate" | "discard", force = false): Promise<Answer<{ view: InstanceView }>> {
     if (!this.#isOwner(user)) return notFound;
     const { state } = this.#saved!;
     // On its way or there already: to ask again calls off a wake that waits, or makes a sleep of the rule one's own.
@@ -219,7 +221,8 @@ export class InstanceObject extends DurableObject<Env> {
       action === "hibernate" && ["snapshotting", "destroying", "hibernated", "deleted"].includes(state.now.status);
     const refused = isAsleep ? null : this.#refuse(action);
     if (refused) return refused;
-    this.#apply({ type: action, actor: { kind: "user", id: user } });
+    const actor = { kind: "user", id: user } as const;
+    this.#apply(action === "hibernate" ? { type: action, actor, ...(force && { force }) } : { type: action, actor });
     this.#wakeUp();
     return { ok: true, view: this.#view() };
   }
@@ -461,7 +464,13 @@ export class InstanceObject extends DurableObject<Env> {
     this.ctx.waitUntil(this.#arm().then(() => this.#outbox.drainAll()));
   }
 
-  async #arm(): Promise<void> {
+  /** One after the other: those that look at the same time would each move the alarm, and each move is a row. */
+  #arm(): Promise<void> {
+    this.#arming = this.#arming.catch(() => undefined).then(() => this.#armOnce());
+    return this.#arming;
+  }
+
+  async #armOnce(): Promise<void> {
     if (!this.#saved) return;
     const times = [nextDeadline(this.#saved.state, this.#timings()), this.#store.nextTaskAt()].filter(
       (at) => at !== null,

@@ -6,6 +6,7 @@ import { planWords } from "../../core/lifecycle/plan-words.ts";
 import type { State } from "../../core/lifecycle/types.ts";
 import { quietFloorMs } from "../../core/lifecycle/vetoes.ts";
 import type { InstanceView } from "../../core/protocol/views.ts";
+import { actorText } from "./commit.ts";
 import { machineOf } from "./machine-of.ts";
 
 export function sleepRuleView(state: State, now: number): InstanceView["sleep_rule"] {
@@ -38,4 +39,16 @@ export function sleepRuleView(state: State, now: number): InstanceView["sleep_ru
       was_false: last.isFalse,
     },
   };
+}
+
+export function sleepRequestView(state: State): InstanceView["sleep_request"] {
+  const { standing, now } = state;
+  if (!standing) return null;
+  const { actor, since, tries, at, code, message } = standing;
+  const nextAt = now.status === "running" ? iso(at) : null;
+  return { by: actorText(actor), asked_at: iso(since), tries, next_at: nextAt, code, message };
+}
+
+function iso(at: number): string {
+  return new Date(at).toISOString();
 }

@@ -201,18 +201,7 @@ export class InstanceStore {
   }
 
   logAfter(seq: number, limit: number): LogRow[] {
-    return this.#sql
-      .exec("SELECT * FROM log WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
-      .toArray()
-      .map((row) => ({
-        seq: row.seq as number,
-        at: row.at as number,
-        type: row.type as string,
-        actor: row.actor as string,
-        gpuUtilization: row.gpu_utilization as number | null,
-        snapshotSeq: row.snapshot_seq as number | null,
-        params: JSON.parse(row.params as string),
-      }));
+    return this.#sql.exec("SELECT * FROM log WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit).toArray().map(toLogRow);
   }
 
   mirroredSeq(): number {
@@ -265,4 +254,16 @@ export class InstanceStore {
     }
     this.#sql.exec("INSERT INTO outbox (task, lane, next_at) VALUES (?, ?, ?)", json, lane, now);
   }
+}
+
+function toLogRow(row: Record<string, SqlStorageValue>): LogRow {
+  return {
+    seq: row.seq as number,
+    at: row.at as number,
+    type: row.type as string,
+    actor: row.actor as string,
+    gpuUtilization: row.gpu_utilization as number | null,
+    snapshotSeq: row.snapshot_seq as number | null,
+    params: JSON.parse(row.params as string),
+  };
 }

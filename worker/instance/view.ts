@@ -16,7 +16,8 @@ import type { Progress } from "../../core/protocol/wire.ts";
 import { actorText } from "./commit.ts";
 import { machineOf } from "./machine-of.ts";
 import type { KnownWake } from "./past-wakes.ts";
-import { sleepRuleView } from "./sleep-rule-view.ts";
+import { checkpointsView, keptSnapshotView, progressView, recoveryPointView } from "./recovery-view.ts";
+import { sleepRequestView, sleepRuleView } from "./sleep-rule-view.ts";
 import type { LogRow } from "./store.ts";
 import { keepTryingView, wakeView } from "./wake-view.ts";
 
@@ -63,33 +64,18 @@ export function viewOf(
     idle_since: phase.status === "running" ? isoOrNull(phase.idleSince) : null,
     hibernated_at: phase.status === "hibernated" ? iso(phase.since) : null,
     snapshot_id: snapshot && snapshotId(state.instance, snapshot.ref.seq),
-    snapshot: snapshot && {
-      snapshot_id: snapshotId(state.instance, snapshot.ref.seq),
-      seq: snapshot.ref.seq,
-      epoch: snapshot.ref.epoch,
-      digest: snapshot.ref.digest,
-      created_at: iso(snapshot.provedAt),
-      plain_bytes: snapshot.stats?.plainBytes ?? null,
-      stored_bytes: snapshot.stats?.storedBytes ?? null,
-      entries: snapshot.stats?.entries ?? null,
-      parts: null,
-      proved_at: iso(snapshot.provedAt),
-    },
+    snapshot: snapshot && keptSnapshotView(state.instance, snapshot),
+    recovery_point: recoveryPointView(state, now),
+    checkpoints: checkpointsView(state, live.progress),
     awake_because: phase.status === "running" ? blockersOf(state, live.verdict, now) : [],
     signals: phase.status === "running" || phase.status === "snapshotting" ? words.map(signalView) : [],
     leases: leasesHeld(state, now).map(leaseView),
     next: nextStep(state, ctx),
+    sleep_request: sleepRequestView(state),
     sleep_rule: sleepRuleView(state, now),
     forecast: forecastView(state, books, now),
-    progress: live.progress && {
-      phase: live.progress.phase,
-      done_bytes: live.progress.doneBytes,
-      plain_bytes: live.progress.plainBytes,
-      stored_bytes: live.progress.storedBytes,
-      sent_bytes: live.progress.sentBytes,
-      parts_done: live.progress.partsDone,
-      parts_total: live.progress.partsTotal,
-    },
+    // What is told while it simply runs is a checkpoint's.
+    progress: phase.status === "running" ? null : progressView(live.progress),
     wake: wakeView(state, pastWakes),
     copying: copyingView(state),
     keep_trying: keepTryingView(state),
@@ -169,6 +155,8 @@ export function openIntervals(state: State, ledger: PaidInterval[]): PaidInterva
 function nextStep(state: State, ctx: Context): InstanceView["next"] {
   const phase = state.now;
   const sleepAt = nextSleepAt(state, ctx);
+  const askedAt = phase.status === "running" && state.standing ? state.standing.at : null;
+  if (askedAt !== null && (sleepAt === null || askedAt <= sleepAt)) return { what: "hibernate", at: iso(askedAt) };
   if (sleepAt !== null) {
     const { warnedAt } = awakeOf(state);
     return { what: "hibernate", at: iso(sleepAt), ...(warnedAt !== null && { warned_at: iso(warnedAt) }) };

@@ -87,7 +87,8 @@ async function finish(
   const own = formatManifest({ ...manifest, ...to, instance, parent: null });
   await bucket.put(manifestObjectKey(instance, to.seq, to.epoch), own, { onlyIf: { etagDoesNotMatch: "*" } });
   const ref = { ...to, digest: manifest.digest };
-  const proof = await proveSnapshot(bucket, instance, ref);
+  // What it was copied from was proved; a checkpoint's copy lacks what the checkpoint lacks.
+  const proof = await proveSnapshot(bucket, instance, ref, true);
   if (!proof.ok) return { type: "copyFailed", retryable: proof.retryable, message: proof.message };
   const done = { ref, stats: statsOf(manifest), provedAt: Date.now(), kind: "copy" as const };
   return { type: "copied", parts: proof.parts, partsTotal: manifest.parts.length, done };

@@ -22,8 +22,11 @@ export async function runStoreEffect(effect: StoreEffect, deps: StoreDeps): Prom
   const bucket = env.SNAPSHOTS;
   switch (effect.kind) {
     case "prove": {
-      const proof = await proveSnapshot(bucket, instance, effect.ref);
-      if (proof.ok) return { type: "proved", ref: effect.ref, parts: proof.parts, bytes: proof.bytes };
+      const proof = await proveSnapshot(bucket, instance, effect.ref, effect.mayBeTorn);
+      if (proof.ok) {
+        const { parts, bytes, manifest } = proof;
+        return { type: "proved", ref: effect.ref, parts, bytes, manifest };
+      }
       return { type: "proofFailed", ref: effect.ref, retryable: proof.retryable, message: proof.message };
     }
     case "salvage":

@@ -31,7 +31,7 @@ export async function* listAll(bucket: R2Bucket, prefix: string): AsyncGenerator
   } while (cursor);
 }
 
-export type ReadManifest = { ok: true; manifest: Manifest } | { ok: false; message: string };
+export type ReadManifest = { ok: true; manifest: Manifest; bytes: ArrayBuffer } | { ok: false; message: string };
 
 /** A manifest that is missing or cannot be read is an answer. Errors: throws what the store throws. */
 export async function readManifest(
@@ -43,13 +43,14 @@ export async function readManifest(
   const object = await bucket.get(manifestObjectKey(instance, seq, epoch));
   if (!object) return no(`the manifest of snapshot ${seq} is not in the store`);
   if (object.size > maxManifestBytes) return no(`the manifest of snapshot ${seq} is too large`);
-  const parsed = parseManifest(await object.text());
+  const bytes = await object.arrayBuffer();
+  const parsed = parseManifest(new TextDecoder().decode(bytes));
   if (!parsed.ok) return no(`the manifest of snapshot ${seq} cannot be read: ${parsed.message}`);
   const { manifest } = parsed;
   if (manifest.instance !== instance || manifest.seq !== seq || manifest.epoch !== epoch) {
     return no("the manifest belongs to another snapshot");
   }
-  return { ok: true, manifest };
+  return { ok: true, manifest, bytes };
 }
 
 export function statsOf({ stats }: Manifest): SnapshotStats {

@@ -2,7 +2,7 @@
 import type { LifecycleEvent } from "../../core/lifecycle/types.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import type { SnapshotRef } from "../../core/protocol/wire.ts";
-import type { HistoryRow } from "../instance/history.ts";
+import { type HistoryRow, mayBeTorn, provedSnapshot } from "../instance/history.ts";
 import { proveSnapshot } from "../proof.ts";
 import { listManifests } from "./manifests.ts";
 
@@ -17,12 +17,9 @@ export async function salvage(
     for (const { seq, epoch, at } of await listManifests(bucket, instance)) {
       if (seq === damaged.seq && epoch === damaged.epoch) continue;
       const row = history.find((one) => one.seq === seq && one.epoch === epoch);
-      const proof = await proveSnapshot(bucket, instance, { seq, epoch, digest: row?.digest ?? null });
-      if (proof.ok) {
-        const { ref, stats } = proof;
-        const provedAt = row?.provedAt ?? at;
-        return { type: "salvaged", damaged, found: { ref, stats, provedAt, kind: row?.kind ?? "sleep" }, tried };
-      }
+      const wanted = { seq, epoch, digest: row?.digest ?? null };
+      const proof = await proveSnapshot(bucket, instance, wanted, mayBeTorn(row));
+      if (proof.ok) return { type: "salvaged", damaged, found: provedSnapshot(proof, row, at), tried };
       // One that cannot be looked at now may be the newest that is whole: an older one must not take its place.
       if (proof.retryable) return { type: "proofFailed", ref: damaged, retryable: true, message: proof.message };
       tried++;

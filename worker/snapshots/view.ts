@@ -54,8 +54,23 @@ async function pastSnapshot(
     entries: stats?.entries ?? null,
     files: stats?.files ?? null,
     parts: manifest?.parts.length ?? row?.parts ?? null,
-    proof: row && { at: iso(row.verifiedAt), parts: row.parts, bytes: row.bytes },
+    torn: manifest?.stats.torn ?? row?.record.checkpoint?.torn ?? null,
+    proof: row && proofView(row),
     damaged: row?.damagedAt != null ? { at: iso(row.damagedAt), message: row.damage ?? "" } : damage,
+  };
+}
+
+function proofView({ verifiedAt, parts, bytes, digest, record }: HistoryRow): NonNullable<SnapshotView["proof"]> {
+  const { manifest, sealedAt, goneAt } = record;
+  return {
+    at: iso(verifiedAt),
+    digest,
+    parts,
+    bytes,
+    manifest_bytes: manifest?.bytes ?? null,
+    manifest_sha256: manifest?.sha256 ?? null,
+    sealed_at: sealedAt === undefined ? null : iso(sealedAt),
+    machine_gone_at: goneAt === undefined ? null : iso(goneAt),
   };
 }
 

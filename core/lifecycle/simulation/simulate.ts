@@ -261,6 +261,8 @@ function bornRunning(world: SimulatedWorld, pause: number | "auto" | null): Stat
   const ctx = { now: startAt, timings };
   const config = {
     ...defaultAutoHibernation,
+    // What they send is sent by the sleeps else; a trace does not tell what was written and gone between two.
+    checkpoint: { ...defaultAutoHibernation.checkpoint, enabled: false },
     enabled: pause !== null,
     pause_after_idle_minutes: pause ?? defaultAutoHibernation.pause_after_idle_minutes,
     gpu_usage_threshold: world.threshold,

@@ -2,7 +2,16 @@
  * An agent and its workspace. The content is one number that grows with every write, so that two contents are equal only
  * when nothing was written in between; its digest is that number in hex.
  */
-import type { Command, Held, Result, Seal, SnapshotRef } from "../../protocol/wire.ts";
+import {
+  type Command,
+  type Held,
+  type HookCommand,
+  type HookReport,
+  hookVeto,
+  type Result,
+  type Seal,
+  type SnapshotRef,
+} from "../../protocol/wire.ts";
 import { type FakeStore, isWhole, refKey } from "./store.ts";
 
 export interface FakeAgent {
@@ -20,11 +29,13 @@ export interface FakeAgent {
   done: string[];
   job: { commandId: string; endsAt: number; run: (now: number) => void } | null;
   silentUntil: number;
+  /** What its scripts say: null where it has none. */
+  hook: "ok" | "fails" | "veto" | null;
   /** Commands that run under `soneca-agent run`; like the seal they outlive the agent. */
   held: Held[];
 }
 
-export const jobMs = { snapshot: 4_000, seal: 1_000, sealedSnapshot: 3_000, restore: 4_000 };
+export const jobMs = { checkpoint: 20_000, snapshot: 4_000, seal: 1_000, sealedSnapshot: 3_000, restore: 4_000 };
 
 export function newAgent(epoch: number): FakeAgent {
   return {
@@ -39,6 +50,7 @@ export function newAgent(epoch: number): FakeAgent {
     done: [],
     job: null,
     silentUntil: 0,
+    hook: null,
     held: [],
   };
 }
@@ -100,10 +112,27 @@ function startJob(agent: FakeAgent, command: Exclude<Command, { kind: "seal" }>,
     agent.done.push(commandId);
     agent.results.push(result);
   };
+  if (command.kind === "checkpoint") {
+    agent.job = {
+      commandId,
+      endsAt: now + jobMs.checkpoint,
+      run: (at) => finish(checkpoint(agent, command, store, at)),
+    };
+    return;
+  }
   if (command.kind === "snapshot") {
     const run = (now: number) => {
+      const hook = hookOf(agent, "before_sleep", command.hook);
+      if (agent.hook === "veto" && command.hook?.mayVeto) {
+        const message = "The script ended with 9: training";
+        return finish({ commandId, outcome: "failed", code: hookVeto, message, retryable: true, ...hook });
+      }
+      const failure = failureOf(store);
+      if (failure) return finish({ commandId, outcome: "failed", ...failure });
       const snapshot = takeSnapshot(agent, command.seq, store, now);
-      finish(snapshot ? { commandId, outcome: "snapshot_taken", snapshot, stats: someStats } : exists(commandId));
+      finish(
+        snapshot ? { commandId, outcome: "snapshot_taken", snapshot, stats: someStats, ...hook } : exists(commandId),
+      );
     };
     agent.job = { commandId, endsAt: now + jobMs.snapshot, run };
     return;
@@ -114,7 +143,8 @@ function startJob(agent: FakeAgent, command: Exclude<Command, { kind: "seal" }>,
       return finish({ commandId, outcome: "failed", code: "damaged", message: "part missing", retryable: false });
     }
     agent.content = found.content;
-    finish({ commandId, outcome: "restored", digest: digestOf(agent.content) });
+    const hook = hookOf(agent, "after_wake", command.hook);
+    finish({ commandId, outcome: "restored", digest: digestOf(agent.content), ...hook });
   };
   agent.job = { commandId, endsAt: now + jobMs.restore, run };
 }
@@ -144,6 +174,48 @@ function takeSnapshot(agent: FakeAgent, seq: number, store: FakeStore, now: numb
   if (known) return known.ref.digest === ref.digest ? ref : null;
   store.manifests.set(key, { ref, content: agent.content, at: now });
   return ref;
+}
+
+function hookOf(agent: FakeAgent, name: HookReport["name"], command: HookCommand | undefined): { hook?: HookReport } {
+  if (!command || agent.hook === null) return {};
+  const isOk = agent.hook === "ok";
+  return { hook: { name, outcome: isOk ? "ok" : "failed", exit: isOk ? 0 : 9, ms: 12, tail: "training" } };
+}
+
+/** Nothing is stopped for it: a busy machine may have changed something under it. */
+function checkpoint(
+  agent: FakeAgent,
+  command: Extract<Command, { kind: "checkpoint" }>,
+  store: FakeStore,
+  now: number,
+): Result {
+  const commandId = command.id;
+  const failure = failureOf(store);
+  if (failure) return { commandId, outcome: "failed", ...failure };
+  if (command.since === digestOf(agent.content)) {
+    return { commandId, outcome: "unchanged", changedEntries: 0, changedBytes: 0 };
+  }
+  const snapshot = takeSnapshot(agent, command.seq, store, now);
+  if (!snapshot) return exists(commandId);
+  const torn = agent.busy ? 2 : 0;
+  return {
+    commandId,
+    outcome: "snapshot_taken",
+    snapshot,
+    stats: someStats,
+    torn,
+    tornPaths: ["log.txt"].slice(0, torn),
+  };
+}
+
+function failureOf(store: FakeStore): { code: string; message: string; retryable: boolean } | null {
+  if (store.uploadsFail > 0) {
+    store.uploadsFail--;
+    return { code: "store_unreachable", message: "no answer", retryable: true };
+  }
+  if (store.uploadsRefused === 0) return null;
+  store.uploadsRefused--;
+  return { code: "store_refused", message: "not allowed", retryable: false };
 }
 
 function exists(commandId: string): Result {

@@ -102,6 +102,23 @@ function brokenStages(before: State, after: State): string | null {
   return null;
 }
 
+/** Checkpoints: what is newest is kept when a machine is lost, and none moves a phase or lets a machine go. */
+function brokenCheckpoint(before: State, event: LifecycleEvent, after: State): string | null {
+  const { checkpoint } = after;
+  if (checkpoint?.work && !checkpoint.work.candidate && after.now.status !== "running") {
+    return `a checkpoint is taken while ${after.now.status}`;
+  }
+  const isGone = ["hibernated", "deleted"].includes(after.now.status) && currentMachine(before) !== null;
+  const seq = before.checkpoint?.latest?.ref.seq ?? 0;
+  if (isGone && event.type === "gone" && (after.snapshot?.ref.seq ?? 0) < seq) return "a newer checkpoint was given up";
+  if (after.now.status === "destroying" && after.now.proof && after.snapshot?.checkpoint) {
+    return "I1: a machine goes on a checkpoint";
+  }
+  const isAnswer = event.type === "proved" && event.ref.seq === before.checkpoint?.work?.seq;
+  const isMoved = JSON.stringify(before.now) !== JSON.stringify(after.now);
+  return isAnswer && isMoved ? "a checkpoint moves a phase" : null;
+}
+
 /** Holds between a state and the next: machines leave only by the provider's word (I5), work only by proof (I1). */
 export function brokenStep(before: State, event: LifecycleEvent, after: State, effects: Effect[]): string | null {
   const still = new Set(machinesOf(after).map((one) => one.epoch));
@@ -111,7 +128,7 @@ export function brokenStep(before: State, event: LifecycleEvent, after: State, e
     const neverWas = !machine.facts && (event.type === "notFound" || event.type === "rentFailed");
     if (!isGone && !neverWas) return `I5: machine ${machine.epoch} left the state on "${event.type}"`;
   }
-  const staged = brokenStages(before, after);
+  const staged = brokenStages(before, after) ?? brokenCheckpoint(before, event, after);
   if (staged) return staged;
   if (after.epoch < before.epoch || after.seq < before.seq) return "I3: a counter went back";
   const charged = effects.filter((one) => one.kind === "charge");

@@ -23,7 +23,7 @@ function set<T extends object>(target: T, change: Partial<T>): void {
   Object.assign(target, change);
 }
 
-function more<K extends string>(counters: Record<K, number>, name: K): void {
+function more<K extends string>(counters: { [N in K]: number }, name: K): void {
   counters[name] += 1;
 }
 
@@ -65,6 +65,12 @@ const wishes = [
   timed("a lease holds at most", seconds(36, 600), (w, ms) => w.configure({ keep_awake_max_hours: ms / 3_600_000 })),
   plain("auto", (w) => w.configure({ pause_after_idle_minutes: "auto", enabled: true })),
   plain("auto", (w) => w.configure({ pause_after_idle_minutes: "auto", enabled: true })),
+  timed("a checkpoint each", seconds(60, 600), (w, ms) =>
+    w.configure({ checkpoint: { enabled: true, interval_minutes: ms / 60_000, min_change_mb: 0 } }),
+  ),
+  plain("no checkpoints", (w) =>
+    w.configure({ checkpoint: { enabled: false, interval_minutes: 30, min_change_mb: 0 } }),
+  ),
   plain("one minute", (w) => w.configure({ pause_after_idle_minutes: 1 })),
   timed("delete delay", seconds(0, 600), (w, ms) => w.configure({ delete_after_pause_minutes: ms / 60_000 })),
 ];
@@ -126,6 +132,15 @@ const net = [
     act: (w: World) => w.damage(back),
   })),
   timed("store is down for", seconds(1, 60), (w, ms) => set(w.store, { failsUntil: w.now + ms })),
+  fc.integer({ min: 1, max: 5 }).map((n) => ({
+    says: `${n} uploads fail`,
+    act: (w: World) => set(w.store, { uploadsFail: n }),
+  })),
+  fc.constantFrom("ok" as const, "fails" as const, "veto" as const, null).map((hook) => ({
+    says: `scripts: ${hook}`,
+    act: (w: World) => w.scripts(hook),
+  })),
+  plain("an upload is refused", (w) => more(w.store, "uploadsRefused")),
 ];
 
 /** Straight into the narrow places, which single steps seldom reach. */
@@ -149,6 +164,25 @@ const ways = [
     w.wake({ rent: { parallel: 3, second_after_seconds: 5 } });
     w.run(30_000);
     set(w.provider.trouble, { bootLagMs: 0 });
+  }),
+  // With the rule off nobody but the request itself puts it to sleep.
+  fc.tuple(fc.integer({ min: 1, max: 4 }), seconds(0, 3_600)).map(([n, ms]) => ({
+    says: `asked to sleep, rule off, ${n} uploads fail, then ${ms / 1000} s`,
+    act: (w: World) => {
+      w.configure({ enabled: false });
+      set(w.store, { uploadsFail: n });
+      w.hibernate();
+      w.run(ms);
+    },
+  })),
+  timed("checkpoints of a busy machine, which vanishes after", seconds(30, 900), (w, ms) => {
+    w.configure({ checkpoint: { enabled: true, interval_minutes: 1, min_change_mb: 0 } });
+    w.busy(true);
+    w.writing(true);
+    w.run(ms);
+    w.vanish();
+    w.run(300_000);
+    w.wake();
   }),
   plain("a rival vanishes", (w) => w.vanishNewest()),
   // Both stages: the workspace is in the store, and the machine waits for tau.

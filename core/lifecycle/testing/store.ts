@@ -13,6 +13,9 @@ export interface FakeStore {
   /** The history, as the shell keeps it. */
   kinds: Map<string, SnapshotKind>;
   failsUntil: number;
+  /** So many of the next uploads end in a failure that may pass, or in one that stays. */
+  uploadsFail: number;
+  uploadsRefused: number;
   /** Everything in it. */
   damaged: boolean;
   /** By `epoch.seq`. */
@@ -27,6 +30,8 @@ export function newStore(): FakeStore {
     proved: new Set(),
     kinds: new Map(),
     failsUntil: 0,
+    uploadsFail: 0,
+    uploadsRefused: 0,
     damaged: false,
     damagedOnes: new Set(),
     other: null,
@@ -51,10 +56,15 @@ export function tellHistory(store: FakeStore, entry: HistoryEntry): void {
   else if (entry.op === "gone") for (const one of entry.manifests) store.kinds.delete(nameKey(one));
 }
 
-export function proveIn(store: FakeStore, ref: SnapshotRef, now: number): LifecycleEvent {
+export function proveIn(
+  store: FakeStore,
+  { ref, mayBeTorn }: { ref: SnapshotRef; mayBeTorn?: true },
+  now: number,
+): LifecycleEvent {
   if (now < store.failsUntil) return { type: "proofFailed", ref, retryable: true, message: "no answer" };
   if (!isWhole(store, ref)) return { type: "proofFailed", ref, retryable: false, message: "a part is missing" };
-  store.proved.add(refKey(ref));
+  // A checkpoint is no proof for a destroy.
+  if (!mayBeTorn) store.proved.add(refKey(ref));
   return { type: "proved", ref, parts: 3, bytes: 300 };
 }
 

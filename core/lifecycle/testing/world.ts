@@ -60,6 +60,8 @@ export class World {
   #content = 0;
   #basis = "";
   #wakeWanted = false;
+  /** A person asked for a sleep and nobody took it back. */
+  #sleepWanted = false;
   #writing = false;
   #idleTicks = 0;
 
@@ -105,6 +107,7 @@ export class World {
     const kind = judgeWake(this.state, this.now, timings).kind;
     if (kind !== "limited") {
       this.#wakeWanted = true;
+      this.#sleepWanted = false;
       this.apply({ type: "wake", wake: { actor: user, gpuType: null, region: null, askedAt: this.now, ...change } });
     }
     return this;
@@ -121,10 +124,11 @@ export class World {
     return this.wake({ snapshot: { ref: found.ref, stats: null, provedAt: found.at } });
   }
 
-  hibernate(): this {
+  hibernate(force = false): this {
     if (!actionsFor(this.state).includes("hibernate") && !("wakeAfter" in this.state.now)) return this;
     this.#wakeWanted = false;
-    this.apply({ type: "hibernate", actor: user });
+    this.#sleepWanted ||= ["running", "snapshotting"].includes(this.state.now.status);
+    this.apply({ type: "hibernate", actor: user, ...(force && { force }) });
     return this;
   }
 
@@ -133,6 +137,7 @@ export class World {
     const machine = currentMachine(this.state);
     if (machine) this.discarded.add(machine.epoch);
     this.#wakeWanted = false;
+    this.#sleepWanted = false;
     this.apply({ type: "discard", actor: user });
     return this;
   }
@@ -140,6 +145,7 @@ export class World {
   /** As the API does it. */
   keepAwake(ms: number, isNotNow = false): this {
     if (!actionsFor(this.state).includes(isNotNow ? "not_now" : "keep_awake")) return this;
+    this.#sleepWanted = false;
     this.apply({ type: "keepAwake", actor: user, until: this.now + ms, what: null, isNotNow });
     return this;
   }
@@ -172,6 +178,11 @@ export class World {
 
   busy(isBusy: boolean): void {
     for (const { agent } of this.#alive()) agent.busy = isBusy;
+  }
+
+  /** What the user's scripts on the machines say. */
+  scripts(says: FakeAgent["hook"]): void {
+    for (const { agent } of this.#alive()) agent.hook = says;
   }
 
   memory(isHeld: boolean): void {
@@ -233,16 +244,19 @@ export class World {
   rest(): void {
     this.provider.calm();
     Object.assign(this.net, { downUntil: 0, beatsLost: 0, answersLost: 0, delayMs: 0, slowMs: 0, cutOff: 0 });
-    this.store.failsUntil = 0;
+    Object.assign(this.store, { failsUntil: 0, uploadsFail: 0, uploadsRefused: 0 });
     this.busy(false);
     this.writing(false);
     for (const { agent } of this.#alive()) agent.held = [];
+    this.scripts("ok");
     this.letSleep();
     this.run(100 * 60_000);
     const charges = this.effects.filter((one) => one.kind === "charge");
     const told = new Set([...this.#told].filter((epoch) => !this.#lies.has(epoch)));
     this.#check(brokenRest(this.state, this.provider.machines, told, charges, this.now));
     if (this.#wakeWanted) this.#check(`I4: a wake was lost; the instance is ${this.state.now.status}`);
+    const isUp = ["running", "snapshotting", "unreachable"].includes(this.state.now.status);
+    if (this.#sleepWanted && isUp) this.#check(`a sleep that was asked for was forgotten (${this.state.now.status})`);
   }
 
   // ---- the shell -------------------------------------------------------------------------------------------------------
@@ -259,6 +273,7 @@ export class World {
     this.#check(brokenStep(before, event, outcome.state, outcome.effects));
     this.#check(brokenSleep(before, outcome.state, { now: this.now, timings }));
     const { status } = outcome.state.now;
+    if (["hibernated", "deleted", "failed"].includes(status)) this.#sleepWanted = false;
     // It is awake and heard: the wake is answered, even if this very beat lets the idle rule begin a new sleep.
     const wasRunning = before.now.status === "running" || status === "running";
     if (
@@ -321,7 +336,7 @@ export class World {
       case "end":
         return this.#end(effect);
       case "prove":
-        return proveIn(this.store, effect.ref, this.now);
+        return proveIn(this.store, effect, this.now);
       case "salvage":
         return salvageIn(this.store, effect.damaged, this.now);
       case "copy":

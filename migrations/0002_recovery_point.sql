@@ -1,0 +1,1 @@
+ALTER TABLE `instance_status` ADD `recovery_point_at` text;
