@@ -1,4 +1,5 @@
 /** Paid GPU time and what it cost. Money is integer micro-dollars; an unknown price stays unknown, it is never guessed (I7). */
+import { ofTime, toMicroUsd } from "./amount.ts";
 
 export interface PaidInterval {
   epoch: number;
@@ -6,6 +7,8 @@ export interface PaidInterval {
   /** Null while it is still being paid. */
   toAt: number | null;
   microUsdPerHour: number | null;
+  /** The part of it that is the disk's, where the provider tells it. */
+  diskMicroUsdPerHour?: number | null;
 }
 
 export interface Cost {
@@ -33,6 +36,7 @@ export function addInterval(ledger: readonly PaidInterval[], interval: PaidInter
           ? null
           : Math.max(endOf(sum), endOf(one)),
       microUsdPerHour: one.microUsdPerHour ?? sum.microUsdPerHour,
+      diskMicroUsdPerHour: one.diskMicroUsdPerHour ?? sum.diskMicroUsdPerHour ?? null,
     }),
     interval,
   );
@@ -46,11 +50,12 @@ function endOf({ toAt }: PaidInterval): number {
 
 export function costOf(ledger: readonly PaidInterval[], now: number): Cost {
   const cost: Cost = { microUsd: 0, paidMs: 0, unknownMs: 0 };
+  let sum = 0n;
   for (const { fromAt, toAt, microUsdPerHour } of ledger) {
     const ms = Math.max(0, (toAt ?? now) - fromAt);
     cost.paidMs += ms;
     if (microUsdPerHour === null) cost.unknownMs += ms;
-    else cost.microUsd += Math.round((ms * microUsdPerHour) / 3_600_000);
+    else sum += ofTime(ms, microUsdPerHour);
   }
-  return cost;
+  return { ...cost, microUsd: toMicroUsd(sum) };
 }

@@ -61,11 +61,13 @@ export function takeIn(machine: Machine, facts: RentedFacts): Machine {
   // A price that was known stays known: a later row without one does not make the bill unknown.
   const known = machine.facts;
   const microUsdPerHour = facts.microUsdPerHour ?? known?.microUsdPerHour ?? null;
+  const diskMicroUsdPerHour = facts.diskMicroUsdPerHour ?? known?.diskMicroUsdPerHour ?? null;
   const upMicroUsdPerGb = facts.upMicroUsdPerGb ?? known?.upMicroUsdPerGb ?? null;
   const downMicroUsdPerGb = facts.downMicroUsdPerGb ?? known?.downMicroUsdPerGb ?? null;
   const gpuRamMb = facts.gpuRamMb ?? known?.gpuRamMb ?? null;
+  const prices = { microUsdPerHour, diskMicroUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
   const { runningSince: _, ...told } = facts;
-  return { ...machine, facts: { ...told, microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb, gpuRamMb } };
+  return { ...machine, facts: { ...told, ...prices, gpuRamMb } };
 }
 
 /** What a wake brings back: the current snapshot, or the older one that was asked for. */

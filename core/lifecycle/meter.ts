@@ -39,8 +39,8 @@ export function meterAfter(before: State, event: LifecycleEvent, outcome: Outcom
 export function chargeUntil(machine: Machine, at: number): Effect[] {
   const from = machine.meter ? machine.meter.from : machine.rentedAt;
   if (!machine.facts || from === null || at <= from) return [];
-  const { microUsdPerHour } = machine.facts;
-  return [{ kind: "charge", epoch: machine.epoch, fromAt: from, toAt: at, microUsdPerHour }];
+  const { microUsdPerHour, diskMicroUsdPerHour = null } = machine.facts;
+  return [{ kind: "charge", epoch: machine.epoch, fromAt: from, toAt: at, microUsdPerHour, diskMicroUsdPerHour }];
 }
 
 /** When it was last known to run. */

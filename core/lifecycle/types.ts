@@ -7,6 +7,7 @@ import type { Held, Result, Seal, SnapshotRef, SnapshotStats } from "../protocol
 import type { AutoState } from "./auto-state.ts";
 import type { CheckpointState } from "./checkpoint-state.ts";
 import type { ClimbFacts, RungReport, Usual } from "./ladder.ts";
+import type { PaidInterval } from "./ledger.ts";
 import type { Policies } from "./policy.ts";
 import type { Copying, HistoryEntry, Hold, ManifestName, ProvedSnapshot, StoredManifest } from "./snapshot-types.ts";
 import type { StandingSleep } from "./standing-state.ts";
@@ -36,6 +37,8 @@ export interface RentedFacts {
   region: string | null;
   /** Micro-dollars per hour, disk included; null is "unknown" and is never guessed. */
   microUsdPerHour: number | null;
+  /** The part of it that is the disk's. */
+  diskMicroUsdPerHour?: number | null;
   /** Micro-dollars per GB of traffic. */
   upMicroUsdPerGb?: number | null;
   downMicroUsdPerGb?: number | null;
@@ -480,7 +483,7 @@ export type Effect =
   /** A line of the history of snapshots: proved, found damaged, or gone. */
   | { kind: "history"; entry: HistoryEntry }
   /** A closed interval of paid time. */
-  | { kind: "charge"; epoch: number; fromAt: number; toAt: number; microUsdPerHour: number | null }
+  | ({ kind: "charge" } & PaidInterval & { toAt: number })
   /** One line of the event log. */
   | { kind: "log"; type: LogType; actor: Actor; params: Record<string, string | number | boolean | null> };
 

@@ -24,8 +24,8 @@ export function commitOf(saved: Saved, effects: Effect[], gpuUtil: number | null
     } else if (effect.kind === "history") {
       commit.history = [...(commit.history ?? []), effect.entry];
     } else if (effect.kind === "charge") {
-      const { epoch, fromAt, toAt, microUsdPerHour } = effect;
-      commit.charges.push({ epoch, fromAt, toAt, microUsdPerHour });
+      const { kind: _, ...interval } = effect;
+      commit.charges.push(interval);
     } else {
       commit.tasks.push(effect satisfies OutboxTask);
     }

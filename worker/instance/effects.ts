@@ -182,9 +182,8 @@ export function seen(epoch: number, machine: RentedMachine): Extract<LifecycleEv
 
 export function factsOf(machine: RentedMachine): RentedFacts {
   const { id, machineId, gpuType, gpuCount, gpuRamMb, region, sshHost, sshPort } = machine;
-  const { microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb } = machine;
-  const prices = { microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
-  const { runningSince } = machine;
+  const { microUsdPerHour, diskMicroUsdPerHour = null, upMicroUsdPerGb, downMicroUsdPerGb, runningSince } = machine;
+  const prices = { microUsdPerHour, diskMicroUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
   return { providerId: id, machineId, gpuType, gpuCount, gpuRamMb, region, ...prices, sshHost, sshPort, runningSince };
 }
 

@@ -66,6 +66,8 @@ export interface Offer {
   gpuRamMb: number;
   /** Whole price with the disk that was asked for, micro-dollars per hour. */
   microUsdPerHour: number;
+  /** The part of it that is the disk's; null where the provider does not say. */
+  diskMicroUsdPerHour?: number | null;
   /** Micro-dollars per GB of traffic, null where the provider does not say. */
   upMicroUsdPerGb: number | null;
   downMicroUsdPerGb: number | null;
@@ -110,6 +112,8 @@ export interface RentedMachine {
   gpuRamMb: number | null;
   region: string | null;
   microUsdPerHour: number | null;
+  /** The part of it that is the disk's; null where the provider does not say. */
+  diskMicroUsdPerHour?: number | null;
   /** Micro-dollars per GB of traffic, null where the provider does not say. */
   upMicroUsdPerGb: number | null;
   downMicroUsdPerGb: number | null;

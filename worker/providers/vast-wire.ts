@@ -57,6 +57,8 @@ const instanceRow = z.looseObject({
   gpu_ram: number,
   geolocation: text,
   dph_total: number,
+  storage_cost: number,
+  storage_total_cost: number,
   inet_up_cost: number,
   inet_down_cost: number,
   disk_space: number,
@@ -164,6 +166,7 @@ export function toOffer(row: OfferRow, diskGb: number): Offer {
     gpuCount: row.num_gpus,
     gpuRamMb: row.gpu_ram ?? 0,
     microUsdPerHour: readPrice(row, diskGb),
+    diskMicroUsdPerHour: row.storage_cost == null ? null : toMicro((row.storage_cost * diskGb) / HOURS_PER_MONTH),
     upMicroUsdPerGb: row.inet_up_cost == null ? null : toMicro(row.inet_up_cost),
     downMicroUsdPerGb: row.inet_down_cost == null ? null : toMicro(row.inet_down_cost),
     region: readRegion(row.geolocation),
@@ -193,6 +196,7 @@ export function readMachine(row: unknown, now: number): RentedMachine | null {
     gpuRamMb: read.gpu_ram ?? null,
     region: region === UNKNOWN_REGION ? null : region,
     microUsdPerHour: read.dph_total == null ? null : toMicro(read.dph_total),
+    diskMicroUsdPerHour: readDiskPrice(read),
     upMicroUsdPerGb: read.inet_up_cost == null ? null : toMicro(read.inet_up_cost),
     downMicroUsdPerGb: read.inet_down_cost == null ? null : toMicro(read.inet_down_cost),
     diskGb: read.disk_space ?? null,
@@ -210,6 +214,16 @@ function readEnvLabel(env: unknown[] | null | undefined): string | null {
   return isInstanceId(instance) && /^[1-9][0-9]{0,8}$/.test(String(epoch))
     ? machineLabel(instance, Number(epoch))
     : null;
+}
+
+/** Per hour where the row says it, else from its price per GB and month. */
+function readDiskPrice({
+  storage_total_cost: perHour,
+  storage_cost: perGb,
+  disk_space: gb,
+}: InstanceRow): number | null {
+  if (perHour != null) return toMicro(perHour);
+  return perGb == null || gb == null ? null : toMicro((perGb * gb) / HOURS_PER_MONTH);
 }
 
 /**

@@ -186,6 +186,7 @@ describe("search", () => {
       gpuCount: 1,
       gpuRamMb: 24564,
       microUsdPerHour: 400_000,
+      diskMicroUsdPerHour: 13_699,
       upMicroUsdPerGb: 3000,
       downMicroUsdPerGb: 2000,
       region: "SE",
@@ -494,6 +495,7 @@ describe("list", () => {
       image: "nvidia/cuda:12.4.1-runtime-ubuntu22.04",
       region: "SE",
       microUsdPerHour: 410_000,
+      diskMicroUsdPerHour: null,
       upMicroUsdPerGb: 3_000,
       downMicroUsdPerGb: 2_000,
       startedAt: 1795500000500,
@@ -532,6 +534,16 @@ describe("list", () => {
     [null],
   ])("an environment that is not ours tells no label: %j", async (extra_env) => {
     expect((await listOne(instance({ extra_env })))!.envLabel).toBeNull();
+  });
+
+  it("reads the price of the disk as told per hour, else per GB and month", async () => {
+    expect(await listOne(instance({ storage_total_cost: "0.031", storage_cost: 0.15 }))).toMatchObject({
+      diskMicroUsdPerHour: 31_000,
+    });
+    expect(await listOne(instance({ storage_cost: 0.146 }))).toMatchObject({ diskMicroUsdPerHour: 30_000 });
+    expect(await listOne(instance({ storage_cost: 0.15, disk_space: null }))).toMatchObject({
+      diskMicroUsdPerHour: null,
+    });
   });
 
   it("survives a fresh machine of which nearly nothing is known", async () => {
