@@ -1,6 +1,10 @@
-/** `npm run bench`: the snapshot engine beside restic, borg and tar | zstd, on the same data in the same run. */
+/**
+ * `npm run bench`: the snapshot engine beside restic, borg and tar | zstd, on the same data in the same run. `control` and
+ * `wake` measure the control plane: control/.
+ */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { isControlCommand, mainOfControl } from "./control/main.ts";
 import { type Context, removeFolder } from "./course.ts";
 import { loadCheckpoints } from "./data/mlp.ts";
 import { installPackages } from "./data/packages.ts";
@@ -183,7 +187,8 @@ function checkRoom({ size, only, tools, keep, dir, synthetic }: Options, cacheDi
 }
 
 try {
-  process.exitCode = await main(process.argv.slice(2));
+  const args = process.argv.slice(2);
+  process.exitCode = isControlCommand(args[0]) ? await mainOfControl(args, repository) : await main(args);
 } catch (error) {
   console.error(error instanceof UsageError ? `${error.message}\n\n${usage}` : error);
   process.exitCode = error instanceof UsageError ? 2 : 1;

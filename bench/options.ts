@@ -27,7 +27,8 @@ export const usage = `npm run bench -- [options]
   --dir DIR            where it works, and keeps its cache (.soneca/bench)
   --keep DIR           works in the new folder DIR and leaves stores, sources and restored folders of the courses there
   --drop-caches        empties the page cache before each step (root only)
-  --synthetic          synthetic data, without the packages`;
+  --synthetic          synthetic data, without the packages
+npm run bench -- control|wake --help   the control plane instead: what a heartbeat costs, what a wake takes`;
 
 export interface Options {
   size: SizeName;

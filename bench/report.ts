@@ -198,10 +198,9 @@ export function asMarkdown(results: Results): string {
     .join("\n")}\n\n${parts.join("\n\n")}\n`;
 }
 
-const [begin, end] = ["<!-- bench:begin -->", "<!-- bench:end -->"];
-
-/** `page` with what is between its markers replaced. @throws if it does not have both, in order. */
-export function withResults(page: string, markdown: string): string {
+/** `page` with what is between the markers of this name replaced. @throws if it does not have both, in order. */
+export function withResults(page: string, markdown: string, name = "bench"): string {
+  const [begin, end] = [`<!-- ${name}:begin -->`, `<!-- ${name}:end -->`];
   const [from, to] = [page.indexOf(begin), page.indexOf(end)];
   if (from < 0 || to < from) throw new Error(`the page has no ${begin} ... ${end}`);
   return `${page.slice(0, from + begin.length)}\n\n${markdown}\n${page.slice(to)}`;

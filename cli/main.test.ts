@@ -6,6 +6,8 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { defaultAutoHibernation } from "../core/protocol/config.ts";
 import { type SettingLayers, sourcesOf } from "../core/protocol/policy.ts";
+import { ledgerCsv } from "./money-words.ts";
+import { ledgerAnswer, savingsAnswer } from "./testing/money.ts";
 import {
   errorAnswer,
   eventOf,
@@ -150,7 +152,9 @@ describe("reading", () => {
     const { code, out } = await soneca(["ls"]);
     expect(code).toBe(0);
     const lines = out.split("\n");
-    expect(lines[1]).toMatch(/^i-aaaaaaaaaa {2}train {2}Running +RTX 4090 +BR +37 % +US\$ 0\.42\/h +2 min ago +12 min ago$/);
+    expect(lines[1]).toMatch(
+      /^i-aaaaaaaaaa {2}train {2}Running +RTX 4090 +BR +37 % +US\$ 0\.42\/h +2 min ago +12 min ago$/,
+    );
     expect(lines[2]).toContain("Hibernated");
     expect(out).toContain("1 of 2 rented now, US$ 0.42/h.");
   });
@@ -606,5 +610,20 @@ describe("simulate", () => {
     expect([option.code, policy.code, missing.code]).toEqual([2, 2, 3]);
     expect(option.err).toContain("--price");
     expect(missing.err).toContain("there is no such file");
+  });
+});
+
+describe("money", () => {
+  test("savings and cost ask for the period in the zone of this machine, and show what comes", async () => {
+    server.on("GET /api/savings", { json: savingsAnswer() });
+    server.on(`GET /api/instances/${testId}/ledger`, { json: ledgerAnswer() });
+    const saved = await soneca(["savings", "--from", "2026-11-27", "--json"]);
+    expect(JSON.parse(saved.out)).toEqual(savingsAnswer());
+    const asked = server.asked.find((one) => one.path === "/api/savings");
+    expect(Object.fromEntries(asked!.query)).toEqual({ from: "2026-11-27", tz: "America/Sao_Paulo" });
+    const cost = await soneca(["instance", "cost", "train", "--csv"]);
+    expect(cost).toMatchObject({ code: 0, err: "" });
+    expect(cost.out).toBe(`${ledgerCsv(ledgerAnswer())}\n`);
+    expect((await soneca(["instance", "cost", "train", "--csv", "--json"])).code).toBe(2);
   });
 });

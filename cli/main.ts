@@ -3,6 +3,7 @@
 import { stripVTControlCharacters } from "node:util";
 import { type CommandDef, defineCommand, renderUsage, runCommand } from "citty";
 import { instanceCommand, listCommand } from "./commands/instance.ts";
+import { estimateCommand, savingsCommand } from "./commands/money.ts";
 import { policyCommand } from "./commands/policy.ts";
 import { simulateCommand } from "./commands/simulate.ts";
 import { tokenCommand, whoamiCommand } from "./commands/token.ts";
@@ -22,6 +23,8 @@ const root = defineCommand({
     instance: instanceCommand,
     policy: policyCommand,
     ls: topLevelList,
+    estimate: estimateCommand,
+    savings: savingsCommand,
     simulate: simulateCommand,
     whoami: whoamiCommand,
     token: tokenCommand,

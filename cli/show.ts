@@ -10,6 +10,7 @@ import {
   formatTable,
   formatTime,
 } from "./format.ts";
+import { forecastWords } from "./money-words.ts";
 import type { Output } from "./output.ts";
 import { signalRows } from "./signal-words.ts";
 import {
@@ -49,6 +50,7 @@ export function showInstance(output: Output, view: InstanceView, now: number): s
     ["Signals", view.signals.length > 0 ? formatTable(signalHeads, signalRows(view.signals, now)) : null],
     ["Sleeping", sleepRuleWords(view)],
     ["Saved", savedWords(view)],
+    ["Will save", forecastWords(view)],
     [
       "GPU",
       `${formatGpu(view.gpu_type, view.gpu_count)}${machine ? `, use ${formatPercent(view.gpu_utilization)}` : ""}`,

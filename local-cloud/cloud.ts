@@ -25,7 +25,12 @@ export interface CloudOptions {
   vastOptions?: readonly string[];
   /** JSON values that replace waiting times of the lifecycle, ms. */
   timings?: Record<string, number>;
+  /** JSON values that replace the least times between two calls to the provider, ms. */
+  intervals?: Record<string, number>;
   onStep?: (step: string) => void;
+  /** For the bench: another worker than the one that is deployed, and no cron. */
+  workerEntry?: string;
+  hasCron?: boolean;
 }
 
 /** What the tools of the local cloud read; there while it runs. */
@@ -112,7 +117,7 @@ export class LocalCloud {
     const step = this.#options.onStep ?? (() => undefined);
     step("starting the stand-in for vast.ai");
     const vast = this.startProgram("vast");
-    await buildCloud(this.#buildDir);
+    await buildCloud(this.#buildDir, this.#options.workerEntry);
     if (this.#stopping) throw new CloudError("the local cloud is ending");
     step("preparing the database");
     this.#migrate();
@@ -121,6 +126,7 @@ export class LocalCloud {
     await this.startProgram("worker");
     if (this.#secrets.apiToken === null) await this.#makeFirstUser();
     this.#writeLocalFile();
+    if (this.#options.hasCron === false) return;
     this.#cron = setInterval(() => void this.runCron().catch(() => undefined), 60_000);
     this.#cron.unref();
   }
@@ -168,6 +174,12 @@ export class LocalCloud {
     const program = this.#programs.get(name);
     if (program === undefined || !isAlive(program)) return false;
     return name !== "worker" || pidsOf(program.pid, "workerd").join() === this.#workerdPids;
+  }
+
+  /** Of the worker's workerd. */
+  workerdPids(): number[] {
+    const program = this.#programs.get("worker");
+    return program ? pidsOf(program.pid, "workerd") : [];
   }
 
   get isStopping(): boolean {
@@ -271,6 +283,7 @@ export class LocalCloud {
       PUBLIC_URL: this.url,
       VAST_URL: this.vastUrl,
       ...(this.#options.timings ? { LIFECYCLE_TIMINGS: `'${JSON.stringify(this.#options.timings)}'` } : {}),
+      ...(this.#options.intervals ? { PROVIDER_INTERVALS: `'${JSON.stringify(this.#options.intervals)}'` } : {}),
     };
     writeFileSync(
       envFile,

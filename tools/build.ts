@@ -35,9 +35,9 @@ export async function buildPrograms(dir: string): Promise<void> {
 
 /**
  * Writes `dir`/worker.js and `dir`/public: what a local cloud runs. In a folder of its own, so that neither an edit of
- * a source nor another build changes a cloud that runs.
+ * a source nor another build changes a cloud that runs. `entry`: another worker than the one that is deployed.
  */
-export async function buildCloud(dir: string): Promise<void> {
+export async function buildCloud(dir: string, entry = "worker/index.ts"): Promise<void> {
   await Promise.all([
     buildAgent(join(dir, "soneca-agent.mjs")),
     build({
@@ -47,7 +47,7 @@ export async function buildCloud(dir: string): Promise<void> {
       conditions: ["workerd", "worker", "browser"],
       external: ["cloudflare:*", "node:*"],
       logLevel: "warning",
-      entryPoints: [join(root, "worker/index.ts")],
+      entryPoints: [join(root, entry)],
       outfile: join(dir, "worker.js"),
     }),
   ]);

@@ -12,6 +12,7 @@ import { keepAwakeCommand, notNowCommand } from "./awake.ts";
 import { configCommand } from "./config.ts";
 import { discardCommand } from "./discard.ts";
 import { eventsCommand } from "./events.ts";
+import { costCommand } from "./money.ts";
 
 const ruleArgs = {
   pause: {
@@ -262,6 +263,7 @@ export const instanceCommand = defineCommand({
     discard: discardCommand,
     config: configCommand,
     events: eventsCommand,
+    cost: costCommand,
     snapshots,
   },
 });

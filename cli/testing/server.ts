@@ -147,6 +147,7 @@ export function instanceView(changes: Partial<InstanceView> = {}): InstanceView 
       saved_micro_usd: 0,
       last_sleep: null,
     },
+    forecast: null,
     progress: null,
     trouble: null,
     cost: { paid_micro_usd: 1_260_000, paid_seconds: 10_800, unknown_price_seconds: 0 },

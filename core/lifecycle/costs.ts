@@ -1,11 +1,14 @@
 /** What a cycle of sleep and wake costs, from the machine's prices and what was measured. What is not known is named, never guessed. */
+import { bytesPerGb, hoursPerMonth } from "./amount.ts";
 import { autoOf, type Costs, type Unknown } from "./auto-state.ts";
 import type { RentedFacts, State } from "./types.ts";
 
-/** R2's list price of a gigabyte and month, in micro-dollars; the free allowance is not counted. */
+/** R2's list prices in micro-dollars: of a gigabyte and month, and of a million requests; the free allowance is not counted. */
 export const storageMicroUsdPerGbMonth = 15_000;
-const hoursPerMonth = 730;
-const bytesPerGb = 1e9;
+/** Writes and lists. */
+export const classAMicroUsdPerMillion = 4_500_000;
+/** Reads. */
+export const classBMicroUsdPerMillion = 360_000;
 
 export type KnownCosts = { ok: true; costs: Costs } | { ok: false; unknown: Unknown[] };
 

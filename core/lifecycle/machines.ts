@@ -45,6 +45,7 @@ export function newMachine(state: State, epoch: number, now: number): Machine {
     adopted: false,
     holdsWork: false,
     rentedAt: now,
+    meter: { from: null, seenAt: now },
   };
 }
 
@@ -60,10 +61,13 @@ export function takeIn(machine: Machine, facts: RentedFacts): Machine {
   // A price that was known stays known: a later row without one does not make the bill unknown.
   const known = machine.facts;
   const microUsdPerHour = facts.microUsdPerHour ?? known?.microUsdPerHour ?? null;
+  const diskMicroUsdPerHour = facts.diskMicroUsdPerHour ?? known?.diskMicroUsdPerHour ?? null;
   const upMicroUsdPerGb = facts.upMicroUsdPerGb ?? known?.upMicroUsdPerGb ?? null;
   const downMicroUsdPerGb = facts.downMicroUsdPerGb ?? known?.downMicroUsdPerGb ?? null;
   const gpuRamMb = facts.gpuRamMb ?? known?.gpuRamMb ?? null;
-  return { ...machine, facts: { ...facts, microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb, gpuRamMb } };
+  const prices = { microUsdPerHour, diskMicroUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
+  const { runningSince: _, ...told } = facts;
+  return { ...machine, facts: { ...told, ...prices, gpuRamMb } };
 }
 
 /** What a wake brings back: the current snapshot, or the older one that was asked for. */
@@ -104,27 +108,13 @@ export function endEffect(machine: Machine, basis: Basis): Effect {
   };
 }
 
-export function lookEffect(machine: Machine): Effect {
+export function lookEffect(machine: Machine): Effect & { kind: "look" } {
   return { kind: "look", epoch: machine.epoch, label: machine.label, providerId: machine.facts?.providerId ?? null };
 }
 
 /** Time between two tries grows from endEveryMs to endMaxEveryMs; it never ends. */
 export function nextEndDelayMs(tries: number, ctx: Context): number {
   return Math.min(ctx.timings.endEveryMs * 2 ** Math.min(tries, 20), ctx.timings.endMaxEveryMs);
-}
-
-/** The bill of a machine that is gone. A machine that never got a provider's id cost nothing. */
-export function chargeEffects(machine: Machine, goneAt: number): Effect[] {
-  if (!machine.facts || goneAt <= machine.rentedAt) return [];
-  return [
-    {
-      kind: "charge",
-      epoch: machine.epoch,
-      fromAt: machine.rentedAt,
-      toAt: goneAt,
-      microUsdPerHour: machine.facts.microUsdPerHour,
-    },
-  ];
 }
 
 export function goBack(back: Back, now: number, deletePauseMs: number): Phase {

@@ -5,6 +5,7 @@
  */
 import * as z from "zod";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
+import { estimateAnswer, estimateQuery, ledgerAnswer, periodQuery, savingsAnswer } from "./money.ts";
 import { settingNames, settingSources } from "./policy.ts";
 import { maxKeepTryingMinutes, rentRulesPatchSchema } from "./rent.ts";
 import {
@@ -361,6 +362,33 @@ export const routes = {
     summary: "The newest hundred snapshots that the store holds of it, newest first, with what their proofs found",
     status: 200,
     answer: z.object({ snapshots: z.array(pastSnapshotSchema) }),
+  }),
+  getLedger: route({
+    method: "GET",
+    path: "/api/instances/:id/ledger",
+    principal: "user",
+    summary: "What it cost, row by row, and each cycle of sleep and wake",
+    query: periodQuery,
+    status: 200,
+    answer: ledgerAnswer,
+  }),
+  getSavings: route({
+    method: "GET",
+    path: "/api/savings",
+    principal: "user",
+    summary: "What was paid, avoided and saved: per instance, per day, in all",
+    query: periodQuery,
+    status: 200,
+    answer: savingsAnswer,
+  }),
+  estimate: route({
+    method: "GET",
+    path: "/api/estimate",
+    principal: "user",
+    summary: "Before renting: the offer that a create would take, and what sleeping would save with it",
+    query: estimateQuery,
+    status: 200,
+    answer: estimateAnswer,
   }),
   agentStatus: route({
     method: "POST",

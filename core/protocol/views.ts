@@ -158,6 +158,16 @@ const sleepRuleSchema = z.object({
     .nullable(),
 });
 
+/** What sleeping will save if it goes on as in its last days (at most 14); null while too little is known of them. */
+const forecastSchema = z.object({
+  days: z.number(),
+  uses_per_day: z.number(),
+  /** Of what it would cost never to sleep; below zero: sleeping costs more. Null where a price is not known. */
+  saved_share: z.number().nullable(),
+  /** Below 70 %. */
+  is_low: z.boolean().nullable(),
+});
+
 const progressSchema = z.object({
   phase: z.string(),
   done_bytes: bytes,
@@ -237,6 +247,7 @@ export const instanceSchema = z.object({
     })
     .nullable(),
   sleep_rule: sleepRuleSchema,
+  forecast: forecastSchema.nullable(),
   /** Of the sleep or the wake that is under way. */
   progress: progressSchema.nullable(),
   wake: wakeSchema.nullable(),

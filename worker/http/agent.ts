@@ -5,6 +5,7 @@ import { isSha256Hex } from "../../core/protocol/ids.ts";
 import { statusReportSchema } from "../../core/protocol/wire.ts";
 import { maxManifestBytes, parseManifest } from "../../core/snapshot/manifest.ts";
 import { instancePrefix, manifestObjectKey, parseManifestKey, partObjectKey } from "../../core/snapshot/store.ts";
+import { countedBucket, newTally } from "../counted-bucket.ts";
 import { objectOf, orThrow } from "./ask.ts";
 import { authenticate } from "./auth.ts";
 import type { App, AppContext } from "./context.ts";
@@ -22,6 +23,7 @@ export function mountAgent(app: App): void {
 
   app.use(`${agentStorePath}/*`, admit);
   app.use(agentStorePath, admit);
+  app.use(`${agentStorePath}/*`, count);
   app.put(`${agentStorePath}/parts/:sha256`, putPart);
   app.put(`${agentStorePath}/manifests/:name`, putManifest);
   app.get(`${agentStorePath}/parts/:sha256`, (c) => getObject(c, partKeyOf(c)));
@@ -35,6 +37,26 @@ async function admit(c: AppContext, next: () => Promise<void>): Promise<void> {
   const agent = agentOf(c);
   orThrow(await objectOf(c, agent.instance).admits(agent.epoch));
   await next();
+}
+
+/** For the books of the instance; the agent does not wait for it. Bytes are those of bodies, without their headers. */
+async function count(c: AppContext, next: () => Promise<void>): Promise<void> {
+  const { instance, epoch } = agentOf(c);
+  const tally = newTally();
+  const object = objectOf(c, instance);
+  c.env = { ...c.env, SNAPSHOTS: countedBucket(c.env.SNAPSHOTS, tally) };
+  await next();
+  const { classA, classB } = tally;
+  if (classA + classB === 0) return;
+  const isPut = c.req.method === "PUT" && classA > 0;
+  const upBytes = isPut ? bytesOf(c.req.header("content-length")) : 0;
+  const downBytes = c.req.method === "GET" && c.res.ok ? bytesOf(c.res.headers.get("content-length")) : 0;
+  const counted = object.moved(epoch, { upBytes, downBytes, classA, classB });
+  c.executionCtx.waitUntil(counted.catch((error: unknown) => console.error(error)));
+}
+
+function bytesOf(header: string | null | undefined): number {
+  return /^\d+$/.test(header ?? "") ? Number(header) : 0;
 }
 
 async function putPart(c: AppContext): Promise<Response> {

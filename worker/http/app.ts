@@ -6,6 +6,7 @@ import { mountAgent } from "./agent.ts";
 import { createToken, createUser, listTokens, revokeToken } from "./auth.ts";
 import type { App, AppContext, AppEnv } from "./context.ts";
 import { mountInstances } from "./instances.ts";
+import { mountMoney } from "./money.ts";
 import { mount } from "./mount.ts";
 import { openapiDocument } from "./openapi.ts";
 import { mountPolicies } from "./policies.ts";
@@ -42,6 +43,7 @@ export function createApp(): App {
     return null;
   });
   mountInstances(app);
+  mountMoney(app);
   mountPolicies(app);
   mountAgent(app);
 

@@ -117,14 +117,14 @@ export function mountInstances(app: App): void {
   });
 }
 
-function idOf(c: AppContext): InstanceId {
+export function idOf(c: AppContext): InstanceId {
   const id = c.req.param("id");
   // Not an id of ours: no object is woken for it.
   if (!isInstanceId(id)) throw new AppError("instance_not_found");
   return id;
 }
 
-function userOf(c: AppContext) {
+export function userOf(c: AppContext) {
   const user = c.get("user");
   if (!user) throw new AppError("unauthenticated");
   return user;

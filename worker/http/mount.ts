@@ -21,7 +21,7 @@ export function mount<N extends RouteName>(
   const route: Route = routes[name];
   app.on(route.method, route.path, async (c) => {
     await authenticate(c, route.principal);
-    const query = route.query ? check(route.query, c.req.query()) : {};
+    const query = route.query ? check(route.query, c.req.query()) : undefined;
     const body = route.body ? check(route.body, await readJson(c, route.bodyOptional ?? false)) : undefined;
     const answer = await handle(c, { body, query } as Call<N>);
     if (answer instanceof Response) return answer;

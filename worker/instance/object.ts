@@ -7,8 +7,10 @@ import { type Action, actionsFor, judgeWake } from "../../core/lifecycle/abiliti
 import { machineWith, mayStore, speaks } from "../../core/lifecycle/attempts.ts";
 import { leaseCapMs } from "../../core/lifecycle/awake.ts";
 import { adoptInstance, type Birth, createFork, createInstance } from "../../core/lifecycle/birth.ts";
+import type { Books, Span } from "../../core/lifecycle/books.ts";
 import { commandsFor } from "../../core/lifecycle/commands.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
+import { lookBackMs } from "../../core/lifecycle/forecast.ts";
 import { compactSamples, judgeIdle } from "../../core/lifecycle/idle.ts";
 import { layersOf, ownSettings, type Policies } from "../../core/lifecycle/policy.ts";
 import type { Copying, Hold, ProvedSnapshot } from "../../core/lifecycle/snapshot-types.ts";
@@ -37,6 +39,7 @@ import type { StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
 import type { Env } from "../env.ts";
 import { holdMs } from "../snapshots/effects.ts";
 import { agentTokenLifeMs, signAgentToken } from "../tokens.ts";
+import { type Counts, InstanceBooks } from "./books.ts";
 import { changesMoreThanTheClock, commitOf } from "./commit.ts";
 import type { HistoryRow } from "./history.ts";
 import { type LendHost, lendSnapshot } from "./lend.ts";
@@ -59,12 +62,14 @@ export interface WakeOptions {
 }
 
 /** An ordinary heartbeat is written once per this many intervals; the agent repeats what is not written yet. */
-const beatsPerSave = 10;
+const beatsPerSave = 16;
 const alarmAgainMs = 10_000;
 
 export class InstanceObject extends DurableObject<Env> {
   readonly #store: InstanceStore;
   readonly #outbox: Outbox;
+  readonly #books: InstanceBooks;
+  #arming: Promise<void> = Promise.resolve();
   #saved: Saved | null;
   /** What SQLite holds of the samples: only that may the agent forget. */
   #kept: Samples | null;
@@ -79,11 +84,14 @@ export class InstanceObject extends DurableObject<Env> {
     this.#saved = afterRest(this.#store.load());
     this.#kept = this.#saved?.samples ?? null;
     this.#live.lastActivityAt = this.#kept?.lastActivityAt ?? null;
+    const state = () => this.#saved!.state;
+    this.#books = new InstanceBooks(this.#store, { state, keep: (work) => this.ctx.waitUntil(work) });
     this.#outbox = new Outbox(env, this.#store, {
       saved: () => this.#saved,
       view: () => this.#view(),
       timings: () => this.#timings(),
       apply: (event, doneRow) => this.#apply(event, doneRow),
+      count: (bucket, tally) => this.#books.countStore(bucket, tally),
       arm: () => this.#arm(),
     });
   }
@@ -289,11 +297,22 @@ export class InstanceObject extends DurableObject<Env> {
     return { ok: true, events: this.#store.logAfter(after, limit).map((row) => eventView(this.#saved!.state, row)) };
   }
 
+  /** `span`: only what was moved within it. */
+  async books(user: UserId, span: Span | null): Promise<Answer<{ books: Books; name: string }>> {
+    if (!this.#isOwner(user)) return notFound;
+    return { ok: true, books: this.#books.read(span), name: this.#saved!.state.name };
+  }
+
   // ---- the agent -------------------------------------------------------------------------------------------------
 
   async beat(epoch: number, tokenIssuedAt: number, report: StatusReport): Promise<Answer<{ answer: StatusAnswer }>> {
     if (!this.#saved) return notFound;
     if (!speaks(this.#saved.state, epoch)) return { ok: false, code: "epoch_fenced", context: { epoch } };
+    // A create that was carried out twice made two machines of one epoch: only the one that is known may speak.
+    const known = machineWith(this.#saved.state, epoch)?.facts?.providerId;
+    const spoken = report.agent?.container;
+    if (known !== undefined && spoken !== undefined && known !== spoken)
+      return { ok: false, code: "epoch_fenced", context: { epoch } };
     const now = Date.now();
     // A report that was overtaken on its way says nothing new; above all its seal may be off by now.
     if (this.#isOvertaken(report))
@@ -329,6 +348,11 @@ export class InstanceObject extends DurableObject<Env> {
     if (!this.#saved) return notFound;
     const isAdmitted = mayStore(this.#saved.state, epoch);
     return isAdmitted ? { ok: true } : { ok: false, code: "epoch_fenced", context: { epoch } };
+  }
+
+  /** What its machine of this epoch moved, and asked of the store. */
+  async moved(epoch: number, counts: Counts): Promise<void> {
+    if (this.#saved) this.#books.count(epoch, counts);
   }
 
   #takeReport(epoch: number, report: StatusReport, gpuCount: number | null, now: number): void {
@@ -435,7 +459,7 @@ export class InstanceObject extends DurableObject<Env> {
   }
 
   #commit(commit: Commit): void {
-    this.#store.commit(commit);
+    this.#store.commit({ ...commit, ...this.#books.take(this.#saved?.state, commit.saved.state) });
     this.#saved = commit.saved;
     this.#kept = commit.saved.samples;
   }
@@ -445,7 +469,13 @@ export class InstanceObject extends DurableObject<Env> {
     this.ctx.waitUntil(this.#arm().then(() => this.#outbox.drainAll()));
   }
 
-  async #arm(): Promise<void> {
+  /** One after the other: those that look at the same time would each move the alarm, and each move is a row. */
+  #arm(): Promise<void> {
+    this.#arming = this.#arming.catch(() => undefined).then(() => this.#armOnce());
+    return this.#arming;
+  }
+
+  async #armOnce(): Promise<void> {
     if (!this.#saved) return;
     const times = [nextDeadline(this.#saved.state, this.#timings()), this.#store.nextTaskAt()].filter(
       (at) => at !== null,
@@ -470,7 +500,8 @@ export class InstanceObject extends DurableObject<Env> {
       machineOf(state)?.facts?.gpuCount ?? null,
       since,
     );
-    return viewOf(state, this.#live, this.#store.ledger(), words, this.#pastWakes.of(state), context);
+    const books = this.#books.read({ fromAt: context.now - lookBackMs, toAt: context.now });
+    return viewOf(state, this.#live, books, words, this.#pastWakes.of(state), context);
   }
 
   #isOwner(user: UserId): boolean {

@@ -10,6 +10,7 @@ import type { Timings } from "../../core/lifecycle/timings.ts";
 import { mayEnd } from "../../core/lifecycle/transition.ts";
 import type { LifecycleEvent } from "../../core/lifecycle/types.ts";
 import type { InstanceView } from "../../core/protocol/views.ts";
+import { countedBucket, newTally, type Tally } from "../counted-bucket.ts";
 import { mirrorEvents, mirrorStatus } from "../db/read-model.ts";
 import type { Env } from "../env.ts";
 import { runEffect } from "./effects.ts";
@@ -25,6 +26,8 @@ export interface OutboxHost {
   view(): InstanceView;
   timings(): Timings;
   apply(event: LifecycleEvent, doneRow: number): void;
+  /** What an effect asked of the store. */
+  count(bucket: R2Bucket, tally: Tally): void;
   arm(): Promise<void>;
 }
 
@@ -106,8 +109,10 @@ export class Outbox {
       if (!wasCutOff) return this.#store.deleteTask(row.id);
     }
     const retiring = (epoch: number) => state().retiring.find((one) => one.machine.epoch === epoch);
+    const tally = newTally();
+    const env = { ...this.#env, SNAPSHOTS: countedBucket(this.#env.SNAPSHOTS, tally) };
     const event = await runEffect(task, {
-      env: this.#env,
+      env,
       instance: state().instance,
       wasCutOff,
       mayEnd: (epoch) => {
@@ -115,6 +120,7 @@ export class Outbox {
         return one !== undefined && mayEnd(state(), one, Date.now());
       },
       acceptedAt: (epoch) => retiring(epoch)?.acceptedAt ?? null,
+      timings: this.#host.timings(),
       rentedAt: (epoch) => machineWith(state(), epoch)?.rentedAt ?? null,
       history: () => this.#store.history.all(),
       retention: () => state().config.retention,
@@ -123,6 +129,7 @@ export class Outbox {
       graceMs: this.#host.timings().partGraceMs,
     });
     this.#host.apply(event, row.id);
+    this.#host.count(env.SNAPSHOTS, tally);
   }
 
   async #mirrorLog(): Promise<void> {

@@ -1,11 +1,12 @@
 /** The rows of one instance in its object's own SQLite. Every method is synchronous; `commit` is one transaction. */
 
 import type { Sample } from "../../core/lifecycle/idle.ts";
-import type { PaidInterval } from "../../core/lifecycle/ledger.ts";
+import { addInterval, type PaidInterval } from "../../core/lifecycle/ledger.ts";
 import type { HistoryEntry } from "../../core/lifecycle/snapshot-types.ts";
 import type { State, WorldEffect } from "../../core/lifecycle/types.ts";
 import type { SignalSince } from "../../core/lifecycle/why.ts";
 import { fillConfig } from "../../core/protocol/config.ts";
+import { type BookEntries, BookRows } from "./book-rows.ts";
 import { SnapshotHistory } from "./history.ts";
 
 /** What must be done outside: an effect of the lifecycle, or a copy to the read model. */
@@ -58,6 +59,7 @@ export interface Commit {
   logs: Omit<LogRow, "seq">[];
   tasks: OutboxTask[];
   charges: PaidInterval[];
+  books?: BookEntries;
   history?: HistoryEntry[];
   /** Rows that this commit completes. */
   done?: number[];
@@ -72,11 +74,13 @@ function laneOf({ kind }: OutboxTask): Lane {
 export class InstanceStore {
   readonly #storage: DurableObjectStorage;
   readonly #sql: SqlStorage;
+  readonly books: BookRows;
   readonly history: SnapshotHistory;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
     this.#sql = storage.sql;
+    this.books = new BookRows(storage.sql);
     this.history = new SnapshotHistory(storage.sql);
   }
 
@@ -92,18 +96,36 @@ export class InstanceStore {
       CREATE TABLE IF NOT EXISTS outbox (
         id INTEGER PRIMARY KEY AUTOINCREMENT, task TEXT NOT NULL, lane TEXT NOT NULL,
         attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER NOT NULL);
-      CREATE TABLE IF NOT EXISTS ledger (
-        epoch INTEGER PRIMARY KEY, from_at INTEGER NOT NULL, to_at INTEGER, micro_usd_per_hour INTEGER);
       CREATE TABLE IF NOT EXISTS mirrored (id INTEGER PRIMARY KEY CHECK (id = 1), log_seq INTEGER NOT NULL);
     `);
+    this.#createLedger();
+    this.books.createTables();
     this.history.createTable();
   }
 
+  /** Objects of before have `ledger`, with one interval for each machine. */
+  #createLedger(): void {
+    this.#sql.exec(`
+      CREATE TABLE IF NOT EXISTS paid (
+        epoch INTEGER NOT NULL, from_at INTEGER NOT NULL, to_at INTEGER, micro_usd_per_hour INTEGER,
+        disk_micro_usd_per_hour INTEGER, PRIMARY KEY (epoch, from_at));
+    `);
+    if (this.#hasTable("ledger")) {
+      this.#sql.exec("INSERT OR IGNORE INTO paid SELECT epoch, from_at, to_at, micro_usd_per_hour, NULL FROM ledger");
+      this.#sql.exec("DROP TABLE ledger");
+    }
+  }
+
+  #hasTable(name: string): boolean {
+    const query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = ?";
+    return this.#sql.exec(query, name).toArray().length > 0;
+  }
+
   load(): Saved | null {
-    const tables = this.#sql
-      .exec("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'instance'")
-      .toArray();
-    if (tables.length === 0) return null;
+    if (!this.#hasTable("instance")) return null;
+    if (!this.#hasTable("paid")) this.#storage.transactionSync(() => this.#createLedger());
+    // An object of before there were books.
+    this.books.createTables();
     // An object of before there was a history.
     this.history.createTable();
     const row = this.#sql.exec("SELECT state, samples, version, saved_at FROM instance WHERE id = 1").toArray()[0];
@@ -146,6 +168,7 @@ export class InstanceStore {
         );
       }
       for (const charge of commit.charges) this.#addCharge(charge);
+      if (commit.books) this.books.write(commit.books);
       for (const entry of commit.history ?? []) this.history.note(entry);
       for (const task of commit.tasks) this.#addTask(task, commit.saved.savedAt);
     });
@@ -209,27 +232,26 @@ export class InstanceStore {
 
   ledger(): PaidInterval[] {
     return this.#sql
-      .exec("SELECT epoch, from_at, to_at, micro_usd_per_hour FROM ledger ORDER BY epoch")
+      .exec(
+        "SELECT epoch, from_at, to_at, micro_usd_per_hour, disk_micro_usd_per_hour FROM paid ORDER BY epoch, from_at",
+      )
       .toArray()
       .map((row) => ({
         epoch: row.epoch as number,
         fromAt: row.from_at as number,
         toAt: row.to_at as number | null,
         microUsdPerHour: row.micro_usd_per_hour as number | null,
+        diskMicroUsdPerHour: row.disk_micro_usd_per_hour as number | null,
       }));
   }
 
   #addCharge(charge: PaidInterval): void {
-    // A machine that was called gone and came back is paid on: one interval per machine, the longest (I7).
-    this.#sql.exec(
-      `INSERT INTO ledger (epoch, from_at, to_at, micro_usd_per_hour) VALUES (?, ?, ?, ?)
-       ON CONFLICT (epoch) DO UPDATE SET from_at = MIN(from_at, excluded.from_at), to_at = MAX(to_at, excluded.to_at),
-         micro_usd_per_hour = COALESCE(micro_usd_per_hour, excluded.micro_usd_per_hour)`,
-      charge.epoch,
-      charge.fromAt,
-      charge.toAt,
-      charge.microUsdPerHour,
-    );
+    const all = addInterval(this.ledger(), charge).filter((one) => one.epoch === charge.epoch);
+    this.#sql.exec("DELETE FROM paid WHERE epoch = ?", charge.epoch);
+    for (const { epoch, fromAt, toAt, microUsdPerHour, diskMicroUsdPerHour = null } of all) {
+      const row = [epoch, fromAt, toAt, microUsdPerHour, diskMicroUsdPerHour];
+      this.#sql.exec("INSERT INTO paid VALUES (?, ?, ?, ?, ?)", ...row);
+    }
   }
 
   #addTask(task: OutboxTask, now: number): void {

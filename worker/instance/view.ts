@@ -2,6 +2,8 @@
 import { actionsFor, statusWord } from "../../core/lifecycle/abilities.ts";
 import { activeMachines } from "../../core/lifecycle/attempts.ts";
 import { awakeBlockers, leasesHeld } from "../../core/lifecycle/awake.ts";
+import type { Books } from "../../core/lifecycle/books.ts";
+import { lowShare, ownForecast } from "../../core/lifecycle/forecast.ts";
 import { addInterval, costOf, type PaidInterval } from "../../core/lifecycle/ledger.ts";
 import type { Context, Lease, Machine, State, Verdict } from "../../core/lifecycle/types.ts";
 import { awakeOf, nextSleepAt } from "../../core/lifecycle/warning.ts";
@@ -27,11 +29,11 @@ export interface Live {
   progress: Progress | null;
 }
 
-/** `words`: what the signals of the machine say, where one runs. */
+/** `books`: all machines, and the rest of as far back as a forecast looks. `words`: what the signals of the machine say, where one runs. */
 export function viewOf(
   state: State,
   live: Live,
-  ledger: PaidInterval[],
+  books: Books,
   words: SignalWord[],
   pastWakes: KnownWake,
   ctx: Context,
@@ -40,7 +42,7 @@ export function viewOf(
   const phase = state.now;
   const machine = machineOf(state);
   const snapshot = state.snapshot;
-  const cost = costOf(openIntervals(state, ledger), now);
+  const cost = costOf(books.machines, now);
   return {
     id: state.instance,
     name: state.name,
@@ -71,6 +73,7 @@ export function viewOf(
     next: nextStep(state, ctx),
     sleep_request: sleepRequestView(state),
     sleep_rule: sleepRuleView(state, now),
+    forecast: forecastView(state, books, now),
     // What is told while it simply runs is a checkpoint's.
     progress: phase.status === "running" ? null : progressView(live.progress),
     wake: wakeView(state, pastWakes),
@@ -108,6 +111,18 @@ export function eventView(state: State, row: LogRow): EventView {
   };
 }
 
+function forecastView(state: State, books: Books, now: number): InstanceView["forecast"] {
+  const own = ownForecast(books, state.createdAt, now);
+  if (!own) return null;
+  const { days, usesPerDay, savedShare } = own;
+  return {
+    days,
+    uses_per_day: usesPerDay,
+    saved_share: savedShare,
+    is_low: savedShare === null ? null : savedShare < lowShare,
+  };
+}
+
 function copyingView({ copying }: State): InstanceView["copying"] {
   if (!copying) return null;
   const { from, since, parts, partsTotal, wake } = copying;
@@ -125,13 +140,16 @@ function rivalsOf(state: State): Machine[] {
 }
 
 /** The closed intervals and those that are still being paid. */
-function openIntervals(state: State, ledger: PaidInterval[]): PaidInterval[] {
+export function openIntervals(state: State, ledger: PaidInterval[]): PaidInterval[] {
   const machines = [...state.retiring.map((one) => one.machine), ...activeMachines(state)];
   let intervals = ledger;
   for (const machine of machines) {
     if (!machine.facts) continue;
-    const { epoch, rentedAt: fromAt, facts } = machine;
-    intervals = addInterval(intervals, { epoch, fromAt, toAt: null, microUsdPerHour: facts.microUsdPerHour });
+    const { epoch, rentedAt, meter, facts } = machine;
+    const fromAt = meter ? meter.from : rentedAt;
+    if (fromAt === null) continue;
+    const { microUsdPerHour, diskMicroUsdPerHour = null } = facts;
+    intervals = addInterval(intervals, { epoch, fromAt, toAt: null, microUsdPerHour, diskMicroUsdPerHour });
   }
   return intervals;
 }

@@ -66,6 +66,8 @@ export interface Offer {
   gpuRamMb: number;
   /** Whole price with the disk that was asked for, micro-dollars per hour. */
   microUsdPerHour: number;
+  /** The part of it that is the disk's; null where the provider does not say. */
+  diskMicroUsdPerHour?: number | null;
   /** Micro-dollars per GB of traffic, null where the provider does not say. */
   upMicroUsdPerGb: number | null;
   downMicroUsdPerGb: number | null;
@@ -91,6 +93,8 @@ export interface RentedMachine {
   /** The provider's id of the rental (vast.ai: the contract). */
   id: number;
   label: string | null;
+  /** The label of ours that its environment tells: it went with the same request and is there where the label was lost. */
+  envLabel: string | null;
   /**
    * loading: being made, no verdict yet · running · stopped: kept but not running · queued: would run (and bill) when a
    * GPU is free · lost: exited, offline or unknown; during a first boot it never comes back, later it may.
@@ -108,12 +112,16 @@ export interface RentedMachine {
   gpuRamMb: number | null;
   region: string | null;
   microUsdPerHour: number | null;
+  /** The part of it that is the disk's; null where the provider does not say. */
+  diskMicroUsdPerHour?: number | null;
   /** Micro-dollars per GB of traffic, null where the provider does not say. */
   upMicroUsdPerGb: number | null;
   downMicroUsdPerGb: number | null;
   diskGb: number | null;
   image: string | null;
   startedAt: number | null;
+  /** Since when it runs, and its GPUs are paid, by the provider's word, epoch ms; null while it does not run. */
+  runningSince: number | null;
   sshHost: string | null;
   sshPort: number | null;
 }

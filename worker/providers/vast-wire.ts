@@ -3,6 +3,8 @@
  * come in six shapes. What is read here is either whole or null.
  */
 import * as z from "zod";
+import { isInstanceId, machineLabel } from "../../core/protocol/ids.ts";
+import { agentEnv } from "../../core/protocol/wire.ts";
 import type { Offer, OfferQuery, ProviderErrorCode, RentedMachine } from "./provider.ts";
 import { listCountries, readRegion, UNKNOWN_REGION } from "./regions.ts";
 import { readFatal } from "./vast-fatal.ts";
@@ -55,11 +57,16 @@ const instanceRow = z.looseObject({
   gpu_ram: number,
   geolocation: text,
   dph_total: number,
+  storage_cost: number,
+  storage_total_cost: number,
   inet_up_cost: number,
   inet_down_cost: number,
   disk_space: number,
   image_uuid: text,
   start_date: number,
+  uptime_mins: number,
+  /** [name, value] pairs. */
+  extra_env: z.array(z.unknown()).nullish().catch(null),
   image_runtype: text,
   ssh_host: text,
   ssh_port: number,
@@ -159,6 +166,7 @@ export function toOffer(row: OfferRow, diskGb: number): Offer {
     gpuCount: row.num_gpus,
     gpuRamMb: row.gpu_ram ?? 0,
     microUsdPerHour: readPrice(row, diskGb),
+    diskMicroUsdPerHour: row.storage_cost == null ? null : toMicro((row.storage_cost * diskGb) / HOURS_PER_MONTH),
     upMicroUsdPerGb: row.inet_up_cost == null ? null : toMicro(row.inet_up_cost),
     downMicroUsdPerGb: row.inet_down_cost == null ? null : toMicro(row.inet_down_cost),
     region: readRegion(row.geolocation),
@@ -168,7 +176,7 @@ export function toOffer(row: OfferRow, diskGb: number): Offer {
 }
 
 /** null when the row cannot be understood: then the list it came in cannot be trusted either. */
-export function readMachine(row: unknown): RentedMachine | null {
+export function readMachine(row: unknown, now: number): RentedMachine | null {
   const read = instanceRow.safeParse(row).data;
   if (!read) return null;
   const phase = readPhase(read);
@@ -176,6 +184,7 @@ export function readMachine(row: unknown): RentedMachine | null {
   return {
     id: read.id,
     label: read.label ?? null,
+    envLabel: readEnvLabel(read.extra_env),
     phase,
     rawStatus: read.actual_status ?? null,
     statusMessage: read.status_msg?.trim().slice(0, 500) || null,
@@ -187,13 +196,34 @@ export function readMachine(row: unknown): RentedMachine | null {
     gpuRamMb: read.gpu_ram ?? null,
     region: region === UNKNOWN_REGION ? null : region,
     microUsdPerHour: read.dph_total == null ? null : toMicro(read.dph_total),
+    diskMicroUsdPerHour: readDiskPrice(read),
     upMicroUsdPerGb: read.inet_up_cost == null ? null : toMicro(read.inet_up_cost),
     downMicroUsdPerGb: read.inet_down_cost == null ? null : toMicro(read.inet_down_cost),
     diskGb: read.disk_space ?? null,
     image: read.image_uuid ?? null,
     startedAt: read.start_date == null ? null : Math.round(read.start_date * 1000),
+    runningSince: read.uptime_mins == null ? null : Math.round(now - read.uptime_mins * 60_000),
     ...readSsh(read),
   };
+}
+
+/** The label that the machine was rented under, from the environment that went with the same request. */
+function readEnvLabel(env: unknown[] | null | undefined): string | null {
+  const pairs = (env ?? []).filter((one): one is [string, unknown] => Array.isArray(one) && typeof one[0] === "string");
+  const { [agentEnv.instance]: instance, [agentEnv.epoch]: epoch } = Object.fromEntries(pairs);
+  return isInstanceId(instance) && /^[1-9][0-9]{0,8}$/.test(String(epoch))
+    ? machineLabel(instance, Number(epoch))
+    : null;
+}
+
+/** Per hour where the row says it, else from its price per GB and month. */
+function readDiskPrice({
+  storage_total_cost: perHour,
+  storage_cost: perGb,
+  disk_space: gb,
+}: InstanceRow): number | null {
+  if (perHour != null) return toMicro(perHour);
+  return perGb == null || gb == null ? null : toMicro((perGb * gb) / HOURS_PER_MONTH);
 }
 
 /**

@@ -93,6 +93,9 @@ const good: Record<RouteName, () => { path?: string; json?: Record<string, unkno
   deletePolicy: () => ({ path: "/api/policies?gpu_type=H100" }),
   listEvents: () => ({}),
   listSnapshots: () => ({}),
+  getLedger: () => ({}),
+  getSavings: () => ({}),
+  estimate: () => ({ path: "/api/estimate?workspace_gb=70&uses_per_day=6&hours_per_day=6" }),
   agentStatus: () => ({ json: agent.report({ gpu: 80 }) }),
 };
 let spareTokenId = "none";

@@ -1,0 +1,144 @@
+/**
+ * What sleeping avoided, cost and saved against a machine that is never let go.
+ *
+ *   asleep    from the moment the machine was gone to the moment the next one runs
+ *   avoided   the price of the machine that went, for that long
+ *   slept     what was paid for the sleep: machines that boot and restore, traffic both ways, storage, requests
+ *   saved     avoided - slept; below zero: lost
+ *
+ * The upload's own machine time is no cost of the sleep: it falls into idle time that would have been paid anyway.
+ */
+import { type Grains, ofTime } from "./amount.ts";
+import {
+  addMachine,
+  addStorage,
+  addTraffic,
+  type Books,
+  emptyPaid,
+  overlapMs,
+  type Paid,
+  paidBetween,
+  type Span,
+  spanOf,
+  totalOf,
+} from "./books.ts";
+import type { Cycle } from "./cycles.ts";
+
+/** From the end of the machine to the beginning of the next. */
+export function asleepSpan({ sleptAt, readyAt, endedAt }: Cycle, now: number): Span {
+  return spanOf({ fromAt: sleptAt, toAt: readyAt ?? endedAt }, now);
+}
+
+export interface Savings {
+  paid: Paid;
+  /** A machine was paid: two at once count once. */
+  awakeMs: number;
+  /** No machine was wanted: until somebody asked for one. */
+  hibernatedMs: number;
+  avoided: Grains;
+  /** Asleep at a price that is not known: avoided, and nobody can say how much. */
+  unknownAsleepMs: number;
+  saved: Grains;
+  /** What it would have cost without a single sleep. */
+  alwaysOn: Grains;
+  hibernations: number;
+  /** From being asked for to running, of the wakes that ended in the span. */
+  wakesMs: number[];
+}
+
+export function savingsBetween(books: Books, span: Span, now: number): Savings {
+  const paid = paidBetween(books, span, now);
+  let avoided = 0n;
+  let [unknownAsleepMs, hibernatedMs, hibernations] = [0, 0, 0];
+  const wakesMs: number[] = [];
+  const waking = emptyPaid();
+  for (const cycle of books.cycles) {
+    const asleep = asleepSpan(cycle, now);
+    const ms = overlapMs(asleep, span);
+    if (cycle.microUsdPerHour === null) unknownAsleepMs += ms;
+    else avoided += ofTime(ms, cycle.microUsdPerHour);
+    hibernatedMs += overlapMs({ ...asleep, toAt: Math.min(cycle.wokenAt ?? asleep.toAt, asleep.toAt) }, span);
+    if (cycle.sleptAt >= span.fromAt && cycle.sleptAt < span.toAt) hibernations++;
+    const { wokenAt, readyAt } = cycle;
+    if (wokenAt !== null && readyAt !== null && readyAt >= span.fromAt && readyAt < span.toAt)
+      wakesMs.push(readyAt - wokenAt);
+    const clipped = { fromAt: Math.max(asleep.fromAt, span.fromAt), toAt: Math.min(asleep.toAt, span.toAt) };
+    for (const one of books.machines) addMachine(waking, one, overlapMs(spanOf(one, now), clipped));
+  }
+  const awake = machineOf(paid) - machineOf(waking);
+  const alwaysOn = awake + avoided;
+  return {
+    paid,
+    awakeMs: unionMs(
+      books.machines.map((one) => spanOf(one, now)),
+      span,
+    ),
+    hibernatedMs,
+    avoided,
+    unknownAsleepMs,
+    saved: alwaysOn - totalOf(paid),
+    alwaysOn,
+    hibernations,
+    wakesMs,
+  };
+}
+
+function machineOf({ by }: Paid): Grains {
+  return by.gpu + by.disk + by.machine;
+}
+
+function unionMs(spans: Span[], within: Span): number {
+  let [sum, until] = [0, within.fromAt];
+  for (const { fromAt, toAt } of [...spans].sort((a, b) => a.fromAt - b.fromAt)) {
+    const end = Math.min(toAt, within.toAt);
+    sum += Math.max(0, end - Math.max(fromAt, until));
+    until = Math.max(until, end);
+  }
+  return sum;
+}
+
+export interface CycleCost {
+  cycle: Cycle;
+  paid: Paid;
+  avoided: Grains | null;
+  /** Null where a price that belongs to it is not known. */
+  net: Grains | null;
+  /** Idle time from which on this very cycle paid for itself; null where it never does or a price is not known. */
+  breakEvenMs: number | null;
+}
+
+/**
+ * What one cycle cost by itself: what the machine that went had uploaded, the machines of the wake, what they downloaded,
+ * and the store meanwhile.
+ */
+export function cycleCosts(books: Books, now: number): CycleCost[] {
+  return books.cycles.map((cycle, i) => {
+    const asleep = asleepSpan(cycle, now);
+    const before = books.cycles[i - 1];
+    const paid = emptyPaid();
+    for (const one of books.machines) {
+      if (one.epoch !== cycle.epoch) addMachine(paid, one, overlapMs(spanOf(one, now), asleep));
+    }
+    const last = cycle.epoch ?? 0;
+    const next = cycle.readyEpoch ?? books.cycles[i + 1]?.epoch ?? Number.MAX_SAFE_INTEGER;
+    for (const one of books.moved) {
+      if (one.epoch > (before?.epoch ?? 0) && one.epoch <= last) addTraffic(paid, one, "up");
+      if (one.epoch > last && one.epoch <= next) addTraffic(paid, one, "down");
+    }
+    const perCycle = totalOf(paid);
+    addStorage(paid, books.stored, asleep);
+    const price = cycle.microUsdPerHour;
+    const avoided = price === null ? null : ofTime(asleep.toAt - asleep.fromAt, price);
+    const { machineMs, upBytes, downBytes } = paid.unknown;
+    const isKnown = avoided !== null && cycle.epoch !== null && machineMs + upBytes + downBytes === 0;
+    const ms = asleep.toAt - asleep.fromAt;
+    const perMs = isKnown && ms > 0 ? (avoided - paid.by.storage) / BigInt(ms) : 0n;
+    return {
+      cycle,
+      paid,
+      avoided,
+      net: isKnown ? avoided - totalOf(paid) : null,
+      breakEvenMs: perMs > 0n ? Number(perCycle / perMs) : null,
+    };
+  });
+}

@@ -1,0 +1,112 @@
+/**
+ * The books of an instance in its object. Counts wait in memory for the next save of the state, and at most `writeAfterMs`,
+ * so that neither a heartbeat nor a part costs a row of its own. An object that is killed loses at most those.
+ */
+import { machineWith } from "../../core/lifecycle/attempts.ts";
+import { type Books, type Moved, quarterMs, type Span } from "../../core/lifecycle/books.ts";
+import { cycleChange } from "../../core/lifecycle/cycles.ts";
+import type { State } from "../../core/lifecycle/types.ts";
+import { instancePrefix } from "../../core/snapshot/store.ts";
+import { storedBytes, type Tally } from "../counted-bucket.ts";
+import type { BookEntries } from "./book-rows.ts";
+import type { InstanceStore } from "./store.ts";
+import { openIntervals } from "./view.ts";
+
+export interface Counts {
+  upBytes: number;
+  downBytes: number;
+  classA: number;
+  classB: number;
+}
+
+export const writeAfterMs = 5_000;
+
+export interface BooksHost {
+  state(): State;
+  /** Work that nobody waits for. */
+  keep(work: Promise<void>): void;
+}
+
+export class InstanceBooks {
+  readonly #store: InstanceStore;
+  readonly #host: BooksHost;
+  #moved = new Map<string, Moved>();
+  #stored: BookEntries["stored"] = null;
+  #written: Promise<void> | null = null;
+
+  constructor(store: InstanceStore, host: BooksHost) {
+    this.#store = store;
+    this.#host = host;
+  }
+
+  /** What the machine of this epoch moved, and asked of the store. */
+  count(epoch: number, counts: Counts): void {
+    this.#add(epoch, counts);
+    // It keeps the object in memory until then: one that rests is evicted after some seconds.
+    this.#written ??= scheduler.wait(writeAfterMs).then(() => {
+      this.#written = null;
+      this.#write();
+    });
+    this.#host.keep(this.#written);
+  }
+
+  /** After work on the store of its own: what that cost, and what the store holds now. Nothing waits for it. */
+  countStore(bucket: R2Bucket, tally: Tally): void {
+    if (tally.classA + tally.classB > 0) this.#host.keep(this.#measure(bucket, tally));
+  }
+
+  async #measure(bucket: R2Bucket, tally: Tally): Promise<void> {
+    const state = this.#host.state();
+    if (tally.classA > 0) {
+      const root = instancePrefix(state.instance);
+      const bytes = await storedBytes(bucket, tally, [`${root}parts/`, `${root}manifests/`]).catch((error: unknown) => {
+        console.error(JSON.stringify({ event: "store_not_measured", error: String(error).slice(0, 300) }));
+        return null;
+      });
+      if (bytes !== null) this.#stored = { fromAt: Date.now(), bytes };
+    }
+    const { classA, classB } = tally;
+    this.#add(state.epoch, { upBytes: 0, downBytes: 0, classA, classB });
+    this.#write();
+  }
+
+  #add(epoch: number, counts: Counts): void {
+    const now = Date.now();
+    const at = now - (now % quarterMs);
+    const facts = machineWith(this.#host.state(), epoch)?.facts;
+    const old = this.#moved.get(`${at}.${epoch}`);
+    this.#moved.set(`${at}.${epoch}`, {
+      at,
+      epoch,
+      upBytes: (old?.upBytes ?? 0) + counts.upBytes,
+      downBytes: (old?.downBytes ?? 0) + counts.downBytes,
+      classA: (old?.classA ?? 0) + counts.classA,
+      classB: (old?.classB ?? 0) + counts.classB,
+      upMicroUsdPerGb: facts?.upMicroUsdPerGb ?? old?.upMicroUsdPerGb ?? null,
+      downMicroUsdPerGb: facts?.downMicroUsdPerGb ?? old?.downMicroUsdPerGb ?? null,
+    });
+  }
+
+  /** What the save that goes from one state to the other takes along; nothing where there is nothing. */
+  take(before: State | undefined, after: State): { books?: BookEntries } {
+    const cycle = before ? cycleChange(before, after, Date.now()) : null;
+    if (!cycle && !this.#stored && this.#moved.size === 0) return {};
+    const books = { moved: [...this.#moved.values()], stored: this.#stored, cycle };
+    this.#moved.clear();
+    this.#stored = null;
+    return { books };
+  }
+
+  #write(): void {
+    const { books } = this.take(undefined, this.#host.state());
+    if (books) this.#store.books.write(books);
+  }
+
+  /** `span`: only what was moved within it. */
+  read(span: Span | null): Books {
+    this.#write();
+    const { books } = this.#store;
+    const machines = openIntervals(this.#host.state(), this.#store.ledger());
+    return { machines, moved: books.moved(span), stored: books.stored(), cycles: books.cycles() };
+  }
+}
