@@ -29,6 +29,8 @@ export interface Settings {
   workspace: string;
   home: string;
   gpuCount: number;
+  /** The provider's number of this machine; null where its environment does not say. */
+  container: number | null;
 }
 
 export type SettingsOutcome = { ok: true; settings: Settings; tokens: Tokens } | { ok: false; message: string };
@@ -65,8 +67,21 @@ export function readSettings(env: Env): SettingsOutcome {
   return {
     ok: true,
     tokens,
-    settings: { url, instance, epoch, workspace, home, gpuCount: Number(env.GPU_COUNT) || 0 },
+    settings: {
+      url,
+      instance,
+      epoch,
+      workspace,
+      home,
+      gpuCount: Number(env.GPU_COUNT) || 0,
+      container: readContainer(env),
+    },
   };
+}
+
+function readContainer(env: Env): number | null {
+  const id = Number(env.CONTAINER_ID ?? Number.NaN);
+  return Number.isSafeInteger(id) && id > 0 ? id : null;
 }
 
 export function findWorkspace(env: Env): string {

@@ -27,6 +27,8 @@ export interface LinkOptions {
   url: string;
   instance: string;
   workspace: string;
+  /** The provider's number of this machine, where it is known. */
+  container?: number | null;
   tokens: Tokens;
   monitor: Pick<Monitor, "setPace" | "takeInterval">;
   signals: Pick<Signals, "setPace" | "take">;
@@ -121,7 +123,7 @@ type BeatOutcome =
   | { kind: "fenced"; message: string };
 
 export function createLink(options: LinkOptions): Link {
-  const { url, instance, workspace, tokens, monitor, signals, work, log } = options;
+  const { url, instance, workspace, container, tokens, monitor, signals, work, log } = options;
   const { timeoutMs = 5_000, refusedMs = 30_000, maxBackoffMs = 15_000, activeBackoffMs = 3_000 } = options;
   const { random = Math.random } = options;
   const doFetch = options.fetch ?? fetch;
@@ -154,7 +156,7 @@ export function createLink(options: LinkOptions): Link {
       timestamp: new Date(sentAt).toISOString(),
       status: statusWord(utilization, threshold),
       sentAt,
-      agent: { version: agentVersion, bootId, startedAt, workspace },
+      agent: { version: agentVersion, bootId, startedAt, workspace, ...(container && { container }) },
       intervals: intervals.slice(-limit).map((one) => placeInterval(one, offsetMs)),
       held: options.held(),
       ...work.report(),

@@ -58,7 +58,8 @@ export async function runAgent({ env, logFile, createEngine }: RunOptions): Prom
   const traffic = countOwnTraffic();
   const signals = createSignals({ sensors: createSensors({ workspace, env, traffic, sealer }) });
   const held = () => readHeld(home);
-  const link = createLink({ url: settings.url, instance, workspace, tokens, monitor, signals, held, work, log });
+  const { url, container } = settings;
+  const link = createLink({ url, instance, workspace, container, tokens, monitor, signals, held, work, log });
   const watcher = watchHeld(home, () => link.beatNow());
 
   const onSignal = (signal: NodeJS.Signals) => {

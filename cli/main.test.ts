@@ -152,7 +152,7 @@ describe("reading", () => {
     const { code, out } = await soneca(["ls"]);
     expect(code).toBe(0);
     const lines = out.split("\n");
-    expect(lines[1]).toMatch(/^i-aaaaaaaaaa {2}train {2}Running +RTX 4090 +BR +37 % +US\$ 0\.42\/h +2 min ago$/);
+    expect(lines[1]).toMatch(/^i-aaaaaaaaaa {2}train {2}Running +RTX 4090 +BR +37 % +US\$ 0\.42\/h +2 min ago +12 min ago$/);
     expect(lines[2]).toContain("Hibernated");
     expect(out).toContain("1 of 2 rented now, US$ 0.42/h.");
   });
@@ -213,7 +213,9 @@ describe("reading", () => {
 
   test("snapshots", async () => {
     const past = { kind: "sleep", is_current: true, files: 12_000, new_stored_bytes: 2e8, damaged: null };
-    const proof = { at: new Date().toISOString(), parts: 50, bytes: 3.1e9 };
+    const manifest = { manifest_bytes: null, manifest_sha256: null };
+    const times = { at: new Date().toISOString(), sealed_at: null, machine_gone_at: null };
+    const proof = { ...times, ...manifest, digest: "ab".repeat(32), parts: 50, bytes: 3.1e9 };
     const snapshot = { ...hibernatedView().snapshot, ...past, proof };
     const older = { ...snapshot, snapshot_id: `${testId}@2`, seq: 2, is_current: false, kind: null, proof: null };
     const damaged = { at: proof.at, message: "1 of 50 parts are missing" };

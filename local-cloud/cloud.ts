@@ -25,6 +25,8 @@ export interface CloudOptions {
   vastOptions?: readonly string[];
   /** JSON values that replace waiting times of the lifecycle, ms. */
   timings?: Record<string, number>;
+  /** JSON values that replace the least times between two calls to the provider, ms. */
+  intervals?: Record<string, number>;
   onStep?: (step: string) => void;
   /** For the bench: another worker than the one that is deployed, and no cron. */
   workerEntry?: string;
@@ -281,6 +283,7 @@ export class LocalCloud {
       PUBLIC_URL: this.url,
       VAST_URL: this.vastUrl,
       ...(this.#options.timings ? { LIFECYCLE_TIMINGS: `'${JSON.stringify(this.#options.timings)}'` } : {}),
+      ...(this.#options.intervals ? { PROVIDER_INTERVALS: `'${JSON.stringify(this.#options.intervals)}'` } : {}),
     };
     writeFileSync(
       envFile,

@@ -4,6 +4,7 @@ import { accountOf } from "./account/object.ts";
 import { instancesWithMachine, overdueInstances } from "./db/read-model.ts";
 import type { Env } from "./env.ts";
 import { seen } from "./instance/effects.ts";
+import { labelOf } from "./instance/whose.ts";
 import { tellPolicies } from "./policies.ts";
 
 const overdueGraceMs = 30_000;
@@ -45,10 +46,9 @@ export async function reconcile(env: Env): Promise<void> {
     return;
   }
   await eachOf(list.machines, async (machine) => {
-    const ours = parseMachineLabel(machine.label);
+    const ours = parseMachineLabel(labelOf(machine));
     if (!ours) return;
     const event = seen(ours.epoch, machine);
-    if (event.type !== "seen") return;
     const isKnown = await env.INSTANCE.getByName(ours.instance).observe(event);
     // Another deployment on the same account, or an adoption that was cut off: not ours to end.
     if (!isKnown) console.warn(JSON.stringify({ event: "unknown_label", label: machine.label, machine: machine.id }));

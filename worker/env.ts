@@ -14,6 +14,8 @@ export interface Env {
   VAST_URL: string;
   /** JSON that replaces some of the lifecycle's waiting times; for tests and the demo. */
   LIFECYCLE_TIMINGS?: string;
+  /** JSON that replaces some of the least times between two calls of a kind to the provider, ms; for tests. */
+  PROVIDER_INTERVALS?: string;
 
   AGENT_JWT_SECRET: string;
   ADMIN_TOKEN: string;

@@ -79,6 +79,7 @@ export function adoptInstance(birth: Birth, facts: RentedFacts, rentedAt: number
           holdsWork: true,
           // Paid before, but not through us: our account of it begins with the adoption.
           rentedAt: Math.max(rentedAt, ctx.now),
+          meter: { from: Math.max(rentedAt, ctx.now), seenAt: ctx.now },
         },
         since: ctx.now,
         wake: { actor, gpuType: facts.gpuType, region: facts.region, askedAt: ctx.now },

@@ -1,4 +1,4 @@
-/** Paid time and what it cost. Money is integer micro-dollars; an unknown price stays unknown, it is never guessed (I7). */
+/** Paid GPU time and what it cost. Money is integer micro-dollars; an unknown price stays unknown, it is never guessed (I7). */
 import { ofTime, toMicroUsd } from "./amount.ts";
 
 export interface PaidInterval {
@@ -20,20 +20,32 @@ export interface Cost {
 }
 
 /**
- * Adds an interval. The same epoch again makes it longer, never shorter: cost never shrinks; an open one (toAt null) says
- * that it is still being paid, or again. An interval of one machine never overlaps another of the same machine; two machines at once (a replacement) are two epochs.
+ * Adds an interval of GPU time. Those of one machine that overlap or touch become one, so none is paid twice, whatever is told
+ * twice or late: cost never shrinks. An open one (toAt null) goes on. Two machines at once (a replacement) are two epochs.
  */
 export function addInterval(ledger: readonly PaidInterval[], interval: PaidInterval): PaidInterval[] {
-  const known = ledger.find((one) => one.epoch === interval.epoch);
-  if (!known) return [...ledger, interval].sort((a, b) => a.epoch - b.epoch);
-  const merged: PaidInterval = {
-    epoch: known.epoch,
-    fromAt: Math.min(known.fromAt, interval.fromAt),
-    toAt: known.toAt === null || interval.toAt === null ? interval.toAt : Math.max(known.toAt, interval.toAt),
-    microUsdPerHour: known.microUsdPerHour ?? interval.microUsdPerHour,
-    diskMicroUsdPerHour: known.diskMicroUsdPerHour ?? interval.diskMicroUsdPerHour,
-  };
-  return ledger.map((one) => (one === known ? merged : one));
+  const touches = (one: PaidInterval) =>
+    one.epoch === interval.epoch && one.fromAt <= endOf(interval) && interval.fromAt <= endOf(one);
+  const same = ledger.filter(touches);
+  const merged = same.reduce(
+    (sum, one) => ({
+      epoch: one.epoch,
+      fromAt: Math.min(sum.fromAt, one.fromAt),
+      toAt:
+        endOf(sum) === Number.POSITIVE_INFINITY || endOf(one) === Number.POSITIVE_INFINITY
+          ? null
+          : Math.max(endOf(sum), endOf(one)),
+      microUsdPerHour: one.microUsdPerHour ?? sum.microUsdPerHour,
+      diskMicroUsdPerHour: one.diskMicroUsdPerHour ?? sum.diskMicroUsdPerHour,
+    }),
+    interval,
+  );
+  const others = ledger.filter((one) => !touches(one));
+  return [...others, merged].sort((a, b) => a.epoch - b.epoch || a.fromAt - b.fromAt);
+}
+
+function endOf({ toAt }: PaidInterval): number {
+  return toAt ?? Number.POSITIVE_INFINITY;
 }
 
 export function costOf(ledger: readonly PaidInterval[], now: number): Cost {

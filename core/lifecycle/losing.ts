@@ -1,7 +1,8 @@
 /** Machines that end without a sleep: lost by the provider, or given up by their owner. */
 
 import { dropGap, forgetSleep } from "./gaps.ts";
-import { andThen, chargeEffects, enter, log, minutesMs, out, providerActor, retire, takeIn } from "./machines.ts";
+import { andThen, enter, log, minutesMs, out, providerActor, retire, takeIn } from "./machines.ts";
+import { chargeUntil, lastKnownAt } from "./meter.ts";
 import { keepNewest, type RecoveryPoint, recoveryPoint } from "./recovery.ts";
 import { dropStanding } from "./standing.ts";
 import { startWake } from "./starting.ts";
@@ -24,7 +25,9 @@ export function loseMachine(
     recovery_point_at: recovery?.at ?? null,
     torn: recovery?.torn ?? null,
   });
-  const charges = chargeEffects(machine, goneAt);
+  const beatAt = "lastBeatAt" in state.now ? state.now.lastBeatAt : null;
+  // It ended at some moment after it was last known to run, and nobody says when.
+  const charges = chargeUntil(machine, machine.meter ? Math.min(goneAt, lastKnownAt(machine, beatAt)) : goneAt);
   const message = recovery
     ? `The provider no longer has the machine. ${keptWords(recovery, lastContactOf(state) ?? goneAt)}`
     : "The provider no longer has the machine, and no snapshot of it was ever made.";

@@ -45,6 +45,7 @@ export function newMachine(state: State, epoch: number, now: number): Machine {
     adopted: false,
     holdsWork: false,
     rentedAt: now,
+    meter: { from: null, seenAt: now },
   };
 }
 
@@ -65,7 +66,8 @@ export function takeIn(machine: Machine, facts: RentedFacts): Machine {
   const downMicroUsdPerGb = facts.downMicroUsdPerGb ?? known?.downMicroUsdPerGb ?? null;
   const gpuRamMb = facts.gpuRamMb ?? known?.gpuRamMb ?? null;
   const prices = { microUsdPerHour, diskMicroUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
-  return { ...machine, facts: { ...facts, ...prices, gpuRamMb } };
+  const { runningSince: _, ...told } = facts;
+  return { ...machine, facts: { ...told, ...prices, gpuRamMb } };
 }
 
 /** What a wake brings back: the current snapshot, or the older one that was asked for. */
@@ -106,28 +108,13 @@ export function endEffect(machine: Machine, basis: Basis): Effect {
   };
 }
 
-export function lookEffect(machine: Machine): Effect {
+export function lookEffect(machine: Machine): Effect & { kind: "look" } {
   return { kind: "look", epoch: machine.epoch, label: machine.label, providerId: machine.facts?.providerId ?? null };
 }
 
 /** Time between two tries grows from endEveryMs to endMaxEveryMs; it never ends. */
 export function nextEndDelayMs(tries: number, ctx: Context): number {
   return Math.min(ctx.timings.endEveryMs * 2 ** Math.min(tries, 20), ctx.timings.endMaxEveryMs);
-}
-
-/** The bill of a machine that is gone. A machine that never got a provider's id cost nothing. */
-export function chargeEffects(machine: Machine, goneAt: number): Effect[] {
-  if (!machine.facts || goneAt <= machine.rentedAt) return [];
-  return [
-    {
-      kind: "charge",
-      epoch: machine.epoch,
-      fromAt: machine.rentedAt,
-      toAt: goneAt,
-      microUsdPerHour: machine.facts.microUsdPerHour,
-      diskMicroUsdPerHour: machine.facts.diskMicroUsdPerHour ?? null,
-    },
-  ];
 }
 
 export function goBack(back: Back, now: number, deletePauseMs: number): Phase {

@@ -13,6 +13,10 @@ export interface Timings {
   proveEveryMs: number;
   sealHoldMs: number;
   endEveryMs: number;
+  /** Between the two looks at the provider's list that find a machine gone. */
+  goneAgainMs: number;
+  /** A machine may be missing from the provider's list for so long after its rental. */
+  listLagMs: number;
   endMaxEveryMs: number;
   /** After a failed sleep, how long the idle rule rests. One that was asked for is tried again after it, then twice as long each time up to the second. */
   restAfterFailureMs: number;
@@ -53,6 +57,8 @@ export const defaultTimings: Timings = {
   proveEveryMs: 5_000,
   sealHoldMs: 120_000,
   endEveryMs: 3_000,
+  goneAgainMs: 4_000,
+  listLagMs: 60_000,
   endMaxEveryMs: 60_000,
   restAfterFailureMs: 5 * 60_000,
   restAfterFailureMaxMs: 60 * 60_000,

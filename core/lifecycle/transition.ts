@@ -3,7 +3,7 @@
  * words; here stand the fences that hold in every state, then the table.
  */
 import { deleted, hibernated } from "./asleep.ts";
-import { activeMachines, inFront, speaks } from "./attempts.ts";
+import { activeMachines, inFront, machineWith, speaks } from "./attempts.ts";
 import { afterEvent, announce, askAwake, beforeBeat } from "./awake.ts";
 import { beatCheckpoint, proofOfCheckpoint, settleCheckpoint } from "./checkpoints.ts";
 import { takeCopied, takeCopyFailed } from "./copying.ts";
@@ -13,7 +13,6 @@ import type { Row } from "./handler.ts";
 import { rememberLost, takeBack } from "./losing.ts";
 import {
   andThen,
-  chargeEffects,
   currentMachine,
   endEffect,
   log,
@@ -24,13 +23,24 @@ import {
   retire,
   takeIn,
 } from "./machines.ts";
+import { chargeUntil, meterAfter } from "./meter.ts";
 import { settlePolicy } from "./policy.ts";
 import { running, snapshotting } from "./sleeping.ts";
 import { collectIfDue, planCollect, takeCollected, takeCollectFailed, takeHold, takeSalvaged } from "./snapshots.ts";
 import { settleStanding } from "./standing.ts";
 import { retryIfDue } from "./starting.ts";
 import { failed, unreachable } from "./trouble.ts";
-import type { Context, Effect, EventType, LifecycleEvent, Outcome, Retiring, State, Status } from "./types.ts";
+import type {
+  Context,
+  Effect,
+  EventType,
+  LifecycleEvent,
+  Outcome,
+  RentedFacts,
+  Retiring,
+  State,
+  Status,
+} from "./types.ts";
 import { provisioning, restoring } from "./waking.ts";
 
 const table: { [S in Status]: Row<S> } = {
@@ -48,7 +58,7 @@ const table: { [S in Status]: Row<S> } = {
 export function transition(state: State, event: LifecycleEvent, ctx: Context): Outcome {
   const decided = andThen(decide(state, event, ctx), (next) => out(settlePolicy(state, next)));
   const settled = andThen(afterEvent(decided, event, ctx), (next) => settleCheckpoint(settleStanding(next)));
-  return planCollect(state, settled, event, ctx);
+  return meterAfter(state, event, planCollect(state, settled, event, ctx), ctx);
 }
 
 function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
@@ -131,8 +141,26 @@ type MachineEvent = Extract<
   { type: "rented" | "rentFailed" | "rentUnknown" | "notFound" | "seen" | "gone" | "endTried" | "lookFailed" }
 >;
 
-/** I3: what is said of a machine concerns that machine alone: one in use, one that is started, one on its way out, or a stray. */
+/** What is said of a machine, and of those that carry its label beside it. */
 function aboutMachine(state: State, event: MachineEvent, ctx: Context): Outcome {
+  const twins = (event.type === "rented" || event.type === "seen") && event.twins ? event.twins : [];
+  return twins.reduce(
+    (outcome, facts) => andThen(outcome, (next) => takeTwin(next, event.epoch, facts, ctx)),
+    aboutOne(state, event, ctx),
+  );
+}
+
+/** I3: what is said of a machine concerns that machine alone: one in use, one that is started, one on its way out, or a stray. */
+function aboutOne(state: State, event: MachineEvent, ctx: Context): Outcome {
+  const told = event.type === "rented" || event.type === "seen" ? event.facts.providerId : null;
+  if (told !== null) {
+    const twin = state.retiring.find((one) => one.machine.facts?.providerId === told);
+    if (twin) return aboutRetiring(state, twin, { ...event, epoch: twin.machine.epoch }, ctx);
+    const known = machineWith(state, event.epoch);
+    if (known?.facts && known.facts.providerId !== told && event.type === "seen" && !event.byEnv) {
+      return takeTwin(state, event.epoch, event.facts, ctx);
+    }
+  }
   const retiring = state.retiring.find((one) => one.machine.epoch === event.epoch);
   if (retiring) return aboutRetiring(state, retiring, event, ctx);
   if (activeMachines(state).some((one) => one.epoch === event.epoch)) {
@@ -140,6 +168,7 @@ function aboutMachine(state: State, event: MachineEvent, ctx: Context): Outcome 
   }
   if (event.type !== "rented" && event.type !== "seen") return out(state);
   const lost = state.lost.find((one) => one.epoch === event.epoch);
+  if (lost?.facts && lost.facts.providerId !== told) return out(state);
   return lost ? takeBack(state, lost, event.facts, ctx) : takeStray(state, event, ctx);
 }
 
@@ -157,7 +186,7 @@ function aboutRetiring(state: State, retiring: Retiring, event: MachineEvent, ct
       const rest = isDoubtful ? rememberLost(left, machine) : left;
       const effects = [
         log("machine_gone", providerActor, { epoch: event.epoch, ended_at: event.at }),
-        ...chargeEffects(machine, event.at),
+        ...chargeUntil(machine, Math.max(retiring.offAt ?? event.at, machine.meter?.seenAt ?? 0)),
       ];
       return andThen(out(rest, ...effects), (next) =>
         next.now.status === "destroying" && next.now.epoch === event.epoch ? dispatch(next, event, ctx) : out(next),
@@ -171,7 +200,11 @@ function aboutRetiring(state: State, retiring: Retiring, event: MachineEvent, ct
       ) {
         return out(state);
       }
-      return out({ ...state, retiring: state.retiring.filter((one) => one !== retiring) });
+      return out({
+        ...state,
+        retiring: state.retiring.filter((one) => one !== retiring),
+        unanswered: [...(state.unanswered ?? []), event.epoch].slice(-20),
+      });
     case "rented":
     case "seen": {
       const known = takeIn(retiring.machine, event.facts);
@@ -189,11 +222,13 @@ function aboutRetiring(state: State, retiring: Retiring, event: MachineEvent, ct
         return out(update({ tries, nextTryAt }), ...effects);
       }
       const isFirst = retiring.acceptedAt === null;
+      const offAt = retiring.offAt !== undefined && !event.stillRuns ? retiring.offAt : ctx.now;
       return out(
         // The first confirmation is asked for soon: most machines are gone at once.
         update({
           tries,
           acceptedAt: retiring.acceptedAt ?? ctx.now,
+          offAt,
           nextTryAt: isFirst ? ctx.now + ctx.timings.endEveryMs : nextTryAt,
         }),
         ...(isFirst ? [log("destroy_accepted", providerActor, { epoch: event.epoch })] : []),
@@ -209,6 +244,8 @@ function aboutRetiring(state: State, retiring: Retiring, event: MachineEvent, ct
 
 /** A machine with our label that this state knows nothing of: a rental whose answer was lost and was given up. */
 function takeStray(state: State, event: Extract<MachineEvent, { type: "rented" | "seen" }>, ctx: Context): Outcome {
+  // Without its label it is ours only if its rental was never answered: else it may be somebody's copy of ours.
+  if (event.type === "seen" && event.byEnv && !state.unanswered?.includes(event.epoch)) return out(state);
   const epoch = Math.max(state.epoch, event.epoch);
   const machine = takeIn(newMachine(state, event.epoch, ctx.now), event.facts);
   const said = out(
@@ -216,6 +253,25 @@ function takeStray(state: State, event: Extract<MachineEvent, { type: "rented" |
     log("orphan_found", providerActor, { epoch: event.epoch, provider_id: event.facts.providerId }),
   );
   return andThen(said, (next) => retire(next, machine, { kind: "neverHeldWork" }, ctx));
+}
+
+/**
+ * A second machine under the label of one that is known: the create was carried out twice. The agent on it is not heard
+ * (its number is another), so nothing of the user is on it. It is ended under an epoch of its own, so that its end and
+ * its bill are kept apart from those of the machine that is meant.
+ */
+function takeTwin(state: State, of: number, facts: RentedFacts, ctx: Context): Outcome {
+  const known = machineWith(state, of);
+  const isKnown = [...activeMachines(state), ...state.retiring.map((one) => one.machine)].some(
+    (one) => one.facts?.providerId === facts.providerId,
+  );
+  if (isKnown || !known || known.adopted) return out(state);
+  const epoch = state.epoch + 1;
+  const blank = newMachine(state, epoch, ctx.now);
+  const meter = { from: facts.runningSince ?? null, seenAt: ctx.now };
+  const machine = takeIn({ ...blank, label: known.label, meter }, facts);
+  const said = log("orphan_found", providerActor, { epoch, provider_id: facts.providerId, twin_of: of });
+  return andThen(out({ ...state, epoch }, said), (next) => retire(next, machine, { kind: "neverHeldWork" }, ctx));
 }
 
 /** Asks again for the end of every machine whose time has come. It never gives up (I5). */

@@ -44,6 +44,8 @@ export interface RentedFacts {
   downMicroUsdPerGb?: number | null;
   sshHost: string | null;
   sshPort: number | null;
+  /** Since when it runs by the provider's word, epoch ms; null while it does not. Of one reading, not kept. */
+  runningSince?: number | null;
 }
 
 export interface Machine {
@@ -56,6 +58,18 @@ export interface Machine {
   holdsWork: boolean;
   /** When the rental was asked for: no bill of it can begin earlier. */
   rentedAt: number;
+  /** Absent in states of before: paid since it was asked for. */
+  meter?: Meter;
+}
+
+/** The time that its GPUs are paid for; see meter.ts. */
+export interface Meter {
+  /** Since when, of the time that goes on; null while it does not run. */
+  from: number | null;
+  /** When it was last seen to run, or not to. */
+  seenAt: number;
+  /** The interval before, which is charged already: it may prove to have gone on. */
+  last?: { from: number; to: number };
 }
 
 /** Why a machine may be destroyed (I1). */
@@ -74,6 +88,8 @@ export interface Retiring {
   since: number;
   /** When a destroy was accepted by the provider; null while none was. */
   acceptedAt: number | null;
+  /** When the destroy was accepted that ended it: the first one, or a later one if it still ran after that. */
+  offAt?: number;
   tries: number;
   nextTryAt: number;
 }
@@ -289,6 +305,8 @@ export interface State {
   retiring: Retiring[];
   /** Machines with work on them that the provider said are gone. Should one turn up again, it is no stray (I1). */
   lost: Machine[];
+  /** Epochs whose rental never got an answer and that no label was found of, newest last. */
+  unanswered?: number[];
   /** Hosts that failed lately and until when they are avoided. */
   avoid: AvoidedHost[];
   lastWakeAt: number | null;
@@ -402,7 +420,8 @@ export type LifecycleEvent =
       own?: AutoHibernationPatch;
       policies?: Policies;
     }
-  | { type: "rented"; epoch: number; facts: RentedFacts; climb?: RungReport[] }
+  /** `twins`: other machines under the same label, from a create that was carried out twice. */
+  | { type: "rented"; epoch: number; facts: RentedFacts; climb?: RungReport[]; twins?: RentedFacts[] }
   | {
       type: "rentFailed";
       epoch: number;
@@ -422,10 +441,13 @@ export type LifecycleEvent =
       phase: "loading" | "running" | "stopped" | "queued" | "lost";
       fatal: "host" | "image" | null;
       message: string | null;
+      twins?: RentedFacts[];
+      /** Its label was lost: only its environment says that it is ours. */
+      byEnv?: true;
     }
   /** The provider itself said that it does not know the machine. */
   | { type: "gone"; epoch: number; at: number }
-  | { type: "endTried"; epoch: number; accepted: boolean; message: string | null }
+  | { type: "endTried"; epoch: number; accepted: boolean; message: string | null; stillRuns?: true }
   /** The provider could not be asked: says nothing about any machine. */
   | { type: "lookFailed"; epoch: number; message: string }
   /** `parts` and `bytes`: what was found in the store. */
@@ -447,7 +469,7 @@ export type EventType = LifecycleEvent["type"];
 export type Effect =
   | { kind: "rent"; epoch: number; label: string; spec: MachineSpec; avoid: number[]; facts: ClimbFacts }
   /** Ask the provider about one machine: seen, gone, notFound or lookFailed. */
-  | { kind: "look"; epoch: number; label: string; providerId: number | null }
+  | { kind: "look"; epoch: number; label: string; providerId: number | null; fresh?: true }
   /** Destroy, or confirm that a destroy took effect: gone, endTried or lookFailed. */
   | { kind: "end"; epoch: number; label: string; providerId: number | null; basis: Basis }
   /** Check manifest and every part in the store: proved or proofFailed. With `mayBeTorn` it proves no destroy. */

@@ -18,7 +18,6 @@ import { discardMachine, rememberLost } from "./losing.ts";
 import {
   agentActor,
   andThen,
-  chargeEffects,
   enter,
   goBack,
   log,
@@ -32,6 +31,7 @@ import {
   takeIn,
   wakeful,
 } from "./machines.ts";
+import { chargeUntil } from "./meter.ts";
 import { restoredParams } from "./recovery.ts";
 import type { ProvedSnapshot } from "./snapshot-types.ts";
 import { endWake, giveBack, giveBackRivals, goOn, rentRival, tryAnother, type Why } from "./starting.ts";
@@ -55,9 +55,11 @@ export const provisioning: Row<"provisioning"> = {
       log("machine_up", agentActor, { epoch: phase.machine.epoch, boot_ms: bootMs }),
     );
     const alone = andThen(up, (next) => giveBackRivals(next, phase, "outrun", ctx));
-    return andThen(alone, (next) =>
+    const awake = andThen(alone, (next) =>
       restoreOf(next) && !phase.machine.adopted ? startRestore(next, phase, ctx) : run(next, phase, ctx),
     );
+    // Since when it runs, and costs, the provider knows better.
+    return andThen(awake, (next) => out(next, { ...lookEffect(phase.machine), fresh: true }));
   },
   tick(state, phase, _event, ctx) {
     let outcome = out(state);
@@ -373,7 +375,7 @@ function loseAdopted(state: State, phase: PhaseOf<"provisioning">, goneAt: numbe
       kept: "Nothing: no snapshot was made.",
     },
     log("machine_lost", providerActor, { epoch: phase.machine.epoch, ended_at: goneAt }),
-    ...chargeEffects(phase.machine, goneAt),
+    ...chargeUntil(phase.machine, goneAt),
   );
 }
 

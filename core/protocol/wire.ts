@@ -194,6 +194,8 @@ export const statusReportSchema = z.object({
       bootId: z.string().max(64),
       startedAt: z.number(),
       workspace: z.string().max(4096),
+      /** The provider's number of the machine it runs on; absent where the machine does not say. */
+      container: z.number().int().positive().optional(),
     })
     .optional(),
   intervals: z.array(intervalSchema).max(256).optional(),

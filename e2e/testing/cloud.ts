@@ -212,7 +212,7 @@ export async function execIn(cloud: LocalCloud, machine: LocalMachine, ...argv: 
   return cloud.vastLocal<Ran>("POST", `/local/machines/${machine.id}/exec`, { argv }, 180_000);
 }
 
-export function readAgentLog(machine: LocalMachine): Record<string, unknown>[] {
+export function readAgentLog(machine: Pick<LocalMachine, "path">): Record<string, unknown>[] {
   const file = join(machine.path, "agent", "agent.log");
   if (!statSync(file, { throwIfNoEntry: false })) return [];
   return readFileSync(file, "utf8")

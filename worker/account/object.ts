@@ -17,16 +17,22 @@ import type {
 import { createVastProvider } from "../providers/vast.ts";
 
 /** Least time between two calls of a kind, from the provider's documentation. */
-const intervalsMs = { search: 6_000, create: 4_500, list: 1_000, change: 1_000, destroy: 3_000 } as const;
-type Kind = keyof typeof intervalsMs;
+const documentedMs = { search: 6_000, create: 4_500, list: 1_000, change: 1_000, destroy: 3_000 };
+type Kind = keyof typeof documentedMs;
 
 export class AccountObject extends DurableObject<Env> {
   #provider: Provider | null = null;
+  readonly #intervalsMs: Record<Kind, number>;
   /** The provider's intervals are per kind of call, so the kinds do not wait for each other. */
   #queues = new Map<Kind, Promise<unknown>>();
   #freeAt = new Map<Kind, number>();
   #list: { at: number; machines: RentedMachine[] } | null = null;
   #offers = new Map<string, { at: number; offers: Offer[] }>();
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#intervalsMs = { ...documentedMs, ...JSON.parse(env.PROVIDER_INTERVALS || "{}") };
+  }
 
   async searchOffers(query: OfferQuery): Promise<ProviderAnswer<{ offers: Offer[] }>> {
     // One search serves what is asked within the same interval: a burst of wakes costs one call.
@@ -35,12 +41,13 @@ export class AccountObject extends DurableObject<Env> {
       "search",
       async (provider) => {
         const known = this.#offers.get(key);
-        if (known && Date.now() - known.at < intervalsMs.search) return { ok: true as const, offers: known.offers };
+        if (known && Date.now() - known.at < this.#intervalsMs.search)
+          return { ok: true as const, offers: known.offers };
         const fresh = await provider.searchOffers({ ...query, avoidMachineIds: [] });
         if (fresh.ok) this.#offers.set(key, { at: Date.now(), offers: fresh.offers });
         return fresh;
       },
-      () => Date.now() - (this.#offers.get(key)?.at ?? 0) < intervalsMs.search,
+      () => Date.now() - (this.#offers.get(key)?.at ?? 0) < this.#intervalsMs.search,
     );
     if (!answer.ok) return answer;
     return { ok: true, offers: answer.offers.filter((offer) => !query.avoidMachineIds.includes(offer.machineId)) };
@@ -119,10 +126,10 @@ export class AccountObject extends DurableObject<Env> {
       try {
         const answer = await work(this.#theProvider());
         const retryAfterMs = !answer.ok ? (answer as unknown as ProviderFailure).retryAfterMs : undefined;
-        this.#freeAt.set(kind, Date.now() + Math.min(Math.max(intervalsMs[kind], retryAfterMs ?? 0), 60_000));
+        this.#freeAt.set(kind, Date.now() + Math.min(Math.max(this.#intervalsMs[kind], retryAfterMs ?? 0), 60_000));
         return answer;
       } catch (error) {
-        this.#freeAt.set(kind, Date.now() + intervalsMs[kind]);
+        this.#freeAt.set(kind, Date.now() + this.#intervalsMs[kind]);
         return { ok: false, code: "provider_unavailable", message: String(error).slice(0, 300), retryable: true };
       }
     };

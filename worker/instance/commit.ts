@@ -1,5 +1,5 @@
 /** From an outcome of the lifecycle to the rows of one transaction. */
-import type { Actor, Effect, State } from "../../core/lifecycle/types.ts";
+import type { Actor, Effect, Machine, State } from "../../core/lifecycle/types.ts";
 import type { Commit, OutboxTask, Saved } from "./store.ts";
 
 export function commitOf(saved: Saved, effects: Effect[], gpuUtil: number | null, doneRow?: number): Commit {
@@ -42,7 +42,14 @@ export function changesMoreThanTheClock(before: State, after: State): boolean {
 function withoutClock(state: State): unknown {
   const { now, checkpoint, ...rest } = state;
   const work = checkpoint?.work && { ...checkpoint.work, progressAt: 0 };
-  return { ...rest, checkpoint: checkpoint && { ...checkpoint, work }, now: { ...now, lastBeatAt: 0, progressAt: 0 } };
+  const machine = "machine" in now && now.machine?.meter ? withoutLook(now.machine) : undefined;
+  const still = { ...now, lastBeatAt: 0, progressAt: 0, ...(machine && { machine }) };
+  return { ...rest, checkpoint: checkpoint && { ...checkpoint, work }, now: still };
+}
+
+/** When it was last seen to run: the next look says it again. */
+function withoutLook(machine: Machine): Machine {
+  return { ...machine, meter: { from: null, ...machine.meter, seenAt: 0 } };
 }
 
 export function actorText(actor: Actor): string {

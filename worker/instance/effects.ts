@@ -4,6 +4,7 @@
  */
 
 import { endCallMs } from "../../core/lifecycle/deadlines.ts";
+import type { Timings } from "../../core/lifecycle/timings.ts";
 import type { LifecycleEvent, RentedFacts, WorldEffect } from "../../core/lifecycle/types.ts";
 import { onstartScript } from "../../core/protocol/bootstrap.ts";
 import { agentEnv } from "../../core/protocol/wire.ts";
@@ -12,6 +13,7 @@ import { climbLadder, noOfferWords } from "../providers/climb.ts";
 import type { Offer, ProviderFailure, RentedMachine } from "../providers/provider.ts";
 import { runStoreEffect, type StoreDeps } from "../snapshots/effects.ts";
 import { signAgentToken } from "../tokens.ts";
+import { findOwn, isByEnv } from "./whose.ts";
 
 export interface EffectDeps extends StoreDeps {
   /** True when this very effect was begun before and its answer was never recorded. */
@@ -20,10 +22,9 @@ export interface EffectDeps extends StoreDeps {
   mayEnd(epoch: number): boolean;
   rentedAt(epoch: number): number | null;
   acceptedAt(epoch: number): number | null;
+  timings: Timings;
 }
 
-/** A machine may be missing from the provider's list for some seconds after its rental. */
-const listLagMs = 60_000;
 const fresh = 1_000;
 
 export async function runEffect(effect: WorldEffect, deps: EffectDeps): Promise<LifecycleEvent> {
@@ -46,10 +47,9 @@ async function rent(effect: Extract<WorldEffect, { kind: "rent" }>, deps: Effect
   const { epoch, label, spec } = effect;
   const account = accountOf(deps.env);
   // The label is the idempotency key: whatever carries it already is ours.
-  const list = await account.listMachines(0);
-  if (!list.ok) return rentFailed(epoch, list, null);
-  const found = list.machines.find((machine) => machine.label === label);
-  if (found) return { type: "rented", epoch, facts: factsOf(found) };
+  const before = await findLabelled(effect, deps);
+  if (!before.ok) return rentFailed(epoch, before, null);
+  if (before.event) return before.event;
   // The create may be on its way or not listed yet; asking again could rent twice.
   if (deps.wasCutOff) return { type: "rentUnknown", epoch };
 
@@ -76,34 +76,82 @@ async function rent(effect: Extract<WorldEffect, { kind: "rent" }>, deps: Effect
   };
   // The account's object may die with the call under way: then the label decides, as after any lost answer.
   const created = await account.createMachine(request).catch(() => null);
-  if (!created) return { type: "rentUnknown", epoch };
-  if (created.ok) return { type: "rented", epoch, facts: factsOfOffer(created.id, offer), climb };
-  if ("strayId" in created) await account.destroyMachine(created.strayId, null);
+  if (!created || (!created.ok && created.retryable)) return { type: "rentUnknown", epoch };
+  // No answer is proof: a number may be that of another call, and a refusal may follow a machine that was made.
+  const after = await findLabelled(effect, deps, offer);
+  if (after.ok && after.event) return after.event.type === "rented" ? { ...after.event, climb } : after.event;
+  if (created.ok || "strayId" in created) return { type: "rentUnknown", epoch };
   return rentFailed(epoch, created, created.code === "offer_gone" ? null : offer.machineId);
 }
 
-async function look(effect: Extract<WorldEffect, { kind: "look" }>, deps: EffectDeps): Promise<LifecycleEvent> {
-  const { epoch } = effect;
-  const list = await accountOf(deps.env).listMachines(effect.providerId === null ? fresh : 5_000);
+/** Looks for the label in a list of this moment. `event` is null where no machine carries it. */
+async function findLabelled(
+  { epoch, label }: { epoch: number; label: string },
+  deps: EffectDeps,
+  offer?: Offer,
+): Promise<{ ok: true; event: LifecycleEvent | null } | ProviderFailure> {
+  const list = await accountOf(deps.env).listMachines(0);
+  if (!list.ok) return list;
+  const { machine, twins } = findOwn(list.machines, { providerId: null, label });
+  if (!machine) return { ok: true, event: null };
+  await nameAgain(machine, label, deps);
+  const facts = { ...factsOf(machine), ...(offer && machine.microUsdPerHour === null && priceOf(offer)) };
+  return { ok: true, event: { type: "rented", epoch, facts, ...twinsOf(twins) } };
+}
+
+/** The provider lost the label: without it nobody but this deployment can tell whose machine it is. */
+async function nameAgain(machine: RentedMachine, label: string, { env }: EffectDeps): Promise<void> {
+  if (!isByEnv(machine)) return;
+  const named = await accountOf(env).adoptMachine(machine.id, label);
+  if (!named.ok) console.warn(JSON.stringify({ event: "label_not_set", machine: machine.id, code: named.code }));
+}
+
+async function look(
+  effect: { epoch: number; label: string; providerId: number | null; fresh?: true },
+  deps: EffectDeps,
+): Promise<LifecycleEvent> {
+  const { epoch, label } = effect;
+  const list = await accountOf(deps.env).listMachines(effect.fresh ? 0 : effect.providerId === null ? fresh : 5_000);
   if (!list.ok) return { type: "lookFailed", epoch, message: list.message };
-  const machine = findMachine(list.machines, effect);
-  if (machine) return seen(epoch, machine);
+  const { machine, twins } = findOwn(list.machines, effect);
+  if (machine) {
+    await nameAgain(machine, label, deps);
+    return { ...seen(epoch, machine), ...twinsOf(twins) };
+  }
   if (effect.providerId === null) return { type: "notFound", epoch };
   const rentedAt = deps.rentedAt(epoch);
-  if (rentedAt !== null && Date.now() - rentedAt < listLagMs) {
+  if (rentedAt !== null && Date.now() - rentedAt < deps.timings.listLagMs) {
     return { type: "lookFailed", epoch, message: "the machine is not listed yet" };
   }
-  return { type: "gone", epoch, at: Date.now() };
+  return lookOnceMore(effect, deps);
+}
+
+/** One list that lacks a machine may be a list that is short: it is gone when a later one lacks it too. */
+async function lookOnceMore(
+  effect: { epoch: number; label: string; providerId: number | null },
+  deps: EffectDeps,
+): Promise<LifecycleEvent> {
+  const { epoch } = effect;
+  const at = Date.now();
+  await scheduler.wait(deps.timings.goneAgainMs);
+  const list = await accountOf(deps.env).listMachines(0);
+  if (!list.ok) return { type: "lookFailed", epoch, message: list.message };
+  const { machine } = findOwn(list.machines, effect);
+  return machine ? seen(epoch, machine) : { type: "gone", epoch, at };
 }
 
 async function end(effect: Extract<WorldEffect, { kind: "end" }>, deps: EffectDeps): Promise<LifecycleEvent> {
   const { epoch } = effect;
   const account = accountOf(deps.env);
-  if (effect.providerId === null) return look(effect as never, deps);
+  if (effect.providerId === null) return look(effect, deps);
+  let stillRuns: boolean | undefined;
   if (deps.acceptedAt(epoch) !== null) {
     const list = await account.listMachines(fresh);
     if (!list.ok) return { type: "lookFailed", epoch, message: list.message };
-    if (!findMachine(list.machines, effect)) return { type: "gone", epoch, at: Date.now() };
+    const { machine } = findOwn(list.machines, effect);
+    const event = machine ? null : await lookOnceMore(effect, deps);
+    if (event && event.type !== "seen") return event;
+    stillRuns = machine?.phase === "running";
     // Accepted and still there: most providers take some seconds. Asking again does no harm.
   }
   if (!deps.mayEnd(epoch)) return { type: "tick" };
@@ -111,25 +159,21 @@ async function end(effect: Extract<WorldEffect, { kind: "end" }>, deps: EffectDe
   const isOnSeal = effect.basis.kind === "proof" && deps.acceptedAt(epoch) === null;
   const answer = await account.destroyMachine(effect.providerId, isOnSeal ? Date.now() + endCallMs : null);
   if (!answer.ok) return { type: "endTried", epoch, accepted: false, message: answer.message };
-  if (answer.gone) return { type: "gone", epoch, at: Date.now() };
-  return { type: "endTried", epoch, accepted: true, message: null };
+  if (!answer.gone)
+    return { type: "endTried", epoch, accepted: true, message: null, ...(stillRuns && { stillRuns: true as const }) };
+  // "No such machine" in one answer, of a provider whose list shows it, is no word to rely on.
+  const event = await lookOnceMore(effect, deps);
+  if (event.type !== "seen") return event;
+  return { type: "endTried", epoch, accepted: false, message: "the provider knows no such machine, and lists it" };
 }
 
-function findMachine(
-  machines: RentedMachine[],
-  wanted: { providerId: number | null; label: string },
-): RentedMachine | undefined {
-  return machines.find((one) =>
-    wanted.providerId === null ? one.label === wanted.label : one.id === wanted.providerId,
-  );
-}
-
-export function seen(epoch: number, machine: RentedMachine): LifecycleEvent {
+export function seen(epoch: number, machine: RentedMachine): Extract<LifecycleEvent, { type: "seen" }> {
   const { phase, fatal } = machine;
   return {
     type: "seen",
     epoch,
     facts: factsOf(machine),
+    ...(isByEnv(machine) && { byEnv: true as const }),
     phase,
     fatal,
     message: machine.statusMessage ?? machine.rawStatus,
@@ -140,14 +184,16 @@ export function factsOf(machine: RentedMachine): RentedFacts {
   const { id, machineId, gpuType, gpuCount, gpuRamMb, region, sshHost, sshPort } = machine;
   const { microUsdPerHour, diskMicroUsdPerHour = null, upMicroUsdPerGb, downMicroUsdPerGb } = machine;
   const prices = { microUsdPerHour, diskMicroUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
-  return { providerId: id, machineId, gpuType, gpuCount, gpuRamMb, region, ...prices, sshHost, sshPort };
+  const { runningSince } = machine;
+  return { providerId: id, machineId, gpuType, gpuCount, gpuRamMb, region, ...prices, sshHost, sshPort, runningSince };
 }
 
-function factsOfOffer(id: number, offer: Offer): RentedFacts {
-  const { machineId, gpuType, gpuCount, region, microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb } = offer;
-  const gpuRamMb = offer.gpuRamMb > 0 ? offer.gpuRamMb : null;
-  const prices = { microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
-  return { providerId: id, machineId, gpuType, gpuCount, gpuRamMb, region, ...prices, sshHost: null, sshPort: null };
+function twinsOf(twins: RentedMachine[]): { twins?: RentedFacts[] } {
+  return twins.length > 0 ? { twins: twins.map(factsOf) } : {};
+}
+
+function priceOf({ microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb }: Offer): Partial<RentedFacts> {
+  return { microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
 }
 
 /**

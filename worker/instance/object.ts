@@ -308,6 +308,11 @@ export class InstanceObject extends DurableObject<Env> {
   async beat(epoch: number, tokenIssuedAt: number, report: StatusReport): Promise<Answer<{ answer: StatusAnswer }>> {
     if (!this.#saved) return notFound;
     if (!speaks(this.#saved.state, epoch)) return { ok: false, code: "epoch_fenced", context: { epoch } };
+    // A create that was carried out twice made two machines of one epoch: only the one that is known may speak.
+    const known = machineWith(this.#saved.state, epoch)?.facts?.providerId;
+    const spoken = report.agent?.container;
+    if (known !== undefined && spoken !== undefined && known !== spoken)
+      return { ok: false, code: "epoch_fenced", context: { epoch } };
     const now = Date.now();
     // A report that was overtaken on its way says nothing new; above all its seal may be off by now.
     if (this.#isOvertaken(report))

@@ -120,6 +120,7 @@ export class Outbox {
         return one !== undefined && mayEnd(state(), one, Date.now());
       },
       acceptedAt: (epoch) => retiring(epoch)?.acceptedAt ?? null,
+      timings: this.#host.timings(),
       rentedAt: (epoch) => machineWith(state(), epoch)?.rentedAt ?? null,
       history: () => this.#store.history.all(),
       retention: () => state().config.retention,

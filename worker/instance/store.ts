@@ -1,7 +1,7 @@
 /** The rows of one instance in its object's own SQLite. Every method is synchronous; `commit` is one transaction. */
 
 import type { Sample } from "../../core/lifecycle/idle.ts";
-import type { PaidInterval } from "../../core/lifecycle/ledger.ts";
+import { addInterval, type PaidInterval } from "../../core/lifecycle/ledger.ts";
 import type { HistoryEntry } from "../../core/lifecycle/snapshot-types.ts";
 import type { State, WorldEffect } from "../../core/lifecycle/types.ts";
 import type { SignalSince } from "../../core/lifecycle/why.ts";
@@ -96,21 +96,35 @@ export class InstanceStore {
       CREATE TABLE IF NOT EXISTS outbox (
         id INTEGER PRIMARY KEY AUTOINCREMENT, task TEXT NOT NULL, lane TEXT NOT NULL,
         attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER NOT NULL);
-      CREATE TABLE IF NOT EXISTS ledger (
-        epoch INTEGER PRIMARY KEY, from_at INTEGER NOT NULL, to_at INTEGER, micro_usd_per_hour INTEGER,
-        disk_micro_usd_per_hour INTEGER);
       CREATE TABLE IF NOT EXISTS mirrored (id INTEGER PRIMARY KEY CHECK (id = 1), log_seq INTEGER NOT NULL);
     `);
+    this.#createLedger();
     this.books.createTables();
     this.history.createTable();
   }
 
+  /** Objects of before have `ledger`, with one interval for each machine. */
+  #createLedger(): void {
+    this.#sql.exec(`
+      CREATE TABLE IF NOT EXISTS paid (
+        epoch INTEGER NOT NULL, from_at INTEGER NOT NULL, to_at INTEGER, micro_usd_per_hour INTEGER,
+        disk_micro_usd_per_hour INTEGER, PRIMARY KEY (epoch, from_at));
+    `);
+    if (this.#hasTable("ledger")) {
+      this.#sql.exec("INSERT OR IGNORE INTO paid SELECT epoch, from_at, to_at, micro_usd_per_hour, NULL FROM ledger");
+      this.#sql.exec("DROP TABLE ledger");
+    }
+  }
+
+  #hasTable(name: string): boolean {
+    const query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name = ?";
+    return this.#sql.exec(query, name).toArray().length > 0;
+  }
+
   load(): Saved | null {
-    const tables = this.#sql
-      .exec("SELECT name FROM sqlite_master WHERE type = 'table' AND name = 'instance'")
-      .toArray();
-    if (tables.length === 0) return null;
-    // An object of before there were books.
+    if (!this.#hasTable("instance")) return null;
+    if (!this.#hasTable("paid")) this.#storage.transactionSync(() => this.#createLedger());
+    // An object of before there were books, or of before the disk had a price of its own.
     this.books.createTables();
     // An object of before there was a history.
     this.history.createTable();
@@ -218,7 +232,9 @@ export class InstanceStore {
 
   ledger(): PaidInterval[] {
     return this.#sql
-      .exec("SELECT epoch, from_at, to_at, micro_usd_per_hour, disk_micro_usd_per_hour FROM ledger ORDER BY epoch")
+      .exec(
+        "SELECT epoch, from_at, to_at, micro_usd_per_hour, disk_micro_usd_per_hour FROM paid ORDER BY epoch, from_at",
+      )
       .toArray()
       .map((row) => ({
         epoch: row.epoch as number,
@@ -230,18 +246,12 @@ export class InstanceStore {
   }
 
   #addCharge(charge: PaidInterval): void {
-    // A machine that was called gone and came back is paid on: one interval per machine, the longest (I7).
-    this.#sql.exec(
-      `INSERT INTO ledger (epoch, from_at, to_at, micro_usd_per_hour, disk_micro_usd_per_hour) VALUES (?, ?, ?, ?, ?)
-       ON CONFLICT (epoch) DO UPDATE SET from_at = MIN(from_at, excluded.from_at), to_at = MAX(to_at, excluded.to_at),
-         micro_usd_per_hour = COALESCE(micro_usd_per_hour, excluded.micro_usd_per_hour),
-         disk_micro_usd_per_hour = COALESCE(disk_micro_usd_per_hour, excluded.disk_micro_usd_per_hour)`,
-      charge.epoch,
-      charge.fromAt,
-      charge.toAt,
-      charge.microUsdPerHour,
-      charge.diskMicroUsdPerHour ?? null,
-    );
+    const all = addInterval(this.ledger(), charge).filter((one) => one.epoch === charge.epoch);
+    this.#sql.exec("DELETE FROM paid WHERE epoch = ?", charge.epoch);
+    for (const { epoch, fromAt, toAt, microUsdPerHour, diskMicroUsdPerHour = null } of all) {
+      const values = [epoch, fromAt, toAt, microUsdPerHour, diskMicroUsdPerHour];
+      this.#sql.exec("INSERT INTO paid VALUES (?, ?, ?, ?, ?)", ...values);
+    }
   }
 
   #addTask(task: OutboxTask, now: number): void {

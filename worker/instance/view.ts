@@ -145,7 +145,9 @@ export function openIntervals(state: State, ledger: PaidInterval[]): PaidInterva
   let intervals = ledger;
   for (const machine of machines) {
     if (!machine.facts) continue;
-    const { epoch, rentedAt: fromAt, facts } = machine;
+    const { epoch, rentedAt, meter, facts } = machine;
+    const fromAt = meter ? meter.from : rentedAt;
+    if (fromAt === null) continue;
     const { microUsdPerHour, diskMicroUsdPerHour = null } = facts;
     intervals = addInterval(intervals, { epoch, fromAt, toAt: null, microUsdPerHour, diskMicroUsdPerHour });
   }

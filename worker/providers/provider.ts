@@ -93,6 +93,8 @@ export interface RentedMachine {
   /** The provider's id of the rental (vast.ai: the contract). */
   id: number;
   label: string | null;
+  /** The label of ours that its environment tells: it went with the same request and is there where the label was lost. */
+  envLabel: string | null;
   /**
    * loading: being made, no verdict yet · running · stopped: kept but not running · queued: would run (and bill) when a
    * GPU is free · lost: exited, offline or unknown; during a first boot it never comes back, later it may.
@@ -118,6 +120,8 @@ export interface RentedMachine {
   diskGb: number | null;
   image: string | null;
   startedAt: number | null;
+  /** Since when it runs, and its GPUs are paid, by the provider's word, epoch ms; null while it does not run. */
+  runningSince: number | null;
   sshHost: string | null;
   sshPort: number | null;
 }

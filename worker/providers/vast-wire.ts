@@ -3,6 +3,8 @@
  * come in six shapes. What is read here is either whole or null.
  */
 import * as z from "zod";
+import { isInstanceId, machineLabel } from "../../core/protocol/ids.ts";
+import { agentEnv } from "../../core/protocol/wire.ts";
 import type { Offer, OfferQuery, ProviderErrorCode, RentedMachine } from "./provider.ts";
 import { listCountries, readRegion, UNKNOWN_REGION } from "./regions.ts";
 import { readFatal } from "./vast-fatal.ts";
@@ -62,6 +64,9 @@ const instanceRow = z.looseObject({
   disk_space: number,
   image_uuid: text,
   start_date: number,
+  uptime_mins: number,
+  /** [name, value] pairs. */
+  extra_env: z.array(z.unknown()).nullish().catch(null),
   image_runtype: text,
   ssh_host: text,
   ssh_port: number,
@@ -171,7 +176,7 @@ export function toOffer(row: OfferRow, diskGb: number): Offer {
 }
 
 /** null when the row cannot be understood: then the list it came in cannot be trusted either. */
-export function readMachine(row: unknown): RentedMachine | null {
+export function readMachine(row: unknown, now: number): RentedMachine | null {
   const read = instanceRow.safeParse(row).data;
   if (!read) return null;
   const phase = readPhase(read);
@@ -179,6 +184,7 @@ export function readMachine(row: unknown): RentedMachine | null {
   return {
     id: read.id,
     label: read.label ?? null,
+    envLabel: readEnvLabel(read.extra_env),
     phase,
     rawStatus: read.actual_status ?? null,
     statusMessage: read.status_msg?.trim().slice(0, 500) || null,
@@ -196,6 +202,7 @@ export function readMachine(row: unknown): RentedMachine | null {
     diskGb: read.disk_space ?? null,
     image: read.image_uuid ?? null,
     startedAt: read.start_date == null ? null : Math.round(read.start_date * 1000),
+    runningSince: read.uptime_mins == null ? null : Math.round(now - read.uptime_mins * 60_000),
     ...readSsh(read),
   };
 }
@@ -208,6 +215,15 @@ function readDiskPrice({
 }: InstanceRow): number | null {
   if (perHour != null) return toMicro(perHour);
   return perGb == null || gb == null ? null : toMicro((perGb * gb) / HOURS_PER_MONTH);
+}
+
+/** The label that the machine was rented under, from the environment that went with the same request. */
+function readEnvLabel(env: unknown[] | null | undefined): string | null {
+  const pairs = (env ?? []).filter((one): one is [string, unknown] => Array.isArray(one) && typeof one[0] === "string");
+  const { [agentEnv.instance]: instance, [agentEnv.epoch]: epoch } = Object.fromEntries(pairs);
+  return isInstanceId(instance) && /^[1-9][0-9]{0,8}$/.test(String(epoch))
+    ? machineLabel(instance, Number(epoch))
+    : null;
 }
 
 /**

@@ -481,6 +481,7 @@ describe("list", () => {
     expect(await listOne(instance())).toEqual({
       id: 41000123,
       label: "soneca:i-k3v7q2m4xa:1",
+      envLabel: null,
       phase: "running",
       rawStatus: "running",
       statusMessage: "success, running nvidia/cuda",
@@ -498,6 +499,7 @@ describe("list", () => {
       upMicroUsdPerGb: 3_000,
       downMicroUsdPerGb: 2_000,
       startedAt: 1795500000500,
+      runningSince: null,
       sshHost: "203.0.113.9",
       sshPort: 20000,
     });
@@ -511,6 +513,37 @@ describe("list", () => {
     expect(await listOne(instance({ storage_cost: 0.15, disk_space: null }))).toMatchObject({
       diskMicroUsdPerHour: null,
     });
+  });
+
+  it("reads since when it runs, and the label that its environment tells", async () => {
+    const extra_env = [
+      ["SONECA_INSTANCE", "i-k3v7q2m4xa"],
+      ["SONECA_EPOCH", "12"],
+      ["-p 80:80", "1"],
+    ];
+    const read = await listOne(instance({ label: null, uptime_mins: 2.5, extra_env }));
+    expect(read).toMatchObject({ label: null, envLabel: "soneca:i-k3v7q2m4xa:12", runningSince: NOW - 150_000 });
+  });
+
+  it.each([
+    [[["SONECA_INSTANCE", "i-k3v7q2m4xa"]]],
+    [
+      [
+        ["SONECA_INSTANCE", "somebody"],
+        ["SONECA_EPOCH", "1"],
+      ],
+    ],
+    [
+      [
+        ["SONECA_INSTANCE", "i-k3v7q2m4xa"],
+        ["SONECA_EPOCH", "0"],
+      ],
+    ],
+    [["SONECA_INSTANCE", null, 7]],
+    ["SONECA_INSTANCE=i-k3v7q2m4xa"],
+    [null],
+  ])("an environment that is not ours tells no label: %j", async (extra_env) => {
+    expect((await listOne(instance({ extra_env })))!.envLabel).toBeNull();
   });
 
   it("survives a fresh machine of which nearly nothing is known", async () => {

@@ -238,7 +238,7 @@ export function createVastProvider(options: VastOptions): Provider {
           return fail("provider_unavailable", "the list's answer holds no list of machines with their number");
         }
         for (const row of page.instances) {
-          const machine = readMachine(row);
+          const machine = readMachine(row, now());
           if (!machine) return fail("provider_unavailable", "a machine in the list could not be understood");
           machines.set(machine.id, machine);
         }

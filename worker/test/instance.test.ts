@@ -171,7 +171,7 @@ describe("a night", () => {
       .bind(nest.id)
       .all();
     expect(mirrored.results.map((one) => one.event_type)).toEqual(story);
-    const ledger = await sqlOf<{ epoch: number; to_at: number }>(nest.id, "SELECT * FROM ledger");
+    const ledger = await sqlOf<{ epoch: number; to_at: number }>(nest.id, "SELECT * FROM paid");
     expect(ledger.length).toBe(1);
     expect((await nest.view()).cost.unknown_price_seconds).toBe(0);
   });

@@ -8,11 +8,17 @@ export interface VastMachine {
   status: string;
   message: string | null;
   gpuName: string;
+  usdPerHour: number;
+  region: string;
+  gpuRam: number;
+  machineId?: number;
+  /** Whether its row shows the environment. */
+  showsEnv: boolean;
 }
 
 export type Operation = "search" | "create" | "list" | "label" | "destroy";
 /** Plays instead of the next call of a kind; null lets the call through. */
-export type Fault = (machineId: number | null) => Response | null | Promise<Response | null>;
+export type Fault = (id: number | null, body: Record<string, unknown>) => Response | null | Promise<Response | null>;
 
 export const vastErrors = {
   down: () => Response.json({ success: false, msg: "bad gateway" }, { status: 502 }),
@@ -29,6 +35,8 @@ export class FakeVast {
   offers = [offer(7001, 0.4), offer(7002, 0.5)];
   /** Faults that hold until they are taken away. */
   always: Partial<Record<Operation, Fault>> = {};
+  /** What a machine costs beside its offer. */
+  markup = 1;
   #once: { operation: Operation; fault: Fault }[] = [];
   #nextId = 500;
 
@@ -56,6 +64,10 @@ export class FakeVast {
       status: "running",
       message: null,
       gpuName: "RTX 4090",
+      usdPerHour: 0.41,
+      region: "Brazil, BR",
+      gpuRam: 24564,
+      showsEnv: false,
       ...change,
     };
     this.machines.set(machine.id, machine);
@@ -72,14 +84,14 @@ export class FakeVast {
     if (url.host !== "vast.test") throw new Error(`the worker called ${url.host}`);
     const headers = new Headers(init?.headers);
     if (headers.get("authorization") !== "Bearer vast-key-for-tests") return vastErrors.auth();
-    const id = Number(/\/instances\/(\d+)\//.exec(url.pathname)?.[1] ?? Number.NaN);
+    const id = Number(/\/(?:instances|asks)\/(\d+)\//.exec(url.pathname)?.[1] ?? Number.NaN);
     const operation = operationOf(init?.method ?? "GET", url.pathname);
     const body = typeof init?.body === "string" ? JSON.parse(init.body) : {};
     const target = Number.isNaN(id) ? null : id;
     this.calls.push({ operation, id: target });
     const index = this.#once.findIndex((one) => one.operation === operation);
     const fault = index >= 0 ? this.#once.splice(index, 1)[0]!.fault : this.always[operation];
-    const faulty = await fault?.(target);
+    const faulty = await fault?.(target, body);
     return faulty ?? this.effect(operation, target, body);
   }
 
@@ -89,7 +101,23 @@ export class FakeVast {
         return Response.json({ offers: this.offers });
       case "create": {
         const env = body.env as Record<string, string>;
-        const machine = this.add(body.label as string, { env, status: "loading" });
+        const {
+          gpu_name: gpuName,
+          dph_total,
+          geolocation,
+          gpu_ram,
+          machine_id,
+        } = this.offers.find((one) => one.id === id) ?? this.offers[0]!;
+        const machine = this.add(body.label as string, {
+          env,
+          status: "loading",
+          gpuName,
+          usdPerHour: dph_total * this.markup,
+          region: geolocation,
+          gpuRam: gpu_ram,
+          machineId: machine_id,
+          showsEnv: true,
+        });
         return Response.json({ success: true, new_contract: machine.id });
       }
       case "list": {
@@ -149,13 +177,16 @@ function row(machine: VastMachine) {
     intended_status: "running",
     cur_state: machine.status === "running" ? "running" : "unloaded",
     status_msg: machine.message,
-    machine_id: machine.id + 20_000,
+    machine_id: machine.machineId ?? machine.id + 20_000,
     gpu_name: machine.gpuName,
     num_gpus: 1,
-    dph_total: 0.41,
+    gpu_ram: machine.gpuRam,
+    extra_env: machine.showsEnv ? Object.entries(machine.env) : [],
+    dph_total: machine.usdPerHour,
     disk_space: 50,
     image_uuid: "nvidia/cuda:12.4.1-runtime-ubuntu22.04",
-    geolocation: "Brazil, BR",
+    geolocation: machine.region,
+    uptime_mins: machine.status === "running" ? 0.05 : null,
     ssh_host: "ssh5.vast.ai",
     ssh_port: 10122,
     start_date: Date.now() / 1000 - 60,

@@ -16,7 +16,7 @@ import { judgeIdle } from "../idle.ts";
 import { currentMachine } from "../machines.ts";
 import { defaultTimings } from "../timings.ts";
 import { mayEnd, transition } from "../transition.ts";
-import type { Actor, Effect, LifecycleEvent, RentedFacts, State } from "../types.ts";
+import type { Actor, Effect, LifecycleEvent, Machine, RentedFacts, State } from "../types.ts";
 import { holdsGpuMemory, idleRuleOf } from "../vetoes.ts";
 import { untilNextBeatMs } from "../warning.ts";
 import { SimulatedMachine } from "./machine.ts";
@@ -104,7 +104,7 @@ class Simulation {
     const { machineMs, asleepMs, cancelled, waitedMs } = this.#total;
     const { microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb } = this.#world;
     const open = currentMachine(this.#state);
-    const paidMs = machineMs + (open ? this.#now - open.rentedAt : 0);
+    const paidMs = machineMs + (open ? this.#now - paidSince(open, this.#now) : 0);
     this.#leave();
     const machine = (paidMs / hourMs) * microUsdPerHour;
     const storage = (asleepMs / hourMs) * costsOfWorld(this.#world).asleepMicroUsdPerHour;
@@ -228,7 +228,11 @@ class Simulation {
       case "rent":
         this.#machine = new SimulatedMachine(effect.epoch, this.#world, this.#now + this.#world.bootMs);
         this.#beatAt = this.#now + this.#world.bootMs;
-        this.#later(1_000, { type: "rented", epoch: effect.epoch, facts: factsOf(this.#world, effect.epoch) });
+        this.#later(1_000, {
+          type: "rented",
+          epoch: effect.epoch,
+          facts: paidFrom(this.#now, factsOf(this.#world, effect.epoch)),
+        });
         break;
       case "end": {
         const one = this.#state.retiring.find((retiring) => retiring.machine.epoch === effect.epoch);
@@ -296,4 +300,13 @@ function factsOf(world: SimulatedWorld, epoch: number): RentedFacts {
   const prices = { microUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
   const where = { providerId: epoch, machineId: null, gpuType: null, gpuCount: 1, region: null };
   return { ...where, ...prices, sshHost: null, sshPort: null };
+}
+
+/** As the policy reckons: the minutes of a boot are paid as well. */
+function paidFrom(runningSince: number, facts: RentedFacts): RentedFacts {
+  return { ...facts, runningSince };
+}
+
+function paidSince({ meter, rentedAt }: Machine, now: number): number {
+  return meter ? (meter.from ?? now) : rentedAt;
 }

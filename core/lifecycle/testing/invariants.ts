@@ -215,10 +215,12 @@ export function brokenRest(
   }
   for (const machine of machines) {
     if (machine.endedAt === null || now < machine.endedAt || !told.has(machine.epoch)) continue;
-    const bill = charges.find(
-      (one) => one.kind === "charge" && one.epoch === machine.epoch && one.toAt >= machine.endedAt!,
-    );
-    if (!bill && machine.endedAt > machine.createdAt) return `I7: machine ${machine.epoch} ended and was never charged`;
+    const bills = charges.filter((one) => one.kind === "charge" && one.epoch === machine.epoch);
+    // A boot that never ended costs no GPU time, and of one that was never heard nobody knows when it began.
+    const ran = machine.bootAt !== null && machine.heard;
+    if (ran && bills.length === 0) return `I7: machine ${machine.epoch} ended and was never charged`;
+    if (bills.some((one) => one.kind === "charge" && one.toAt > machine.endedAt! + 60_000))
+      return `I7: machine ${machine.epoch} is charged for longer than it was there`;
   }
   return null;
 }

@@ -11,6 +11,8 @@ export interface FakeMachine {
   listedAt: number;
   /** When its agent begins to speak; null for a machine that never comes up. */
   bootAt: number | null;
+  /** Its agent was heard by a state that knew the machine. */
+  heard: boolean;
   microUsdPerHour: number;
   /** Nothing runs on it any more from here on, though it may still be listed and paid. */
   stoppedAt: number | null;
@@ -61,6 +63,7 @@ export class FakeProvider {
       label,
       createdAt: now,
       listedAt: now + this.trouble.listLagMs,
+      heard: false,
       bootAt: neverBoots ? null : now + this.bootMs + this.trouble.bootLagMs,
       microUsdPerHour: this.trouble.microUsdPerHour,
       stoppedAt: null,

@@ -6,7 +6,7 @@
 import type { AutoHibernation } from "../../protocol/config.ts";
 import { newInstanceId } from "../../protocol/ids.ts";
 import { actionsFor, judgeWake } from "../abilities.ts";
-import { speaks, wantsRental } from "../attempts.ts";
+import { machineWith, speaks, wantsRental } from "../attempts.ts";
 import { adoptInstance, createFork, createInstance } from "../birth.ts";
 import { commandsFor } from "../commands.ts";
 import { nextDeadline } from "../deadlines.ts";
@@ -371,7 +371,8 @@ export class World {
     const machine = listed.find((one) => (providerId === null ? one.label === label : one.providerId === providerId));
     if (machine && providerId !== null && takeOne(this.provider.trouble, "saysGone")) return this.#lie(epoch);
     if (machine) {
-      const phase = machine.bootAt !== null && machine.bootAt <= this.now ? "running" : "loading";
+      const isUp = machine.bootAt !== null && machine.bootAt <= this.now;
+      const phase = machine.stoppedAt !== null ? "stopped" : isUp ? "running" : "loading";
       return { type: "seen", epoch, facts: factsOf(machine), phase, fatal: null, message: null };
     }
     if (providerId === null) return { type: "notFound", epoch };
@@ -442,6 +443,7 @@ export class World {
 
   #hear(machine: FakeMachine, event: Extract<LifecycleEvent, { type: "beat" }>): void {
     if (!speaks(this.state, event.epoch)) return;
+    machine.heard ||= machineWith(this.state, event.epoch)?.facts != null;
     this.apply(event);
     if (this.now < this.net.downUntil || takeOne(this.net, "answersLost")) return;
     const commands = commandsFor(this.state, event.epoch, timings);

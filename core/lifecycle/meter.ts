@@ -1,0 +1,121 @@
+/**
+ * For how long the GPUs of a machine are paid: while it runs by the provider's word. What the provider does not say is put
+ * as late as it must and as early as it can: a machine whose agent speaks runs, one that was last known to run then ran
+ * until then. A machine that only loads costs no GPU time.
+ */
+import { activeMachines, attemptsOf, machineWith, speaks, withAttempts } from "./attempts.ts";
+import type { Context, Effect, LifecycleEvent, Machine, Meter, Outcome, RentedFacts, State } from "./types.ts";
+
+/** How far two readings of one start may be apart: an answer takes its time. */
+const jitterMs = 2_000;
+
+/** Keeps the meters of what an event told, whatever else it did. */
+export function meterAfter(before: State, event: LifecycleEvent, outcome: Outcome, ctx: Context): Outcome {
+  switch (event.type) {
+    case "beat":
+      if (!speaks(before, event.epoch)) return outcome;
+      return update(outcome, event.epoch, (machine) => startedBy(machine, ctx.now));
+    case "rented":
+    case "seen": {
+      const { state } = outcome;
+      const told = [...activeMachines(state), ...state.retiring.map((one) => one.machine)];
+      const machine = told.find((one) => one.facts?.providerId === event.facts.providerId);
+      if (!machine) return outcome;
+      const isOff = event.type === "seen" && event.phase !== "running" && event.phase !== "loading";
+      if (isOff) return close(outcome, machine.epoch, aliveAt(before, machine), ctx);
+      return showsRunning(outcome, machine, event.facts, event.type === "seen" && event.phase === "running", ctx);
+    }
+    case "gone": {
+      // One that is tried to be ended all the same is not paid until that has succeeded.
+      const machine = machineWith(outcome.state, event.epoch);
+      return machine ? close(outcome, event.epoch, Math.min(event.at, aliveAt(before, machine)), ctx) : outcome;
+    }
+    default:
+      return outcome;
+  }
+}
+
+/** The closed interval of a machine that ends at `at`; none where it does not run. Of a state of before: since it was asked for. */
+export function chargeUntil(machine: Machine, at: number): Effect[] {
+  const from = machine.meter ? machine.meter.from : machine.rentedAt;
+  if (!machine.facts || from === null || at <= from) return [];
+  const { microUsdPerHour, diskMicroUsdPerHour = null } = machine.facts;
+  return [{ kind: "charge", epoch: machine.epoch, fromAt: from, toAt: at, microUsdPerHour, diskMicroUsdPerHour }];
+}
+
+/** When it was last known to run. */
+export function lastKnownAt({ meter, rentedAt }: Machine, lastBeatAt: number | null): number {
+  return Math.max(meter?.seenAt ?? rentedAt, lastBeatAt ?? 0);
+}
+
+function aliveAt(state: State, machine: Machine): number {
+  const retiring = state.retiring.find((one) => one.machine.epoch === machine.epoch);
+  if (retiring) return Math.max(retiring.offAt ?? 0, machine.meter?.seenAt ?? machine.rentedAt);
+  const phase = state.now;
+  return lastKnownAt(machine, "lastBeatAt" in phase && phase.machine.epoch === machine.epoch ? phase.lastBeatAt : null);
+}
+
+/** Its agent speaks, so it runs; the provider may say later that it began earlier. */
+function startedBy(machine: Machine, now: number): Machine {
+  if (!machine.meter || machine.meter.from !== null) return machine;
+  const { last } = machine.meter;
+  return { ...machine, meter: { ...machine.meter, from: last && now <= last.to ? last.from : now, seenAt: now } };
+}
+
+function showsRunning(
+  outcome: Outcome,
+  { epoch, meter }: Machine,
+  facts: RentedFacts,
+  runs: boolean,
+  ctx: Context,
+): Outcome {
+  if (!meter || (!runs && facts.runningSince == null)) return outcome;
+  const since = Math.min(facts.runningSince ?? meter.from ?? ctx.now, ctx.now);
+  const { from, last } = meter;
+  const known = from ?? (last && since <= last.to + jitterMs ? last.from : null);
+  const alive = Math.max(meter.seenAt, aliveAt(outcome.state, { epoch, meter } as Machine));
+  // It was stopped and started again while nobody looked.
+  if (known !== null && since > alive + jitterMs) {
+    const closed = close(outcome, epoch, alive, ctx);
+    return update(closed, epoch, (machine) => withMeter(machine, { from: since, seenAt: ctx.now }));
+  }
+  return update(outcome, epoch, (machine) =>
+    // What was adopted was paid before, but not through us.
+    withMeter(machine, { from: machine.adopted ? (known ?? since) : Math.min(known ?? since, since), seenAt: ctx.now }),
+  );
+}
+
+function withMeter(machine: Machine, meter: Meter): Machine {
+  return machine.meter ? { ...machine, meter } : machine;
+}
+
+function close(outcome: Outcome, epoch: number, at: number, ctx: Context): Outcome {
+  const machine = machineWith(outcome.state, epoch);
+  const from = machine?.meter?.from;
+  if (!machine || from == null) return outcome;
+  const to = Math.max(from, Math.min(at, ctx.now));
+  const closed = update(outcome, epoch, (one) => withMeter(one, { from: null, seenAt: to, last: { from, to } }));
+  return { ...closed, effects: [...closed.effects, ...chargeUntil(machine, to)] };
+}
+
+/** Changes one machine wherever it stands. */
+function update(outcome: Outcome, epoch: number, change: (machine: Machine) => Machine): Outcome {
+  const { state } = outcome;
+  const machine = machineWith(state, epoch);
+  const changed = machine && change(machine);
+  if (!machine || !changed || changed === machine) return outcome;
+  return { ...outcome, state: put(state, changed) };
+}
+
+function put(state: State, machine: Machine): State {
+  const fits = (one: Machine) => one.epoch === machine.epoch;
+  if (state.retiring.some((one) => fits(one.machine))) {
+    return { ...state, retiring: state.retiring.map((one) => (fits(one.machine) ? { ...one, machine } : one)) };
+  }
+  const phase = state.now;
+  if (phase.status === "provisioning") {
+    const attempts = attemptsOf(phase).map((one) => (fits(one.machine) ? { ...one, machine } : one));
+    return { ...state, now: withAttempts(phase, attempts) };
+  }
+  return "machine" in phase && phase.machine ? { ...state, now: { ...phase, machine } as State["now"] } : state;
+}
