@@ -152,7 +152,9 @@ describe("reading", () => {
     const { code, out } = await soneca(["ls"]);
     expect(code).toBe(0);
     const lines = out.split("\n");
-    expect(lines[1]).toMatch(/^i-aaaaaaaaaa {2}train {2}Running +RTX 4090 +BR +37 % +US\$ 0\.42\/h +2 min ago +12 min ago$/);
+    expect(lines[1]).toMatch(
+      /^i-aaaaaaaaaa {2}train {2}Running +RTX 4090 +BR +37 % +US\$ 0\.42\/h +2 min ago +12 min ago$/,
+    );
     expect(lines[2]).toContain("Hibernated");
     expect(out).toContain("1 of 2 rented now, US$ 0.42/h.");
   });
