@@ -53,7 +53,7 @@ it("wakes with what the last checkpoint held, and says how old that was", async 
   // The script of the workspace says no to a sleep.
   await instance.post("hibernate");
   const vetoed = await instance.until("the script says no", ({ sleep_request }) => sleep_request !== null);
-  expect(vetoed.awake_because).toMatchObject([{ signal: "hook", code: "hook_veto" }]);
+  expect(vetoed.awake_because[0]).toMatchObject({ signal: "hook", code: "hook_veto" });
 
   await cloud.vastLocal("POST", `/local/machines/${first.id}/host`, { how: "gone" });
   const lost = await instance.untilState("hibernated");
