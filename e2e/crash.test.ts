@@ -44,7 +44,7 @@ it("nothing is lost, nothing is paid unseen, whoever is killed in whichever step
   const told: string[] = [];
   const report = await runCampaign(
     {
-      ...{ cycles: awake.length + drawn, seed, from: 0, lanes: 3, only: null, most: 1, planOf: plan },
+      ...{ cycles: awake.length + drawn, seed, from: 0, lanes: 3, only: null, most: 1, forMs: 300_000, planOf: plan },
       onEvent: (event) => event.event !== "step" && told.push(JSON.stringify(event)),
     },
     new AbortController().signal,

@@ -35,13 +35,19 @@ export function addInterval(ledger: readonly PaidInterval[], interval: PaidInter
         endOf(sum) === Number.POSITIVE_INFINITY || endOf(one) === Number.POSITIVE_INFINITY
           ? null
           : Math.max(endOf(sum), endOf(one)),
-      microUsdPerHour: one.microUsdPerHour ?? sum.microUsdPerHour,
-      diskMicroUsdPerHour: one.diskMicroUsdPerHour ?? sum.diskMicroUsdPerHour ?? null,
+      ...dearer(sum, one),
     }),
     interval,
   );
   const others = ledger.filter((one) => !touches(one));
   return [...others, merged].sort((a, b) => a.epoch - b.epoch || a.fromAt - b.fromAt);
+}
+
+/** One machine has one price. Should two have been told, the dearer one holds: cost never shrinks. */
+function dearer(a: PaidInterval, b: PaidInterval): Pick<PaidInterval, "microUsdPerHour" | "diskMicroUsdPerHour"> {
+  const [price, other] = (b.microUsdPerHour ?? -1) > (a.microUsdPerHour ?? -1) ? [b, a] : [a, b];
+  const disk = price.diskMicroUsdPerHour ?? other.diskMicroUsdPerHour;
+  return { microUsdPerHour: price.microUsdPerHour, ...(disk !== undefined && { diskMicroUsdPerHour: disk }) };
 }
 
 function endOf({ toAt }: PaidInterval): number {

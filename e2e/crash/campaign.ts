@@ -17,6 +17,8 @@ export interface CampaignOptions {
   from: number;
   lanes: number;
   only: readonly string[] | null;
+  /** No cycle begins after so long, ms. */
+  forMs: number;
   /** The campaign ends after so many failures. */
   most: number;
   /** In place of what the seed says. */
@@ -98,9 +100,9 @@ export async function runCampaign(options: CampaignOptions, stop: AbortSignal): 
     stop.addEventListener("abort", () => void cloud?.stop(), { once: true });
     await cloud.start();
     const report = emptyReport(options, means);
-    const world = new World(cloud, base);
+    const world = new World(cloud, base, stop);
     await Promise.all(Array.from({ length: options.lanes }, () => runLane(world, options, means, report, stop)));
-    await addRest(world, report);
+    if (!stop.aborted) await addRest(world, report);
     world.isOver = true;
     report.injected = Object.fromEntries([...world.counts].sort(([a], [b]) => (a < b ? -1 : 1)));
     report.injections = [...world.counts].reduce((sum, [name, n]) => sum + (name.startsWith("missed") ? 0 : n), 0);
@@ -120,7 +122,8 @@ export async function runCampaign(options: CampaignOptions, stop: AbortSignal): 
 async function runLane(world: World, options: CampaignOptions, means: Means, report: Report, stop: AbortSignal) {
   const { seed, from, cycles, onEvent } = options;
   let lane: Lane | null = null;
-  const isOver = () => stop.aborted || report.failed.length >= options.most;
+  const until = Date.now() + options.forMs;
+  const isOver = () => stop.aborted || report.failed.length >= options.most || Date.now() > until;
   for (;;) {
     const cycle = from + next(report);
     if (cycle >= from + cycles || isOver()) break;

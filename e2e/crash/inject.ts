@@ -157,6 +157,7 @@ export class Injector {
   /** The stand-in may be dead for a moment; a machine that is gone needs nothing more. */
   async #untilDone(act: () => Promise<unknown>): Promise<void> {
     for (let tries = 0; tries < 200; tries++) {
+      this.#under.world.mayGoOn();
       try {
         await act();
         return;

@@ -147,6 +147,7 @@ export class Lane {
     let askedAt = 0;
     let seen = "";
     for (let n = 0; Date.now() < until; n++) {
+      this.#world.mayGoOn();
       view = await instance.view().catch(() => null);
       if (view) {
         const words = `${view.state}${view.trouble ? ` (${view.trouble.code})` : ""}`;
@@ -173,6 +174,7 @@ export class Lane {
     const instance = this.#instance!;
     const until = Date.now() + settleMs;
     for (let n = 0; ; n++) {
+      this.#world.mayGoOn();
       try {
         const view = await this.#view();
         if (!ends.includes(view.state)) throw new Breach(`it was ${ends[0]} and is ${view.state}`);

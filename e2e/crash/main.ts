@@ -1,12 +1,12 @@
 /**
- * npm run crash -- --cycles N --seed S [--from C] [--lanes L] [--only KINDS] [--most F] [--verbose] [--json]
+ * npm run crash -- --cycles N --seed S [--from C] [--lanes L] [--only KINDS] [--most F] [--minutes M] [--verbose] [--json]
  *
  * Sleeps and wakes of real agents under faults that are drawn from the seed. Exit status 0 only if every invariant held.
  */
 import { parseArgs } from "node:util";
 import { type Report, runCampaign } from "./campaign.ts";
 
-const usage = `usage: npm run crash -- [--cycles N] [--seed S] [--from C] [--lanes L] [--only KINDS] [--most F] [--verbose] [--json]
+const usage = `usage: npm run crash -- [--cycles N] [--seed S] [--from C] [--lanes L] [--only KINDS] [--most F] [--minutes M] [--verbose] [--json]
 
   --cycles N    sleeps and wakes (100)
   --seed S      what goes wrong, and when; a number (drawn and printed when it is left out)
@@ -14,6 +14,7 @@ const usage = `usage: npm run crash -- [--cycles N] [--seed S] [--from C] [--lan
   --lanes L     instances side by side (3)
   --only KINDS  of rule, kill, freeze, network, disk, clock, host: only these, with commas between; none: nothing at all
   --most F      ends after so many failures (10)
+  --minutes M   no cycle begins after so long
   --verbose     what happened in each cycle, not only in those that fail
   --json        one JSON object a line: step, cycle, failed, left, and report at the end`;
 
@@ -23,6 +24,7 @@ interface Options {
   from: number;
   lanes: number;
   most: number;
+  forMs: number;
   only: string[] | null;
   verbose: boolean;
   json: boolean;
@@ -91,6 +93,7 @@ function read(): Options {
         from: { type: "string", default: "0" },
         lanes: { type: "string", default: "3" },
         most: { type: "string", default: "10" },
+        minutes: { type: "string", default: "100000" },
         only: { type: "string" },
         verbose: { type: "boolean", default: false },
         json: { type: "boolean", default: false },
@@ -101,7 +104,7 @@ function read(): Options {
       console.log(usage);
       process.exit(0);
     }
-    const whole = (name: "cycles" | "from" | "lanes" | "most" | "seed", least: number): number => {
+    const whole = (name: "cycles" | "from" | "lanes" | "most" | "minutes" | "seed", least: number): number => {
       const value = Number(values[name]);
       if (!Number.isSafeInteger(value) || value < least)
         throw new Error(`--${name} must be a whole number, ${least} or more`);
@@ -113,6 +116,7 @@ function read(): Options {
       from: whole("from", 0),
       lanes: whole("lanes", 1),
       most: whole("most", 1),
+      forMs: whole("minutes", 1) * 60_000,
       only: values.only === undefined ? null : values.only.split(",").filter((kind) => kind !== "none"),
       verbose: values.verbose,
       json: values.json,

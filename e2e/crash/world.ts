@@ -20,10 +20,17 @@ export class World {
   #turns: Record<ProgramName, Promise<void>> = { worker: Promise.resolve(), vast: Promise.resolve() };
   #cron: Promise<void> | null = null;
   isOver = false;
+  readonly #stop: AbortSignal;
 
-  constructor(cloud: LocalCloud, base: string) {
+  constructor(cloud: LocalCloud, base: string, stop: AbortSignal) {
     this.cloud = cloud;
+    this.#stop = stop;
     this.base = base;
+  }
+
+  /** In every loop that waits. Errors: the reason of the stop. */
+  mayGoOn(): void {
+    this.#stop.throwIfAborted();
   }
 
   count(name: string, by = 1): void {
@@ -69,6 +76,7 @@ export class World {
   async patiently<T>(what: string, ask: () => Promise<T>, withinMs = 60_000): Promise<T> {
     const end = Date.now() + withinMs;
     for (;;) {
+      this.mayGoOn();
       try {
         return await ask();
       } catch (error) {

@@ -30,9 +30,9 @@ export class BookRows {
         slept_at INTEGER PRIMARY KEY, epoch INTEGER, asked INTEGER NOT NULL, micro_usd_per_hour INTEGER,
         woken_at INTEGER, ready_at INTEGER, ready_epoch INTEGER, ended_at INTEGER);
     `);
-    const columns = this.#sql.exec("SELECT name FROM pragma_table_info('ledger')").toArray();
+    const columns = this.#sql.exec("SELECT name FROM pragma_table_info('paid')").toArray();
     if (!columns.some(({ name }) => name === "disk_micro_usd_per_hour"))
-      this.#sql.exec("ALTER TABLE ledger ADD COLUMN disk_micro_usd_per_hour INTEGER");
+      this.#sql.exec("ALTER TABLE paid ADD COLUMN disk_micro_usd_per_hour INTEGER");
   }
 
   /** Within the transaction of the state that they belong to. */

@@ -182,8 +182,9 @@ export function seen(epoch: number, machine: RentedMachine): Extract<LifecycleEv
 
 export function factsOf(machine: RentedMachine): RentedFacts {
   const { id, machineId, gpuType, gpuCount, gpuRamMb, region, sshHost, sshPort } = machine;
-  const { microUsdPerHour, diskMicroUsdPerHour = null, upMicroUsdPerGb, downMicroUsdPerGb, runningSince } = machine;
+  const { microUsdPerHour, diskMicroUsdPerHour = null, upMicroUsdPerGb, downMicroUsdPerGb } = machine;
   const prices = { microUsdPerHour, diskMicroUsdPerHour, upMicroUsdPerGb, downMicroUsdPerGb };
+  const { runningSince } = machine;
   return { providerId: id, machineId, gpuType, gpuCount, gpuRamMb, region, ...prices, sshHost, sshPort, runningSince };
 }
 

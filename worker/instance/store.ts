@@ -124,7 +124,7 @@ export class InstanceStore {
   load(): Saved | null {
     if (!this.#hasTable("instance")) return null;
     if (!this.#hasTable("paid")) this.#storage.transactionSync(() => this.#createLedger());
-    // An object of before there were books.
+    // An object of before there were books, or of before the disk had a price of its own.
     this.books.createTables();
     // An object of before there was a history.
     this.history.createTable();
@@ -249,8 +249,8 @@ export class InstanceStore {
     const all = addInterval(this.ledger(), charge).filter((one) => one.epoch === charge.epoch);
     this.#sql.exec("DELETE FROM paid WHERE epoch = ?", charge.epoch);
     for (const { epoch, fromAt, toAt, microUsdPerHour, diskMicroUsdPerHour = null } of all) {
-      const row = [epoch, fromAt, toAt, microUsdPerHour, diskMicroUsdPerHour];
-      this.#sql.exec("INSERT INTO paid VALUES (?, ?, ?, ?, ?)", ...row);
+      const values = [epoch, fromAt, toAt, microUsdPerHour, diskMicroUsdPerHour];
+      this.#sql.exec("INSERT INTO paid VALUES (?, ?, ?, ?, ?)", ...values);
     }
   }
 

@@ -207,15 +207,6 @@ export function readMachine(row: unknown, now: number): RentedMachine | null {
   };
 }
 
-/** The label that the machine was rented under, from the environment that went with the same request. */
-function readEnvLabel(env: unknown[] | null | undefined): string | null {
-  const pairs = (env ?? []).filter((one): one is [string, unknown] => Array.isArray(one) && typeof one[0] === "string");
-  const { [agentEnv.instance]: instance, [agentEnv.epoch]: epoch } = Object.fromEntries(pairs);
-  return isInstanceId(instance) && /^[1-9][0-9]{0,8}$/.test(String(epoch))
-    ? machineLabel(instance, Number(epoch))
-    : null;
-}
-
 /** Per hour where the row says it, else from its price per GB and month. */
 function readDiskPrice({
   storage_total_cost: perHour,
@@ -224,6 +215,15 @@ function readDiskPrice({
 }: InstanceRow): number | null {
   if (perHour != null) return toMicro(perHour);
   return perGb == null || gb == null ? null : toMicro((perGb * gb) / HOURS_PER_MONTH);
+}
+
+/** The label that the machine was rented under, from the environment that went with the same request. */
+function readEnvLabel(env: unknown[] | null | undefined): string | null {
+  const pairs = (env ?? []).filter((one): one is [string, unknown] => Array.isArray(one) && typeof one[0] === "string");
+  const { [agentEnv.instance]: instance, [agentEnv.epoch]: epoch } = Object.fromEntries(pairs);
+  return isInstanceId(instance) && /^[1-9][0-9]{0,8}$/.test(String(epoch))
+    ? machineLabel(instance, Number(epoch))
+    : null;
 }
 
 /**

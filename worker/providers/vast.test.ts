@@ -505,6 +505,16 @@ describe("list", () => {
     });
   });
 
+  it("reads the price of the disk as told per hour, else per GB and month", async () => {
+    expect(await listOne(instance({ storage_total_cost: "0.031", storage_cost: 0.15 }))).toMatchObject({
+      diskMicroUsdPerHour: 31_000,
+    });
+    expect(await listOne(instance({ storage_cost: 0.146 }))).toMatchObject({ diskMicroUsdPerHour: 30_000 });
+    expect(await listOne(instance({ storage_cost: 0.15, disk_space: null }))).toMatchObject({
+      diskMicroUsdPerHour: null,
+    });
+  });
+
   it("reads since when it runs, and the label that its environment tells", async () => {
     const extra_env = [
       ["SONECA_INSTANCE", "i-k3v7q2m4xa"],
@@ -534,16 +544,6 @@ describe("list", () => {
     [null],
   ])("an environment that is not ours tells no label: %j", async (extra_env) => {
     expect((await listOne(instance({ extra_env })))!.envLabel).toBeNull();
-  });
-
-  it("reads the price of the disk as told per hour, else per GB and month", async () => {
-    expect(await listOne(instance({ storage_total_cost: "0.031", storage_cost: 0.15 }))).toMatchObject({
-      diskMicroUsdPerHour: 31_000,
-    });
-    expect(await listOne(instance({ storage_cost: 0.146 }))).toMatchObject({ diskMicroUsdPerHour: 30_000 });
-    expect(await listOne(instance({ storage_cost: 0.15, disk_space: null }))).toMatchObject({
-      diskMicroUsdPerHour: null,
-    });
   });
 
   it("survives a fresh machine of which nearly nothing is known", async () => {
