@@ -15,8 +15,10 @@ import { writeLargeWorkspace } from "./testing/workspace.ts";
 
 let test: TestCloud;
 beforeAll(async () => {
-  // Silence is told soon, so that the provider is asked soon.
-  test = await startTestCloud({ timings: { silenceMinMs: 3_000, lookEveryMs: 500 } });
+  // Silence is told soon, so that the provider is asked soon, and believed of a young machine.
+  test = await startTestCloud({
+    timings: { silenceMinMs: 3_000, lookEveryMs: 500, listLagMs: 5_000, goneAgainMs: 500 },
+  });
 });
 afterAll(async () => {
   await test?.end();
