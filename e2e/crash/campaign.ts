@@ -52,7 +52,7 @@ export interface Report {
   ledgerSeconds: number;
   paidMicroUsd: number;
   ledgerMicroUsd: number;
-  /** Machines that were left at the provider, and processes that were left here, at the end. */
+  /** Machines that were left at the provider, processes that were left here, ledgers that are a cent off or more. */
   left: string[];
   disks: boolean;
   ms: number;
@@ -79,6 +79,8 @@ const timings = {
   verifyEveryMs: 1_000,
 };
 const intervals = { search: 100, create: 50, list: 50, change: 50, destroy: 50 };
+/** Micro-dollars. */
+const cent = 10_000;
 const diskBytes = 128 * 1024 * 1024;
 
 /** Errors: those of a cloud that does not start. Whatever it started has ended when it returns or throws. */
@@ -195,6 +197,8 @@ function addBills(report: Report, bills: BillCheck): void {
   report.paidMicroUsd += bills.paidMicroUsd;
   report.ledgerMicroUsd += bills.ledgerMicroUsd;
   report.leakedSeconds += Math.max(0, bills.paidSeconds - bills.ledgerSeconds - 0.5 * bills.machines);
+  const apart = bills.ledgerMicroUsd - bills.paidMicroUsd;
+  if (Math.abs(apart) >= cent) report.left.push(`an instance's ledger is ${apart} micro-USD apart from its bill`);
 }
 
 /** Machines that nobody's: those without a label, and those that are left at the end. */
