@@ -7,8 +7,8 @@ import { bundleThread } from "./tools/build.ts";
 const migrations = await readD1Migrations(new URL("./migrations", import.meta.url).pathname);
 
 /**
- * Files at a time, for each of the two runs of tools/test.ts: many wait for most of their time, so two cores carry two of
- * each; with three, clouds of e2e run into their limits.
+ * Many files wait for most of their time, so two cores carry two at once; with three, clouds of e2e run into their limits.
+ * The same number for every project: then files of different projects run side by side, those of e2e first.
  */
 const maxWorkers = Math.max(2, availableParallelism() - 1);
 
@@ -65,6 +65,8 @@ export default defineConfig({
           maxConcurrency: 2,
           testTimeout: 360_000,
           hookTimeout: 180_000,
+          // The campaign and the kills of the other two programs: minutes of both cores (npm run test:slow).
+          exclude: process.env.SONECA_SLOW ? [] : ["e2e/{crash,kill-agent,kill-stand-in}.test.ts"],
         },
       },
     ],
