@@ -12,7 +12,8 @@ export class PartRooms {
 
   /** `capacity`: of the largest part. `most`: so many are kept when nobody uses them. */
   constructor(capacity: number, most: number) {
-    this.#capacity = capacity;
+    // Larger than the pool that Node cuts small buffers from: that one is never taken for a room.
+    this.#capacity = Math.max(capacity, Buffer.poolSize + 1);
     this.#most = most;
   }
 
@@ -29,10 +30,13 @@ export class PartRooms {
     return this.#lent.has(bytes.buffer) ? bytes : ownBytes(bytes);
   }
 
-  /** Nobody looks at these bytes any more, wherever they came from. Those that a thread has taken are not here. */
-  give({ buffer }: Uint8Array): void {
+  /**
+   * Nobody looks at these bytes any more, wherever they came from. Those that a thread has taken are not here. Bytes that
+   * share their memory, such as small ones in Node's pool, are left to the collector: others look at the rest of it.
+   */
+  give({ buffer, byteLength }: Uint8Array): void {
     if (!(buffer instanceof ArrayBuffer) || buffer.byteLength === 0) return;
     if (buffer.byteLength === this.#capacity && this.#free.length < this.#most) this.#free.push(buffer);
-    else buffer.transfer(0);
+    else if (byteLength === buffer.byteLength || buffer.byteLength === this.#capacity) buffer.transfer(0);
   }
 }
