@@ -99,16 +99,20 @@ describe("snapshot and restore", () => {
 
   test("a file that never rests: made, but incomplete, exit 3", { timeout: 60_000 }, async () => {
     mkdirSync(at("busy"));
-    writeFileSync(at("busy/x"), "");
+    // So long that reading it takes several turns of the scheduler: the writer gets some of them.
+    const begun = noise(48 * 1024 * 1024, 5);
+    writeFileSync(at("busy/x"), begun);
     const script = `const fs = require("node:fs"); for (let n = 0; ; n++) fs.appendFileSync(${JSON.stringify(at("busy/x"))}, "" + n);`;
     const writer = spawn(process.execPath, ["-e", script], { stdio: "ignore" });
-    while (statSync(at("busy/x")).size === 0) await sleep(20);
+    while (statSync(at("busy/x")).size === begun.length) await sleep(20);
     const ran = await json(["snapshot", "busy", "--store", "busy-store"]).finally(() => writer.kill("SIGKILL"));
     expect([ran.code, ran.last]).toEqual([
       3,
       expect.objectContaining({ ok: false, code: "snapshot_incomplete", snapshotId: "busy@1", exit: 3 }),
     ]);
     expect(ran.last.torn).toBeGreaterThan(0);
+    rmSync(at("busy"), { recursive: true });
+    rmSync(at("busy-store"), { recursive: true });
   });
 
   test("a mirror is filled by a snapshot and asked by a restore", { timeout: 60_000 }, async () => {
