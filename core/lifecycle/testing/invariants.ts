@@ -217,8 +217,8 @@ export function brokenRest(
     if (machine.endedAt === null || now < machine.endedAt || !told.has(machine.epoch)) continue;
     const bills = charges.filter((one) => one.kind === "charge" && one.epoch === machine.epoch);
     // A boot that never ended costs no GPU time, and of one that was never heard nobody knows when it began.
-    // Nor is one charged that was gone before its first word had travelled.
-    const ran = machine.bootAt !== null && machine.heard && machine.endedAt - machine.bootAt > 1_000;
+    // Nor is one charged that spoke but once: it is known to have run at one moment only.
+    const ran = machine.bootAt !== null && machine.heard && machine.endedAt - machine.bootAt > 12_000;
     if (ran && bills.length === 0) return `I7: machine ${machine.epoch} ended and was never charged`;
     if (bills.some((one) => one.kind === "charge" && one.toAt > machine.endedAt! + 60_000))
       return `I7: machine ${machine.epoch} is charged for longer than it was there`;
