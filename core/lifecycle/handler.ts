@@ -11,10 +11,13 @@ export type Handler<S extends Status, E extends EventType> = (
   ctx: Context,
 ) => Outcome;
 
-/** What is decided around the table: in awake.ts, and what concerns the store alone, in snapshots.ts and copying.ts. */
+/** What is decided around the table: in awake.ts, and what concerns the store alone, in snapshots.ts and copying.ts, or a machine that is stopped, in parked.ts. */
 export type BesideEvent =
   | "keepAwake"
   | "letSleep"
+  | "stopTried"
+  | "started"
+  | "startFailed"
   | "salvaged"
   | "hold"
   | "copied"
