@@ -9,7 +9,8 @@ import { copyIfDue, stayAsleep, wakeWhenCopied } from "./copying.ts";
 import { ignore, type Row } from "./handler.ts";
 import { endRetries } from "./keep-trying.ts";
 import { andThen, enter, log, minutesMs, out, ruleActor, sameSnapshot, system } from "./machines.ts";
-import { canRescue, discardParked, isOf, rescue } from "./parked.ts";
+import { canRescue, discardParked, isOf } from "./parked.ts";
+import { rescue } from "./parked-events.ts";
 import { provedEntry } from "./snapshots.ts";
 import { startWake } from "./starting.ts";
 
@@ -50,9 +51,14 @@ export const hibernated: Row<"hibernated"> = {
     // A stop that is not confirmed yet is waited for: asked again at the next try.
     if (parked && parked.stoppedAt === null) return out(state);
     if (parked && !isOf(parked, event.ref) && canRescue(state, parked)) return rescue(state, ctx);
+    // Work that no wake took along, on a machine that somebody else started: it is kept, and told.
+    const kept = parked && !isOf(parked, event.ref) && !parked.machine.rest?.proof ? parked.machine : null;
     return enter(
       state,
       { status: "deleted", since: ctx.now },
+      ...(kept
+        ? [log("machine_kept", system, { epoch: kept.epoch, provider_id: kept.facts?.providerId ?? null })]
+        : []),
       provedEntry({ ...state.snapshot, provedAt: ctx.now }, event),
       log("snapshot_verified", system, { snapshot_seq: event.ref.seq }),
       log("deleted", ruleActor, { snapshot_seq: event.ref.seq }),

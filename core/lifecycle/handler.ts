@@ -30,3 +30,18 @@ export type Row<S extends Status> = { [E in Exclude<EventType, BesideEvent>]: Ha
 
 /** The event means nothing here and changes nothing. */
 export const ignore = (state: State): Outcome => ({ state, effects: [] });
+
+/** What the provider, or a call to it, says of one machine. */
+export type MachineEvent = EventOf<
+  | "rented"
+  | "rentFailed"
+  | "rentUnknown"
+  | "notFound"
+  | "seen"
+  | "gone"
+  | "endTried"
+  | "lookFailed"
+  | "stopTried"
+  | "started"
+  | "startFailed"
+>;

@@ -24,7 +24,9 @@ export function meterAfter(before: State, event: LifecycleEvent, outcome: Outcom
       const isOff = event.type === "seen" && event.phase !== "running" && event.phase !== "loading";
       if (isOff) {
         const closed = close(outcome, machine.epoch, aliveAt(before, machine), ctx);
-        return event.type === "seen" && event.phase === "lost" ? freeDisk(closed, machine.epoch, ctx) : payDisk(closed, machine.epoch, ctx);
+        return event.type === "seen" && event.phase === "lost"
+          ? freeDisk(closed, machine.epoch, ctx)
+          : payDisk(closed, machine.epoch, ctx);
       }
       return showsRunning(outcome, machine, event.facts, event.type === "seen" && event.phase === "running", ctx);
     }

@@ -10,31 +10,13 @@
  * It holds work (I1) and may be destroyed while it stands still on the proof of its seal: nobody was let in since. Where
  * something may have been written after the proof, it has none, and ends only by another sleep or by discard.
  */
-import { isTooDear } from "./caps.ts";
-import { reportTravelMs } from "./deadlines.ts";
-import { fallAsleep } from "./destroying.ts";
-import { forgetSleep } from "./gaps.ts";
-import type { EventOf } from "./handler.ts";
-import { rememberLost } from "./losing.ts";
-import {
-  andThen,
-  enter,
-  log,
-  lookEffect,
-  nextEndDelayMs,
-  out,
-  providerActor,
-  retire,
-  ruleActor,
-  sameSnapshot,
-  stopEffect,
-  takeIn,
-} from "./machines.ts";
-import { chargeUntil } from "./meter.ts";
-import type { Parked } from "./parked-state.ts";
-import { startWake, tryAnother } from "./starting.ts";
-import type { Context, LifecycleEvent, Machine, Outcome, SleepCause, State, WakeRequest } from "./types.ts";
+
 import type { SnapshotRef } from "../protocol/wire.ts";
+import { isTooDear } from "./caps.ts";
+import type { EventOf } from "./handler.ts";
+import { andThen, log, lookEffect, nextEndDelayMs, out, retire, sameSnapshot, stopEffect } from "./machines.ts";
+import type { Parked } from "./parked-state.ts";
+import type { Context, Machine, Outcome, SleepCause, State, WakeRequest } from "./types.ts";
 
 /** Whether this sleep stops the machine. One that stands still already is enough. */
 export function parks(state: State, cause: SleepCause): boolean {
@@ -79,6 +61,13 @@ export function mayStop(state: State, epoch: number, now: number): boolean {
   return now >= phase.since && now < phase.sealedUntil;
 }
 
+/** Whether the call that is next stands on a seal, which ends. */
+export function isOnSeal(state: State, epoch: number): boolean {
+  const { parked, now } = state;
+  if (parked?.machine.epoch !== epoch || now.status !== "destroying" || now.epoch !== epoch) return false;
+  return parked.acceptedAt === null;
+}
+
 /** Asks again for the stop, or looks whether it holds. */
 export function parkedDue(state: State, ctx: Context): Outcome {
   const { parked } = state;
@@ -88,133 +77,6 @@ export function parkedDue(state: State, ctx: Context): Outcome {
   const next = { ...state, parked: { ...parked, nextAt: ctx.now + everyMs } };
   if (stoppedAt !== null) return out(next, { ...lookEffect(machine), fresh: true } as const);
   return mayStop(state, machine.epoch, ctx.now) ? out(next, stopEffect(machine)) : out(next);
-}
-
-type ParkedEvent = Extract<
-  LifecycleEvent,
-  {
-    type:
-      | "rented"
-      | "rentFailed"
-      | "rentUnknown"
-      | "notFound"
-      | "seen"
-      | "gone"
-      | "endTried"
-      | "lookFailed"
-      | "stopTried"
-      | "started"
-      | "startFailed";
-  }
->;
-
-/** What is said of the machine that stands still, or is to. */
-export function aboutParked(state: State, parked: Parked, event: ParkedEvent, ctx: Context): Outcome {
-  const { epoch } = parked.machine;
-  switch (event.type) {
-    case "gone":
-      return loseParked(state, parked, event.at, ctx);
-    case "seen": {
-      const machine = takeIn(parked.machine, event.facts);
-      return seeParked({ ...state, parked: { ...parked, machine } }, { ...parked, machine }, event.phase, ctx);
-    }
-    case "stopTried": {
-      const tries = parked.tries + 1;
-      const nextAt = ctx.now + nextEndDelayMs(event.accepted && tries === 1 ? 0 : tries, ctx);
-      const isFirst = event.accepted && parked.acceptedAt === null;
-      const isTold = !event.accepted && (tries === 1 || tries % 10 === 0);
-      const acceptedAt = event.accepted ? (parked.acceptedAt ?? ctx.now) : parked.acceptedAt;
-      return out(
-        { ...state, parked: { ...parked, tries, nextAt, acceptedAt } },
-        ...(isFirst ? [log("stop_accepted", providerActor, { epoch })] : []),
-        ...(isTold ? [log("stop_failed", providerActor, { epoch, message: event.message, tries })] : []),
-      );
-    }
-    case "lookFailed": {
-      const tries = parked.tries + 1;
-      const everyMs = parked.stoppedAt === null ? nextEndDelayMs(tries, ctx) : ctx.timings.parkedEveryMs;
-      return out({ ...state, parked: { ...parked, tries, nextAt: ctx.now + everyMs } });
-    }
-    default:
-      return out(state);
-  }
-}
-
-function seeParked(state: State, parked: Parked, phase: EventOf<"seen">["phase"], ctx: Context): Outcome {
-  const { epoch } = parked.machine;
-  const isStill = phase === "stopped" || (phase === "lost" && parked.acceptedAt !== null);
-  if (isStill) {
-    const { runsAt: _, ...rest } = parked;
-    const stoppedAt = parked.stoppedAt ?? ctx.now;
-    const still: Parked = { ...rest, stoppedAt, tries: 0, nextAt: ctx.now + ctx.timings.parkedEveryMs };
-    const stands = { ...state, parked: still };
-    if (parked.stoppedAt !== null) return out(stands);
-    return andThen(out(stands, log("machine_stopped", providerActor, { epoch })), (next) =>
-      next.now.status === "destroying" && next.now.epoch === epoch ? fallAsleep(next, next.now, ctx.now, ctx) : out(next),
-    );
-  }
-  if (parked.stoppedAt === null) {
-    // Still on its way. Past its seal whatever runs on it may write.
-    const { now } = state;
-    const isOpen =
-      phase === "running" && now.status === "destroying" && now.epoch === epoch && parked.acceptedAt !== null;
-    return out(isOpen && ctx.now >= now.sealedUntil ? doubtRest(state, epoch) : state);
-  }
-  if (phase === "queued") return stopAgain(state, parked, ctx);
-  if (phase === "lost") return out(state);
-  // A list may be old: it runs when a second look says so.
-  if (parked.runsAt === undefined || ctx.now < parked.runsAt + ctx.timings.goneAgainMs) {
-    const runsAt = parked.runsAt ?? ctx.now;
-    return out({ ...state, parked: { ...parked, runsAt, nextAt: runsAt + ctx.timings.goneAgainMs } });
-  }
-  return takeStarted(state, parked, ctx);
-}
-
-/** Somebody started it at the provider. It is taken into use where the instance has no other, and stopped again where it has. */
-function takeStarted(state: State, parked: Parked, ctx: Context): Outcome {
-  const { rest: _, ...machine } = parked.machine;
-  const said = log("machine_started", providerActor, { epoch: machine.epoch, by: "somebody at the provider" });
-  if (!["hibernated", "deleted", "failed"].includes(state.now.status) || state.copying) {
-    return andThen(out(doubtRest(state, machine.epoch), said), (next) => stopAgain(next, next.parked!, ctx));
-  }
-  return enter(
-    forgetSleep(withoutParked(state)),
-    { status: "unreachable", machine, since: ctx.now, lastBeatAt: ctx.now, lookAt: ctx.now, wake: null },
-    said,
-  );
-}
-
-/** The agent of a machine that stood still speaks. What was on its way when it stopped says nothing. */
-export function hearParked(state: State, parked: Parked, ctx: Context): Outcome {
-  if (parked.stoppedAt === null || ctx.now < parked.stoppedAt + reportTravelMs) return out(state);
-  return takeStarted(state, parked, ctx);
-}
-
-function stopAgain(state: State, parked: Parked, ctx: Context): Outcome {
-  const { runsAt: _, ...rest } = parked;
-  const again: Parked = { ...rest, stoppedAt: null, tries: 0, nextAt: ctx.now + ctx.timings.endEveryMs };
-  return out({ ...state, parked: again }, stopEffect(parked.machine));
-}
-
-/** The provider no longer has it. Its snapshot is what remains. */
-function loseParked(state: State, parked: Parked, at: number, ctx: Context): Outcome {
-  const { machine, acceptedAt, stoppedAt } = parked;
-  const isUnsaved = !machine.rest?.proof;
-  // "Gone" without an accepted stop may be a mistake: should it turn up, it is kept.
-  const isDoubtful = (acceptedAt === null && stoppedAt === null) || isUnsaved;
-  const left = isDoubtful ? rememberLost(withoutParked(state), machine) : withoutParked(state);
-  const message = "The provider no longer has the stopped machine. What was written after its snapshot is lost.";
-  const troubled = isUnsaved ? { ...left, trouble: { code: "machine_lost", message, at: ctx.now } } : left;
-  const gone = out(
-    troubled,
-    log("machine_gone", providerActor, { epoch: machine.epoch, ended_at: at }),
-    ...chargeUntil(machine, at),
-  );
-  return andThen(gone, (next) =>
-    next.now.status === "destroying" && next.now.epoch === machine.epoch
-      ? fallAsleep(next, next.now, at, ctx)
-      : out(next),
-  );
 }
 
 // ---- waking --------------------------------------------------------------------------------------------------------
@@ -245,37 +107,11 @@ export function startFault(attempt: { attemptSince: number }, event: EventOf<"se
   return null;
 }
 
-export function takeStart(state: State, event: EventOf<"started">, ctx: Context): Outcome {
-  const phase = state.now;
-  if (phase.status !== "provisioning" || phase.step !== "starting" || phase.machine.epoch !== event.epoch)
-    return out(state);
-  const lookAt = ctx.now + ctx.timings.endEveryMs;
-  return enter(
-    state,
-    { ...phase, step: "booting", bootingSince: ctx.now, lookAt },
-    log("machine_started", providerActor, { epoch: event.epoch }),
-  );
-}
-
-export function takeStartFailed(state: State, event: EventOf<"startFailed">, ctx: Context): Outcome {
-  const phase = state.now;
-  if (phase.status !== "provisioning" || phase.step !== "starting" || phase.machine.epoch !== event.epoch)
-    return out(state);
-  const { code, message } = event;
-  return tryAnother(state, phase, { code, message, final: false, isHost: false }, ctx);
-}
-
 // ---- the end of the pause ------------------------------------------------------------------------------------------
 
 /** Whether the disk holds what this snapshot holds, and nothing else. */
 export function isOf(parked: Parked, ref: SnapshotRef | undefined): boolean {
   return sameSnapshot(parked.machine.rest?.proof, ref);
-}
-
-/** A stopped machine that holds more than the store does is started, snapshotted, and only then destroyed. */
-export function rescue(state: State, ctx: Context): Outcome {
-  const wake: WakeRequest = { actor: ruleActor, gpuType: null, region: null, askedAt: ctx.now, toSleep: true };
-  return startWake(state, wake, ctx);
 }
 
 /** Whether only its newest machine may hold what no snapshot has: an older one's work was left behind by a wake. */

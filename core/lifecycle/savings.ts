@@ -15,6 +15,7 @@ import {
   addTraffic,
   type Books,
   emptyPaid,
+  kinds,
   overlapMs,
   type Paid,
   paidBetween,

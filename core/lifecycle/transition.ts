@@ -9,7 +9,7 @@ import { beatCheckpoint, proofOfCheckpoint, settleCheckpoint } from "./checkpoin
 import { takeCopied, takeCopyFailed } from "./copying.ts";
 import { destroying } from "./destroying.ts";
 import { forgetPlan } from "./gaps.ts";
-import type { Row } from "./handler.ts";
+import type { MachineEvent, Row } from "./handler.ts";
 import { rememberLost, takeBack } from "./losing.ts";
 import {
   andThen,
@@ -24,15 +24,8 @@ import {
   takeIn,
 } from "./machines.ts";
 import { chargeUntil, meterAfter } from "./meter.ts";
-import {
-  aboutParked,
-  hearParked,
-  parkedDue,
-  settleParked,
-  takeStart,
-  takeStartFailed,
-  takeUnstopped,
-} from "./parked.ts";
+import { parkedDue, settleParked, takeUnstopped } from "./parked.ts";
+import { aboutParked, hearParked, takeStart, takeStartFailed } from "./parked-events.ts";
 import { settlePolicy } from "./policy.ts";
 import { running, snapshotting } from "./sleeping.ts";
 import { collectIfDue, planCollect, takeCollected, takeCollectFailed, takeHold, takeSalvaged } from "./snapshots.ts";
@@ -153,24 +146,6 @@ function dispatch(state: State, event: LifecycleEvent, ctx: Context): Outcome {
   >;
   return row[event.type](state, state.now, event, ctx);
 }
-
-type MachineEvent = Extract<
-  LifecycleEvent,
-  {
-    type:
-      | "rented"
-      | "rentFailed"
-      | "rentUnknown"
-      | "notFound"
-      | "seen"
-      | "gone"
-      | "endTried"
-      | "lookFailed"
-      | "stopTried"
-      | "started"
-      | "startFailed";
-  }
->;
 
 /** What is said of a machine, and of those that carry its label beside it. */
 function aboutMachine(state: State, event: MachineEvent, ctx: Context): Outcome {
@@ -304,9 +279,7 @@ function takeStray(state: State, event: Extract<MachineEvent, { type: "rented" |
  */
 function takeTwin(state: State, of: number, facts: RentedFacts, ctx: Context): Outcome {
   const known = machineWith(state, of);
-  const isKnown = allMachines(state).some(
-    (one) => one.facts?.providerId === facts.providerId,
-  );
+  const isKnown = allMachines(state).some((one) => one.facts?.providerId === facts.providerId);
   if (isKnown || !known || known.adopted) return out(state);
   const epoch = state.epoch + 1;
   const blank = newMachine(state, epoch, ctx.now);

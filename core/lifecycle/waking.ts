@@ -49,7 +49,9 @@ export const provisioning: Row<"provisioning"> = {
       const next = { ...phase, checks: 0, lookAt: ctx.now + ctx.timings.labelCheckEveryMs };
       return enter(state, next, lookEffect(phase.machine));
     }
-    if (isTooDear(state, phase.machine)) return tryAnother(state, phase, tooDear(state, phase.machine), ctx);
+    // A machine that was only stopped was dear enough before.
+    if (!phase.machine.rest && isTooDear(state, phase.machine))
+      return tryAnother(state, phase, tooDear(state, phase.machine), ctx);
     // The agent's first word: the machine is up, whatever the provider says of it. It wins over those beside it.
     const bootMs = ctx.now - phase.attemptSince;
     // An adopted machine was up before we knew of it.
@@ -82,7 +84,8 @@ export const provisioning: Row<"provisioning"> = {
     const known = { ...phase, machine: takeIn(phase.machine, event.facts), upSince };
     // An adopted machine holds work that exists nowhere else: whatever the provider says, it is not given up here.
     if (phase.machine.adopted) return enter(state, known);
-    if (isTooDear(state, known.machine)) return tryAnother(state, known, tooDear(state, known.machine), ctx);
+    if (!phase.machine.rest && isTooDear(state, known.machine))
+      return tryAnother(state, known, tooDear(state, known.machine), ctx);
     const why = phase.machine.rest ? startFault(phase, event, ctx) : bootFault(event);
     return why ? tryAnother(state, known, why, ctx) : enter(state, known);
   },

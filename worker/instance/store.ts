@@ -111,7 +111,9 @@ export class InstanceStore {
         disk_micro_usd_per_hour INTEGER, is_disk INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (epoch, from_at));
     `);
     if (this.#hasTable("ledger")) {
-      this.#sql.exec("INSERT OR IGNORE INTO paid SELECT epoch, from_at, to_at, micro_usd_per_hour, NULL, 0 FROM ledger");
+      this.#sql.exec(
+        "INSERT OR IGNORE INTO paid SELECT epoch, from_at, to_at, micro_usd_per_hour, NULL, 0 FROM ledger",
+      );
       this.#sql.exec("DROP TABLE ledger");
     }
   }
