@@ -9,7 +9,7 @@ import { chargeUntil } from "./meter.ts";
 import { doubtRest, withoutParked } from "./parked.ts";
 import type { Parked } from "./parked-state.ts";
 import { startWake, tryAnother } from "./starting.ts";
-import type { Context, Outcome, State, WakeRequest } from "./types.ts";
+import type { Context, Machine, Outcome, State, WakeRequest } from "./types.ts";
 
 /** What is said of the machine that stands still, or is to. */
 export function aboutParked(state: State, parked: Parked, event: MachineEvent, ctx: Context): Outcome {
@@ -103,11 +103,10 @@ function stopAgain(state: State, parked: Parked, ctx: Context): Outcome {
 
 /** The provider no longer has it. Its snapshot is what remains. */
 function loseParked(state: State, parked: Parked, at: number, ctx: Context): Outcome {
-  const { machine, acceptedAt, stoppedAt } = parked;
+  const { machine } = parked;
   const isUnsaved = !machine.rest?.proof;
-  // "Gone" without an accepted stop may be a mistake: should it turn up, it is kept.
-  const isDoubtful = (acceptedAt === null && stoppedAt === null) || isUnsaved;
-  const left = isDoubtful ? rememberLost(withoutParked(state), machine) : withoutParked(state);
+  // The provider may be wrong: should it turn up, it is no stray.
+  const left = rememberLost(withoutParked(state), machine);
   const message = "The provider no longer has the stopped machine. What was written after its snapshot is lost.";
   const troubled = isUnsaved ? { ...left, trouble: { code: "machine_lost", message, at: ctx.now } } : left;
   const gone = out(
@@ -146,4 +145,24 @@ export function takeStartFailed(state: State, event: EventOf<"startFailed">, ctx
 export function rescue(state: State, ctx: Context): Outcome {
   const wake: WakeRequest = { actor: ruleActor, gpuType: null, region: null, askedAt: ctx.now, toSleep: true };
   return startWake(state, wake, ctx);
+}
+
+/** It was said to be gone, and is there. */
+export function takeParkedBack(
+  state: State,
+  lost: Machine,
+  event: EventOf<"rented" | "seen">,
+  ctx: Context,
+): Outcome {
+  const parked: Parked = {
+    machine: lost,
+    since: lost.rest?.since ?? ctx.now,
+    acceptedAt: null,
+    stoppedAt: null,
+    tries: 0,
+    nextAt: ctx.now + ctx.timings.endEveryMs,
+  };
+  const found = { ...state, parked, lost: state.lost.filter((one) => one !== lost) };
+  const said = log("orphan_found", providerActor, { epoch: lost.epoch, provider_id: event.facts.providerId });
+  return andThen(out(found, said), (next) => aboutParked(next, parked, event, ctx));
 }

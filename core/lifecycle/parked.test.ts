@@ -7,13 +7,15 @@ const minute = 60_000;
 
 /** Asleep with its machine stopped; the rule is off, so that nothing but what is asked for happens. */
 function asleep(config: Parameters<World["create"]>[0] = {}): World {
-  const world = new World().create({ enabled: false, pause_mode: "stop", ...config });
+  const settings = { enabled: false, pause_mode: "stop", delete_after_pause_minutes: 30 } as const;
+  const world = new World().create({ ...settings, ...config });
   world.run(minute);
   world.writing(true);
   world.run(30_000);
   world.hibernate();
   world.run(minute);
   expect(world.state.now.status).toBe("hibernated");
+  world.writing(false);
   return world;
 }
 const types = (world: World) => world.logs.map((one) => one.type);
@@ -93,7 +95,7 @@ describe("pause mode stop", () => {
   });
 
   it("a stop that came after its seal leaves a machine without a proof, which is saved first", () => {
-    const world = new World().create({ enabled: false, pause_mode: "stop" });
+    const world = new World().create({ enabled: false, pause_mode: "stop", delete_after_pause_minutes: 30 });
     world.run(minute);
     world.writing(true);
     world.provider.trouble.stopLagMs = 5 * minute;
@@ -101,7 +103,7 @@ describe("pause mode stop", () => {
     for (let i = 0; i < 200 && world.state.parked?.acceptedAt == null; i++) world.run(500);
     const machine = only(world);
     // Nobody hears its agent: the seal ends, and it writes on.
-    world.net.downUntil = world.now + 30 * minute;
+    world.net.downUntil = world.now + 7 * minute;
     world.run(8 * minute);
     expect(world.state.now.status).toBe("hibernated");
     expect(world.state.parked?.machine.rest?.proof).toBeNull();

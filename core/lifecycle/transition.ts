@@ -25,7 +25,7 @@ import {
 } from "./machines.ts";
 import { chargeUntil, meterAfter } from "./meter.ts";
 import { parkedDue, settleParked, takeUnstopped } from "./parked.ts";
-import { aboutParked, hearParked, takeStart, takeStartFailed } from "./parked-events.ts";
+import { aboutParked, hearParked, takeParkedBack, takeStart, takeStartFailed } from "./parked-events.ts";
 import { settlePolicy } from "./policy.ts";
 import { running, snapshotting } from "./sleeping.ts";
 import { collectIfDue, planCollect, takeCollected, takeCollectFailed, takeHold, takeSalvaged } from "./snapshots.ts";
@@ -182,6 +182,7 @@ function aboutOne(state: State, event: MachineEvent, ctx: Context): Outcome {
   if (event.type !== "rented" && event.type !== "seen") return out(state);
   const lost = state.lost.find((one) => one.epoch === event.epoch);
   if (lost?.facts && lost.facts.providerId !== told) return out(state);
+  if (lost?.rest && !state.parked) return takeParkedBack(state, lost, event, ctx);
   return lost ? takeBack(state, lost, event.facts, ctx) : takeStray(state, event, ctx);
 }
 

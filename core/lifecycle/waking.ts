@@ -211,8 +211,7 @@ function loseStarting(state: State, phase: PhaseOf<"provisioning">, at: number, 
     log("machine_gone", providerActor, { epoch: machine.epoch, ended_at: at }),
     ...chargeUntil(machine, at),
   ];
-  const lost = machine.rest?.proof ? state : rememberLost(state, machine);
-  return andThen(out(lost, ...said), (next) =>
+  return andThen(out(rememberLost(state, machine), ...said), (next) =>
     phase.wake.toSleep ? endWake(next, phase, vanished, ctx) : goOn(next, phase, vanished, ctx),
   );
 }
