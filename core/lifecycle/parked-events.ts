@@ -66,7 +66,8 @@ function seeParked(state: State, parked: Parked, phase: EventOf<"seen">["phase"]
     return out(isOpen && ctx.now >= now.sealedUntil ? doubtRest(state, epoch) : state);
   }
   if (phase === "queued") return stopAgain(state, parked, ctx);
-  if (phase === "lost") return out(state);
+  // Of one that only loads nobody knows yet what becomes of it.
+  if (phase !== "running") return out(state);
   // A list may be old: it runs when a second look says so.
   if (parked.runsAt === undefined || ctx.now < parked.runsAt + ctx.timings.goneAgainMs) {
     const runsAt = parked.runsAt ?? ctx.now;
@@ -148,12 +149,7 @@ export function rescue(state: State, ctx: Context): Outcome {
 }
 
 /** It was said to be gone, and is there. */
-export function takeParkedBack(
-  state: State,
-  lost: Machine,
-  event: EventOf<"rented" | "seen">,
-  ctx: Context,
-): Outcome {
+export function takeParkedBack(state: State, lost: Machine, event: EventOf<"rented" | "seen">, ctx: Context): Outcome {
   const parked: Parked = {
     machine: lost,
     since: lost.rest?.since ?? ctx.now,

@@ -222,8 +222,9 @@ function aboutRetiring(state: State, retiring: Retiring, event: MachineEvent, ct
     case "rented":
     case "seen": {
       const known = takeIn(retiring.machine, event.facts);
-      // It stood still, and was started before its end was asked for.
-      if (retiring.isStopped && retiring.acceptedAt === null && event.type === "seen" && event.phase === "running") {
+      // It stood still, and was started before its end was asked for. While another one is parked it is only looked at.
+      const runs = event.type === "seen" && event.phase === "running";
+      if (runs && retiring.isStopped && retiring.acceptedAt === null && !state.parked) {
         const rest = state.retiring.filter((one) => one !== retiring);
         return takeUnstopped({ ...state, retiring: rest }, known, ctx);
       }

@@ -216,10 +216,10 @@ export class World {
     if (machine && !machine.agent.inUse) this.provider.vanish(machine, this.now);
   }
 
-  /** An event that was delivered some time ago comes once more. A beat is on its way for a few seconds at most. */
+  /** An event that was delivered some time ago comes once more. A beat is on its way for a few seconds at most, an answer for a minute. */
   echo(back: number): void {
     const one = this.#echoes.at(-1 - (back % 12));
-    if (one && (one.event.type !== "beat" || this.now - one.at < 4_000)) this.apply(one.event, "again ");
+    if (one && this.now - one.at < (one.event.type === "beat" ? 4_000 : 60_000)) this.apply(one.event, "again ");
   }
 
   // ---- time ------------------------------------------------------------------------------------------------------------
@@ -397,7 +397,8 @@ export class World {
     const isStopped = this.state.retiring.some(
       (one) => one.machine.epoch === epoch && one.isStopped && !one.acceptedAt,
     );
-    if (isStopped && isAlive(machine)) return this.#look(effect);
+    const isUp = isAlive(machine) && machine.bootAt !== null && machine.bootAt <= this.now;
+    if (isStopped && isUp) return this.#look(effect);
     if (!this.provider.answers(this.now)) return { type: "endTried", epoch, accepted: false, message: "no answer" };
     if (takeOne(this.provider.trouble, "saysGone")) return this.#lie(epoch);
     this.#basis = effect.basis.kind;
