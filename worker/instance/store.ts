@@ -253,7 +253,11 @@ export class InstanceStore {
     this.#sql.exec("DELETE FROM paid WHERE epoch = ?", charge.epoch);
     for (const { epoch, fromAt, toAt, microUsdPerHour, diskMicroUsdPerHour = null, isDisk } of all) {
       const values = [epoch, fromAt, toAt, microUsdPerHour, diskMicroUsdPerHour, isDisk ? 1 : 0];
-      this.#sql.exec("INSERT INTO paid VALUES (?, ?, ?, ?, ?, ?)", ...values);
+      this.#sql.exec(
+        `INSERT INTO paid (epoch, from_at, to_at, micro_usd_per_hour, disk_micro_usd_per_hour, is_disk)
+         VALUES (?, ?, ?, ?, ?, ?)`,
+        ...values,
+      );
     }
   }
 
