@@ -62,6 +62,7 @@ export function showInstance(output: Output, view: InstanceView, now: number): s
       "Started beside it",
       view.rival_machines.length > 0 ? view.rival_machines.map((one) => machineWords(one, now)).join("\n") : null,
     ],
+    ["Stopped machine", stoppedWords(view, now)],
     ["Keeps trying", keepTryingWords(view, now)],
     [
       "Being given back",
@@ -85,6 +86,13 @@ export function showInstance(output: Output, view: InstanceView, now: number): s
     ["Created", time(view.created_at)],
     ["It can", view.actions.join(", ")],
   ]);
+}
+
+function stoppedWords({ stopped_machine: stopped }: InstanceView, now: number): string | null {
+  if (!stopped) return null;
+  const still = stopped.stopped_at === null ? "it is asked to stop" : "it stands still, and its disk costs";
+  const unsaved = stopped.is_saved ? "" : "; it holds what no snapshot has";
+  return `${machineWords(stopped, now)}; ${still}${unsaved}`;
 }
 
 function machineWords(machine: NonNullable<InstanceView["machine"]>, now: number): string {

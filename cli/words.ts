@@ -154,8 +154,11 @@ export function nextWords(view: InstanceView, now: number): string {
   if (view.status === "failed") return "nothing by itself; see what it can do";
   if (view.status === "waking") return "running, once it is restored";
   // A discard passes through here too: no word of a snapshot.
-  if (view.state === "destroying") return "asleep or deleted, once the provider says that the machine is gone";
-  if (view.status === "hibernating") return "hibernated, once the snapshot is proved and the machine is gone";
+  if (view.state === "destroying") {
+    return `asleep or deleted, once the provider says that the machine ${view.stopped_machine ? "stands still" : "is gone"}`;
+  }
+  const end = view.auto_hibernation.pause_mode === "stop" ? "stands still" : "is gone";
+  if (view.status === "hibernating") return `hibernated, once the snapshot is proved and the machine ${end}`;
   return "nothing for now";
 }
 
@@ -216,11 +219,18 @@ function balance(microUsd: number): string {
 export function burnWords(view: InstanceView): string {
   const machines = [view.machine, ...view.rival_machines, ...view.retiring_machines].filter((one) => one !== null);
   const rented = [...new Map(machines.map((one) => [one.epoch, one])).values()];
-  if (rented.length === 0) return "US$ 0.00/h: nothing is rented";
+  if (rented.length === 0)
+    return view.stopped_machine ? diskWords(view.stopped_machine) : "US$ 0.00/h: nothing is rented";
   const known = rented.reduce((sum, one) => sum + (one.micro_usd_per_hour ?? 0), 0);
   const unknown = rented.filter((one) => one.micro_usd_per_hour === null).length;
   if (unknown === rented.length) return "price unknown";
   return unknown === 0 ? formatRate(known) : `${formatRate(known)}, and ${unknown} machine(s) at an unknown price`;
+}
+
+function diskWords({ disk_micro_usd_per_hour: price }: NonNullable<InstanceView["stopped_machine"]>): string {
+  return price === null
+    ? "the disk of the stopped machine, at an unknown price"
+    : `${formatRate(price)}: the disk of the stopped machine`;
 }
 
 export function configSentence(config: AutoHibernation): string {
@@ -232,7 +242,9 @@ export function configSentence(config: AutoHibernation): string {
       : `After ${minutes(pause)} below ${formatPercent(config.gpu_usage_threshold)} GPU`;
   const others = signalNames.filter((name) => config.signals[name].enabled).map(signalName);
   const quiet = others.length === 0 ? "" : `${pause === "auto" ? "" : ","} with ${others.join(", ")} quiet as well,`;
-  return `${after}${quiet} it takes a snapshot, proves it and gives the machine back; ${minutes(config.delete_after_pause_minutes)} later it becomes deleted, and its snapshot stays.`;
+  const end = config.pause_mode === "stop" ? "stops the machine, whose disk goes on costing" : "gives the machine back";
+  const later = config.pause_mode === "stop" ? "the machine is given back, it" : "it";
+  return `${after}${quiet} it takes a snapshot, proves it and ${end}; ${minutes(config.delete_after_pause_minutes)} later ${later} becomes deleted, and its snapshot stays.`;
 }
 
 export function scheduleWords(config: AutoHibernation): string {
@@ -251,7 +263,7 @@ export function actorWords(actor: string): string {
 
 const eventWords: Record<LogType, string> = {
   idle_detected: "Idle",
-  hibernated: "Hibernated; the machine is gone",
+  hibernated: "Hibernated",
   woke_up: "Awake",
   deleted: "Deleted",
   created: "Created",
@@ -275,6 +287,12 @@ const eventWords: Record<LogType, string> = {
   sleep_waits: "Stored; the machine stays until sleeping pays",
   destroy_accepted: "The provider accepted to end the machine",
   destroy_failed: "The machine could not be ended; it is tried again",
+  stop_accepted: "The provider accepted to stop the machine",
+  stop_failed: "The machine could not be stopped; it is tried again",
+  machine_stopped: "The provider says that the machine stands still",
+  machine_started: "The machine starts again",
+  start_failed: "The stopped machine does not start",
+  machine_kept: "A stopped machine holds what no snapshot has; it is kept and goes on costing its disk",
   machine_gone: "The provider says that the machine is gone",
   machine_lost: "The machine was lost",
   machine_rented: "Machine rented",

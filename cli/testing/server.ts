@@ -111,6 +111,7 @@ export function instanceView(changes: Partial<InstanceView> = {}): InstanceView 
       adopted: false,
     },
     rival_machines: [],
+    stopped_machine: null,
     retiring_machines: [],
     wake: null,
     copying: null,

@@ -62,11 +62,17 @@ export function actionsFor(state: State): Action[] {
       return ["wake", "configure"];
     case "hibernated":
     case "deleted":
-      // A wake that is tried again later, or waits for a copy, can be called off.
-      return state.retry || state.copying?.wake ? ["wake", "hibernate", "configure"] : ["wake", "configure"];
+      return [
+        "wake",
+        // A wake that is tried again later, or waits for a copy, can be called off.
+        ...(state.retry || state.copying?.wake ? (["hibernate"] as const) : []),
+        "configure",
+        // The machine that stands still.
+        ...(state.parked ? (["discard"] as const) : []),
+      ];
     case "provisioning":
       // An adopted machine that waits for its agent cannot be put to sleep yet: there is nobody to take the snapshot.
-      return phase.machine.holdsWork
+      return phase.machine.holdsWork && !phase.machine.rest
         ? ["keep_awake", "configure", "discard"]
         : ["hibernate", "keep_awake", "configure", "discard"];
     case "restoring":

@@ -8,7 +8,9 @@
 import { copyIfDue, stayAsleep, wakeWhenCopied } from "./copying.ts";
 import { ignore, type Row } from "./handler.ts";
 import { endRetries } from "./keep-trying.ts";
-import { enter, log, minutesMs, out, ruleActor, sameSnapshot, system } from "./machines.ts";
+import { andThen, enter, log, minutesMs, out, ruleActor, sameSnapshot, system } from "./machines.ts";
+import { canRescue, discardParked, isOf } from "./parked.ts";
+import { rescue } from "./parked-events.ts";
 import { provedEntry } from "./snapshots.ts";
 import { startWake } from "./starting.ts";
 
@@ -45,9 +47,18 @@ export const hibernated: Row<"hibernated"> = {
     if (!state.snapshot || phase.verifyAt === null || !sameSnapshot(event.ref, state.snapshot.ref)) return out(state);
     if (phase.damaged) return out(state);
     if (ctx.now < phase.deleteAt) return enter(state, { ...phase, verifyAt: null });
+    const { parked } = state;
+    // A stop that is not confirmed yet is waited for: asked again at the next try.
+    if (parked && parked.stoppedAt === null) return out(state);
+    if (parked && !isOf(parked, event.ref) && canRescue(state, parked)) return rescue(state, ctx);
+    // Work that no wake took along, on a machine that somebody else started: it is kept, and told.
+    const kept = parked && !isOf(parked, event.ref) && !parked.machine.rest?.proof ? parked.machine : null;
     return enter(
       state,
       { status: "deleted", since: ctx.now },
+      ...(kept
+        ? [log("machine_kept", system, { epoch: kept.epoch, provider_id: kept.facts?.providerId ?? null })]
+        : []),
       provedEntry({ ...state.snapshot, provedAt: ctx.now }, event),
       log("snapshot_verified", system, { snapshot_seq: event.ref.seq }),
       log("deleted", ruleActor, { snapshot_seq: event.ref.seq }),
@@ -59,6 +70,15 @@ export const hibernated: Row<"hibernated"> = {
     if (phase.damaged) return out(state);
     // Never a silent `deleted`: an older one that verifies takes its place, or the instance fails (snapshots.ts).
     const { ref, message } = event;
+    const { parked } = state;
+    if (parked && canRescue(state, parked)) {
+      // The machine has what the store lost.
+      const said = [
+        log("snapshot_damaged", system, { snapshot_seq: ref.seq, message }),
+        { kind: "history", entry: { op: "damaged", ref, at: ctx.now, message } } as const,
+      ];
+      return andThen(out(state, ...said), (next) => rescue(next, ctx));
+    }
     return enter(
       state,
       { ...phase, verifyAt: ctx.now + ctx.timings.salvageEveryMs, damaged: { ref, message, wake: null } },
@@ -77,7 +97,7 @@ export const hibernated: Row<"hibernated"> = {
     if (!phase.damaged?.wake) return endRetries(state, event.actor);
     return enter(state, { ...phase, damaged: { ...phase.damaged, wake: null } }, log("wake_cancelled", event.actor));
   },
-  discard: ignore,
+  discard: (state, _phase, event, ctx) => (state.parked ? discardParked(state, state.parked, event, ctx) : out(state)),
   gone: ignore,
   seen: ignore,
   rented: ignore,
@@ -93,7 +113,7 @@ export const deleted: Row<"deleted"> = {
   beat: ignore,
   tick: ignore,
   hibernate: (state, _phase, event) => endRetries(state, event.actor),
-  discard: ignore,
+  discard: (state, _phase, event, ctx) => (state.parked ? discardParked(state, state.parked, event, ctx) : out(state)),
   configure: ignore,
   gone: ignore,
   seen: ignore,

@@ -30,21 +30,37 @@ export function activeMachines(state: State): Machine[] {
   return machine ? [machine] : [];
 }
 
-/** Any machine that the state knows by this epoch, one on its way out included. */
-export function machineWith(state: State, epoch: number): Machine | null {
-  const all = [...activeMachines(state), ...state.retiring.map((one) => one.machine)];
-  return all.find((one) => one.epoch === epoch) ?? null;
+/** Every machine that the provider has for this instance, those on their way out and a stopped one included. */
+export function allMachines(state: State): Machine[] {
+  const parked = state.parked ? [state.parked.machine] : [];
+  return [...activeMachines(state), ...parked, ...state.retiring.map((one) => one.machine)];
 }
 
-/** Whether the agent of this epoch may speak (I3). A machine on its way out speaks only while its seal is needed. */
+export function machineWith(state: State, epoch: number): Machine | null {
+  return allMachines(state).find((one) => one.epoch === epoch) ?? null;
+}
+
+/** What is known of the end, or the stop, of the machine that a sleep waits for. */
+export function leavingOf(state: State, epoch: number): { machine: Machine; acceptedAt: number | null } | null {
+  const retiring = state.retiring.find((one) => one.machine.epoch === epoch);
+  return retiring ?? (state.parked?.machine.epoch === epoch ? state.parked : null);
+}
+
+/**
+ * Whether the agent of this epoch may speak (I3). A machine on its way out speaks only while its seal is needed; one that
+ * stood still and speaks was started by somebody.
+ */
 export function speaks(state: State, epoch: number): boolean {
   if (state.now.status === "destroying") return state.now.epoch === epoch;
+  if (state.parked?.stoppedAt != null && state.parked.machine.epoch === epoch) return true;
   return activeMachines(state).some((one) => one.epoch === epoch);
 }
 
 /** Whether it may read and write the store: of several that are started side by side, none before one has won. */
 export function mayStore(state: State, epoch: number): boolean {
-  return speaks(state, epoch) && (state.now.status === "destroying" || activeMachines(state).length === 1);
+  if (state.now.status === "destroying") return state.now.epoch === epoch;
+  const machines = activeMachines(state);
+  return machines.length === 1 && machines[0]!.epoch === epoch;
 }
 
 /** Whether a rental of this epoch is still wanted. */
@@ -76,6 +92,7 @@ export function oldestFirst(outcome: Outcome): Outcome {
 export function bootEndsAt(attempt: Attempt, timings: Timings): number {
   const { upSince } = attempt;
   // Who adopts a machine runs the agent's line by hand.
+  if (upSince === null && attempt.machine.rest) return attempt.attemptSince + timings.startLimitMs;
   if (upSince === null || attempt.machine.adopted) return attempt.attemptSince + timings.bootLimitMs;
   return upSince + timings.agentLimitMs;
 }

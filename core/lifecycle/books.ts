@@ -75,8 +75,9 @@ export function spanOf({ fromAt, toAt }: { fromAt: number; toAt: number | null }
 }
 
 export function addMachine(paid: Paid, interval: PaidInterval, forMs: number): void {
-  const { microUsdPerHour: price, diskMicroUsdPerHour: disk = null } = interval;
+  const { microUsdPerHour: price, diskMicroUsdPerHour: disk = null, isDisk } = interval;
   if (price === null) paid.unknown.machineMs += forMs;
+  else if (isDisk) paid.by.disk += ofTime(forMs, price);
   else if (disk === null || disk > price) paid.by.machine += ofTime(forMs, price);
   else {
     paid.by.gpu += ofTime(forMs, price - disk);

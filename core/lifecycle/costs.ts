@@ -19,11 +19,15 @@ export function costsOf(state: State, facts: RentedFacts | null): KnownCosts {
   const { uploadMs, uploadBytes, bootMs, restoreMs } = measured;
   const awake = facts?.microUsdPerHour ?? null;
   const up = facts?.upMicroUsdPerGb ?? null;
-  const down = facts?.downMicroUsdPerGb ?? null;
+  // A machine that is only stopped brings nothing back, and its disk goes on costing.
+  const isStop = state.config.pause_mode === "stop";
+  const down = isStop ? 0 : (facts?.downMicroUsdPerGb ?? null);
+  const disk = isStop ? (facts?.diskMicroUsdPerHour ?? null) : 0;
   if (
     awake === null ||
     up === null ||
     down === null ||
+    disk === null ||
     storedBytes === null ||
     uploadMs === null ||
     uploadBytes === null ||
@@ -31,7 +35,7 @@ export function costsOf(state: State, facts: RentedFacts | null): KnownCosts {
     restoreMs === null
   ) {
     const lacking: [Unknown, unknown][] = [
-      ["machine_price", awake],
+      ["machine_price", disk === null ? null : awake],
       ["upload_price", up],
       ["download_price", down],
       ["snapshot_size", storedBytes],
@@ -45,9 +49,9 @@ export function costsOf(state: State, facts: RentedFacts | null): KnownCosts {
     ok: true,
     costs: {
       awakeMicroUsdPerHour: awake,
-      asleepMicroUsdPerHour: storageMicroUsdPerHour(storedBytes),
+      asleepMicroUsdPerHour: storageMicroUsdPerHour(storedBytes) + disk,
       uploadMs,
-      wakeMs: bootMs + restoreMs,
+      wakeMs: bootMs + (isStop ? 0 : restoreMs),
       trafficMicroUsd: (uploadBytes * up + storedBytes * down) / bytesPerGb,
       // Nobody has said yet what waiting is worth.
       waitingMicroUsdPerHour: 0,

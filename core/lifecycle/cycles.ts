@@ -1,4 +1,5 @@
 /** Each cycle of sleep and wake as a record: seen from the state before and after a transition. */
+import { leavingOf } from "./attempts.ts";
 import { autoOf } from "./auto-state.ts";
 import type { State, Status } from "./types.ts";
 
@@ -44,7 +45,7 @@ export function cycleChange(before: State, after: State, now: number): Cycle | n
   };
   if (!was) {
     const epoch = before.now.status === "destroying" ? before.now.epoch : null;
-    const machine = before.retiring.find((one) => one.machine.epoch === epoch)?.machine;
+    const machine = epoch === null ? null : leavingOf(before, epoch)?.machine;
     return { ...cycle, epoch, microUsdPerHour: machine?.facts?.microUsdPerHour ?? cycle.microUsdPerHour };
   }
   if (is) return autoOf(before).sleep?.wokenAt === sleep.wokenAt ? null : cycle;

@@ -1,5 +1,5 @@
 /** When the instance must look at itself again: a function of the state. One physical alarm serves the earliest. */
-import { attemptsOf, bootEndsAt, rivalAt } from "./attempts.ts";
+import { attemptsOf, bootEndsAt, leavingOf, rivalAt } from "./attempts.ts";
 import { copyAt } from "./copying.ts";
 import { retryAt } from "./keep-trying.ts";
 import { collectAt } from "./snapshots.ts";
@@ -16,6 +16,7 @@ export const endCallMs = 10_000;
 export function deadlines(state: State, timings: Timings): Record<string, number> {
   const due: Record<string, number> = {};
   for (const one of state.retiring) due[`end.${one.machine.epoch}`] = one.nextTryAt;
+  if (state.parked) due.parked = state.parked.nextAt;
   const retry = retryAt(state);
   if (retry !== null) due.retry = retry;
   const collect = collectAt(state, timings);
@@ -56,7 +57,7 @@ export function deadlines(state: State, timings: Timings): Record<string, number
       due.look = phase.lookAt;
       break;
     case "destroying":
-      if (phase.proof && state.retiring.some((one) => one.machine.epoch === phase.epoch && one.acceptedAt === null)) {
+      if (phase.proof && leavingOf(state, phase.epoch)?.acceptedAt === null) {
         due.seal = phase.sealedUntil + endCallMs;
       }
       break;

@@ -4,20 +4,24 @@
  *   destroying --gone (provider)--> hibernated, or provisioning when a wake waits; discarded: deleted
  *       +--seal over, no destroy accepted--> snapshotting: sealing, or running when a wake waits
  */
+import { leavingOf } from "./attempts.ts";
 import { sealCommandId } from "./commands.ts";
 import { endCallMs, reportTravelMs } from "./deadlines.ts";
 import { forgetSleep, noteAsleep, noteStays } from "./gaps.ts";
 import { ignore, type PhaseOf, type Row } from "./handler.ts";
 import { andThen, enter, log, minutesMs, out, ruleActor, sameSnapshot, system, wakeful } from "./machines.ts";
+import { doubtRest, withoutParked } from "./parked.ts";
 import { dropStanding } from "./standing.ts";
 import { startWake } from "./starting.ts";
 import type { Actor, Context, Outcome, SleepCause, State } from "./types.ts";
 
 export const destroying: Row<"destroying"> = {
   beat(state, phase, event, ctx) {
-    const retiring = state.retiring.find((one) => one.machine.epoch === phase.epoch);
-    if (!retiring || !phase.proof || retiring.acceptedAt !== null) return out(state);
-    if (event.seal && event.seal.commandId === phase.sealId && sameSnapshot(event.seal.snapshot, phase.proof)) {
+    const leaving = leavingOf(state, phase.epoch);
+    if (!leaving || !phase.proof) return out(state);
+    const isSealed = event.seal?.commandId === phase.sealId && sameSnapshot(event.seal?.snapshot, phase.proof);
+    if (leaving.acceptedAt !== null) return isSealed ? out(state) : out(doubtRest(state, phase.epoch));
+    if (event.seal && isSealed) {
       // A clock that was set back must not make an old promise longer.
       const since = Math.min(phase.since, ctx.now);
       return enter(state, { ...phase, since, sealedUntil: sealedUntil(event.seal.holdsForMs, ctx) });
@@ -26,31 +30,13 @@ export const destroying: Row<"destroying"> = {
     return enter(state, { ...phase, sealedUntil: Math.min(phase.sealedUntil, ctx.now) });
   },
   tick(state, phase, _event, ctx) {
-    const retiring = state.retiring.find((one) => one.machine.epoch === phase.epoch);
-    if (!retiring || !phase.proof || retiring.acceptedAt !== null) return out(state);
+    const leaving = leavingOf(state, phase.epoch);
+    if (!leaving || !phase.proof || leaving.acceptedAt !== null) return out(state);
     // A destroy that was sent in time may still be on its way: only when it has landed may the seal be lifted.
     if (ctx.now < phase.sealedUntil + endCallMs) return out(state);
     return sealAgain(state, phase, ctx);
   },
-  gone(state, phase, event, ctx) {
-    const deleteAt = ctx.now + minutesMs(state.config.delete_after_pause_minutes);
-    const asleep: Outcome = phase.proof
-      ? enter(
-          { ...noteAsleep(state, Math.min(Math.max(event.at, phase.since), ctx.now)), trouble: null },
-          { status: "hibernated", since: ctx.now, deleteAt, verifyAt: null, verifyTries: 0 },
-          { kind: "history", entry: { op: "relied", ref: phase.proof, at: event.at } },
-          log("hibernated", causeActor(phase.cause), { snapshot_seq: phase.proof.seq, ended_at: event.at }),
-        )
-      : // Discarded: what the machine held is gone, an older snapshot stays.
-        enter(
-          { ...forgetSleep(state), trouble: null },
-          { status: "deleted", since: ctx.now },
-          log("deleted", causeActor(phase.cause), { discarded: true }),
-        );
-    if (!phase.wakeAfter) return asleep;
-    const wake = phase.wakeAfter;
-    return andThen(asleep, (next) => startWake(next, wake, ctx));
-  },
+  gone: (state, phase, event, ctx) => fallAsleep(state, phase, event.at, ctx),
   wake: (state, phase, event) =>
     phase.wakeAfter
       ? out(state, log("wake_joined", event.wake.actor))
@@ -72,12 +58,33 @@ export const destroying: Row<"destroying"> = {
   proofFailed: ignore,
 };
 
+/** The machine ended, or stands still, since `endedAt`. */
+export function fallAsleep(state: State, phase: PhaseOf<"destroying">, endedAt: number, ctx: Context): Outcome {
+  const deleteAt = ctx.now + minutesMs(state.config.delete_after_pause_minutes);
+  const { proof, wakeAfter } = phase;
+  const asleep: Outcome = proof
+    ? enter(
+        { ...noteAsleep(state, Math.min(Math.max(endedAt, phase.since), ctx.now)), trouble: null },
+        { status: "hibernated", since: ctx.now, deleteAt, verifyAt: null, verifyTries: 0 },
+        { kind: "history", entry: { op: "relied", ref: proof, at: endedAt } },
+        log("hibernated", causeActor(phase.cause), { snapshot_seq: proof.seq, ended_at: endedAt }),
+      )
+    : // Discarded: what the machine held is gone, an older snapshot stays.
+      enter(
+        { ...forgetSleep(state), trouble: null },
+        { status: "deleted", since: ctx.now },
+        log("deleted", causeActor(phase.cause), { discarded: true }),
+      );
+  return wakeAfter ? andThen(asleep, (next) => startWake(next, wakeAfter, ctx)) : asleep;
+}
+
 /** The seal ended and no destroy was accepted: nothing is destroyed on the old proof. */
 function sealAgain(state: State, phase: PhaseOf<"destroying">, ctx: Context): Outcome {
-  const retiring = state.retiring.find((one) => one.machine.epoch === phase.epoch);
-  if (!retiring) return out(state);
-  const { machine } = retiring;
-  const kept = { ...noteStays(state), retiring: state.retiring.filter((one) => one !== retiring) };
+  const leaving = leavingOf(state, phase.epoch);
+  if (!leaving) return out(state);
+  const { rest: _, ...machine } = leaving.machine;
+  const stays = noteStays(state.parked === leaving ? withoutParked(state) : state);
+  const kept = { ...stays, retiring: state.retiring.filter((one) => one !== leaving) };
   const expired = log("seal_expired", system, { snapshot_seq: phase.proof?.seq ?? null });
   if (phase.wakeAfter) {
     // Somebody wants it awake, and nothing was destroyed (I4).

@@ -11,10 +11,13 @@ export type Handler<S extends Status, E extends EventType> = (
   ctx: Context,
 ) => Outcome;
 
-/** What is decided around the table: in awake.ts, and what concerns the store alone, in snapshots.ts and copying.ts. */
+/** What is decided around the table: in awake.ts, and what concerns the store alone, in snapshots.ts and copying.ts, or a machine that is stopped, in parked.ts. */
 export type BesideEvent =
   | "keepAwake"
   | "letSleep"
+  | "stopTried"
+  | "started"
+  | "startFailed"
   | "salvaged"
   | "hold"
   | "copied"
@@ -27,3 +30,18 @@ export type Row<S extends Status> = { [E in Exclude<EventType, BesideEvent>]: Ha
 
 /** The event means nothing here and changes nothing. */
 export const ignore = (state: State): Outcome => ({ state, effects: [] });
+
+/** What the provider, or a call to it, says of one machine. */
+export type MachineEvent = EventOf<
+  | "rented"
+  | "rentFailed"
+  | "rentUnknown"
+  | "notFound"
+  | "seen"
+  | "gone"
+  | "endTried"
+  | "lookFailed"
+  | "stopTried"
+  | "started"
+  | "startFailed"
+>;

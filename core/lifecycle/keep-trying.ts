@@ -42,12 +42,20 @@ export function endRetries(state: State, actor: Actor): Outcome {
 
 /** A second wake joins the first: it goes on for as long as either of them wants. */
 export function joinWake(state: State, asked: WakeRequest): Outcome {
-  const said = out(state, log("wake_joined", asked.actor));
-  const { now } = state;
+  const said = out(wanted(state), log("wake_joined", asked.actor));
+  const { now } = said.state;
   if (!asked.keepTrying || (now.status !== "provisioning" && now.status !== "restoring")) return said;
   const until = Math.max(asked.keepTrying.until, now.wake.keepTrying?.until ?? 0);
   const keepTrying = { until, tries: now.wake.keepTrying?.tries ?? 0 };
   return andThen(said, (next) => out({ ...next, now: { ...now, wake: { ...now.wake, keepTrying } } }));
+}
+
+/** It was to sleep again at once; now somebody wants it. */
+function wanted(state: State): State {
+  const { now } = state;
+  if ((now.status !== "provisioning" && now.status !== "restoring") || !now.wake.toSleep) return state;
+  const { toSleep: _, ...wake } = now.wake;
+  return { ...state, now: { ...now, wake } };
 }
 
 export function canRetry({ now }: State): boolean {

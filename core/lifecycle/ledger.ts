@@ -9,23 +9,29 @@ export interface PaidInterval {
   microUsdPerHour: number | null;
   /** The part of it that is the disk's, where the provider tells it. */
   diskMicroUsdPerHour?: number | null;
+  /** The machine did not run: its disk alone was paid, at this price. */
+  isDisk?: true;
 }
 
 export interface Cost {
   /** Of the intervals with a known price. */
   microUsd: number;
+  /** Machines that run. */
   paidMs: number;
   /** Paid time whose price the provider never told. */
   unknownMs: number;
 }
 
 /**
- * Adds an interval of GPU time. Those of one machine that overlap or touch become one, so none is paid twice, whatever is told
+ * Adds an interval. Those of one kind of one machine that overlap or touch become one, so none is paid twice, whatever is told
  * twice or late: cost never shrinks. An open one (toAt null) goes on. Two machines at once (a replacement) are two epochs.
  */
 export function addInterval(ledger: readonly PaidInterval[], interval: PaidInterval): PaidInterval[] {
   const touches = (one: PaidInterval) =>
-    one.epoch === interval.epoch && one.fromAt <= endOf(interval) && interval.fromAt <= endOf(one);
+    one.epoch === interval.epoch &&
+    one.isDisk === interval.isDisk &&
+    one.fromAt <= endOf(interval) &&
+    interval.fromAt <= endOf(one);
   const same = ledger.filter(touches);
   const merged = same.reduce(
     (sum, one) => ({
@@ -36,6 +42,7 @@ export function addInterval(ledger: readonly PaidInterval[], interval: PaidInter
           ? null
           : Math.max(endOf(sum), endOf(one)),
       ...dearer(sum, one),
+      ...(interval.isDisk && { isDisk: true as const }),
     }),
     interval,
   );
@@ -57,9 +64,9 @@ function endOf({ toAt }: PaidInterval): number {
 export function costOf(ledger: readonly PaidInterval[], now: number): Cost {
   const cost: Cost = { microUsd: 0, paidMs: 0, unknownMs: 0 };
   let sum = 0n;
-  for (const { fromAt, toAt, microUsdPerHour } of ledger) {
+  for (const { fromAt, toAt, microUsdPerHour, isDisk } of ledger) {
     const ms = Math.max(0, (toAt ?? now) - fromAt);
-    cost.paidMs += ms;
+    if (!isDisk) cost.paidMs += ms;
     if (microUsdPerHour === null) cost.unknownMs += ms;
     else sum += ofTime(ms, microUsdPerHour);
   }

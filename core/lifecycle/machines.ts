@@ -45,7 +45,7 @@ export function newMachine(state: State, epoch: number, now: number): Machine {
     adopted: false,
     holdsWork: false,
     rentedAt: now,
-    meter: { from: null, seenAt: now },
+    meter: { from: null, seenAt: now, diskFrom: now },
   };
 }
 
@@ -82,7 +82,7 @@ export function sameSnapshot(a: SnapshotRef | null | undefined, b: SnapshotRef |
 }
 
 /** Puts a machine on its way out and asks for its end at once. The only place that starts a destroy. */
-export function retire(state: State, machine: Machine, basis: Basis, ctx: Context): Outcome {
+export function retire(state: State, machine: Machine, basis: Basis, ctx: Context, isStopped = false): Outcome {
   if (state.retiring.some((one) => one.machine.epoch === machine.epoch)) return out(state);
   if (machine.holdsWork && basis.kind === "neverHeldWork") {
     throw new Error(`I1: machine of epoch ${machine.epoch} holds work and may not be destroyed on "${basis.kind}"`);
@@ -94,6 +94,7 @@ export function retire(state: State, machine: Machine, basis: Basis, ctx: Contex
     acceptedAt: null,
     tries: 0,
     nextTryAt: ctx.now + ctx.timings.endEveryMs,
+    ...(isStopped && { isStopped: true as const }),
   };
   return out({ ...state, retiring: [...state.retiring, retiring] }, endEffect(machine, basis));
 }
@@ -106,6 +107,10 @@ export function endEffect(machine: Machine, basis: Basis): Effect {
     providerId: machine.facts?.providerId ?? null,
     basis,
   };
+}
+
+export function stopEffect({ epoch, label, facts }: Machine): Effect {
+  return { kind: "stop", epoch, label, providerId: facts?.providerId ?? null };
 }
 
 export function lookEffect(machine: Machine): Effect & { kind: "look" } {
@@ -127,7 +132,11 @@ export function goBack(back: Back, now: number, deletePauseMs: number): Phase {
 }
 
 /** `running` from now on: the idle window begins anew. */
-export function wakeful(machine: Machine, lastBeatAt: number, ctx: Context): Extract<Phase, { status: "running" }> {
+export function wakeful(
+  { rest: _, ...machine }: Machine,
+  lastBeatAt: number,
+  ctx: Context,
+): Extract<Phase, { status: "running" }> {
   const { now } = ctx;
   const held = { ...machine, holdsWork: true };
   return { status: "running", machine: held, since: now, idleSince: null, lastBeatAt, restlessUntil: now, wake: null };

@@ -1,9 +1,10 @@
 /**
  * For how long the GPUs of a machine are paid: while it runs by the provider's word. What the provider does not say is put
  * as late as it must and as early as it can: a machine whose agent speaks runs, one that was last known to run then ran
- * until then. A machine that only loads costs no GPU time.
+ * until then. A machine that only loads or stands still costs its disk.
  */
-import { activeMachines, attemptsOf, machineWith, speaks, withAttempts } from "./attempts.ts";
+import { allMachines, attemptsOf, machineWith, speaks, withAttempts } from "./attempts.ts";
+import type { PaidInterval } from "./ledger.ts";
 import type { Context, Effect, LifecycleEvent, Machine, Meter, Outcome, RentedFacts, State } from "./types.ts";
 
 /** How far two readings of one start may be apart: an answer takes its time. */
@@ -18,11 +19,15 @@ export function meterAfter(before: State, event: LifecycleEvent, outcome: Outcom
     case "rented":
     case "seen": {
       const { state } = outcome;
-      const told = [...activeMachines(state), ...state.retiring.map((one) => one.machine)];
-      const machine = told.find((one) => one.facts?.providerId === event.facts.providerId);
+      const machine = allMachines(state).find((one) => one.facts?.providerId === event.facts.providerId);
       if (!machine) return outcome;
       const isOff = event.type === "seen" && event.phase !== "running" && event.phase !== "loading";
-      if (isOff) return close(outcome, machine.epoch, aliveAt(before, machine), ctx);
+      if (isOff) {
+        const closed = close(outcome, machine.epoch, aliveAt(before, machine), ctx);
+        return event.type === "seen" && event.phase === "lost"
+          ? freeDisk(closed, machine.epoch, ctx)
+          : payDisk(closed, machine.epoch, ctx);
+      }
       return showsRunning(outcome, machine, event.facts, event.type === "seen" && event.phase === "running", ctx);
     }
     case "gone": {
@@ -35,12 +40,30 @@ export function meterAfter(before: State, event: LifecycleEvent, outcome: Outcom
   }
 }
 
-/** The closed interval of a machine that ends at `at`; none where it does not run. Of a state of before: since it was asked for. */
+/**
+ * The closed intervals of a machine that ends, or stops, at `at`: while it ran, and of the disk before that. Of a state of
+ * before: since it was asked for.
+ */
 export function chargeUntil(machine: Machine, at: number): Effect[] {
-  const from = machine.meter ? machine.meter.from : machine.rentedAt;
-  if (!machine.facts || from === null || at <= from) return [];
-  const { microUsdPerHour, diskMicroUsdPerHour = null } = machine.facts;
-  return [{ kind: "charge", epoch: machine.epoch, fromAt: from, toAt: at, microUsdPerHour, diskMicroUsdPerHour }];
+  return intervalsOf(machine, at).map((one) => ({ kind: "charge" as const, ...one, toAt: one.toAt ?? at }));
+}
+
+/** What is paid and not charged yet, the last of it open where `at` is null. */
+export function intervalsOf({ epoch, facts, meter, rentedAt, rest }: Machine, at: number | null): PaidInterval[] {
+  if (!facts) return [];
+  const { microUsdPerHour, diskMicroUsdPerHour = null } = facts;
+  const from = meter ? meter.from : rentedAt;
+  const end = at ?? Number.POSITIVE_INFINITY;
+  const paid: PaidInterval[] = [];
+  // Some seconds of a disk whose price nobody tells are no hole in the books; the days of a machine that stands still are.
+  const isTold = diskMicroUsdPerHour !== null || rest !== undefined;
+  const diskFrom = meter?.diskFrom ?? null;
+  if (isTold && diskFrom !== null && diskFrom < Math.min(from ?? end, end)) {
+    const disk = { microUsdPerHour: diskMicroUsdPerHour, diskMicroUsdPerHour, isDisk: true as const };
+    paid.push({ epoch, fromAt: diskFrom, toAt: from === null ? at : Math.min(from, end), ...disk });
+  }
+  if (from !== null && from < end) paid.push({ epoch, fromAt: from, toAt: at, microUsdPerHour, diskMicroUsdPerHour });
+  return paid;
 }
 
 /** When it was last known to run. */
@@ -51,6 +74,8 @@ export function lastKnownAt({ meter, rentedAt }: Machine, lastBeatAt: number | n
 function aliveAt(state: State, machine: Machine): number {
   const retiring = state.retiring.find((one) => one.machine.epoch === machine.epoch);
   if (retiring) return Math.max(retiring.offAt ?? 0, machine.meter?.seenAt ?? machine.rentedAt);
+  const parked = state.parked?.machine.epoch === machine.epoch ? state.parked : null;
+  if (parked) return Math.max(parked.acceptedAt ?? 0, machine.meter?.seenAt ?? machine.rentedAt);
   const phase = state.now;
   return lastKnownAt(machine, "lastBeatAt" in phase && phase.machine.epoch === machine.epoch ? phase.lastBeatAt : null);
 }
@@ -58,8 +83,9 @@ function aliveAt(state: State, machine: Machine): number {
 /** Its agent speaks, so it runs; the provider may say later that it began earlier. */
 function startedBy(machine: Machine, now: number): Machine {
   if (!machine.meter || machine.meter.from !== null) return machine;
-  const { last } = machine.meter;
-  return { ...machine, meter: { ...machine.meter, from: last && now <= last.to ? last.from : now, seenAt: now } };
+  const { last, diskFrom } = machine.meter;
+  const isSame = last !== undefined && now <= last.to;
+  return { ...machine, meter: { ...machine.meter, ...(isSame ? sameAs(last) : { from: now, diskFrom }), seenAt: now } };
 }
 
 function showsRunning(
@@ -71,18 +97,28 @@ function showsRunning(
 ): Outcome {
   if (!meter || (!runs && facts.runningSince == null)) return outcome;
   const since = Math.min(facts.runningSince ?? meter.from ?? ctx.now, ctx.now);
-  const { from, last } = meter;
-  const known = from ?? (last && since <= last.to + jitterMs ? last.from : null);
+  const { from, last, diskFrom } = meter;
+  const isSame = from === null && last !== undefined && since <= last.to + jitterMs;
+  const known = from ?? (isSame ? last.from : null);
   const alive = Math.max(meter.seenAt, aliveAt(outcome.state, { epoch, meter } as Machine));
   // It was stopped and started again while nobody looked.
   if (known !== null && since > alive + jitterMs) {
     const closed = close(outcome, epoch, alive, ctx);
-    return update(closed, epoch, (machine) => withMeter(machine, { from: since, seenAt: ctx.now }));
+    return update(closed, epoch, (machine) => withMeter(machine, { ...machine.meter!, from: since, seenAt: ctx.now }));
   }
   return update(outcome, epoch, (machine) =>
     // What was adopted was paid before, but not through us.
-    withMeter(machine, { from: machine.adopted ? (known ?? since) : Math.min(known ?? since, since), seenAt: ctx.now }),
+    withMeter(machine, {
+      from: machine.adopted ? (known ?? since) : Math.min(known ?? since, since),
+      seenAt: ctx.now,
+      ...(!isSame && diskFrom !== undefined && { diskFrom }),
+    }),
   );
+}
+
+/** The interval before goes on: no disk was paid apart from it. */
+function sameAs({ from }: { from: number }): { from: number; diskFrom: null } {
+  return { from, diskFrom: null };
 }
 
 function withMeter(machine: Machine, meter: Meter): Machine {
@@ -94,8 +130,26 @@ function close(outcome: Outcome, epoch: number, at: number, ctx: Context): Outco
   const from = machine?.meter?.from;
   if (!machine || from == null) return outcome;
   const to = Math.max(from, Math.min(at, ctx.now));
-  const closed = update(outcome, epoch, (one) => withMeter(one, { from: null, seenAt: to, last: { from, to } }));
+  const closed = update(outcome, epoch, (one) =>
+    withMeter(one, { from: null, seenAt: to, last: { from, to }, diskFrom: to }),
+  );
   return { ...closed, effects: [...closed.effects, ...chargeUntil(machine, to)] };
+}
+
+/** Of a host that is away nothing is paid. */
+function freeDisk(outcome: Outcome, epoch: number, ctx: Context): Outcome {
+  const machine = machineWith(outcome.state, epoch);
+  if (machine?.meter?.diskFrom == null || machine.meter.from !== null) return outcome;
+  const freed = update(outcome, epoch, (one) => withMeter(one, { ...one.meter!, diskFrom: null }));
+  return { ...freed, effects: [...freed.effects, ...chargeUntil(machine, ctx.now)] };
+}
+
+function payDisk(outcome: Outcome, epoch: number, ctx: Context): Outcome {
+  return update(outcome, epoch, (machine) =>
+    machine.meter && machine.meter.from === null && machine.meter.diskFrom === null
+      ? withMeter(machine, { ...machine.meter, diskFrom: ctx.now })
+      : machine,
+  );
 }
 
 /** Changes one machine wherever it stands. */
@@ -112,6 +166,7 @@ function put(state: State, machine: Machine): State {
   if (state.retiring.some((one) => fits(one.machine))) {
     return { ...state, retiring: state.retiring.map((one) => (fits(one.machine) ? { ...one, machine } : one)) };
   }
+  if (state.parked && fits(state.parked.machine)) return { ...state, parked: { ...state.parked, machine } };
   const phase = state.now;
   if (phase.status === "provisioning") {
     const attempts = attemptsOf(phase).map((one) => (fits(one.machine) ? { ...one, machine } : one));

@@ -1,6 +1,7 @@
 /** The settings of an instance as its layers make them: its own, its owner's for its GPU type and for all, the product's. */
 import type { AutoHibernationPatch } from "../protocol/config.ts";
 import { differencesFromDefault, resolveSettings, type SettingLayers } from "../protocol/policy.ts";
+import { leavingOf } from "./attempts.ts";
 import { currentMachine } from "./machines.ts";
 import type { State } from "./types.ts";
 
@@ -22,8 +23,7 @@ export function gpuKey(gpuType: string): string {
 /** The type whose policy counts: of the machine there is, else of the one that is wanted, else of the last one. */
 export function policyGpu(state: State): string | null {
   const phase = state.now;
-  const leaving =
-    phase.status === "destroying" ? state.retiring.find((one) => one.machine.epoch === phase.epoch) : null;
+  const leaving = phase.status === "destroying" ? leavingOf(state, phase.epoch) : null;
   const machine = currentMachine(state) ?? leaving?.machine;
   return machine?.facts?.gpuType ?? state.spec.gpuType ?? state.usual?.gpuType ?? null;
 }

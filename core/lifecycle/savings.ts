@@ -15,6 +15,7 @@ import {
   addTraffic,
   type Books,
   emptyPaid,
+  kinds,
   overlapMs,
   type Paid,
   paidBetween,
@@ -70,7 +71,7 @@ export function savingsBetween(books: Books, span: Span, now: number): Savings {
   return {
     paid,
     awakeMs: unionMs(
-      books.machines.map((one) => spanOf(one, now)),
+      books.machines.filter((one) => !one.isDisk).map((one) => spanOf(one, now)),
       span,
     ),
     hibernatedMs,
@@ -116,23 +117,32 @@ export function cycleCosts(books: Books, now: number): CycleCost[] {
     const asleep = asleepSpan(cycle, now);
     const before = books.cycles[i - 1];
     const paid = emptyPaid();
+    const standing = emptyPaid();
     for (const one of books.machines) {
-      if (one.epoch !== cycle.epoch) addMachine(paid, one, overlapMs(spanOf(one, now), asleep));
+      // The machine that went, but for what it costs when it was only stopped.
+      const isSame = one.epoch === cycle.epoch;
+      if (isSame && !one.isDisk && one.fromAt <= asleep.fromAt) continue;
+      addMachine(isSame && one.isDisk ? standing : paid, one, overlapMs(spanOf(one, now), asleep));
     }
     const last = cycle.epoch ?? 0;
     const next = cycle.readyEpoch ?? books.cycles[i + 1]?.epoch ?? Number.MAX_SAFE_INTEGER;
     for (const one of books.moved) {
-      if (one.epoch > (before?.epoch ?? 0) && one.epoch <= last) addTraffic(paid, one, "up");
+      // One that was stopped comes back in the same epoch: then the time of the sleep before tells whose it is.
+      const isAfter = one.epoch > (before?.epoch ?? 0) || (one.epoch === before?.epoch && one.at > before.sleptAt);
+      if (isAfter && (one.epoch < last || (one.epoch === last && one.at <= cycle.sleptAt))) addTraffic(paid, one, "up");
       if (one.epoch > last && one.epoch <= next) addTraffic(paid, one, "down");
     }
     const perCycle = totalOf(paid);
-    addStorage(paid, books.stored, asleep);
+    addStorage(standing, books.stored, asleep);
+    const perTime = totalOf(standing);
+    for (const kind of kinds) paid.by[kind] += standing.by[kind];
+    paid.unknown.machineMs += standing.unknown.machineMs;
     const price = cycle.microUsdPerHour;
     const avoided = price === null ? null : ofTime(asleep.toAt - asleep.fromAt, price);
     const { machineMs, upBytes, downBytes } = paid.unknown;
     const isKnown = avoided !== null && cycle.epoch !== null && machineMs + upBytes + downBytes === 0;
     const ms = asleep.toAt - asleep.fromAt;
-    const perMs = isKnown && ms > 0 ? (avoided - paid.by.storage) / BigInt(ms) : 0n;
+    const perMs = isKnown && ms > 0 ? (avoided - perTime) / BigInt(ms) : 0n;
     return {
       cycle,
       paid,

@@ -31,6 +31,7 @@ import {
   system,
   takeIn,
 } from "./machines.ts";
+import { park, parks } from "./parked.ts";
 import { cancelSleep, failSleep, fallSilent, vetoSleep } from "./sleep-ends.ts";
 import { provedEntry } from "./snapshots.ts";
 import { dropStanding, dueSleep, mayPass, standingCause } from "./standing.ts";
@@ -291,7 +292,7 @@ function prove(
   );
 }
 
-/** I1: the only way from a proof to a destroy. The sealed digest equals the proved one, of this very epoch. */
+/** I1: the only way from a proof to a destroy, or to a stop. The sealed digest equals the proved one, of this very epoch. */
 function destroy(state: State, phase: PhaseOf<"snapshotting">, holdsForMs: number, ctx: Context): Outcome {
   const proof = phase.proved;
   if (!proof || proof.epoch !== phase.machine.epoch) return out(state);
@@ -310,7 +311,11 @@ function destroy(state: State, phase: PhaseOf<"snapshotting">, holdsForMs: numbe
     { kind: "history", entry: { op: "sealed", ref: proof, at: ctx.now } },
     log("sealed", agentActor, { snapshot_seq: proof.seq, digest: proof.digest }),
   );
-  return andThen(sealed, (next) => retire(next, phase.machine, { kind: "proof", snapshot: proof }, ctx));
+  return andThen(sealed, (next) =>
+    parks(next, phase.cause)
+      ? park(next, phase.machine, proof, ctx)
+      : retire(next, phase.machine, { kind: "proof", snapshot: proof }, ctx),
+  );
 }
 
 function askedBy(event: { actor: Actor; force?: boolean }): Extract<SleepCause, { kind: "asked" }> {

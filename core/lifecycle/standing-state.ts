@@ -4,6 +4,7 @@ import type { Actor } from "./types.ts";
 export interface StandingSleep {
   actor: Actor;
   force?: boolean;
+  ends?: true;
   /** When it was asked for. */
   since: number;
   tries: number;

@@ -37,10 +37,11 @@ export function stand(
   const tries = (before?.tries ?? 0) + 1;
   const { restAfterFailureMs: restMs, restAfterFailureMaxMs: mostMs } = ctx.timings;
   const pauseMs = why.mayPass ? Math.min(restMs * 2 ** Math.min(tries - 1, 20), mostMs) : mostMs;
-  const { actor, force } = cause;
+  const { actor, force, ends } = cause;
   const standing: StandingSleep = {
     actor,
     ...(force && { force }),
+    ...(ends && { ends }),
     since: before?.since ?? ctx.now,
     tries,
     at: notBefore ?? ctx.now + pauseMs,
@@ -65,7 +66,9 @@ export function plannedLog(state: State): Effect[] {
 /** What stands, as the cause of a sleep; null when nothing does. */
 export function standingCause(state: State): Extract<SleepCause, { kind: "asked" }> | null {
   const { standing } = state;
-  return standing ? { kind: "asked", actor: standing.actor, ...(standing.force && { force: true }) } : null;
+  if (!standing) return null;
+  const { actor, force, ends } = standing;
+  return { kind: "asked", actor, ...(force && { force: true }), ...(ends && { ends }) };
 }
 
 /** The same, once its time has come. */

@@ -5,7 +5,8 @@ import { avoidedHosts, blameHost } from "./avoid.ts";
 import { noteStillAsleep, noteWoken } from "./gaps.ts";
 import type { PhaseOf } from "./handler.ts";
 import { canRetry, planRetry } from "./keep-trying.ts";
-import { andThen, enter, goBack, log, minutesMs, newMachine, out, retire, system } from "./machines.ts";
+import { andThen, enter, goBack, log, minutesMs, newMachine, out, providerActor, retire, system } from "./machines.ts";
+import { fitsParked, park } from "./parked.ts";
 import type { Attempt, Back, Context, Effect, Machine, Outcome, Phase, State, WakeRequest } from "./types.ts";
 
 /** Rents a machine of a new epoch. From every state that has none. */
@@ -16,7 +17,23 @@ export function startWake(state: State, wake: WakeRequest, ctx: Context): Outcom
   const tries = wake.keepTrying?.tries ?? 0;
   const params = { gpu_type: wake.gpuType, region: wake.region, ...(tries > 0 && { retry: tries }) };
   return andThen({ state: started, effects: [log("wake_requested", wake.actor, params)] }, (next) =>
-    rentNext(next, { wake, back, attempt: 1, since: ctx.now }, ctx),
+    fitsParked(next, wake)
+      ? startParked(next, { wake, back, attempt: 0, since: ctx.now }, ctx)
+      : rentNext(next, { wake, back, attempt: 1, since: ctx.now }, ctx),
+  );
+}
+
+/** The machine that stands still, in its own epoch: what it has on its disk is the workspace. */
+function startParked(state: State, wake: WakeUnderWay, ctx: Context): Outcome {
+  const { parked, ...rest } = state;
+  if (!parked) return rentNext(state, wake, ctx);
+  const { machine } = parked;
+  const attempt: Attempt = { ...newAttempt(machine, ctx), step: "starting" };
+  const { epoch, label, facts } = machine;
+  return enter(
+    rest,
+    { status: "provisioning", ...wake, ...attempt, rivals: [] },
+    { kind: "start", epoch, label, providerId: facts?.providerId ?? null },
   );
 }
 
@@ -107,6 +124,8 @@ export function tryAnother(
   ctx: Context,
 ): Outcome {
   const judged = why.isHost ? blameHost(state, failed.machine.facts?.machineId, ctx) : state;
+  const { rest } = failed.machine;
+  if (rest) return startElse(judged, failed, why, ctx);
   const given = retire(judged, failed.machine, { kind: "neverHeldWork" }, ctx);
   const abandoned: Outcome = {
     state: given.state,
@@ -116,6 +135,29 @@ export function tryAnother(
     ],
   };
   return andThen(abandoned, (next) => goOn(next, failed, why, ctx));
+}
+
+/**
+ * A stopped machine that did not come up stands still again, a start that waits for a GPU called off. The wake goes on
+ * without it where a snapshot has all that is on it.
+ */
+function startElse(
+  state: State,
+  failed: PhaseOf<"provisioning"> | PhaseOf<"restoring">,
+  why: Why,
+  ctx: Context,
+): Outcome {
+  const { epoch, rest } = failed.machine;
+  const said = out(state, log("start_failed", providerActor, { epoch, code: why.code, message: why.message }));
+  const parked = andThen(said, (next) => giveUp(next, failed.machine, ctx));
+  const isAlone = failed.wake.toSleep || !rest?.proof;
+  return andThen(parked, (next) => (isAlone ? endWake(next, failed, why, ctx) : goOn(next, failed, why, ctx)));
+}
+
+/** A machine of a wake that nobody needs any more: it ends, or stands still as before. */
+export function giveUp(state: State, machine: Machine, ctx: Context): Outcome {
+  if (machine.rest) return park(state, machine, machine.rest.proof, ctx);
+  return retire(state, machine, { kind: "neverHeldWork" }, ctx);
 }
 
 /** Without the machine in front: the others go on, or the next one is asked for, or the wake ends. */
@@ -165,7 +207,13 @@ export function endWake(
 }
 
 function backTo(state: State, wake: WakeUnderWay, why: { message: string }, ctx: Context): Phase {
-  if (wake.back !== null) return goBack(wake.back, ctx.now, minutesMs(state.config.delete_after_pause_minutes));
+  const { back } = wake;
+  // What is only started to be saved is tried again after a while.
+  if (back?.status === "hibernated" && wake.wake.toSleep) {
+    const deleteAt = Math.max(back.deleteAt, ctx.now + ctx.timings.retryMaxEveryMs);
+    return goBack({ ...back, deleteAt }, ctx.now, 0);
+  }
+  if (back !== null) return goBack(back, ctx.now, minutesMs(state.config.delete_after_pause_minutes));
   return {
     status: "failed",
     machine: null,

@@ -2,6 +2,11 @@
 export interface Timings {
   /** Longest time from a rental until the provider says that the machine runs: only a limit bounds a slow image. */
   bootLimitMs: number;
+  /** The same for one that was only stopped; until the shorter time the provider may still say that it is. */
+  startLimitMs: number;
+  startLagMs: number;
+  /** How often a machine that stands still is looked at. */
+  parkedEveryMs: number;
   /** Longest time from there until its agent speaks. */
   agentLimitMs: number;
   /** No beat for this many check intervals, and at least silenceMinMs, is silence. */
@@ -49,6 +54,9 @@ export interface Timings {
 
 export const defaultTimings: Timings = {
   bootLimitMs: 15 * 60_000,
+  startLimitMs: 3 * 60_000,
+  startLagMs: 20_000,
+  parkedEveryMs: 10 * 60_000,
   agentLimitMs: 6 * 60_000,
   silenceBeats: 8,
   silenceMinMs: 30_000,

@@ -3,13 +3,13 @@
  * words; here stand the fences that hold in every state, then the table.
  */
 import { deleted, hibernated } from "./asleep.ts";
-import { activeMachines, inFront, machineWith, speaks } from "./attempts.ts";
+import { activeMachines, allMachines, inFront, machineWith, speaks } from "./attempts.ts";
 import { afterEvent, announce, askAwake, beforeBeat } from "./awake.ts";
 import { beatCheckpoint, proofOfCheckpoint, settleCheckpoint } from "./checkpoints.ts";
 import { takeCopied, takeCopyFailed } from "./copying.ts";
 import { destroying } from "./destroying.ts";
 import { forgetPlan } from "./gaps.ts";
-import type { Row } from "./handler.ts";
+import type { MachineEvent, Row } from "./handler.ts";
 import { rememberLost, takeBack } from "./losing.ts";
 import {
   andThen,
@@ -24,6 +24,8 @@ import {
   takeIn,
 } from "./machines.ts";
 import { chargeUntil, meterAfter } from "./meter.ts";
+import { parkedDue, settleParked, takeUnstopped } from "./parked.ts";
+import { aboutParked, hearParked, takeParkedBack, takeStart, takeStartFailed } from "./parked-events.ts";
 import { settlePolicy } from "./policy.ts";
 import { running, snapshotting } from "./sleeping.ts";
 import { collectIfDue, planCollect, takeCollected, takeCollectFailed, takeHold, takeSalvaged } from "./snapshots.ts";
@@ -57,7 +59,8 @@ const table: { [S in Status]: Row<S> } = {
 
 export function transition(state: State, event: LifecycleEvent, ctx: Context): Outcome {
   const decided = andThen(decide(state, event, ctx), (next) => out(settlePolicy(state, next)));
-  const settled = andThen(afterEvent(decided, event, ctx), (next) => settleCheckpoint(settleStanding(next)));
+  const checked = andThen(afterEvent(decided, event, ctx), (next) => settleCheckpoint(settleStanding(next)));
+  const settled = settleParked(checked, ctx);
   return meterAfter(state, event, planCollect(state, settled, event, ctx), ctx);
 }
 
@@ -65,6 +68,8 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
   switch (event.type) {
     case "beat": {
       if (!speaks(state, event.epoch)) return out(state);
+      if (state.parked?.machine.epoch === event.epoch && state.now.status !== "destroying")
+        return hearParked(state, state.parked, ctx);
       const before = beforeBeat(state, event, ctx);
       const heard = andThen(before.outcome, (next) =>
         inFront(next, event.epoch, (front) => dispatch(front, before.event, ctx)),
@@ -91,7 +96,10 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
       return takeCollectFailed(state, ctx);
     case "tick":
       return andThen(
-        andThen(endDue(state, ctx), (next) => retryIfDue(next, ctx) ?? dispatch(next, event, ctx)),
+        andThen(
+          andThen(endDue(state, ctx), (next) => parkedDue(next, ctx)),
+          (next) => retryIfDue(next, ctx) ?? dispatch(next, event, ctx),
+        ),
         (next) => andThen(announce(next, ctx), (last) => collectIfDue(last, ctx)),
       );
     case "configure":
@@ -115,6 +123,9 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
     case "gone":
     case "endTried":
     case "lookFailed":
+    case "stopTried":
+    case "started":
+    case "startFailed":
       return aboutMachine(state, event, ctx);
     case "discard":
       if (event.epoch !== undefined && event.epoch !== currentMachine(state)?.epoch) return out(state);
@@ -136,11 +147,6 @@ function dispatch(state: State, event: LifecycleEvent, ctx: Context): Outcome {
   return row[event.type](state, state.now, event, ctx);
 }
 
-type MachineEvent = Extract<
-  LifecycleEvent,
-  { type: "rented" | "rentFailed" | "rentUnknown" | "notFound" | "seen" | "gone" | "endTried" | "lookFailed" }
->;
-
 /** What is said of a machine, and of those that carry its label beside it. */
 function aboutMachine(state: State, event: MachineEvent, ctx: Context): Outcome {
   const twins = (event.type === "rented" || event.type === "seen") && event.twins ? event.twins : [];
@@ -156,6 +162,9 @@ function aboutOne(state: State, event: MachineEvent, ctx: Context): Outcome {
   if (told !== null) {
     const twin = state.retiring.find((one) => one.machine.facts?.providerId === told);
     if (twin) return aboutRetiring(state, twin, { ...event, epoch: twin.machine.epoch }, ctx);
+    const { parked } = state;
+    if (parked?.machine.facts?.providerId === told)
+      return aboutParked(state, parked, { ...event, epoch: parked.machine.epoch }, ctx);
     const known = machineWith(state, event.epoch);
     if (known?.facts && known.facts.providerId !== told && event.type === "seen" && !event.byEnv) {
       return takeTwin(state, event.epoch, event.facts, ctx);
@@ -163,12 +172,17 @@ function aboutOne(state: State, event: MachineEvent, ctx: Context): Outcome {
   }
   const retiring = state.retiring.find((one) => one.machine.epoch === event.epoch);
   if (retiring) return aboutRetiring(state, retiring, event, ctx);
+  if (state.parked?.machine.epoch === event.epoch) return aboutParked(state, state.parked, event, ctx);
+  if (event.type === "started") return takeStart(state, event, ctx);
+  if (event.type === "startFailed") return takeStartFailed(state, event, ctx);
+  if (event.type === "stopTried") return out(state);
   if (activeMachines(state).some((one) => one.epoch === event.epoch)) {
     return inFront(state, event.epoch, (next) => dispatch(next, event, ctx));
   }
   if (event.type !== "rented" && event.type !== "seen") return out(state);
   const lost = state.lost.find((one) => one.epoch === event.epoch);
   if (lost?.facts && lost.facts.providerId !== told) return out(state);
+  if (lost?.rest && !state.parked) return takeParkedBack(state, lost, event, ctx);
   return lost ? takeBack(state, lost, event.facts, ctx) : takeStray(state, event, ctx);
 }
 
@@ -208,6 +222,12 @@ function aboutRetiring(state: State, retiring: Retiring, event: MachineEvent, ct
     case "rented":
     case "seen": {
       const known = takeIn(retiring.machine, event.facts);
+      // It stood still, and was started before its end was asked for. While another one is parked it is only looked at.
+      const runs = event.type === "seen" && event.phase === "running";
+      if (runs && retiring.isStopped && retiring.acceptedAt === null && !state.parked) {
+        const rest = state.retiring.filter((one) => one !== retiring);
+        return takeUnstopped({ ...state, retiring: rest }, known, ctx);
+      }
       const next = update({ machine: known });
       return retiring.machine.facts ? out(next) : out(next, endEffect(known, retiring.basis));
     }
@@ -236,8 +256,7 @@ function aboutRetiring(state: State, retiring: Retiring, event: MachineEvent, ct
     }
     case "lookFailed":
       return out(update({ tries: retiring.tries + 1, nextTryAt: ctx.now + nextEndDelayMs(retiring.tries + 1, ctx) }));
-    case "rentFailed":
-    case "rentUnknown":
+    default:
       return out(state);
   }
 }
@@ -262,13 +281,11 @@ function takeStray(state: State, event: Extract<MachineEvent, { type: "rented" |
  */
 function takeTwin(state: State, of: number, facts: RentedFacts, ctx: Context): Outcome {
   const known = machineWith(state, of);
-  const isKnown = [...activeMachines(state), ...state.retiring.map((one) => one.machine)].some(
-    (one) => one.facts?.providerId === facts.providerId,
-  );
+  const isKnown = allMachines(state).some((one) => one.facts?.providerId === facts.providerId);
   if (isKnown || !known || known.adopted) return out(state);
   const epoch = state.epoch + 1;
   const blank = newMachine(state, epoch, ctx.now);
-  const meter = { from: facts.runningSince ?? null, seenAt: ctx.now };
+  const meter = { from: facts.runningSince ?? null, seenAt: ctx.now, diskFrom: ctx.now };
   const machine = takeIn({ ...blank, label: known.label, meter }, facts);
   const said = log("orphan_found", providerActor, { epoch, provider_id: facts.providerId, twin_of: of });
   return andThen(out({ ...state, epoch }, said), (next) => retire(next, machine, { kind: "neverHeldWork" }, ctx));
@@ -291,7 +308,7 @@ function endDue(state: State, ctx: Context): Outcome {
  * because time may have passed since the effect was written: a seal that may have ended is no seal.
  */
 export function mayEnd(state: State, retiring: Retiring, now: number): boolean {
-  if (retiring.basis.kind !== "proof" || retiring.acceptedAt !== null) return true;
+  if (retiring.basis.kind !== "proof" || retiring.acceptedAt !== null || retiring.isStopped) return true;
   const phase = state.now;
   if (phase.status !== "destroying" || phase.epoch !== retiring.machine.epoch) return false;
   // Before `since` the clock was set back and says nothing about how long the seal has held.

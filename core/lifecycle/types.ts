@@ -8,6 +8,7 @@ import type { AutoState } from "./auto-state.ts";
 import type { CheckpointState } from "./checkpoint-state.ts";
 import type { ClimbFacts, RungReport, Usual } from "./ladder.ts";
 import type { PaidInterval } from "./ledger.ts";
+import type { Parked, Rest } from "./parked-state.ts";
 import type { Policies } from "./policy.ts";
 import type { Copying, HistoryEntry, Hold, ManifestName, ProvedSnapshot, StoredManifest } from "./snapshot-types.ts";
 import type { StandingSleep } from "./standing-state.ts";
@@ -58,6 +59,8 @@ export interface Machine {
   holdsWork: boolean;
   /** When the rental was asked for: no bill of it can begin earlier. */
   rentedAt: number;
+  /** It was stopped, and its disk is as it was then. */
+  rest?: Rest;
   /** Absent in states of before: paid since it was asked for. */
   meter?: Meter;
 }
@@ -68,6 +71,8 @@ export interface Meter {
   from: number | null;
   /** When it was last seen to run, or not to. */
   seenAt: number;
+  /** Since when only its disk is paid, up to `from`; null where it is not, absent where nobody counted it. */
+  diskFrom?: number | null | undefined;
   /** The interval before, which is charged already: it may prove to have gone on. */
   last?: { from: number; to: number };
 }
@@ -92,6 +97,8 @@ export interface Retiring {
   offAt?: number;
   tries: number;
   nextTryAt: number;
+  /** It stands still: no seal is needed for its end. */
+  isStopped?: true;
 }
 
 export type Actor =
@@ -115,6 +122,8 @@ export interface WakeRequest {
   rent?: RentRulesPatch;
   /** An older snapshot to go back to: it becomes the current one when it is restored. */
   snapshot?: ProvedSnapshot;
+  /** Only to take the snapshot that lacks, of a machine that is stopped: it sleeps again, for good, as soon as it runs. */
+  toSleep?: true;
   /** Until when it is tried again should it end without a machine, and how often it was. */
   keepTrying?: { until: number; tries: number };
 }
@@ -122,8 +131,11 @@ export interface WakeRequest {
 /** One machine that is being started. */
 export interface Attempt {
   machine: Machine;
-  /** renting: asked · checking: the answer was lost, looking for the label · booting: rented, waiting for the agent. */
-  step: "renting" | "checking" | "booting";
+  /**
+   * renting: asked · checking: the answer was lost, looking for the label · starting: one that was stopped, asked ·
+   * booting: rented or started, waiting for the agent.
+   */
+  step: "renting" | "checking" | "starting" | "booting";
   attemptSince: number;
   checks: number;
   lookAt: number | null;
@@ -155,8 +167,10 @@ export type Back =
   | { status: "deleted"; since: number }
   | null;
 
-/** `force`: the hook before the sleep is run, and may not object. */
-export type SleepCause = { kind: "idle"; idleSince: number } | { kind: "asked"; actor: Actor; force?: boolean };
+/** `force`: the hook before the sleep is run, and may not object. `ends`: the machine is destroyed, whatever the pause mode. */
+export type SleepCause =
+  | { kind: "idle"; idleSince: number }
+  | { kind: "asked"; actor: Actor; force?: boolean; ends?: true };
 
 export type Phase =
   | {
@@ -303,6 +317,8 @@ export interface State {
   seq: number;
   snapshot: ProvedSnapshot | null;
   retiring: Retiring[];
+  /** The machine that stands still while the instance sleeps, or goes once another one runs. */
+  parked?: Parked;
   /** Machines with work on them that the provider said are gone. Should one turn up again, it is no stray (I1). */
   lost: Machine[];
   /** Epochs whose rental never got an answer and that no label was found of, newest last. */
@@ -448,6 +464,11 @@ export type LifecycleEvent =
   /** The provider itself said that it does not know the machine. */
   | { type: "gone"; epoch: number; at: number }
   | { type: "endTried"; epoch: number; accepted: boolean; message: string | null; stillRuns?: true }
+  | { type: "stopTried"; epoch: number; accepted: boolean; message: string | null }
+  /** A machine that was stopped: the start was accepted, or its answer was lost. */
+  | { type: "started"; epoch: number }
+  /** It does not start now. One that would start, and cost, at some later time counts as such. */
+  | { type: "startFailed"; epoch: number; code: string; message: string }
   /** The provider could not be asked: says nothing about any machine. */
   | { type: "lookFailed"; epoch: number; message: string }
   /** `parts` and `bytes`: what was found in the store. */
@@ -472,6 +493,10 @@ export type Effect =
   | { kind: "look"; epoch: number; label: string; providerId: number | null; fresh?: true }
   /** Destroy, or confirm that a destroy took effect: gone, endTried or lookFailed. */
   | { kind: "end"; epoch: number; label: string; providerId: number | null; basis: Basis }
+  /** Stop, or confirm that a stop took effect: seen, gone, stopTried or lookFailed. */
+  | { kind: "stop"; epoch: number; label: string; providerId: number | null }
+  /** started or startFailed. */
+  | { kind: "start"; epoch: number; label: string; providerId: number | null }
   /** Check manifest and every part in the store: proved or proofFailed. With `mayBeTorn` it proves no destroy. */
   | { kind: "prove"; ref: SnapshotRef; mayBeTorn?: true }
   /** Find the newest snapshot that verifies: salvaged, or proofFailed when the store does not answer. */
@@ -519,6 +544,12 @@ export type LogType =
   | "destroy_accepted"
   | "destroy_failed"
   | "machine_gone"
+  | "stop_accepted"
+  | "stop_failed"
+  | "machine_stopped"
+  | "machine_started"
+  | "start_failed"
+  | "machine_kept"
   | "machine_lost"
   | "machine_rented"
   | "machine_up"

@@ -8,6 +8,7 @@
  */
 import { attemptsOf, bootEndsAt, inFront } from "./attempts.ts";
 import { blameHost, praiseHost } from "./avoid.ts";
+import { isTooDear, tooDear } from "./caps.ts";
 import { restoreCommandId } from "./commands.ts";
 import { noteAwake, noteBooted, noteRestored, noteStillAsleep } from "./gaps.ts";
 import { type EventOf, ignore, type PhaseOf, type Row } from "./handler.ts";
@@ -26,16 +27,18 @@ import {
   out,
   providerActor,
   restoreOf,
-  retire,
+  ruleActor,
   system,
   takeIn,
   wakeful,
 } from "./machines.ts";
 import { chargeUntil } from "./meter.ts";
+import { startFault } from "./parked.ts";
 import { restoredParams } from "./recovery.ts";
 import type { ProvedSnapshot } from "./snapshot-types.ts";
-import { endWake, giveBack, giveBackRivals, goOn, rentRival, tryAnother, type Why } from "./starting.ts";
-import type { Actor, Context, Machine, Outcome, RentedFacts, State } from "./types.ts";
+import type { StandingSleep } from "./standing-state.ts";
+import { endWake, giveBack, giveBackRivals, giveUp, goOn, rentRival, tryAnother, type Why } from "./starting.ts";
+import type { Actor, Attempt, Context, Machine, Outcome, RentedFacts, State } from "./types.ts";
 import { graceAfterWakeMs } from "./vetoes.ts";
 import { noteWake } from "./wake-times.ts";
 
@@ -46,7 +49,9 @@ export const provisioning: Row<"provisioning"> = {
       const next = { ...phase, checks: 0, lookAt: ctx.now + ctx.timings.labelCheckEveryMs };
       return enter(state, next, lookEffect(phase.machine));
     }
-    if (isTooDear(state, phase.machine)) return tryAnother(state, phase, tooDear(state, phase.machine), ctx);
+    // A machine that was only stopped was dear enough before.
+    if (!phase.machine.rest && isTooDear(state, phase.machine))
+      return tryAnother(state, phase, tooDear(state, phase.machine), ctx);
     // The agent's first word: the machine is up, whatever the provider says of it. It wins over those beside it.
     const bootMs = ctx.now - phase.attemptSince;
     // An adopted machine was up before we knew of it.
@@ -56,13 +61,16 @@ export const provisioning: Row<"provisioning"> = {
     );
     const alone = andThen(up, (next) => giveBackRivals(next, phase, "outrun", ctx));
     const awake = andThen(alone, (next) =>
-      restoreOf(next) && !phase.machine.adopted ? startRestore(next, phase, ctx) : run(next, phase, ctx),
+      restoreOf(next) && !hasWorkspace(phase.machine) ? startRestore(next, phase, ctx) : run(next, phase, ctx),
     );
     // Since when it runs, and costs, the provider knows better.
     return andThen(awake, (next) => out(next, { ...lookEffect(phase.machine), fresh: true }));
   },
   tick(state, phase, _event, ctx) {
     let outcome = out(state);
+    if (phase.step === "starting" && ctx.now >= bootEndsAt(phase as Attempt, ctx.timings)) {
+      return tryAnother(state, phase, { ...unstarted, final: false, isHost: false }, ctx);
+    }
     for (const { machine } of attemptsOf(phase)) {
       outcome = andThen(outcome, (next) => inFront(next, machine.epoch, (one) => tickAttempt(one, machine.epoch, ctx)));
     }
@@ -71,12 +79,14 @@ export const provisioning: Row<"provisioning"> = {
   rented: (state, phase, event, ctx) => takeRented(state, phase, event.facts, ctx, event.climb),
   seen(state, phase, event, ctx) {
     if (phase.step === "checking" || phase.step === "renting") return takeRented(state, phase, event.facts, ctx);
+    if (phase.step === "starting") return enter(state, { ...phase, machine: takeIn(phase.machine, event.facts) });
     const upSince = event.phase === "running" ? (phase.upSince ?? ctx.now) : (phase.upSince ?? null);
     const known = { ...phase, machine: takeIn(phase.machine, event.facts), upSince };
     // An adopted machine holds work that exists nowhere else: whatever the provider says, it is not given up here.
     if (phase.machine.adopted) return enter(state, known);
-    if (isTooDear(state, known.machine)) return tryAnother(state, known, tooDear(state, known.machine), ctx);
-    const why = bootFault(event);
+    if (!phase.machine.rest && isTooDear(state, known.machine))
+      return tryAnother(state, known, tooDear(state, known.machine), ctx);
+    const why = phase.machine.rest ? startFault(phase, event, ctx) : bootFault(event);
     return why ? tryAnother(state, known, why, ctx) : enter(state, known);
   },
   rentFailed(state, phase, event, ctx) {
@@ -113,6 +123,7 @@ export const provisioning: Row<"provisioning"> = {
     return tryAnother(state, phase, why, ctx);
   },
   gone(state, phase, event, ctx) {
+    if (phase.machine.rest) return loseStarting(state, phase, event.at, ctx);
     if (phase.step !== "booting") return out(state);
     if (phase.machine.adopted) return loseAdopted(state, phase, event.at, ctx);
     return tryAnother(state, phase, vanished, ctx);
@@ -120,7 +131,7 @@ export const provisioning: Row<"provisioning"> = {
   wake: (state, _phase, event) => joinWake(state, event.wake),
   hibernate: (state, phase, event, ctx) => cancelWake(state, phase, event.actor, ctx),
   discard: (state, phase, event, ctx) =>
-    phase.machine.holdsWork
+    phase.machine.holdsWork && !phase.machine.rest?.proof
       ? discardMachine(state, phase.machine, event.actor, ctx)
       : cancelWake(state, phase, event.actor, ctx),
   configure: ignore,
@@ -186,6 +197,25 @@ export const restoring: Row<"restoring"> = {
   proofFailed: ignore,
 };
 
+/** It was in use before this wake: nothing is restored over it. */
+function hasWorkspace(machine: Machine): boolean {
+  return machine.adopted || machine.rest !== undefined;
+}
+
+const unstarted = { code: "start_failed", message: "the provider does not answer whether the machine starts" };
+
+/** What was stopped is gone, and was asked to start. The snapshot has all of it where it was sealed. */
+function loseStarting(state: State, phase: PhaseOf<"provisioning">, at: number, ctx: Context): Outcome {
+  const { machine } = phase;
+  const said = [
+    log("machine_gone", providerActor, { epoch: machine.epoch, ended_at: at }),
+    ...chargeUntil(machine, at),
+  ];
+  return andThen(out(rememberLost(state, machine), ...said), (next) =>
+    phase.wake.toSleep ? endWake(next, phase, vanished, ctx) : goOn(next, phase, vanished, ctx),
+  );
+}
+
 const vanished: Why = {
   code: "machine_vanished",
   message: "the provider no longer has the machine",
@@ -218,18 +248,6 @@ function bootFault(event: EventOf<"seen">): Why | null {
     default:
       return null;
   }
-}
-
-function isTooDear(state: State, { facts }: Machine): boolean {
-  const cap = state.spec.maxMicroUsdPerHour;
-  return cap !== null && facts?.microUsdPerHour != null && facts.microUsdPerHour > cap;
-}
-
-function tooDear(state: State, { facts }: Machine): Why {
-  const [price, cap] = [facts?.microUsdPerHour, state.spec.maxMicroUsdPerHour].map((one) => (one ?? 0) / 1e6);
-  const message = `it costs US$ ${price}/h, which is more than the cap of US$ ${cap}/h`;
-  // Its offer said less; the search would find the same one again.
-  return { code: "price_above_cap", message, final: false, isHost: true };
 }
 
 function takeRented(
@@ -295,8 +313,9 @@ function run(state: State, phase: PhaseOf<"provisioning"> | PhaseOf<"restoring">
   const { retry: _, ...rest } = noteAwake(praised, phase.machine, ctx.now);
   // Only what is there again becomes the current one: a wake that ended before changes nothing.
   const older = phase.status === "restoring" ? phase.wake.snapshot : undefined;
+  const standing = phase.wake.toSleep ? { standing: unsavedSleep(ctx.now) } : {};
   const awake = enter(
-    { ...rest, trouble: null, ...usualOf(phase.machine), ...(older && { snapshot: older }) },
+    { ...rest, ...standing, trouble: null, ...usualOf(phase.machine), ...(older && { snapshot: older }) },
     { ...wakeful(phase.machine, ctx.now, ctx), restlessUntil: ctx.now + graceMs },
     ...(older ? [rolledBack(phase.wake.actor, older, state.snapshot)] : []),
   );
@@ -310,6 +329,12 @@ function run(state: State, phase: PhaseOf<"provisioning"> | PhaseOf<"restoring">
   const times = { at: ctx.now, rentMs, bootMs, restoreMs, wakeMs: rentMs + bootMs + restoreMs };
   const said = log("woke_up", phase.wake.actor, { ...params, rent_ms: rentMs, boot_ms: bootMs, restore_ms: restoreMs });
   return andThen(awake, (next) => out(noteWake(next, times), said));
+}
+
+/** It was started for this alone. */
+function unsavedSleep(at: number): StandingSleep {
+  const why = { code: "machine_unsaved", message: "its stopped machine held what no snapshot has" };
+  return { actor: ruleActor, ends: true, since: at, tries: 0, at, ...why };
 }
 
 function rolledBack(actor: Actor, to: ProvedSnapshot, from: ProvedSnapshot | null) {
@@ -341,7 +366,7 @@ function retryRestore(
 }
 
 function giveUpBoot(state: State, phase: PhaseOf<"provisioning">, ctx: Context): Outcome {
-  if (!phase.machine.holdsWork) {
+  if (!phase.machine.holdsWork || phase.machine.rest) {
     const why = phase.upSince
       ? { code: "agent_silent", message: "the machine runs, and its agent does not speak" }
       : { code: "boot_timeout", message: "the machine did not come up in time" };
@@ -386,12 +411,12 @@ function cancelWake(
   ctx: Context,
 ): Outcome {
   // Cancelling must never cost work: an adopted machine that has not reported yet keeps waiting for its agent.
-  if (phase.machine.holdsWork) return out(state);
+  if (phase.machine.holdsWork && !phase.machine.rest) return out(state);
   const said = out(state, log("wake_cancelled", actor));
   const others = phase.status === "provisioning" ? attemptsOf(phase).slice(1) : [];
   const given = andThen(
     andThen({ ...said, state: noteStillAsleep(said.state) }, (next) => giveBack(next, others, "wake_cancelled", ctx)),
-    (next) => retire(next, phase.machine, { kind: "neverHeldWork" }, ctx),
+    (next) => giveUp(next, phase.machine, ctx),
   );
   if (phase.back === null) {
     return andThen(given, (next) =>

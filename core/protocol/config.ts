@@ -46,6 +46,11 @@ const fields = {
   pause_after_idle_minutes: z.union([z.number().min(0.05).max(10_080), z.literal("auto")], {
     error: 'minutes from 0.05 to 10080, or "auto"',
   }),
+  /**
+   * What becomes of the machine at a sleep. `destroy`: it ends, the snapshot remains. `stop`: it is snapshotted and proved
+   * as well, and only stopped: its disk is paid for, and it starts again in seconds where its host still has the GPU.
+   */
+  pause_mode: z.enum(["destroy", "stop"]),
   /** Minutes asleep before the instance becomes `deleted` (its snapshot stays); fractions are allowed. */
   delete_after_pause_minutes: z.number().min(0).max(525_600),
   /** Percent. A GPU is idle while its highest utilisation stays below this. */
@@ -92,6 +97,7 @@ export type AutoHibernationPatch = z.infer<typeof autoHibernationPatchSchema>;
 export const defaultAutoHibernation: AutoHibernation = {
   enabled: true,
   pause_after_idle_minutes: 3,
+  pause_mode: "destroy",
   delete_after_pause_minutes: 30,
   gpu_usage_threshold: 5,
   check_interval_seconds: 30,

@@ -198,6 +198,14 @@ const checkpointsSchema = z.object({
   failure: z.object({ code: z.string(), message: z.string(), at: time, tries: z.number().int() }).nullable(),
 });
 
+const stoppedMachineSchema = machineSchema.extend({
+  /** Null: the provider does not say yet that it stands still. */
+  stopped_at: time.nullable(),
+  disk_micro_usd_per_hour: z.number().int().nullable(),
+  /** Whether a snapshot has all that is on its disk. One without ends only after another snapshot, or by discard. */
+  is_saved: z.boolean(),
+});
+
 export const instanceSchema = z.object({
   id: instanceIdSchema,
   name: z.string(),
@@ -215,6 +223,8 @@ export const instanceSchema = z.object({
   machine: machineSchema.nullable(),
   /** Started beside `machine` for the same wake because it took long; the first to come up stays. They cost, too. */
   rival_machines: z.array(machineSchema),
+  /** It stands still while the instance sleeps (`pause_mode: stop`), and its disk costs. Null: there is none. */
+  stopped_machine: stoppedMachineSchema.nullable(),
   /** Machines that are being given back and still cost. */
   retiring_machines: z.array(machineSchema),
   gpu_utilization: z.number().nullable(),

@@ -104,6 +104,18 @@ export class AccountObject extends DurableObject<Env> {
     });
   }
 
+  /** `until`: as for a destroy. */
+  stopMachine(id: number, until: number | null): Promise<ProviderAnswer<object>> {
+    return this.#call("change", (provider) => {
+      const timely = until === null ? provider : this.#createProvider(sendsUntil(until));
+      return this.#changing(timely.stopMachine(id));
+    });
+  }
+
+  startMachine(id: number): Promise<ProviderAnswer<{ queued: boolean }>> {
+    return this.#call("change", (provider) => this.#changing(provider.startMachine(id)));
+  }
+
   async #changing<T>(call: Promise<T>): Promise<T> {
     try {
       return await call;

@@ -96,7 +96,7 @@ function machineRows(books: Books, span: Span, now: number): LedgerRow[] {
   return books.machines.flatMap((one) => {
     const ms = overlapMs(spanOf(one, now), span);
     if (ms === 0) return [];
-    const { epoch, microUsdPerHour: price, diskMicroUsdPerHour: disk = null } = one;
+    const { epoch, microUsdPerHour: price, diskMicroUsdPerHour: disk = null, isDisk } = one;
     const base = {
       epoch,
       from: iso(Math.max(one.fromAt, span.fromAt)),
@@ -111,6 +111,7 @@ function machineRows(books: Books, span: Span, now: number): LedgerRow[] {
       price_micro_usd: per,
       micro_usd: per === null ? null : toMicroUsd(ofTime(ms, per)),
     });
+    if (isDisk) return [row("disk", price)];
     if (price === null || disk === null || disk > price) return [row("machine", price)];
     return [row("gpu", price - disk), row("disk", disk)];
   });

@@ -33,6 +33,8 @@ export class BookRows {
     const columns = this.#sql.exec("SELECT name FROM pragma_table_info('paid')").toArray();
     if (!columns.some(({ name }) => name === "disk_micro_usd_per_hour"))
       this.#sql.exec("ALTER TABLE paid ADD COLUMN disk_micro_usd_per_hour INTEGER");
+    if (!columns.some(({ name }) => name === "is_disk"))
+      this.#sql.exec("ALTER TABLE paid ADD COLUMN is_disk INTEGER NOT NULL DEFAULT 0");
   }
 
   /** Within the transaction of the state that they belong to. */

@@ -20,6 +20,11 @@ export interface EffectDeps extends StoreDeps {
   wasCutOff: boolean;
   /** Asked right before the one call that cannot be taken back. */
   mayEnd(epoch: number): boolean;
+  mayStop(epoch: number): boolean;
+  /** A first stop or end of it stands on a seal that ends. */
+  isOnSeal(epoch: number): boolean;
+  /** It is on its way out and stood still. */
+  isStopped(epoch: number): boolean;
   rentedAt(epoch: number): number | null;
   acceptedAt(epoch: number): number | null;
   timings: Timings;
@@ -35,6 +40,10 @@ export async function runEffect(effect: WorldEffect, deps: EffectDeps): Promise<
       return look(effect, deps);
     case "end":
       return end(effect, deps);
+    case "stop":
+      return stop(effect, deps);
+    case "start":
+      return start(effect, deps);
     case "prove":
     case "salvage":
     case "copy":
@@ -154,9 +163,14 @@ async function end(effect: Extract<WorldEffect, { kind: "end" }>, deps: EffectDe
     stillRuns = machine?.phase === "running";
     // Accepted and still there: most providers take some seconds. Asking again does no harm.
   }
+  if (deps.isStopped(epoch) && deps.acceptedAt(epoch) === null) {
+    // Somebody may have started it since.
+    const event = await look({ ...effect, fresh: true }, deps);
+    if (event.type !== "seen" || event.phase === "running") return event;
+  }
   if (!deps.mayEnd(epoch)) return { type: "tick" };
   // On a proof the destroy has endCallMs and no longer, its wait for its turn included: after that the seal may be off.
-  const isOnSeal = effect.basis.kind === "proof" && deps.acceptedAt(epoch) === null;
+  const isOnSeal = effect.basis.kind === "proof" && deps.acceptedAt(epoch) === null && !deps.isStopped(epoch);
   const answer = await account.destroyMachine(effect.providerId, isOnSeal ? Date.now() + endCallMs : null);
   if (!answer.ok) return { type: "endTried", epoch, accepted: false, message: answer.message };
   if (!answer.gone)
@@ -165,6 +179,33 @@ async function end(effect: Extract<WorldEffect, { kind: "end" }>, deps: EffectDe
   const event = await lookOnceMore(effect, deps);
   if (event.type !== "seen") return event;
   return { type: "endTried", epoch, accepted: false, message: "the provider knows no such machine, and lists it" };
+}
+
+/** Looks first: what stands still needs no stop, and what was started since is not asked twice. */
+async function stop(effect: Extract<WorldEffect, { kind: "stop" }>, deps: EffectDeps): Promise<LifecycleEvent> {
+  const { epoch, providerId } = effect;
+  if (providerId === null) return look(effect, deps);
+  const account = accountOf(deps.env);
+  if (deps.acceptedAt(epoch) !== null || !deps.isOnSeal(epoch)) {
+    const event = await look({ ...effect, fresh: true }, deps);
+    if (event.type !== "seen" || event.phase === "stopped") return event;
+  }
+  if (!deps.mayStop(epoch)) return { type: "tick" };
+  const answer = await account.stopMachine(providerId, deps.isOnSeal(epoch) ? Date.now() + endCallMs : null);
+  if (!answer.ok) return { type: "stopTried", epoch, accepted: false, message: answer.message };
+  return { type: "stopTried", epoch, accepted: true, message: null };
+}
+
+async function start(effect: Extract<WorldEffect, { kind: "start" }>, deps: EffectDeps): Promise<LifecycleEvent> {
+  const { epoch, providerId } = effect;
+  if (providerId === null) return { type: "startFailed", epoch, code: "start_failed", message: "it has no number" };
+  const answer = await accountOf(deps.env).startMachine(providerId);
+  if (answer.ok && answer.queued) {
+    return { type: "startFailed", epoch, code: "start_queued", message: "no GPU is free on its host" };
+  }
+  // An answer that was lost says nothing: the machine is looked at.
+  if (answer.ok || answer.retryable) return { type: "started", epoch };
+  return { type: "startFailed", epoch, code: answer.code, message: answer.message };
 }
 
 export function seen(epoch: number, machine: RentedMachine): Extract<LifecycleEvent, { type: "seen" }> {

@@ -3,8 +3,9 @@
  * delays a machine: `world` asks the provider and proves, `store` copies and deletes, `mirror` copies to D1. A row stays until its outcome is written with the state, so each
  * runs at least once; what must not run twice says so by itself (effects.ts).
  */
-import { machineWith, wantsRental } from "../../core/lifecycle/attempts.ts";
+import { leavingOf, machineWith, wantsRental } from "../../core/lifecycle/attempts.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
+import { isOnSeal, mayStop } from "../../core/lifecycle/parked.ts";
 import { inUse, mayCollect } from "../../core/lifecycle/snapshots.ts";
 import type { Timings } from "../../core/lifecycle/timings.ts";
 import { mayEnd } from "../../core/lifecycle/transition.ts";
@@ -119,7 +120,10 @@ export class Outbox {
         const one = retiring(epoch);
         return one !== undefined && mayEnd(state(), one, Date.now());
       },
-      acceptedAt: (epoch) => retiring(epoch)?.acceptedAt ?? null,
+      mayStop: (epoch) => mayStop(state(), epoch, Date.now()),
+      isStopped: (epoch) => retiring(epoch)?.isStopped === true,
+      isOnSeal: (epoch) => isOnSeal(state(), epoch),
+      acceptedAt: (epoch) => leavingOf(state(), epoch)?.acceptedAt ?? null,
       timings: this.#host.timings(),
       rentedAt: (epoch) => machineWith(state(), epoch)?.rentedAt ?? null,
       history: () => this.#store.history.all(),

@@ -108,10 +108,12 @@ export class InstanceStore {
     this.#sql.exec(`
       CREATE TABLE IF NOT EXISTS paid (
         epoch INTEGER NOT NULL, from_at INTEGER NOT NULL, to_at INTEGER, micro_usd_per_hour INTEGER,
-        disk_micro_usd_per_hour INTEGER, PRIMARY KEY (epoch, from_at));
+        disk_micro_usd_per_hour INTEGER, is_disk INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (epoch, from_at));
     `);
     if (this.#hasTable("ledger")) {
-      this.#sql.exec("INSERT OR IGNORE INTO paid SELECT epoch, from_at, to_at, micro_usd_per_hour, NULL FROM ledger");
+      this.#sql.exec(
+        "INSERT OR IGNORE INTO paid SELECT epoch, from_at, to_at, micro_usd_per_hour, NULL, 0 FROM ledger",
+      );
       this.#sql.exec("DROP TABLE ledger");
     }
   }
@@ -233,7 +235,7 @@ export class InstanceStore {
   ledger(): PaidInterval[] {
     return this.#sql
       .exec(
-        "SELECT epoch, from_at, to_at, micro_usd_per_hour, disk_micro_usd_per_hour FROM paid ORDER BY epoch, from_at",
+        "SELECT epoch, from_at, to_at, micro_usd_per_hour, disk_micro_usd_per_hour, is_disk FROM paid ORDER BY epoch, from_at",
       )
       .toArray()
       .map((row) => ({
@@ -242,15 +244,20 @@ export class InstanceStore {
         toAt: row.to_at as number | null,
         microUsdPerHour: row.micro_usd_per_hour as number | null,
         diskMicroUsdPerHour: row.disk_micro_usd_per_hour as number | null,
+        ...(row.is_disk === 1 && { isDisk: true as const }),
       }));
   }
 
   #addCharge(charge: PaidInterval): void {
     const all = addInterval(this.ledger(), charge).filter((one) => one.epoch === charge.epoch);
     this.#sql.exec("DELETE FROM paid WHERE epoch = ?", charge.epoch);
-    for (const { epoch, fromAt, toAt, microUsdPerHour, diskMicroUsdPerHour = null } of all) {
-      const values = [epoch, fromAt, toAt, microUsdPerHour, diskMicroUsdPerHour];
-      this.#sql.exec("INSERT INTO paid VALUES (?, ?, ?, ?, ?)", ...values);
+    for (const { epoch, fromAt, toAt, microUsdPerHour, diskMicroUsdPerHour = null, isDisk } of all) {
+      const values = [epoch, fromAt, toAt, microUsdPerHour, diskMicroUsdPerHour, isDisk ? 1 : 0];
+      this.#sql.exec(
+        `INSERT INTO paid (epoch, from_at, to_at, micro_usd_per_hour, disk_micro_usd_per_hour, is_disk)
+         VALUES (?, ?, ?, ?, ?, ?)`,
+        ...values,
+      );
     }
   }
 

@@ -1,10 +1,11 @@
 /** What the API shows of an instance: made in one place from the state, the samples and the ledger. */
 import { actionsFor, statusWord } from "../../core/lifecycle/abilities.ts";
-import { activeMachines } from "../../core/lifecycle/attempts.ts";
+import { activeMachines, allMachines } from "../../core/lifecycle/attempts.ts";
 import { awakeBlockers, leasesHeld } from "../../core/lifecycle/awake.ts";
 import type { Books } from "../../core/lifecycle/books.ts";
 import { lowShare, ownForecast } from "../../core/lifecycle/forecast.ts";
 import { addInterval, costOf, type PaidInterval } from "../../core/lifecycle/ledger.ts";
+import { intervalsOf } from "../../core/lifecycle/meter.ts";
 import type { Context, Lease, Machine, State, Verdict } from "../../core/lifecycle/types.ts";
 import { awakeOf, nextSleepAt } from "../../core/lifecycle/warning.ts";
 import type { SignalWord } from "../../core/lifecycle/why.ts";
@@ -57,6 +58,7 @@ export function viewOf(
     region: machine?.facts?.region ?? state.spec.region,
     machine: machine && machineView(machine),
     rival_machines: rivalsOf(state).map(machineView),
+    stopped_machine: stoppedView(state),
     retiring_machines: state.retiring.map((one) => machineView(one.machine)),
     gpu_utilization: machine ? live.gpuUtil : null,
     last_activity: isoOrNull(live.lastActivityAt),
@@ -141,17 +143,9 @@ function rivalsOf(state: State): Machine[] {
 
 /** The closed intervals and those that are still being paid. */
 export function openIntervals(state: State, ledger: PaidInterval[]): PaidInterval[] {
-  const machines = [...state.retiring.map((one) => one.machine), ...activeMachines(state)];
-  let intervals = ledger;
-  for (const machine of machines) {
-    if (!machine.facts) continue;
-    const { epoch, rentedAt, meter, facts } = machine;
-    const fromAt = meter ? meter.from : rentedAt;
-    if (fromAt === null) continue;
-    const { microUsdPerHour, diskMicroUsdPerHour = null } = facts;
-    intervals = addInterval(intervals, { epoch, fromAt, toAt: null, microUsdPerHour, diskMicroUsdPerHour });
-  }
-  return intervals;
+  return allMachines(state)
+    .flatMap((machine) => intervalsOf(machine, null))
+    .reduce(addInterval, ledger);
 }
 
 function nextStep(state: State, ctx: Context): InstanceView["next"] {
@@ -197,6 +191,17 @@ function machineView(machine: Machine): NonNullable<InstanceView["machine"]> {
     rented_at: iso(machine.rentedAt),
     ssh: facts?.sshHost ? `ssh -p ${facts.sshPort ?? 22} root@${facts.sshHost}` : null,
     adopted: machine.adopted,
+  };
+}
+
+function stoppedView({ parked }: State): InstanceView["stopped_machine"] {
+  if (!parked) return null;
+  const { machine, stoppedAt } = parked;
+  return {
+    ...machineView(machine),
+    stopped_at: isoOrNull(stoppedAt),
+    disk_micro_usd_per_hour: machine.facts?.diskMicroUsdPerHour ?? null,
+    is_saved: machine.rest?.proof != null,
   };
 }
 

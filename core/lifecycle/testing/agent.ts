@@ -19,6 +19,8 @@ export interface FakeAgent {
   content: number;
   /** True once the instance said "running" to this machine: from then on there is work on it. */
   inUse: boolean;
+  /** It was in use once: what is on it counts, though nobody writes before it is in use again. */
+  hasWork: boolean;
   busy: boolean;
   quietSince: number | null;
   /** A process holds GPU memory: the floor of `auto` is higher. */
@@ -42,6 +44,7 @@ export function newAgent(epoch: number): FakeAgent {
     epoch,
     content: 0,
     inUse: false,
+    hasWork: false,
     busy: false,
     quietSince: null,
     memoryHeld: false,
@@ -80,6 +83,19 @@ export function restartAgent(agent: FakeAgent, now: number): void {
   agent.silentUntil = now + 3_000;
 }
 
+/** The machine was stopped and starts: what is on its disk is all that is left. */
+export function rebootAgent(agent: FakeAgent): void {
+  Object.assign(agent, {
+    inUse: false,
+    seal: null,
+    job: null,
+    quietSince: null,
+    silentUntil: 0,
+    busy: false,
+    held: [],
+  });
+}
+
 export function sealReport(agent: FakeAgent, now: number): Seal | null {
   const { seal } = agent;
   if (!seal?.snapshot || agent.job) return null;
@@ -99,7 +115,10 @@ export function obey(
   agent.results = agent.results.filter((one) => !kept.includes(one.commandId));
   if (agent.job && !commands.some((one) => one.id === agent.job?.commandId)) agent.job = null;
   if (agent.seal && !commands.some((one) => one.id === agent.seal?.commandId)) agent.seal = null;
-  if (status === "running") agent.inUse = true;
+  if (status === "running") {
+    agent.inUse = true;
+    agent.hasWork = true;
+  }
   for (const command of commands) {
     if (command.kind === "seal") holdSeal(agent, command, store, now);
     else if (!agent.job && !agent.done.includes(command.id)) startJob(agent, command, store, now);

@@ -1,7 +1,7 @@
 /** The invariants as pure functions: null when they hold, else one sentence that says what is wrong. */
 import { rentRules } from "../../protocol/rent.ts";
 import { actionsFor, statusWord } from "../abilities.ts";
-import { activeMachines, attemptsOf } from "../attempts.ts";
+import { activeMachines, allMachines, attemptsOf, leavingOf } from "../attempts.ts";
 import { autoOf, maxGaps } from "../auto-state.ts";
 import { leaseCapMs, leasesHeld } from "../awake.ts";
 import { deadlines } from "../deadlines.ts";
@@ -12,7 +12,7 @@ import type { Context, Effect, LifecycleEvent, Machine, State } from "../types.t
 import { floorMs, highestFloorMs } from "../vetoes.ts";
 import { awakeOf } from "../warning.ts";
 import { digestOf } from "./agent.ts";
-import { type FakeMachine, isListed } from "./provider.ts";
+import { type FakeMachine, isListed, ranMs } from "./provider.ts";
 import { type FakeStore, refKey } from "./store.ts";
 
 /** Holds in every state that `transition` makes. */
@@ -26,9 +26,12 @@ export function brokenState(state: State, timings: Timings): string | null {
   const due = Object.values(deadlines(state, timings));
   if (passing.includes(phase.status) && due.length === 0) return `I2: ${phase.status} has no deadline`;
   if (!due.every(Number.isFinite)) return `I2: a deadline of ${phase.status} is no time`;
-  if (phase.status === "destroying" && !state.retiring.some((one) => one.machine.epoch === phase.epoch)) {
+  if (phase.status === "destroying" && !leavingOf(state, phase.epoch)) {
     return "I5: destroying, and no machine is on its way out";
   }
+  if (state.parked && (!state.parked.machine.holdsWork || !state.parked.machine.rest))
+    return "a machine is parked without its rest";
+  if (current?.rest && phase.status !== "provisioning") return `a machine that is in use rests (${phase.status})`;
   for (const { machine, basis } of state.retiring) {
     if (machine.holdsWork && basis.kind === "neverHeldWork") return "I1: a machine with work ends without a proof";
     if (basis.kind === "proof" && basis.snapshot.epoch !== machine.epoch) return "I1: the proof is of another epoch";
@@ -43,7 +46,7 @@ export function brokenState(state: State, timings: Timings): string | null {
   if (besides) return besides;
   const memory = brokenMemory(state);
   if (memory) return memory;
-  const isAsked = phase.status === "provisioning" && phase.step !== "booting";
+  const isAsked = phase.status === "provisioning" && (phase.step === "renting" || phase.step === "checking");
   if (current && !current.facts && !isAsked) return `a machine is in use that no provider told of (${phase.status})`;
   return null;
 }
@@ -59,11 +62,15 @@ function brokenAttempts(state: State, timings: Timings): string | null {
   const phase = state.now;
   if (phase.status !== "provisioning") return "rivals" in phase ? "I11: rivals outside of a wake" : null;
   const attempts = attemptsOf(phase);
-  const asked = attempts.filter((one) => one.step !== "booting");
+  const asked = attempts.filter((one) => one.step === "renting" || one.step === "checking");
+  const rests = attempts.filter((one) => one.machine.rest);
+  if (rests.length > 0 && attempts.length > 1) return "I11: a machine is rented beside one that is started";
+  if (attempts.some((one) => one.step === "starting" && !one.machine.rest))
+    return "a machine is started that did not rest";
   const epochs = attempts.map((one) => one.machine.epoch);
   if (attempts.length > rentRules(state.spec.rent).parallel)
     return `I11: ${attempts.length} machines are started at once`;
-  if (attempts.length > phase.attempt) return "I11: more machines than were asked for";
+  if (attempts.length - rests.length > phase.attempt) return "I11: more machines than were asked for";
   if (phase.attempt > timings.maxAttempts) return `I11: ${phase.attempt} machines were asked for`;
   if (asked.length > 1) return "I11: two machines are asked for at once";
   if (asked.some((one) => one.machine.facts)) return "a machine is asked for that the provider told of";
@@ -136,11 +143,14 @@ export function brokenStep(before: State, event: LifecycleEvent, after: State, e
   if (activeMachines(after).length > 1 && after.spec.rent?.parallel === 1) return "I11: a rival that nobody wants";
   const cap = after.spec.maxMicroUsdPerHour;
   const used = after.now.status === "running" || after.now.status === "restoring" ? after.now.machine : null;
-  const isNew = before.now.status === "provisioning" && used !== null && !used.adopted;
+  const was = before.now.status === "provisioning" ? before.now.machine : null;
+  const isNew = was !== null && used !== null && !used.adopted && !was.rest;
   if (isNew && cap !== null && (used.facts?.microUsdPerHour ?? 0) > cap) return "a machine is used above the price cap";
   const rents = effects.filter((one) => one.kind === "rent");
   if (rents.length > 1) return "I11: two machines are asked for at once";
   for (const effect of effects) {
+    if (effect.kind === "stop" && after.parked?.machine.epoch !== effect.epoch)
+      return "I1: a stop is asked for that the state does not want";
     if (effect.kind !== "end") continue;
     const one = after.retiring.find((retiring) => retiring.machine.epoch === effect.epoch);
     if (!one || one.basis.kind !== effect.basis.kind) return "I1: an end is asked for that the state does not want";
@@ -181,7 +191,7 @@ export function brokenDestroy(
 ): string | null {
   const { agent } = machine;
   if (discarded.has(machine.epoch)) return null;
-  if (!agent.inUse) return null;
+  if (!agent.inUse && !agent.hasWork) return null;
   if (basis === "neverHeldWork") return `I1: machine ${machine.epoch} held work and was destroyed as if it never had`;
   const kept = [...store.manifests.values()].some(
     ({ ref, content }) =>
@@ -207,7 +217,11 @@ export function brokenRest(
   for (const machine of machines) {
     if (isListed(machine, now) && !known.has(machine.epoch)) return `I5: machine ${machine.epoch} is paid and unknown`;
   }
-  const paid = machines.filter((one) => isListed(one, now) && !state.lost.some((lost) => lost.epoch === one.epoch));
+  // Somebody else started the stopped one while another was in use: what it holds nobody may end.
+  const kept = state.parked && !state.parked.machine.rest?.proof ? state.parked.machine.epoch : null;
+  const paid = machines.filter(
+    (one) => isListed(one, now) && one.epoch !== kept && !state.lost.some((lost) => lost.epoch === one.epoch),
+  );
   if (paid.length > 1) return `I11: ${paid.length} machines are paid at rest`;
   if (state.retiring.length > 0) return `I5: machine ${state.retiring[0]?.machine.epoch} is still on its way out`;
   if (["snapshotting", "destroying", "provisioning", "restoring"].includes(state.now.status)) {
@@ -220,6 +234,10 @@ export function brokenRest(
     // Nor is one charged that spoke but once: it is known to have run at one moment only.
     const ran = machine.bootAt !== null && machine.heard && machine.endedAt - machine.bootAt > 12_000;
     if (ran && bills.length === 0) return `I7: machine ${machine.epoch} ended and was never charged`;
+    const runs = bills.filter((one) => one.kind === "charge" && !one.isDisk);
+    const ms = runs.reduce((sum, one) => sum + (one.kind === "charge" ? one.toAt - one.fromAt : 0), 0);
+    if (machine.boots > 1 && ms > ranMs(machine, now) + 60_000 * (machine.boots + 1))
+      return `I7: machine ${machine.epoch} is charged for ${ms} ms and ran for ${ranMs(machine, now)} ms`;
     if (bills.some((one) => one.kind === "charge" && one.toAt > machine.endedAt! + 60_000))
       return `I7: machine ${machine.epoch} is charged for longer than it was there`;
   }
@@ -227,7 +245,7 @@ export function brokenRest(
 }
 
 export function machinesOf(state: State): Machine[] {
-  return [...state.retiring.map((one) => one.machine), ...activeMachines(state)];
+  return allMachines(state);
 }
 
 export function deepFreeze<T>(value: T): T {

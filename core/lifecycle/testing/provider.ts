@@ -1,6 +1,6 @@
 /** A provider that rents machines, loses answers, lags, refuses and bills. Its own bill is the truth of the tests. */
 import type { RentedFacts } from "../types.ts";
-import { type FakeAgent, newAgent } from "./agent.ts";
+import { type FakeAgent, newAgent, rebootAgent } from "./agent.ts";
 
 export interface FakeMachine {
   providerId: number;
@@ -14,6 +14,13 @@ export interface FakeMachine {
   /** Its agent was heard by a state that knew the machine. */
   heard: boolean;
   microUsdPerHour: number;
+  /** Only stopped: its disk is kept. */
+  haltedAt: number | null;
+  /** A start waits for a GPU until then. */
+  queuedUntil: number | null;
+  /** How often it was started, and how long it ran before the present start. */
+  boots: number;
+  ranMs: number;
   /** Nothing runs on it any more from here on, though it may still be listed and paid. */
   stoppedAt: number | null;
   /** The end of its bill. */
@@ -41,6 +48,13 @@ export interface ProviderTrouble {
   destroyLagMs: number;
   /** One false "gone" about a machine that is there. */
   saysGone: number;
+  stopFails: number;
+  /** An accepted stop takes so long. */
+  stopLagMs: number;
+  startFails: number;
+  /** No GPU is free: it starts, and costs, two minutes later; and whether the answer says so. */
+  startQueued: number;
+  startQueuedUnsaid: number;
 }
 
 export class FakeProvider {
@@ -66,6 +80,10 @@ export class FakeProvider {
       heard: false,
       bootAt: neverBoots ? null : now + this.bootMs + this.trouble.bootLagMs,
       microUsdPerHour: this.trouble.microUsdPerHour,
+      haltedAt: null,
+      queuedUntil: null,
+      boots: 1,
+      ranMs: 0,
       stoppedAt: null,
       endedAt: null,
       cause: null,
@@ -106,6 +124,22 @@ export class FakeProvider {
     return takeOne(this.trouble, "destroyLost") ? "lost" : "accepted";
   }
 
+  /** Its disk and what is on it stay. */
+  halt(machine: FakeMachine, now: number): void {
+    if (!isAlive(machine)) return;
+    machine.haltedAt = now;
+    machine.ranMs += machine.bootAt === null ? 0 : Math.max(0, now - machine.bootAt);
+  }
+
+  boot(machine: FakeMachine, now: number): void {
+    if (machine.stoppedAt !== null || machine.haltedAt === null) return;
+    machine.haltedAt = null;
+    machine.queuedUntil = null;
+    machine.boots++;
+    machine.bootAt = takeOne(this.trouble, "rentsNeverBoot") ? null : now + 5_000 + this.trouble.bootLagMs;
+    rebootAgent(machine.agent);
+  }
+
   /** The price of rented machines changes under way. */
   reprice(microUsdPerHour: number): void {
     this.trouble.microUsdPerHour = microUsdPerHour;
@@ -140,7 +174,13 @@ export function isListed(machine: FakeMachine, now: number): boolean {
 }
 
 export function isAlive(machine: FakeMachine): boolean {
-  return machine.stoppedAt === null;
+  return machine.stoppedAt === null && machine.haltedAt === null;
+}
+
+/** How long its GPU was paid. */
+export function ranMs(machine: FakeMachine, now: number): number {
+  if (machine.haltedAt !== null || machine.bootAt === null) return machine.ranMs;
+  return machine.ranMs + Math.max(0, (machine.endedAt ?? now) - machine.bootAt);
 }
 
 export function takeOne<K extends string>(counters: Record<K, number>, name: K): boolean {
@@ -163,5 +203,10 @@ function calm(): ProviderTrouble {
     destroyLost: 0,
     destroyLagMs: 0,
     saysGone: 0,
+    stopFails: 0,
+    stopLagMs: 0,
+    startFails: 0,
+    startQueued: 0,
+    startQueuedUnsaid: 0,
   };
 }

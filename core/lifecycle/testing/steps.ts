@@ -63,6 +63,9 @@ const wishes = [
   timed("not now, for", seconds(1, 600), (w, ms) => w.keepAwake(ms, true)),
   plain("let sleep", (w) => w.letSleep()),
   timed("a lease holds at most", seconds(36, 600), (w, ms) => w.configure({ keep_awake_max_hours: ms / 3_600_000 })),
+  plain("only stop", (w) => w.configure({ pause_mode: "stop" })),
+  plain("only stop", (w) => w.configure({ pause_mode: "stop" })),
+  plain("destroy", (w) => w.configure({ pause_mode: "destroy" })),
   plain("auto", (w) => w.configure({ pause_after_idle_minutes: "auto", enabled: true })),
   plain("auto", (w) => w.configure({ pause_after_idle_minutes: "auto", enabled: true })),
   timed("a checkpoint each", seconds(60, 600), (w, ms) =>
@@ -90,6 +93,8 @@ const work = [
   plain("GPU memory is free", (w) => w.memory(false)),
   plain("agent restarts", (w) => w.restartAgents()),
   plain("machine vanishes", (w) => w.vanish()),
+  plain("stopped machine vanishes", (w) => w.vanishStopped()),
+  plain("somebody starts the stopped machine", (w) => w.startElsewhere()),
 ];
 
 const provider = [
@@ -111,6 +116,11 @@ const provider = [
   plain("destroy: refused", (w) => more(w.provider.trouble, "destroyFails")),
   plain("destroy: answer lost", (w) => more(w.provider.trouble, "destroyLost")),
   timed("destroy lags", seconds(0, 60), (w, ms) => set(w.provider.trouble, { destroyLagMs: ms })),
+  plain("stop: refused", (w) => more(w.provider.trouble, "stopFails")),
+  timed("stop lags", seconds(0, 200), (w, ms) => set(w.provider.trouble, { stopLagMs: ms })),
+  plain("start: refused", (w) => more(w.provider.trouble, "startFails")),
+  plain("start: queued", (w) => more(w.provider.trouble, "startQueued")),
+  plain("start: queued, unsaid", (w) => more(w.provider.trouble, "startQueuedUnsaid")),
   plain("provider says gone, falsely", (w) => more(w.provider.trouble, "saysGone")),
 ];
 
@@ -214,7 +224,25 @@ const ways = [
   }),
 ];
 
+const stopWays = [
+  timed("asleep, only stopped, and awake after", seconds(0, 1_200), (w, ms) => {
+    w.configure({ pause_mode: "stop" });
+    w.hibernate();
+    for (let i = 0; i < 100 && w.state.now.status !== "hibernated"; i++) w.run(2_000);
+    w.run(ms);
+    w.wake();
+  }),
+  timed("asleep, only stopped, damaged, and after", seconds(0, 3_600), (w, ms) => {
+    w.configure({ pause_mode: "stop" });
+    w.hibernate();
+    for (let i = 0; i < 100 && w.state.now.status !== "hibernated"; i++) w.run(2_000);
+    w.damage(0);
+    w.run(ms);
+  }),
+];
+
 const anything = fc.oneof(
+  { weight: 1, arbitrary: fc.oneof(...stopWays) },
   { weight: 2, arbitrary: fc.oneof(...ways) },
   { weight: 4, arbitrary: fc.oneof(...wishes) },
   { weight: 4, arbitrary: fc.oneof(...work) },

@@ -11,6 +11,7 @@ import { adoptInstance, createFork, createInstance } from "../birth.ts";
 import { commandsFor } from "../commands.ts";
 import { nextDeadline } from "../deadlines.ts";
 import { currentMachine } from "../machines.ts";
+import { mayStop } from "../parked.ts";
 import { defaultTimings } from "../timings.ts";
 import { mayEnd, transition } from "../transition.ts";
 import type { Actor, Effect, LifecycleEvent, Outcome, State, WakeRequest, WorldEffect } from "../types.ts";
@@ -134,7 +135,7 @@ export class World {
 
   discard(): this {
     if (!actionsFor(this.state).includes("discard")) return this;
-    const machine = currentMachine(this.state);
+    const machine = currentMachine(this.state) ?? this.state.parked?.machine;
     if (machine) this.discarded.add(machine.epoch);
     this.#wakeWanted = false;
     this.#sleepWanted = false;
@@ -215,10 +216,10 @@ export class World {
     if (machine && !machine.agent.inUse) this.provider.vanish(machine, this.now);
   }
 
-  /** An event that was delivered some time ago comes once more. A beat is on its way for a few seconds at most. */
+  /** An event that was delivered some time ago comes once more. A beat is on its way for a few seconds at most, an answer for a minute. */
   echo(back: number): void {
     const one = this.#echoes.at(-1 - (back % 12));
-    if (one && (one.event.type !== "beat" || this.now - one.at < 4_000)) this.apply(one.event, "again ");
+    if (one && this.now - one.at < (one.event.type === "beat" ? 4_000 : 60_000)) this.apply(one.event, "again ");
   }
 
   // ---- time ------------------------------------------------------------------------------------------------------------
@@ -307,7 +308,10 @@ export class World {
   }
 
   #carryOut(effect: WorldEffect, wasCutOff: boolean): void {
-    if (effect.kind === "end" && !this.#mayEnd(effect)) {
+    const isOff =
+      (effect.kind === "end" && !this.#mayEnd(effect)) ||
+      (effect.kind === "stop" && !mayStop(this.state, effect.epoch, this.now));
+    if (isOff) {
       this.apply({ type: "tick" });
       return;
     }
@@ -335,6 +339,10 @@ export class World {
         return this.#look(effect);
       case "end":
         return this.#end(effect);
+      case "stop":
+        return this.#stop(effect);
+      case "start":
+        return this.#start(effect);
       case "prove":
         return proveIn(this.store, effect, this.now);
       case "salvage":
@@ -372,7 +380,8 @@ export class World {
     if (machine && providerId !== null && takeOne(this.provider.trouble, "saysGone")) return this.#lie(epoch);
     if (machine) {
       const isUp = machine.bootAt !== null && machine.bootAt <= this.now;
-      const phase = machine.stoppedAt !== null ? "stopped" : isUp ? "running" : "loading";
+      const isStill = machine.stoppedAt !== null || machine.haltedAt !== null;
+      const phase = machine.queuedUntil !== null ? "queued" : isStill ? "stopped" : isUp ? "running" : "loading";
       return { type: "seen", epoch, facts: factsOf(machine), phase, fatal: null, message: null };
     }
     if (providerId === null) return { type: "notFound", epoch };
@@ -385,12 +394,67 @@ export class World {
     const { epoch, providerId } = effect;
     const machine = providerId === null ? undefined : this.provider.byId(providerId);
     if (!machine || machine.stoppedAt !== null) return this.#look(effect);
+    const isStopped = this.state.retiring.some(
+      (one) => one.machine.epoch === epoch && one.isStopped && !one.acceptedAt,
+    );
+    const isUp = isAlive(machine) && machine.bootAt !== null && machine.bootAt <= this.now;
+    if (isStopped && isUp) return this.#look(effect);
     if (!this.provider.answers(this.now)) return { type: "endTried", epoch, accepted: false, message: "no answer" };
     if (takeOne(this.provider.trouble, "saysGone")) return this.#lie(epoch);
     this.#basis = effect.basis.kind;
     const answer = this.provider.destroy(machine, this.now);
     if (answer === "lost") return { type: "endTried", epoch, accepted: false, message: "timeout" };
     return { type: "endTried", epoch, accepted: answer === "accepted", message: null };
+  }
+
+  #stop(effect: Extract<WorldEffect, { kind: "stop" }>): LifecycleEvent {
+    const { epoch, providerId } = effect;
+    const machine = providerId === null ? undefined : this.provider.byId(providerId);
+    if (!machine || machine.stoppedAt !== null) return this.#look(effect);
+    if (machine.haltedAt !== null && machine.queuedUntil === null) return this.#look(effect);
+    const { trouble } = this.provider;
+    if (!this.provider.answers(this.now) || takeOne(trouble, "stopFails"))
+      return { type: "stopTried", epoch, accepted: false, message: "no" };
+    machine.queuedUntil = null;
+    const boot = machine.boots;
+    this.#at(this.now + trouble.stopLagMs, () => {
+      runAgent(machine.agent, this.now);
+      if (machine.boots === boot) this.provider.halt(machine, this.now);
+    });
+    if (trouble.stopLagMs === 0) this.provider.halt(machine, this.now);
+    return { type: "stopTried", epoch, accepted: true, message: null };
+  }
+
+  #start({ epoch, providerId }: Extract<WorldEffect, { kind: "start" }>): LifecycleEvent {
+    const machine = this.provider.byId(providerId ?? 0);
+    if (!this.provider.answers(this.now)) return { type: "started", epoch };
+    const { trouble } = this.provider;
+    const no = { type: "startFailed", epoch, code: "provider_refused", message: "no" } as const;
+    if (!machine || machine.stoppedAt !== null || takeOne(trouble, "startFails")) return no;
+    const isSaid = takeOne(trouble, "startQueued");
+    if (!isSaid && !takeOne(trouble, "startQueuedUnsaid")) {
+      this.#boot(machine);
+      return { type: "started", epoch };
+    }
+    machine.queuedUntil = this.now + 120_000;
+    this.#at(machine.queuedUntil, () => machine.queuedUntil !== null && this.#boot(machine));
+    return isSaid ? { ...no, code: "start_queued" } : { type: "started", epoch };
+  }
+
+  #boot(machine: FakeMachine): void {
+    if (machine.haltedAt === null) return;
+    this.provider.boot(machine, this.now);
+    this.#scheduleBeat(machine, machine.bootAt);
+  }
+
+  /** Somebody presses "start" in the provider's own pages. */
+  startElsewhere(): void {
+    for (const machine of this.provider.machines) if (machine.stoppedAt === null) this.#boot(machine);
+  }
+
+  vanishStopped(): void {
+    const still = this.provider.machines.filter((one) => one.haltedAt !== null);
+    for (const machine of still) this.provider.vanish(machine, this.now);
   }
 
   #lie(epoch: number): LifecycleEvent {
@@ -415,7 +479,8 @@ export class World {
   // ---- heartbeats --------------------------------------------------------------------------------------------------------
 
   #scheduleBeat(machine: FakeMachine, at: number | null): void {
-    if (at !== null) this.#at(at, () => this.#beat(machine));
+    const { boots } = machine;
+    if (at !== null) this.#at(at, () => machine.boots === boots && this.#beat(machine));
   }
 
   #beat(machine: FakeMachine): void {

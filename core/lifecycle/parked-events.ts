@@ -1,0 +1,164 @@
+/** What is said of a machine that stands still, or is asked to start: see parked.ts. */
+import { reportTravelMs } from "./deadlines.ts";
+import { fallAsleep } from "./destroying.ts";
+import { forgetSleep } from "./gaps.ts";
+import type { EventOf, MachineEvent } from "./handler.ts";
+import { rememberLost } from "./losing.ts";
+import { andThen, enter, log, nextEndDelayMs, out, providerActor, ruleActor, stopEffect, takeIn } from "./machines.ts";
+import { chargeUntil } from "./meter.ts";
+import { doubtRest, withoutParked } from "./parked.ts";
+import type { Parked } from "./parked-state.ts";
+import { startWake, tryAnother } from "./starting.ts";
+import type { Context, Machine, Outcome, State, WakeRequest } from "./types.ts";
+
+/** What is said of the machine that stands still, or is to. */
+export function aboutParked(state: State, parked: Parked, event: MachineEvent, ctx: Context): Outcome {
+  const { epoch } = parked.machine;
+  switch (event.type) {
+    case "gone":
+      return loseParked(state, parked, event.at, ctx);
+    case "seen": {
+      const machine = takeIn(parked.machine, event.facts);
+      return seeParked({ ...state, parked: { ...parked, machine } }, { ...parked, machine }, event.phase, ctx);
+    }
+    case "stopTried": {
+      const tries = parked.tries + 1;
+      const nextAt = ctx.now + nextEndDelayMs(event.accepted && tries === 1 ? 0 : tries, ctx);
+      const isFirst = event.accepted && parked.acceptedAt === null;
+      const isTold = !event.accepted && (tries === 1 || tries % 10 === 0);
+      const acceptedAt = event.accepted ? (parked.acceptedAt ?? ctx.now) : parked.acceptedAt;
+      return out(
+        { ...state, parked: { ...parked, tries, nextAt, acceptedAt } },
+        ...(isFirst ? [log("stop_accepted", providerActor, { epoch })] : []),
+        ...(isTold ? [log("stop_failed", providerActor, { epoch, message: event.message, tries })] : []),
+      );
+    }
+    case "lookFailed": {
+      const tries = parked.tries + 1;
+      const everyMs = parked.stoppedAt === null ? nextEndDelayMs(tries, ctx) : ctx.timings.parkedEveryMs;
+      return out({ ...state, parked: { ...parked, tries, nextAt: ctx.now + everyMs } });
+    }
+    default:
+      return out(state);
+  }
+}
+
+function seeParked(state: State, parked: Parked, phase: EventOf<"seen">["phase"], ctx: Context): Outcome {
+  const { epoch } = parked.machine;
+  const isStill = phase === "stopped" || (phase === "lost" && parked.acceptedAt !== null);
+  if (isStill) {
+    const { runsAt: _, ...rest } = parked;
+    const stoppedAt = parked.stoppedAt ?? ctx.now;
+    const still: Parked = { ...rest, stoppedAt, tries: 0, nextAt: ctx.now + ctx.timings.parkedEveryMs };
+    const stands = { ...state, parked: still };
+    if (parked.stoppedAt !== null) return out(stands);
+    return andThen(out(stands, log("machine_stopped", providerActor, { epoch })), (next) =>
+      next.now.status === "destroying" && next.now.epoch === epoch
+        ? fallAsleep(next, next.now, ctx.now, ctx)
+        : out(next),
+    );
+  }
+  if (parked.stoppedAt === null) {
+    // Still on its way. Past its seal whatever runs on it may write.
+    const { now } = state;
+    const isOpen =
+      phase === "running" && now.status === "destroying" && now.epoch === epoch && parked.acceptedAt !== null;
+    return out(isOpen && ctx.now >= now.sealedUntil ? doubtRest(state, epoch) : state);
+  }
+  if (phase === "queued") return stopAgain(state, parked, ctx);
+  // Of one that only loads nobody knows yet what becomes of it.
+  if (phase !== "running") return out(state);
+  // A list may be old: it runs when a second look says so.
+  if (parked.runsAt === undefined || ctx.now < parked.runsAt + ctx.timings.goneAgainMs) {
+    const runsAt = parked.runsAt ?? ctx.now;
+    return out({ ...state, parked: { ...parked, runsAt, nextAt: runsAt + ctx.timings.goneAgainMs } });
+  }
+  return takeStarted(state, parked, ctx);
+}
+
+/** Somebody started it at the provider. It is taken into use where the instance has no other, and stopped again where it has. */
+function takeStarted(state: State, parked: Parked, ctx: Context): Outcome {
+  const { rest: _, ...machine } = parked.machine;
+  const said = log("machine_started", providerActor, { epoch: machine.epoch, by: "somebody at the provider" });
+  if (!["hibernated", "deleted", "failed"].includes(state.now.status) || state.copying) {
+    return andThen(out(doubtRest(state, machine.epoch), said), (next) => stopAgain(next, next.parked!, ctx));
+  }
+  return enter(
+    forgetSleep(withoutParked(state)),
+    { status: "unreachable", machine, since: ctx.now, lastBeatAt: ctx.now, lookAt: ctx.now, wake: null },
+    said,
+  );
+}
+
+/** The agent of a machine that stood still speaks. What was on its way when it stopped says nothing. */
+export function hearParked(state: State, parked: Parked, ctx: Context): Outcome {
+  if (parked.stoppedAt === null || ctx.now < parked.stoppedAt + reportTravelMs) return out(state);
+  return takeStarted(state, parked, ctx);
+}
+
+function stopAgain(state: State, parked: Parked, ctx: Context): Outcome {
+  const { runsAt: _, ...rest } = parked;
+  const again: Parked = { ...rest, stoppedAt: null, tries: 0, nextAt: ctx.now + ctx.timings.endEveryMs };
+  return out({ ...state, parked: again }, stopEffect(parked.machine));
+}
+
+/** The provider no longer has it. Its snapshot is what remains. */
+function loseParked(state: State, parked: Parked, at: number, ctx: Context): Outcome {
+  const { machine } = parked;
+  const isUnsaved = !machine.rest?.proof;
+  // The provider may be wrong: should it turn up, it is no stray.
+  const left = rememberLost(withoutParked(state), machine);
+  const message = "The provider no longer has the stopped machine. What was written after its snapshot is lost.";
+  const troubled = isUnsaved ? { ...left, trouble: { code: "machine_lost", message, at: ctx.now } } : left;
+  const gone = out(
+    troubled,
+    log("machine_gone", providerActor, { epoch: machine.epoch, ended_at: at }),
+    ...chargeUntil(machine, at),
+  );
+  return andThen(gone, (next) =>
+    next.now.status === "destroying" && next.now.epoch === machine.epoch
+      ? fallAsleep(next, next.now, at, ctx)
+      : out(next),
+  );
+}
+
+export function takeStart(state: State, event: EventOf<"started">, ctx: Context): Outcome {
+  const phase = state.now;
+  if (phase.status !== "provisioning" || phase.step !== "starting" || phase.machine.epoch !== event.epoch)
+    return out(state);
+  const lookAt = ctx.now + ctx.timings.endEveryMs;
+  return enter(
+    state,
+    { ...phase, step: "booting", bootingSince: ctx.now, lookAt },
+    log("machine_started", providerActor, { epoch: event.epoch }),
+  );
+}
+
+export function takeStartFailed(state: State, event: EventOf<"startFailed">, ctx: Context): Outcome {
+  const phase = state.now;
+  if (phase.status !== "provisioning" || phase.step !== "starting" || phase.machine.epoch !== event.epoch)
+    return out(state);
+  const { code, message } = event;
+  return tryAnother(state, phase, { code, message, final: false, isHost: false }, ctx);
+}
+
+/** A stopped machine that holds more than the store does is started, snapshotted, and only then destroyed. */
+export function rescue(state: State, ctx: Context): Outcome {
+  const wake: WakeRequest = { actor: ruleActor, gpuType: null, region: null, askedAt: ctx.now, toSleep: true };
+  return startWake(state, wake, ctx);
+}
+
+/** It was said to be gone, and is there. */
+export function takeParkedBack(state: State, lost: Machine, event: EventOf<"rented" | "seen">, ctx: Context): Outcome {
+  const parked: Parked = {
+    machine: lost,
+    since: lost.rest?.since ?? ctx.now,
+    acceptedAt: null,
+    stoppedAt: null,
+    tries: 0,
+    nextAt: ctx.now + ctx.timings.endEveryMs,
+  };
+  const found = { ...state, parked, lost: state.lost.filter((one) => one !== lost) };
+  const said = log("orphan_found", providerActor, { epoch: lost.epoch, provider_id: event.facts.providerId });
+  return andThen(out(found, said), (next) => aboutParked(next, parked, event, ctx));
+}

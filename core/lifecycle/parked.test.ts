@@ -1,0 +1,194 @@
+/** Pause mode `stop`, each way that it may go, in the small world with every invariant. */
+import { describe, expect, it } from "vitest";
+import { ranMs } from "./testing/provider.ts";
+import { World } from "./testing/world.ts";
+
+const minute = 60_000;
+
+/** Asleep with its machine stopped; the rule is off, so that nothing but what is asked for happens. */
+function asleep(config: Parameters<World["create"]>[0] = {}): World {
+  const settings = { enabled: false, pause_mode: "stop", delete_after_pause_minutes: 30 } as const;
+  const world = new World().create({ ...settings, ...config });
+  world.run(minute);
+  world.writing(true);
+  world.run(30_000);
+  world.hibernate();
+  world.run(minute);
+  expect(world.state.now.status).toBe("hibernated");
+  world.writing(false);
+  return world;
+}
+const types = (world: World) => world.logs.map((one) => one.type);
+const only = (world: World) => {
+  expect(world.provider.paid(world.now)).toHaveLength(1);
+  return world.provider.paid(world.now)[0]!;
+};
+
+describe("pause mode stop", () => {
+  it("stands still, and a wake starts the same machine without a restore", () => {
+    const world = asleep();
+    const machine = only(world);
+    expect(machine.haltedAt).not.toBeNull();
+    expect(world.state.parked?.machine.rest?.proof).toEqual(world.state.snapshot?.ref);
+    const { content } = machine.agent;
+    world.wake();
+    world.run(minute);
+    expect(world.state.now).toMatchObject({ status: "running", machine: { epoch: 1 } });
+    expect(world.state.parked).toBeUndefined();
+    expect(only(world)).toBe(machine);
+    expect(machine.agent.content).toBeGreaterThanOrEqual(content);
+    expect(types(world)).not.toContain("restore_started");
+    world.rest();
+  });
+
+  it("is destroyed when the pause is over", () => {
+    const world = asleep();
+    world.run(40 * minute);
+    expect(world.state.now.status).toBe("deleted");
+    expect(world.provider.paid(world.now)).toEqual([]);
+    world.rest();
+  });
+
+  it.each(["startQueued", "startQueuedUnsaid", "startFails"] as const)(
+    "%s: the ladder goes on without it",
+    (trouble) => {
+      const world = asleep();
+      const old = only(world);
+      world.provider.trouble[trouble] = 1;
+      world.wake();
+      world.run(4 * minute);
+      expect(world.state.now).toMatchObject({ status: "running", machine: { epoch: 2 } });
+      expect(only(world)).not.toBe(old);
+      expect(old).toMatchObject({ cause: "destroyed", boots: 1 });
+      expect(only(world).agent.content).toBe(old.agent.content);
+      world.rest();
+    },
+  );
+
+  it("a snapshot that is damaged is taken anew before the machine ends", () => {
+    const world = asleep();
+    const machine = only(world);
+    world.damage(0);
+    world.run(34 * minute);
+    expect(types(world)).toContain("snapshot_damaged");
+    expect(types(world)).not.toContain("snapshot_replaced");
+    expect(machine.boots).toBe(2);
+    expect(machine.cause).toBe("destroyed");
+    expect(world.state.now.status).toBe("hibernated");
+    world.run(40 * minute);
+    expect(world.state.now.status).toBe("deleted");
+    world.rest();
+  });
+
+  it("a damaged snapshot and a machine that does not start: both are kept until it does", () => {
+    const world = asleep();
+    const machine = only(world);
+    world.damage(0);
+    world.provider.trouble.startFails = 2;
+    world.run(50 * minute);
+    expect(machine.cause).toBeNull();
+    expect(world.state.now.status).toBe("hibernated");
+    world.run(3 * 60 * minute);
+    expect(machine.cause).toBe("destroyed");
+    expect(world.state.now.status).toBe("deleted");
+    world.rest();
+  });
+
+  it("a stop that came after its seal leaves a machine without a proof, which is saved first", () => {
+    const world = new World().create({ enabled: false, pause_mode: "stop", delete_after_pause_minutes: 30 });
+    world.run(minute);
+    world.writing(true);
+    world.provider.trouble.stopLagMs = 5 * minute;
+    world.hibernate();
+    for (let i = 0; i < 200 && world.state.parked?.acceptedAt == null; i++) world.run(500);
+    const machine = only(world);
+    // Nobody hears its agent: the seal ends, and it writes on.
+    world.net.downUntil = world.now + 7 * minute;
+    world.run(8 * minute);
+    expect(world.state.now.status).toBe("hibernated");
+    expect(world.state.parked?.machine.rest?.proof).toBeNull();
+    world.provider.trouble.stopLagMs = 0;
+    world.run(90 * minute);
+    expect(machine).toMatchObject({ boots: 2, cause: "destroyed" });
+    world.rest();
+  });
+
+  it("a wake without a start ends while nothing but the machine has what is on it", () => {
+    const world = asleep();
+    const { parked } = world.state;
+    world.state = {
+      ...world.state,
+      parked: { ...parked!, machine: { ...parked!.machine, rest: { since: 0, proof: null } } },
+    };
+    world.provider.trouble.startFails = 1;
+    world.wake();
+    world.run(minute);
+    expect(world.state).toMatchObject({
+      now: { status: "hibernated" },
+      parked: {},
+      trouble: { code: "provider_refused" },
+    });
+    world.run(minute);
+    world.wake();
+    world.run(minute);
+    expect(world.state.now).toMatchObject({ status: "running", machine: { epoch: 1 } });
+  });
+
+  it("started by somebody else, it is taken into use", () => {
+    const world = asleep();
+    world.run(minute);
+    world.startElsewhere();
+    world.run(minute);
+    expect(world.state.now).toMatchObject({ status: "running", machine: { epoch: 1 } });
+    world.rest();
+  });
+
+  it("ends at once when its owner wants machines destroyed", () => {
+    const world = asleep();
+    world.configure({ pause_mode: "destroy" });
+    world.run(minute);
+    expect(world.provider.paid(world.now)).toEqual([]);
+    expect(world.state.now.status).toBe("hibernated");
+    world.rest();
+  });
+
+  it("vanishes, and the snapshot is what remains", () => {
+    const world = asleep();
+    world.vanishStopped();
+    world.run(12 * minute);
+    expect(world.state.parked).toBeUndefined();
+    expect(world.state).toMatchObject({ now: { status: "hibernated" }, trouble: null });
+    world.wake();
+    world.run(2 * minute);
+    expect(world.state.now).toMatchObject({ status: "running", machine: { epoch: 2 } });
+    world.rest();
+  });
+
+  it("a wake that is called off stops it again", () => {
+    const world = asleep();
+    world.provider.trouble.bootLagMs = minute;
+    world.wake();
+    world.run(3_000);
+    world.hibernate();
+    world.run(minute);
+    expect(only(world).haltedAt).not.toBeNull();
+    expect(world.state.now.status).toBe("hibernated");
+    world.rest();
+  });
+
+  it("charges the GPU for as long as it ran, and the disk for the rest", () => {
+    const world = asleep();
+    world.run(20 * minute);
+    world.wake();
+    world.run(10 * minute);
+    world.hibernate();
+    world.run(60 * minute);
+    const [machine] = world.provider.machines;
+    const charges = world.effects.filter((one) => one.kind === "charge");
+    const sum = (isDisk: boolean) =>
+      charges.filter((one) => (one.isDisk ?? false) === isDisk).reduce((ms, one) => ms + one.toAt - one.fromAt, 0);
+    expect(Math.abs(sum(false) - ranMs(machine!, world.now))).toBeLessThan(30_000);
+    const isHere = machine!.endedAt! - machine!.createdAt;
+    expect(Math.abs(sum(true) - (isHere - ranMs(machine!, world.now)))).toBeLessThan(30_000);
+  });
+});

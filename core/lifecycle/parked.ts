@@ -1,0 +1,160 @@
+/**
+ * Pause mode `stop`: the machine is snapshotted, proved and sealed as for a destroy, and only stopped.
+ *
+ *   destroying --stands still (provider)--> hibernated, parked --wake--> provisioning: starting --first beat--> running
+ *                                               |    ^                        |
+ *                                               |    +--no GPU free, queued---+--> parked, and the ladder goes on without it
+ *                                               +--pause over, snapshot verified--> destroyed
+ *                                               +--pause over, snapshot damaged---> started, snapshotted, destroyed
+ *
+ * It holds work (I1) and may be destroyed while it stands still on the proof of its seal: nobody was let in since. Where
+ * something may have been written after the proof, it has none, and ends only by another sleep or by discard.
+ */
+
+import type { SnapshotRef } from "../protocol/wire.ts";
+import { isTooDear } from "./caps.ts";
+import type { EventOf } from "./handler.ts";
+import { andThen, log, lookEffect, nextEndDelayMs, out, retire, sameSnapshot, stopEffect } from "./machines.ts";
+import type { Parked } from "./parked-state.ts";
+import type { Context, Machine, Outcome, SleepCause, State, WakeRequest } from "./types.ts";
+
+/** Whether this sleep stops the machine. One that stands still already is enough. */
+export function parks(state: State, cause: SleepCause): boolean {
+  return state.config.pause_mode === "stop" && !state.parked && !(cause.kind === "asked" && cause.ends);
+}
+
+/** The machine is to stand still. The only place that asks for it. */
+export function park(state: State, machine: Machine, proof: SnapshotRef | null, ctx: Context): Outcome {
+  const parked: Parked = {
+    machine: { ...machine, holdsWork: true, rest: { since: ctx.now, proof } },
+    since: ctx.now,
+    acceptedAt: null,
+    stoppedAt: null,
+    tries: 0,
+    nextAt: ctx.now + ctx.timings.endEveryMs,
+  };
+  return out({ ...state, parked }, stopEffect(machine));
+}
+
+export function withoutParked(state: State): State {
+  const { parked: _, ...rest } = state;
+  return rest;
+}
+
+/** A stop that was accepted did not hold its seal: something may be on the disk that no snapshot has. */
+export function doubtRest(state: State, epoch: number): State {
+  const { parked } = state;
+  if (!parked?.machine.rest?.proof || parked.machine.epoch !== epoch) return state;
+  const { machine } = parked;
+  return { ...state, parked: { ...parked, machine: { ...machine, rest: { since: parked.since, proof: null } } } };
+}
+
+/**
+ * Whether a stop may be sent at this moment: like a destroy, a first one of a sleep only while the seal holds. What was
+ * accepted, or nobody was let in on, is stopped at any time.
+ */
+export function mayStop(state: State, epoch: number, now: number): boolean {
+  const { parked } = state;
+  if (!parked || parked.machine.epoch !== epoch) return false;
+  const phase = state.now;
+  if (phase.status !== "destroying" || phase.epoch !== epoch || parked.acceptedAt !== null) return true;
+  return now >= phase.since && now < phase.sealedUntil;
+}
+
+/** Whether the call that is next stands on a seal, which ends. */
+export function isOnSeal(state: State, epoch: number): boolean {
+  const { parked, now } = state;
+  if (parked?.machine.epoch !== epoch || now.status !== "destroying" || now.epoch !== epoch) return false;
+  return parked.acceptedAt === null;
+}
+
+/** Asks again for the stop, or looks whether it holds. */
+export function parkedDue(state: State, ctx: Context): Outcome {
+  const { parked } = state;
+  if (!parked || ctx.now < parked.nextAt) return out(state);
+  const { machine, stoppedAt, tries } = parked;
+  const everyMs = stoppedAt === null ? nextEndDelayMs(tries, ctx) : ctx.timings.parkedEveryMs;
+  const next = { ...state, parked: { ...parked, nextAt: ctx.now + everyMs } };
+  if (stoppedAt !== null) return out(next, { ...lookEffect(machine), fresh: true } as const);
+  return mayStop(state, machine.epoch, ctx.now) ? out(next, stopEffect(machine)) : out(next);
+}
+
+// ---- waking --------------------------------------------------------------------------------------------------------
+
+/** Whether a wake may take the machine that stands still. One whose disk has no proof is the only one there is. */
+export function fitsParked(state: State, wake: WakeRequest): boolean {
+  const { parked } = state;
+  if (!parked?.machine.facts) return false;
+  if (!parked.machine.rest?.proof) return true;
+  const { gpuType, region } = parked.machine.facts;
+  return (
+    !wake.snapshot &&
+    (wake.gpuType === null || wake.gpuType === gpuType) &&
+    (wake.region === null || wake.region === region) &&
+    sameSnapshot(parked.machine.rest.proof, state.snapshot?.ref) &&
+    !isTooDear(state, parked.machine)
+  );
+}
+
+/** What the provider says of a start that will not come up; null while it may. */
+export function startFault(attempt: { attemptSince: number }, event: EventOf<"seen">, ctx: Context) {
+  const message = event.message ?? `the machine is ${event.phase}`;
+  if (event.phase === "queued") return { code: "start_queued", message, final: false, isHost: false };
+  if (event.phase === "lost" || event.fatal) return { code: "start_failed", message, final: false, isHost: true };
+  // The list may not know of the start yet.
+  if (event.phase === "stopped" && ctx.now >= attempt.attemptSince + ctx.timings.startLagMs)
+    return { code: "start_failed", message: "the machine stays stopped", final: false, isHost: false };
+  return null;
+}
+
+// ---- the end of the pause ------------------------------------------------------------------------------------------
+
+/** Whether the disk holds what this snapshot holds, and nothing else. */
+export function isOf(parked: Parked, ref: SnapshotRef | undefined): boolean {
+  return sameSnapshot(parked.machine.rest?.proof, ref);
+}
+
+/** Whether only its newest machine may hold what no snapshot has: an older one's work was left behind by a wake. */
+export function canRescue(state: State, parked: Parked): boolean {
+  return parked.machine.facts !== null && parked.machine.epoch === state.epoch;
+}
+
+/** What happens to it follows from where the instance stands: once nobody needs it, it ends on the proof of its seal. */
+export function settleParked(outcome: Outcome, ctx: Context): Outcome {
+  return andThen(outcome, (state) => {
+    const { parked } = state;
+    if (!parked || parked.stoppedAt === null || parked.runsAt !== undefined) return out(state);
+    const { rest } = parked.machine;
+    if (!rest?.proof || !isUnwanted(state, parked)) return out(state);
+    return retire(withoutParked(state), parked.machine, { kind: "proof", snapshot: rest.proof }, ctx, true);
+  });
+}
+
+function isUnwanted(state: State, parked: Parked): boolean {
+  const { status } = state.now;
+  if (status === "deleted") return true;
+  // Another one runs, and has all of it.
+  if (status === "running" || status === "snapshotting" || status === "unreachable") return true;
+  return status === "hibernated" && state.config.pause_mode === "destroy" && isOf(parked, state.snapshot?.ref);
+}
+
+/** Stopped by us and still there: it ends when it does not run. */
+export function takeUnstopped(state: State, machine: Machine, ctx: Context): Outcome {
+  const parked: Parked = {
+    machine,
+    since: machine.rest?.since ?? ctx.now,
+    acceptedAt: ctx.now,
+    stoppedAt: ctx.now,
+    runsAt: ctx.now,
+    tries: 0,
+    nextAt: ctx.now + ctx.timings.goneAgainMs,
+  };
+  return out({ ...state, parked });
+}
+
+/** The user gives it up, whatever is on it (I1). */
+export function discardParked(state: State, parked: Parked, event: EventOf<"discard">, ctx: Context): Outcome {
+  const { actor } = event;
+  const said = out(withoutParked(state), log("discarded", actor, { epoch: parked.machine.epoch }));
+  return andThen(said, (next) => retire(next, parked.machine, { kind: "discard", actor }, ctx));
+}
