@@ -37,7 +37,7 @@ const drawn = 4;
 function plan(cycle: number): CyclePlan {
   if (cycle >= awake.length) return planOf(seed, cycle, means);
   const injections = { sleep: asleep[cycle] ?? [], wake: awake[cycle] ?? [] };
-  return { cycle, changeSeed: `kills ${cycle}`, changes: 4, writes: true, injections };
+  return { cycle, changeSeed: `kills ${cycle}`, changes: 4, writes: true, stops: false, injections };
 }
 
 it("nothing is lost, nothing is paid unseen, whoever is killed in whichever step", async ({ signal }) => {

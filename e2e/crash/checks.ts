@@ -14,12 +14,21 @@ import { Breach, type World } from "./world.ts";
 export async function checkMachines(world: World, instance: Instance, view: InstanceView): Promise<void> {
   const machines = (await world.machines()).filter((one) => isOf(one, instance));
   const ids = machines.map((one) => one.id);
+  const rows = (await world.bill()).filter((row) => isOf(row, instance) && row.endedAt === null);
+  const still = view.stopped_machine;
   if (view.state === "hibernated" || view.state === "deleted") {
-    if (ids.length > 0) throw new Breach(`I5: ${view.state}, and machines ${ids} are there`);
+    if (ids.join() !== (still ? String(still.vast_instance_id) : ""))
+      throw new Breach(`I5: ${view.state} with ${still?.vast_instance_id ?? "no machine"}, and machines ${ids} are there`);
+    if (still?.stopped_at === null) throw new Breach(`machine ${still.vast_instance_id} is not known to stand still`);
+    const open = rows[0]?.intervals.at(-1)?.state;
+    if (still && open !== "stopped" && open !== "offline")
+      throw new Breach(`machine ${still.vast_instance_id} stands still, and is billed as ${open}`);
+  } else if (still) {
+    throw new Breach(`I11: ${view.state}, and machine ${still.vast_instance_id} is stopped beside it`);
   } else if (ids.length !== 1 || ids[0] !== view.machine?.vast_instance_id) {
     throw new Breach(`I11: ${view.state} with machine ${view.machine?.vast_instance_id}, and there are ${ids}`);
   }
-  const open = (await world.bill()).filter((row) => isOf(row, instance) && row.endedAt === null).map((row) => row.id);
+  const open = rows.map((row) => row.id);
   if (open.join() !== ids.join()) throw new Breach(`machines ${ids} are there, and ${open} are paid`);
   if (view.machine && view.machine.label !== machines[0]?.label) {
     throw new Breach(`the machine's label is ${machines[0]?.label}, not ${view.machine.label}`);
@@ -118,13 +127,13 @@ export interface BillCheck {
   machines: number;
 }
 
-/** The GPUs' time and price by the stand-in's bill, beside the ledger. Disk and traffic are not in the ledger. */
+/** The GPUs' time, and the price of GPU and disk, by the stand-in's bill, beside the ledger. Traffic is counted apart. */
 export function readBills(bill: BillRow[], instance: Instance, view: InstanceView): BillCheck {
   const rows = bill.filter((row) => isOf(row, instance));
   const running = rows.flatMap((row) => row.intervals.filter((one) => one.state === "running"));
   return {
     paidSeconds: running.reduce((sum, one) => sum + one.seconds, 0),
-    paidMicroUsd: running.reduce((sum, one) => sum + one.microUsd, 0),
+    paidMicroUsd: rows.reduce((sum, row) => sum + row.microUsd - row.traffic.microUsd, 0),
     ledgerSeconds: view.cost.paid_seconds,
     ledgerMicroUsd: view.cost.paid_micro_usd,
     machines: rows.length,

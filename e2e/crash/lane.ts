@@ -66,7 +66,7 @@ export class Lane {
     );
     const view = await this.#drive("wake", "running", new Set(["running"]));
     writeFirst(workspaceOf(await this.#machineOf(view)), `first ${this.#seed}`);
-    await this.cycle({ cycle: -1, changeSeed: "calm", changes: 0, writes: false, injections: { sleep: [], wake: [] } });
+    await this.cycle({ cycle: -1, changeSeed: "calm", changes: 0, writes: false, stops: false, injections: { sleep: [], wake: [] } });
   }
 
   /** Errors: Breach. */
@@ -83,6 +83,7 @@ export class Lane {
     const outside = plan.writes ? await this.#startWriter(machine) : null;
     const now: Kept = { folder: keepCopy(workspace, this.#path("kept")), outside };
 
+    await this.#world.patiently("the pause mode", () => this.#setMode(plan.stops ? "stop" : "destroy"));
     const seqBefore = before.snapshot?.seq ?? 0;
     const sleeping = await this.#half("sleep", plan);
     const asleep = sleeping.view;
@@ -106,8 +107,8 @@ export class Lane {
   async end(): Promise<BillCheck | null> {
     if (!this.#instance) return null;
     const instance = this.#instance;
-    const state = (await this.#view()).state;
-    if (state !== "hibernated" && state !== "deleted") {
+    const { state, stopped_machine } = await this.#view();
+    if ((state !== "hibernated" && state !== "deleted") || stopped_machine) {
       await this.#world.patiently("discard", async () => {
         const view = await instance.view();
         if (view.actions.includes("discard")) await instance.post("discard", { confirm: instance.id });
@@ -195,6 +196,12 @@ export class Lane {
     const events = await this.#world.patiently("events", () => this.#instance!.eventsUpTo("hibernated"));
     const last = events.findLast((one) => one.event_type === "hibernated" || one.event_type === "machine_lost");
     return last?.event_type === "hibernated" && last.snapshot_id === view.snapshot_id;
+  }
+
+  async #setMode(pause_mode: "stop" | "destroy"): Promise<void> {
+    const path = `/api/instances/${this.#instance!.id}/config`;
+    const { status } = await this.#world.cloud.api("PUT", path, { auto_hibernation: { pause_mode } });
+    if (status !== 200) throw new Error(`config: ${status}`);
   }
 
   #view(): Promise<InstanceView> {

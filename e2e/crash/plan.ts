@@ -39,6 +39,8 @@ export interface CyclePlan {
   changes: number;
   /** Somebody writes on while the machine falls asleep. */
   writes: boolean;
+  /** The machine is only stopped, and started again where it can be. */
+  stops: boolean;
   injections: Record<Half, Injection[]>;
 }
 
@@ -62,6 +64,7 @@ export function planOf(seed: number, cycle: number, means: Means): CyclePlan {
     changeSeed: `changes ${seed} ${cycle}`,
     changes,
     writes,
+    stops: createRandom(`pause mode ${seed} ${cycle}`).next() < 0.4,
     injections: { sleep: sleep.filter(possible), wake: wake.filter(possible) },
   };
 }

@@ -55,6 +55,8 @@ export const asleepRules: readonly RuleDraft[] = [
   { ...limited, on: "destroy", narrow: true },
   draft("destroy_fails", { narrow: true }),
   draft("destroy_lag", { narrow: true, ms: [200, 2_500] }),
+  ...on("stop", [...refusals, ...spoiled, "not_found", "ignored", "answer_slow", "call_doubled"], { narrow: true }),
+  draft("stop_lag", { narrow: true, ms: [200, 2_500] }),
 ];
 
 export const wakeRules: readonly RuleDraft[] = [
@@ -74,14 +76,14 @@ export const wakeRules: readonly RuleDraft[] = [
   draft("price_changed", { narrow: true, amount: 150 }),
   draft("boot_slow", { narrow: true, ms: [500, 3_000] }),
   ...on("destroy", ["lost_after", "not_found", "ignored", "error_5xx"], { narrow: true }),
+  ...on("start", [...refusals, ...spoiled, "not_found", "ignored", "answer_slow", "call_doubled"], { narrow: true }),
+  draft("start_queued", { narrow: true, most: 1, ms: [1_000, 8_000] }),
 ];
 
 /** Every fault that the stand-in knows and the campaign never orders, with the reason; looked at by a test. */
 export const leftOut: Partial<Record<FaultName, string>> = {
   rate_limits: "the campaign calls faster than vast.ai would allow, so that a cycle takes seconds",
   answer_trickle: "a list at some bytes per second takes longer than a whole cycle",
-  stop_lag: "nothing is stopped",
-  start_queued: "nothing is started again",
   interrupted: "a machine that vast.ai stopped waits for its owner",
   host_dies: "hosts die at chosen steps instead",
 };
