@@ -63,6 +63,7 @@ export function showInstance(output: Output, view: InstanceView, now: number): s
       view.rival_machines.length > 0 ? view.rival_machines.map((one) => machineWords(one, now)).join("\n") : null,
     ],
     ["Stopped machine", stoppedWords(view, now)],
+    ["By the clock", clockWords(view)],
     ["Keeps trying", keepTryingWords(view, now)],
     [
       "Being given back",
@@ -86,6 +87,13 @@ export function showInstance(output: Output, view: InstanceView, now: number): s
     ["Created", time(view.created_at)],
     ["It can", view.actions.join(", ")],
   ]);
+}
+
+function clockWords({ schedule }: InstanceView): string | null {
+  if (!schedule) return null;
+  const waits = schedule.sleep_due_since ? ["sleeps as soon as nothing holds it"] : [];
+  const next = schedule.next.map(({ what, local }) => `${what}s ${local.slice(0, 16).replace("T", " ")}`);
+  return [...waits, ...next, schedule.timezone].join(", ");
 }
 
 function stoppedWords({ stopped_machine: stopped }: InstanceView, now: number): string | null {

@@ -146,6 +146,7 @@ export function nextWords(view: InstanceView, now: number): string {
   }
   if (view.next?.what === "hibernate")
     return `hibernates ${untilWords(view.next.at, now)}, at ${formatTime(view.next.at, now)}${view.next.warned_at ? `. Not now: soneca instance not-now ${view.id}` : ""}`;
+  if (view.next?.what === "wake") return `wakes by the clock ${untilWords(view.next.at, now)}, at ${formatTime(view.next.at, now)}`;
   if (view.next?.what === "delete")
     return `becomes deleted ${untilWords(view.next.at, now)}, at ${formatTime(view.next.at, now)}; the snapshot stays`;
   if (view.copying)
@@ -326,6 +327,8 @@ const eventWords: Record<LogType, string> = {
   keep_awake_ended: "No longer held awake",
   sleep_soon: "It sleeps soon, if nothing happens",
   sleep_postponed: "Not now: the sleep is put off",
+  schedule_due: "The clock wants it otherwise",
+  schedule_waits: "Its hours are over; the sleep waits for what holds it",
   orphan_found: "A machine with our label was found",
 };
 

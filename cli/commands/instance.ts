@@ -13,6 +13,7 @@ import { configCommand } from "./config.ts";
 import { discardCommand } from "./discard.ts";
 import { eventsCommand } from "./events.ts";
 import { costCommand } from "./money.ts";
+import { scheduleCommand } from "./schedule.ts";
 
 const ruleArgs = {
   pause: {
@@ -258,6 +259,7 @@ export const instanceCommand = defineCommand({
     wake,
     fork,
     hibernate,
+    schedule: scheduleCommand,
     "keep-awake": keepAwakeCommand,
     "not-now": notNowCommand,
     discard: discardCommand,

@@ -111,6 +111,7 @@ export function instanceView(changes: Partial<InstanceView> = {}): InstanceView 
       adopted: false,
     },
     rival_machines: [],
+    schedule: null,
     stopped_machine: null,
     retiring_machines: [],
     wake: null,

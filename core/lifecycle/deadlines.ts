@@ -2,6 +2,7 @@
 import { attemptsOf, bootEndsAt, leavingOf, rivalAt } from "./attempts.ts";
 import { copyAt } from "./copying.ts";
 import { retryAt } from "./keep-trying.ts";
+import { scheduleAt } from "./schedule.ts";
 import { collectAt } from "./snapshots.ts";
 import type { Timings } from "./timings.ts";
 import type { State } from "./types.ts";
@@ -17,6 +18,8 @@ export function deadlines(state: State, timings: Timings): Record<string, number
   const due: Record<string, number> = {};
   for (const one of state.retiring) due[`end.${one.machine.epoch}`] = one.nextTryAt;
   if (state.parked) due.parked = state.parked.nextAt;
+  const schedule = scheduleAt(state);
+  if (schedule !== null) due.schedule = schedule;
   const retry = retryAt(state);
   if (retry !== null) due.retry = retry;
   const collect = collectAt(state, timings);

@@ -28,6 +28,15 @@ import { parkedDue, settleParked, takeUnstopped } from "./parked.ts";
 import { aboutParked, hearParked, takeParkedBack, takeStart, takeStartFailed } from "./parked-events.ts";
 import { settlePolicy } from "./policy.ts";
 import { running, snapshotting } from "./sleeping.ts";
+import {
+  callsOff,
+  dueLog,
+  dueSleepNow,
+  followSchedule,
+  scheduleActor,
+  scheduledWake,
+  withoutDueSleep,
+} from "./schedule.ts";
 import { collectIfDue, planCollect, takeCollected, takeCollectFailed, takeHold, takeSalvaged } from "./snapshots.ts";
 import { settleStanding } from "./standing.ts";
 import { retryIfDue } from "./starting.ts";
@@ -58,7 +67,8 @@ const table: { [S in Status]: Row<S> } = {
 };
 
 export function transition(state: State, event: LifecycleEvent, ctx: Context): Outcome {
-  const decided = andThen(decide(state, event, ctx), (next) => out(settlePolicy(state, next)));
+  const acted = andThen(decide(state, event, ctx), (next) => out(settlePolicy(state, next)));
+  const decided = andThen(acted, (next) => keepSchedule(callsOff(event) ? withoutDueSleep(next) : next, ctx));
   const checked = andThen(afterEvent(decided, event, ctx), (next) => settleCheckpoint(settleStanding(next)));
   const settled = settleParked(checked, ctx);
   return meterAfter(state, event, planCollect(state, settled, event, ctx), ctx);
@@ -137,6 +147,23 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
     case "hibernate":
       return dispatch(state, event, ctx);
   }
+}
+
+/** What the clock wants is asked for as a person would ask for it. */
+function keepSchedule(state: State, ctx: Context): Outcome {
+  const { state: followed, due } = followSchedule(state, ctx.now);
+  const told = out(followed, ...(due ? [dueLog(due, ctx.now)] : []));
+  const woken =
+    due?.what === "wake" && followed.now.status !== "running"
+      ? andThen(told, (next) => dispatch(next, { type: "wake", wake: scheduledWake(due, ctx.now) }, ctx))
+      : told;
+  return andThen(woken, (next) => {
+    const verdict = dueSleepNow(next, ctx.now);
+    if (verdict === null) return out(next);
+    if (verdict === "waits") return due ? out(next, log("schedule_waits", scheduleActor)) : out(next);
+    const free = withoutDueSleep(next);
+    return verdict === "over" ? out(free) : dispatch(free, { type: "hibernate", actor: scheduleActor }, ctx);
+  });
 }
 
 function dispatch(state: State, event: LifecycleEvent, ctx: Context): Outcome {

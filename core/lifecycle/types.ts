@@ -10,6 +10,7 @@ import type { ClimbFacts, RungReport, Usual } from "./ladder.ts";
 import type { PaidInterval } from "./ledger.ts";
 import type { Parked, Rest } from "./parked-state.ts";
 import type { Policies } from "./policy.ts";
+import type { ScheduleState } from "./schedule-state.ts";
 import type { Copying, HistoryEntry, Hold, ManifestName, ProvedSnapshot, StoredManifest } from "./snapshot-types.ts";
 import type { StandingSleep } from "./standing-state.ts";
 import type { Timings } from "./timings.ts";
@@ -341,6 +342,8 @@ export interface State {
   veto?: Veto;
   /** A sleep that was asked for and is tried again. */
   standing?: StandingSleep;
+  /** Where it wakes and sleeps by the clock. */
+  schedule?: ScheduleState;
   /** Idle gaps, what was measured, what sleeps saved. Absent in states of before: nothing is known yet. */
   auto?: AutoState;
   /** When the store is looked through for what may go (null: nothing is known to), and since when an answer is awaited. */
@@ -582,6 +585,8 @@ export type LogType =
   | "keep_awake_ended"
   | "sleep_soon"
   | "sleep_postponed"
+  | "schedule_due"
+  | "schedule_waits"
   | "orphan_found";
 
 export interface Context {

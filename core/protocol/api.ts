@@ -7,6 +7,7 @@ import * as z from "zod";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
 import { estimateAnswer, estimateQuery, ledgerAnswer, periodQuery, savingsAnswer } from "./money.ts";
 import { settingNames, settingSources } from "./policy.ts";
+import { scheduleFields } from "./schedule.ts";
 import { maxKeepTryingMinutes, rentRulesPatchSchema } from "./rent.ts";
 import {
   eventSchema,
@@ -92,6 +93,13 @@ const configAnswer = z.object({
   /** The GPU type whose policy counts. */
   gpu_type: z.string().nullable(),
 });
+/** The whole schedule: of what is not named the times and the zone stay, and everything else goes. */
+const scheduleBody = z.strictObject({
+  ...z.strictObject(scheduleFields).partial().shape,
+  /** False: kept, and nothing is done by it. */
+  enabled: z.boolean().optional(),
+});
+const scheduleAnswer = configAnswer.extend({ schedule: instanceSchema.shape.schedule });
 const policySchema = z.object({
   /** Null: of all instances. */
   gpu_type: z.string().nullable(),
@@ -319,6 +327,15 @@ export const routes = {
     body: configBody,
     status: 200,
     answer: configAnswer,
+  }),
+  putSchedule: route({
+    method: "PUT",
+    path: "/api/instances/:id/schedule",
+    principal: "user",
+    summary: "When it wakes and sleeps by the clock, from now on",
+    body: scheduleBody,
+    status: 200,
+    answer: scheduleAnswer,
   }),
   listPolicies: route({
     method: "GET",

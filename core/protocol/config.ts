@@ -1,16 +1,7 @@
 /** The plan's `auto_hibernation` object: field by field its names and its defaults. */
 import * as z from "zod";
+import { scheduleFields, scheduleSchema } from "./schedule.ts";
 import { defaultSignalRules, mergeSignalRules, signalRulesPatchSchema, signalRulesSchema } from "./signals.ts";
-
-const clockTime = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "a time of day as HH:MM, 00:00 to 23:59");
-
-const timeZone = z.string().refine(isTimeZone, "an IANA time zone such as America/Sao_Paulo");
-
-const scheduleFields = {
-  wake_time: clockTime,
-  sleep_time: clockTime,
-  timezone: timeZone,
-};
 
 const checkpointFields = {
   /** Whether a running machine is snapshotted now and then, at low priority. */
@@ -72,7 +63,8 @@ const fields = {
   /** Which snapshots stay in the store. The current one, and those that something uses, stay whatever it says. */
   retention: z.strictObject(retentionFields),
   wake_method: z.enum(["manual", "auto", "scheduled"]),
-  schedule: z.strictObject(scheduleFields).nullable(),
+  /** Acts where `wake_method` is `scheduled`. */
+  schedule: scheduleSchema.nullable(),
 };
 
 export const autoHibernationSchema = z.strictObject(fields);
@@ -134,13 +126,4 @@ export function fillConfig(stored: Partial<AutoHibernation>): AutoHibernation {
   const checkpoint = { ...defaultAutoHibernation.checkpoint, ...stored.checkpoint };
   const hooks = { ...defaultAutoHibernation.hooks, ...stored.hooks };
   return { ...defaultAutoHibernation, ...stored, signals, checkpoint, hooks };
-}
-
-function isTimeZone(name: string): boolean {
-  try {
-    new Intl.DateTimeFormat("en", { timeZone: name });
-    return /^[A-Za-z]/.test(name);
-  } catch {
-    return false;
-  }
 }

@@ -10,6 +10,8 @@ import {
   defaultAutoHibernation,
 } from "./config.ts";
 
+import { scheduleExtras } from "./schedule.ts";
+
 export type SettingSource = "default" | "user" | "gpu_type" | "instance";
 export const settingSources = ["default", "user", "gpu_type", "instance"] as const satisfies readonly SettingSource[];
 
@@ -70,7 +72,7 @@ export function settingNames(): string[] {
       isTree(value) ? [front + key, ...groups(value, `${front}${key}.`)] : [],
     );
   const all = { ...defaultAutoHibernation };
-  return [...leavesOf(all), ...groups(all, "")];
+  return [...leavesOf(all), ...groups(all, ""), ...scheduleExtras.map((name) => `schedule.${name}`)];
 }
 
 export function leavesOf(tree: object, front = ""): string[] {

@@ -198,6 +198,23 @@ const checkpointsSchema = z.object({
   failure: z.object({ code: z.string(), message: z.string(), at: time, tries: z.number().int() }).nullable(),
 });
 
+const scheduleViewSchema = z.object({
+  timezone: z.string(),
+  /** The next three; empty: none is in sight. A wake begins earlier, by what this instance's own wakes take. */
+  next: z.array(
+    z.object({
+      what: z.enum(["wake", "sleep"]),
+      at: time,
+      /** The same moment as a clock there shows it, with its offset. */
+      local: z.string(),
+    }),
+  ),
+  /** When the next wake begins; null where none is next. */
+  wake_begins_at: time.nullable(),
+  /** A sleep that was due at this time and waits for what holds it. */
+  sleep_due_since: time.nullable(),
+});
+
 const stoppedMachineSchema = machineSchema.extend({
   /** Null: the provider does not say yet that it stands still. */
   stopped_at: time.nullable(),
@@ -223,6 +240,8 @@ export const instanceSchema = z.object({
   machine: machineSchema.nullable(),
   /** Started beside `machine` for the same wake because it took long; the first to come up stays. They cost, too. */
   rival_machines: z.array(machineSchema),
+  /** What the clock does next; null where it does nothing (`wake_method` is not `scheduled`, or there is no schedule). */
+  schedule: scheduleViewSchema.nullable(),
   /** It stands still while the instance sleeps (`pause_mode: stop`), and its disk costs. Null: there is none. */
   stopped_machine: stoppedMachineSchema.nullable(),
   /** Machines that are being given back and still cost. */
@@ -244,7 +263,7 @@ export const instanceSchema = z.object({
   /** What holds it awake on purpose, now. */
   leases: z.array(leaseSchema),
   /** `warned_at`: when a sleep was announced, once it was; it may still be put off. */
-  next: z.object({ what: z.enum(["hibernate", "delete"]), at: time, warned_at: time.optional() }).nullable(),
+  next: z.object({ what: z.enum(["hibernate", "delete", "wake"]), at: time, warned_at: time.optional() }).nullable(),
   /** A sleep that was asked for and did not come off; it is tried again at `next_at`, null while it is under way. */
   sleep_request: z
     .object({

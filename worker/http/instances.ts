@@ -3,6 +3,7 @@ import type { MachineSpec } from "../../core/lifecycle/types.ts";
 import { installCommand } from "../../core/protocol/bootstrap.ts";
 import { AppError } from "../../core/protocol/errors.ts";
 import { type InstanceId, isInstanceId, machineLabel, parseMachineLabel } from "../../core/protocol/ids.ts";
+import { scheduleExtras } from "../../core/protocol/schedule.ts";
 import { accountOf } from "../account/object.ts";
 import { listInstances } from "../db/read-model.ts";
 import { factsOf } from "../instance/effects.ts";
@@ -103,6 +104,15 @@ export function mountInstances(app: App): void {
   mount(app, "putConfig", async (c, { body }) => {
     const { auto_hibernation = {}, unset = [] } = body;
     return orThrow(await objectOf(c, idOf(c)).configure(userOf(c).id, auto_hibernation, unset)).settings;
+  });
+
+  mount(app, "putSchedule", async (c, { body }) => {
+    const { enabled = true, ...schedule } = body;
+    const change = { wake_method: enabled ? "scheduled" : "manual", schedule } as const;
+    const unset = scheduleExtras.filter((name) => schedule[name] === undefined).map((name) => `schedule.${name}`);
+    const object = objectOf(c, idOf(c));
+    const { settings } = orThrow(await object.configure(userOf(c).id, change, unset));
+    return { ...settings, schedule: orThrow(await object.get(userOf(c).id)).view.schedule };
   });
 
   mount(app, "listEvents", async (c, { query }) => {

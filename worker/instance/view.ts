@@ -6,6 +6,8 @@ import type { Books } from "../../core/lifecycle/books.ts";
 import { lowShare, ownForecast } from "../../core/lifecycle/forecast.ts";
 import { addInterval, costOf, type PaidInterval } from "../../core/lifecycle/ledger.ts";
 import { intervalsOf } from "../../core/lifecycle/meter.ts";
+import { nextOccurrences, localText } from "../../core/lifecycle/calendar.ts";
+import { activeSchedule, scheduleAt } from "../../core/lifecycle/schedule.ts";
 import type { Context, Lease, Machine, State, Verdict } from "../../core/lifecycle/types.ts";
 import { awakeOf, nextSleepAt } from "../../core/lifecycle/warning.ts";
 import type { SignalWord } from "../../core/lifecycle/why.ts";
@@ -58,6 +60,7 @@ export function viewOf(
     region: machine?.facts?.region ?? state.spec.region,
     machine: machine && machineView(machine),
     rival_machines: rivalsOf(state).map(machineView),
+    schedule: scheduleView(state, now),
     stopped_machine: stoppedView(state),
     retiring_machines: state.retiring.map((one) => machineView(one.machine)),
     gpu_utilization: machine ? live.gpuUtil : null,
@@ -151,14 +154,40 @@ export function openIntervals(state: State, ledger: PaidInterval[]): PaidInterva
 function nextStep(state: State, ctx: Context): InstanceView["next"] {
   const phase = state.now;
   const sleepAt = nextSleepAt(state, ctx);
-  const askedAt = phase.status === "running" && state.standing ? state.standing.at : null;
+  const askedAt = phase.status === "running" ? earliest(state.standing?.at, sleepsByClockAt(state)) : null;
   if (askedAt !== null && (sleepAt === null || askedAt <= sleepAt)) return { what: "hibernate", at: iso(askedAt) };
   if (sleepAt !== null) {
     const { warnedAt } = awakeOf(state);
     return { what: "hibernate", at: iso(sleepAt), ...(warnedAt !== null && { warned_at: iso(warnedAt) }) };
   }
+  const wakeAt = state.schedule?.next?.what === "wake" ? scheduleAt(state) : null;
+  const isAsleep = phase.status === "hibernated" || phase.status === "deleted";
+  const isFirst = phase.status !== "hibernated" || state.copying || (wakeAt ?? Number.POSITIVE_INFINITY) <= phase.deleteAt;
+  if (isAsleep && wakeAt !== null && isFirst) return { what: "wake", at: iso(wakeAt) };
   if (phase.status === "hibernated" && !state.copying) return { what: "delete", at: iso(phase.deleteAt) };
   return null;
+}
+
+function sleepsByClockAt(state: State): number | undefined {
+  return state.schedule?.next?.what === "sleep" ? (scheduleAt(state) ?? undefined) : undefined;
+}
+
+function earliest(...times: (number | undefined)[]): number | null {
+  const known = times.filter((at) => at !== undefined);
+  return known.length > 0 ? Math.min(...known) : null;
+}
+
+function scheduleView(state: State, now: number): InstanceView["schedule"] {
+  const schedule = activeSchedule(state);
+  if (!schedule) return null;
+  const { timezone } = schedule;
+  const next = nextOccurrences(schedule, Math.max(now, state.schedule?.doneUntil ?? 0), 3);
+  return {
+    timezone,
+    next: next.map(({ what, at }) => ({ what, at: iso(at), local: localText(at, timezone) })),
+    wake_begins_at: state.schedule?.next?.what === "wake" ? isoOrNull(scheduleAt(state)) : null,
+    sleep_due_since: isoOrNull(state.schedule?.sleep?.dueAt ?? null),
+  };
 }
 
 function blockersOf(state: State, verdict: Verdict | null, now: number): InstanceView["awake_because"] {
