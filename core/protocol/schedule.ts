@@ -32,7 +32,10 @@ const exceptionSchema = z.strictObject({
 
 const onceSchema = z.strictObject({
   /** In the schedule's zone. */
-  at: z.string().regex(/^\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?$/, "a local time as YYYY-MM-DDTHH:MM"),
+  at: z
+    .string()
+    .regex(/^\d{4}-\d{2}-\d{2}T([01]\d|2[0-3]):[0-5]\d(:[0-5]\d)?$/, "a local time as YYYY-MM-DDTHH:MM")
+    .refine(isOfCalendar, "a day that the calendar has"),
   do: z.enum(["wake", "hibernate"]),
 });
 
@@ -55,6 +58,12 @@ export const scheduleExtras = ["windows", "exceptions", "once", "hold"] as const
 
 export function windowsOf(schedule: Schedule): ScheduleWindow[] {
   return schedule.windows ?? [{ start: schedule.wake_time, end: schedule.sleep_time }];
+}
+
+/** 30 February is read as a day of March. */
+function isOfCalendar(text: string): boolean {
+  const at = Date.parse(`${text}Z`);
+  return Number.isFinite(at) && new Date(at).toISOString().startsWith(text.slice(0, 10));
 }
 
 function isTimeZone(name: string): boolean {
