@@ -62,6 +62,16 @@ describe("a hook", () => {
     expect(await hooks.run("after_wake", "c", hook(null), never)).toBeNull();
   });
 
+  it("after a sleep that was called off is run only where the one before the sleep was, and once", async () => {
+    const off = (id: string) => hooks.run("after_wake", id, hook("echo back", { reason: "called_off" }), never);
+    expect(await off("a")).toBeNull();
+    await hooks.run("before_sleep", "b", hook("exit 0"), never);
+    // By an agent that was started since.
+    hooks = newHooks();
+    expect(await off("c")).toMatchObject({ outcome: "ok", tail: "back" });
+    expect(await off("d")).toBeNull();
+  });
+
   it("that cannot be run is a failure, in words", async () => {
     script("before-sleep", "true", 0o644);
     const report = await hooks.run("before_sleep", "a", hook(null), never);

@@ -11,6 +11,7 @@ import {
   readFileSync,
   readSync,
   renameSync,
+  rmSync,
   statSync,
   writeFileSync,
 } from "node:fs";
@@ -59,15 +60,20 @@ export function createHooks(options: HooksOptions): Hooks {
   const { workspace, home, log } = options;
   const folder = join(home, "hooks");
   const doneFile = join(folder, "done.json");
+  // There from the begin of a script before a sleep until one after a wake was run.
+  const openFile = join(folder, "before-sleep-was-run");
 
   return {
     async run(name, commandId, hook, signal) {
+      if (hook.reason === "called_off" && !isFile(openFile)) return null;
       const script = join(workspace, hookFiles[name]);
       const argv = hook.run !== null ? ["/bin/sh", "-c", hook.run] : isFile(script) ? [script] : null;
       if (!argv) return null;
       const before = readDone(doneFile);
       if (before?.commandId === commandId && before.report.name === name) return before.report;
       mkdirSync(folder, { recursive: true, mode: 0o700 });
+      if (name === "before_sleep") writeFileSync(openFile, "", { mode: 0o600 });
+      else rmSync(openFile, { force: true });
       log.info("hook_begun", { hook: name, command: argv.join(" ").slice(0, 200) });
       const report = await runOne(name, argv, hook, options, join(folder, `${name}.log`), signal);
       const { outcome, exit, ms } = report;

@@ -59,7 +59,7 @@ const seq = z.number().int().min(1);
 const hookSchema = z.object({
   run: z.string().max(4_096).nullable(),
   timeoutMs: z.number().positive().max(3_600_000),
-  reason: z.enum(["idle", "asked", "wake"]),
+  reason: z.enum(["idle", "asked", "wake", "called_off"]),
   mayVeto: z.boolean(),
 });
 const commandSchema = z.discriminatedUnion("kind", [
@@ -79,6 +79,7 @@ const commandSchema = z.discriminatedUnion("kind", [
     holdMs: z.number().positive().max(86_400_000),
   }),
   z.object({ id: commandId, kind: z.literal("restore"), snapshot: snapshotRefSchema, hook: hookSchema.optional() }),
+  z.object({ id: commandId, kind: z.literal("hook"), hook: hookSchema }),
 ]);
 const knownKinds: readonly string[] = commandSchema.options.map((option) => option.shape.kind.value);
 

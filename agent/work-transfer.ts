@@ -1,4 +1,4 @@
-/** The commands that move bytes: a snapshot of the workspace, a checkpoint of it, a restore into it. */
+/** The commands around the workspace: a snapshot of it, a checkpoint, a restore into it; and the script after a wake alone. */
 import { type Command, hookVeto, maxTornPaths, type Result } from "../core/protocol/wire.ts";
 import { hookWords } from "./hooks.ts";
 import { readRestored, saveRestored } from "./restored.ts";
@@ -115,4 +115,15 @@ export async function performRestore(
     log.warn("restore_inexact", { skipped: skipped.slice(0, 10), degraded });
   saveRestored(home, { commandId: command.id, digest });
   return end({ digest, stats: { entries, files, plainBytes } });
+}
+
+/** Errors: none. */
+export async function performHook(
+  { hooks, finish }: RunTools,
+  target: Run,
+  command: Extract<Command, { kind: "hook" }>,
+): Promise<void> {
+  const { signal } = target.controller;
+  const hook = await hooks.run("after_wake", command.id, command.hook, signal);
+  if (!signal.aborted) finish({ commandId: command.id, outcome: "hook_ended", ...(hook && { hook }) });
 }

@@ -16,7 +16,7 @@ import { describeError, type Logger } from "./log.ts";
 import type { Sealer } from "./seal.ts";
 import type { CommandFailure, Engine, HeldSeal, Run, RunTools } from "./work-run.ts";
 import { performSeal } from "./work-seal.ts";
-import { performCheckpoint, performRestore, performSnapshot } from "./work-transfer.ts";
+import { performCheckpoint, performHook, performRestore, performSnapshot } from "./work-transfer.ts";
 
 export interface WorkAnswer {
   commands: Command[];
@@ -203,6 +203,8 @@ export function createWork(options: WorkOptions): Work {
         return performCheckpoint(tools, target, command);
       case "restore":
         return performRestore(tools, target, command);
+      case "hook":
+        return performHook(tools, target, command);
       case "seal":
         return performSeal(tools, target, { holdsForMs, setSeal, recheckMs });
     }

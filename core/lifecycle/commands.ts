@@ -3,6 +3,7 @@
  * a command is off as soon as the state no longer wants it (docs/adr/0002).
  */
 import type { Command } from "../protocol/wire.ts";
+import { afterWakeCommandId } from "./after-wake.ts";
 import { afterWakeHook, beforeSleepHook } from "./hooks.ts";
 import { restoreOf } from "./machines.ts";
 import { recoveryPoint } from "./recovery.ts";
@@ -13,6 +14,11 @@ export function commandsFor(state: State, epoch: number, timings: Pick<Timings, 
   const phase = state.now;
   switch (phase.status) {
     case "running": {
+      const owed = state.afterWake;
+      if (owed && owed.epoch === epoch && phase.machine.epoch === epoch) {
+        const hook = { ...afterWakeHook(state), reason: owed.reason };
+        return [{ id: afterWakeCommandId(owed), kind: "hook", hook }];
+      }
       const work = state.checkpoint?.work;
       if (phase.machine.epoch !== epoch || state.checkpoint?.epoch !== epoch || !work || work.candidate) return [];
       const since = recoveryPoint(state)?.ref.digest ?? null;

@@ -116,3 +116,49 @@ it("an agent of before does as it did", () => {
   const world = scenario().create().until("running").hibernate();
   expect(snapshotCommand(world)).toMatchObject({ id: snapshotCommandId(1, world.state.seq), seq: world.state.seq });
 });
+
+describe("after a wake, where nothing is restored", () => {
+  const hookCommand = (world: Scenario) => {
+    const [command] = commandsFor(world.state, world.state.epoch, timings);
+    return command?.kind === "hook" ? command : null;
+  };
+
+  it("a sleep that is called off after its script was asked for owes the other one, once", () => {
+    const world = scenario().create({ enabled: false }).until("running");
+    hookSays(world, "ok");
+    world.hibernate().until("snapshotting");
+    world.wake();
+    expect(world.state.now.status).toBe("running");
+    const command = hookCommand(world);
+    expect(command?.hook).toMatchObject({ reason: "called_off", mayVeto: false });
+    world.run(minute);
+    expect(world.state.afterWake).toBeUndefined();
+    expect(world.logs.findLast((one) => one.type === "hook_ran")?.params).toMatchObject({ hook: "after_wake" });
+    expect(hookCommand(world)).toBeNull();
+  });
+
+  it("one that said no is owed nothing, and an early upload neither", () => {
+    const vetoed = scenario().create({ enabled: false }).until("running");
+    hookSays(vetoed, "veto");
+    vetoed.hibernate().until("snapshotting").until("running");
+    expect(vetoed.state.afterWake).toBeUndefined();
+    const early = scenario().create({ pause_after_idle_minutes: "auto" }).until("running");
+    early.quietFor(5 * minute).until("snapshotting");
+    early.busy(true);
+    early.until("running");
+    expect(early.state.afterWake).toBeUndefined();
+  });
+
+  it("a machine that was only stopped has it run", () => {
+    const world = scenario().create({ enabled: false, pause_mode: "stop" }).until("running");
+    hookSays(world, "ok");
+    world.hibernate().until("hibernated");
+    world.wake().until("running");
+    expect(hookCommand(world)?.hook).toMatchObject({ reason: "wake" });
+    world.run(minute);
+    expect(world.logs.filter((one) => one.type === "hook_ran").map((one) => one.params.hook)).toEqual([
+      "before_sleep",
+      "after_wake",
+    ]);
+  });
+});

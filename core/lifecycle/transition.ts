@@ -2,6 +2,7 @@
  * transition(state, event, ctx) -> { state, effects }: total and pure (I6). SPEC.md has the diagram and the table in
  * words; here stand the fences that hold in every state, then the table.
  */
+import { settleHook } from "./after-wake.ts";
 import { deleted, hibernated } from "./asleep.ts";
 import { activeMachines, allMachines, inFront, machineWith, speaks } from "./attempts.ts";
 import { afterEvent, announce, askAwake, beforeBeat } from "./awake.ts";
@@ -70,7 +71,7 @@ export function transition(state: State, event: LifecycleEvent, ctx: Context): O
   const acted = andThen(decide(state, event, ctx), (next) => out(settlePolicy(state, next)));
   const decided = andThen(acted, (next) => keepSchedule(callsOff(event) ? withoutDueSleep(next) : next, ctx));
   const checked = andThen(afterEvent(decided, event, ctx), (next) => settleCheckpoint(settleStanding(next)));
-  const settled = settleParked(checked, ctx);
+  const settled = settleHook(state, event, settleParked(checked, ctx), ctx);
   return meterAfter(state, event, planCollect(state, settled, event, ctx), ctx);
 }
 

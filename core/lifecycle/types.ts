@@ -4,6 +4,7 @@ import type { InstanceId, UserId } from "../protocol/ids.ts";
 import type { Reach, RentRulesPatch } from "../protocol/rent.ts";
 import type { SignalName } from "../protocol/signals.ts";
 import type { Held, Result, Seal, SnapshotRef, SnapshotStats } from "../protocol/wire.ts";
+import type { OwedHook } from "./after-wake.ts";
 import type { AutoState } from "./auto-state.ts";
 import type { CheckpointState } from "./checkpoint-state.ts";
 import type { ClimbFacts, RungReport, Usual } from "./ladder.ts";
@@ -340,6 +341,8 @@ export interface State {
   checkpoint?: CheckpointState;
   /** The hook before the last sleep said no; see hooks.ts. */
   veto?: Veto;
+  /** The hook after a wake is to be run on the machine that runs; see after-wake.ts. */
+  afterWake?: OwedHook;
   /** A sleep that was asked for and is tried again. */
   standing?: StandingSleep;
   /** Where it wakes and sleeps by the clock. */

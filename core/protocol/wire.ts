@@ -92,15 +92,17 @@ export type Command =
    */
   | { id: string; kind: "seal"; proved: SnapshotRef; seq: number; holdMs: number }
   /** Make the workspace equal to this snapshot. */
-  | { id: string; kind: "restore"; snapshot: SnapshotRef; hook?: HookCommand };
+  | { id: string; kind: "restore"; snapshot: SnapshotRef; hook?: HookCommand }
+  /** Run the hook after a wake, where nothing was restored. */
+  | { id: string; kind: "hook"; hook: HookCommand };
 
 /** To be run before the snapshot of a sleep, or after the restore of a wake. */
 export interface HookCommand {
   /** A shell command; null: the workspace's own script, where there is one. */
   run: string | null;
   timeoutMs: number;
-  /** For the script: who or what wants the sleep. */
-  reason: "idle" | "asked" | "wake";
+  /** For the script: who or what wants the sleep. `called_off`: run only if the one before a sleep was, since the last wake. */
+  reason: "idle" | "asked" | "wake" | "called_off";
   /** Whether anything but a clean end keeps the machine awake: the command then fails with `hookVeto`. */
   mayVeto: boolean;
 }
@@ -142,6 +144,12 @@ export const resultSchema = z.discriminatedUnion("outcome", [
     outcome: z.literal("restored"),
     digest: sha256Hex,
     stats: snapshotStatsSchema.partial().optional(),
+    hook: hookReportSchema.optional(),
+  }),
+  /** Of the command `hook`; without a report there was nothing to be run. */
+  z.object({
+    commandId: z.string().max(80),
+    outcome: z.literal("hook_ended"),
     hook: hookReportSchema.optional(),
   }),
   z.object({

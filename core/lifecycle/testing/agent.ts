@@ -37,7 +37,7 @@ export interface FakeAgent {
   held: Held[];
 }
 
-export const jobMs = { checkpoint: 20_000, snapshot: 4_000, seal: 1_000, sealedSnapshot: 3_000, restore: 4_000 };
+export const jobMs = { hook: 1_000, checkpoint: 20_000, snapshot: 4_000, seal: 1_000, sealedSnapshot: 3_000, restore: 4_000 };
 
 export function newAgent(epoch: number): FakeAgent {
   return {
@@ -154,6 +154,11 @@ function startJob(agent: FakeAgent, command: Exclude<Command, { kind: "seal" }>,
       );
     };
     agent.job = { commandId, endsAt: now + jobMs.snapshot, run };
+    return;
+  }
+  if (command.kind === "hook") {
+    const run = () => finish({ commandId, outcome: "hook_ended", ...hookOf(agent, "after_wake", command.hook) });
+    agent.job = { commandId, endsAt: now + jobMs.hook, run };
     return;
   }
   const run = () => {
