@@ -1,6 +1,6 @@
 /** The words of the product: status, reasons, next step, events. Calm, exact, present tense. */
 import type { StatusWord } from "../core/lifecycle/abilities.ts";
-import type { LogType } from "../core/lifecycle/types.ts";
+import type { LogType } from "../core/lifecycle/events.ts";
 import type { AutoHibernation } from "../core/protocol/config.ts";
 import { signalNames } from "../core/protocol/signals.ts";
 import type { EventView, InstanceSummary, InstanceView } from "../core/protocol/views.ts";

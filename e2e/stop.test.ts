@@ -1,5 +1,5 @@
 /** Pause mode `stop`: the machine stands still with its disk, starts again, and is given up when its host has no GPU left. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import type { LedgerAnswer } from "../core/protocol/money.ts";
@@ -15,6 +15,8 @@ import {
   workspaceOf,
 } from "./testing/cloud.ts";
 import { writeLargeWorkspace } from "./testing/workspace.ts";
+
+const readText = (file: string) => (existsSync(file) ? readFileSync(file, "utf8") : "");
 
 let test: TestCloud;
 beforeAll(async () => {
@@ -43,6 +45,7 @@ it("stops, starts with everything on it, leaves what does not start, and ends wi
       check_interval_seconds: 0.5,
       pause_mode: "stop",
       delete_after_pause_minutes: 30,
+      hooks: { after_wake: 'echo "$SONECA_REASON" >>../woken' },
     },
   });
   await instance.untilState("running");
@@ -72,6 +75,9 @@ it("stops, starts with everything on it, leaves what does not start, and ends wi
   expect(events).toEqual(expect.arrayContaining(["machine_stopped", "machine_started"]));
   expect(events).not.toContain("restore_started");
   expect(events.filter((type) => type === "machine_rented")).toHaveLength(1);
+
+  // The script after a wake is run there, too.
+  await until("the script is run", () => readText(join(workspaceOf(first), "../woken")) === "wake\n");
 
   // What was written since is in the next snapshot; the host gives its GPU to somebody else.
   mkdirSync(join(workspaceOf(first), "later"));

@@ -4,7 +4,8 @@
  */
 import { hookLog } from "./hooks.ts";
 import { andThen, out } from "./machines.ts";
-import type { Context, LifecycleEvent, Outcome, State } from "./types.ts";
+import type { State } from "./types.ts";
+import type { Context, LifecycleEvent, Outcome } from "./events.ts";
 
 /** Owed to the machine of this epoch; `at` makes the command's id. */
 export interface OwedHook {

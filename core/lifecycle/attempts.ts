@@ -7,7 +7,8 @@ import { rentRules } from "../protocol/rent.ts";
 import type { PhaseOf } from "./handler.ts";
 import { currentMachine } from "./machines.ts";
 import type { Timings } from "./timings.ts";
-import type { Attempt, Machine, Outcome, State } from "./types.ts";
+import type { Attempt, Machine, State } from "./types.ts";
+import type { Outcome } from "./events.ts";
 
 type Provisioning = PhaseOf<"provisioning">;
 

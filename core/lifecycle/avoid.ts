@@ -3,7 +3,8 @@
  * quiet for as long again after its time is forgotten.
  */
 import type { Timings } from "./timings.ts";
-import type { AvoidedHost, Context, State } from "./types.ts";
+import type { AvoidedHost, State } from "./types.ts";
+import type { Context } from "./events.ts";
 
 const kept = 50;
 

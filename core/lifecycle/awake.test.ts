@@ -5,7 +5,7 @@ import { user } from "./testing/fixtures.ts";
 import { scenario, step } from "./testing/scenario.ts";
 import { timings } from "./testing/world.ts";
 import { transition } from "./transition.ts";
-import type { LifecycleEvent } from "./types.ts";
+import type { LifecycleEvent } from "./events.ts";
 import { nextSleepAt } from "./warning.ts";
 
 const minute = 60_000;

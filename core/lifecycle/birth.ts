@@ -6,7 +6,8 @@ import { log, minutesMs, out } from "./machines.ts";
 import type { Policies } from "./policy.ts";
 import type { Copying } from "./snapshot-types.ts";
 import { rentNext } from "./starting.ts";
-import type { Actor, Context, MachineSpec, Outcome, RentedFacts, State } from "./types.ts";
+import type { Actor, MachineSpec, RentedFacts, State } from "./types.ts";
+import type { Context, Outcome } from "./events.ts";
 
 export interface Birth {
   instance: InstanceId;

@@ -16,7 +16,8 @@ import { checkpointCommandId } from "./commands.ts";
 import { agentActor, log, out, sameSnapshot, system } from "./machines.ts";
 import { asSnapshot, keepNewest, recoveryPoint } from "./recovery.ts";
 import { provedEntry } from "./snapshots.ts";
-import type { Context, Effect, LifecycleEvent, Outcome, State } from "./types.ts";
+import type { State } from "./types.ts";
+import type { Context, Effect, LifecycleEvent, Outcome } from "./events.ts";
 
 type Beat = Extract<LifecycleEvent, { type: "beat" }>;
 type ProofEvent = Extract<LifecycleEvent, { type: "proved" | "proofFailed" }>;

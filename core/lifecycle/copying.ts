@@ -8,7 +8,8 @@
 import { andThen, enter, log, minutesMs, out, system } from "./machines.ts";
 import { provedEntry } from "./snapshots.ts";
 import { startWake } from "./starting.ts";
-import type { Actor, Context, Effect, LifecycleEvent, Outcome, State, WakeRequest } from "./types.ts";
+import type { Actor, State, WakeRequest } from "./types.ts";
+import type { Context, Effect, LifecycleEvent, Outcome } from "./events.ts";
 
 /** Where the copy lies: the first of the fork's own. Its machines begin with the epoch after it. */
 export const copyName = { seq: 1, epoch: 1 };

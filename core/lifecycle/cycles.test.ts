@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { type Cycle, cycleChange } from "./cycles.ts";
 import { Scenario } from "./testing/scenario.ts";
-import type { LifecycleEvent } from "./types.ts";
+import type { LifecycleEvent } from "./events.ts";
 
 class Watched extends Scenario {
   readonly changes: Cycle[] = [];

@@ -13,7 +13,8 @@ import { andThen, enter, log, minutesMs, out, ruleActor, sameSnapshot, system, w
 import { doubtRest, withoutParked } from "./parked.ts";
 import { dropStanding } from "./standing.ts";
 import { startWake } from "./starting.ts";
-import type { Actor, Context, Outcome, SleepCause, State } from "./types.ts";
+import type { Actor, SleepCause, State } from "./types.ts";
+import type { Context, Outcome } from "./events.ts";
 
 export const destroying: Row<"destroying"> = {
   beat(state, phase, event, ctx) {

@@ -4,7 +4,7 @@ import { statusWord } from "./abilities.ts";
 import { scenario, step } from "./testing/scenario.ts";
 import { timings } from "./testing/world.ts";
 import { mayEnd, transition } from "./transition.ts";
-import type { LifecycleEvent } from "./types.ts";
+import type { LifecycleEvent } from "./events.ts";
 
 const minute = 60_000;
 

@@ -13,7 +13,8 @@ import { type AutoState, autoOf, type GapSample, maxGaps, type OpenGap } from ".
 import { costsOf } from "./costs.ts";
 import { localHour } from "./hour.ts";
 import { currentMachine } from "./machines.ts";
-import type { Actor, Context, Machine, State } from "./types.ts";
+import type { Actor, Machine, State } from "./types.ts";
+import type { Context } from "./events.ts";
 import { floorHoldsMs, floorMs, graceMs, highestFloorMs, quietFloorMs } from "./vetoes.ts";
 
 const hourMs = 3_600_000;

@@ -1,5 +1,6 @@
 /** The shape of the transition table's cells. */
-import type { Context, EventType, LifecycleEvent, Outcome, Phase, State, Status } from "./types.ts";
+import type { Phase, State, Status } from "./types.ts";
+import type { Context, EventType, LifecycleEvent, Outcome } from "./events.ts";
 
 export type PhaseOf<S extends Status> = Extract<Phase, { status: S }>;
 export type EventOf<E extends EventType> = Extract<LifecycleEvent, { type: E }>;

@@ -9,7 +9,8 @@
  */
 import { type HookCommand, type HookReport, hookVeto, type Result } from "../protocol/wire.ts";
 import { agentActor, log } from "./machines.ts";
-import type { Context, Effect, SleepCause, State, Veto } from "./types.ts";
+import type { SleepCause, State, Veto } from "./types.ts";
+import type { Context, Effect } from "./events.ts";
 
 export function beforeSleepHook(state: State, cause: SleepCause): HookCommand {
   const { before_sleep: run, timeout_seconds } = state.config.hooks;

@@ -8,7 +8,7 @@
 import type { AutoHibernation } from "../protocol/config.ts";
 import { judgeSignal, type SignalName, type SignalReadings, signalNames, worseReading } from "../protocol/signals.ts";
 import type { GpuReading, Interval } from "../protocol/wire.ts";
-import type { Blocker, Verdict } from "./types.ts";
+import type { Blocker, Verdict } from "./events.ts";
 
 /** An interval on the worker's clock. */
 export type Sample = Pick<Interval, "fromAt" | "toAt" | "expected" | "taken" | "gpus" | "sensorError" | "signals">;

@@ -3,7 +3,8 @@
  * instance is meanwhile where it was, and says when the next try is.
  */
 import { andThen, log, out, system } from "./machines.ts";
-import type { Actor, Context, Outcome, State, WakeRequest } from "./types.ts";
+import type { Actor, State, WakeRequest } from "./types.ts";
+import type { Context, Outcome } from "./events.ts";
 
 /** Codes after which trying again is useless until a person has acted. */
 const needsPerson = new Set(["provider_auth", "provider_no_credit", "provider_refused"]);

@@ -6,7 +6,8 @@ import { chargeUntil, lastKnownAt } from "./meter.ts";
 import { keepNewest, type RecoveryPoint, recoveryPoint } from "./recovery.ts";
 import { dropStanding } from "./standing.ts";
 import { startWake } from "./starting.ts";
-import type { Actor, Context, Machine, Outcome, RentedFacts, State, WakeRequest } from "./types.ts";
+import type { Actor, Machine, RentedFacts, State, WakeRequest } from "./types.ts";
+import type { Context, Outcome } from "./events.ts";
 
 /** The provider says that a machine in use is gone. What was not in a snapshot is lost, and is said to be. */
 export function loseMachine(

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { factsOf } from "./testing/provider.ts";
 import { type Scenario, scenario } from "./testing/scenario.ts";
-import type { LifecycleEvent } from "./types.ts";
+import type { LifecycleEvent } from "./events.ts";
 
 const second = 1_000;
 

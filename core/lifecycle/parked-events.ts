@@ -9,7 +9,8 @@ import { chargeUntil } from "./meter.ts";
 import { doubtRest, withoutParked } from "./parked.ts";
 import type { Parked } from "./parked-state.ts";
 import { startWake, tryAnother } from "./starting.ts";
-import type { Context, Machine, Outcome, State, WakeRequest } from "./types.ts";
+import type { Machine, State, WakeRequest } from "./types.ts";
+import type { Context, Outcome } from "./events.ts";
 
 /** What is said of the machine that stands still, or is to. */
 export function aboutParked(state: State, parked: Parked, event: MachineEvent, ctx: Context): Outcome {

@@ -16,7 +16,8 @@ import { isTooDear } from "./caps.ts";
 import type { EventOf } from "./handler.ts";
 import { andThen, log, lookEffect, nextEndDelayMs, out, retire, sameSnapshot, stopEffect } from "./machines.ts";
 import type { Parked } from "./parked-state.ts";
-import type { Context, Machine, Outcome, SleepCause, State, WakeRequest } from "./types.ts";
+import type { Machine, SleepCause, State, WakeRequest } from "./types.ts";
+import type { Context, Outcome } from "./events.ts";
 
 /** Whether this sleep stops the machine. One that stands still already is enough. */
 export function parks(state: State, cause: SleepCause): boolean {

@@ -3,7 +3,8 @@ import type { SnapshotRef } from "../protocol/wire.ts";
 import type { Checkpoint } from "./checkpoint-state.ts";
 import { currentMachine } from "./machines.ts";
 import type { ProvedSnapshot } from "./snapshot-types.ts";
-import type { Effect, State } from "./types.ts";
+import type { State } from "./types.ts";
+import type { Effect } from "./events.ts";
 
 export interface RecoveryPoint {
   kind: "snapshot" | "checkpoint";

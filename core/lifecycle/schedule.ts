@@ -8,7 +8,8 @@ import { leasesHeld } from "./awake.ts";
 import { nextOccurrence, type Occurrence } from "./calendar.ts";
 import { log } from "./machines.ts";
 import type { ScheduleState } from "./schedule-state.ts";
-import type { Actor, Effect, LifecycleEvent, State, WakeRequest } from "./types.ts";
+import type { Actor, State, WakeRequest } from "./types.ts";
+import type { Effect, LifecycleEvent } from "./events.ts";
 import { percentileOf } from "./wake-times.ts";
 
 export const scheduleActor: Actor = { kind: "schedule" };

@@ -5,7 +5,8 @@ import type { PhaseOf } from "./handler.ts";
 import { vetoed } from "./hooks.ts";
 import { agentActor, enter, log, system, wakeful } from "./machines.ts";
 import { dropStanding, isTold, plannedLog, type SleepFailure, stand } from "./standing.ts";
-import type { Actor, Context, Effect, Outcome, State, WakeRequest } from "./types.ts";
+import type { Actor, State, WakeRequest } from "./types.ts";
+import type { Context, Effect, Outcome } from "./events.ts";
 
 export function cancelSleep(
   state: State,

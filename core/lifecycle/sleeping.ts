@@ -35,7 +35,8 @@ import { park, parks } from "./parked.ts";
 import { cancelSleep, failSleep, fallSilent, vetoSleep } from "./sleep-ends.ts";
 import { provedEntry } from "./snapshots.ts";
 import { dropStanding, dueSleep, mayPass, standingCause } from "./standing.ts";
-import type { Actor, Context, Outcome, SleepCause, State } from "./types.ts";
+import type { Actor, SleepCause, State } from "./types.ts";
+import type { Context, Outcome } from "./events.ts";
 import { quietFloorMs } from "./vetoes.ts";
 import { isAnnounced } from "./warning.ts";
 

@@ -7,7 +7,8 @@ import { andThen, currentMachine, enter, log, out, ruleActor, sameSnapshot, syst
 import type { Hold, ManifestName, ProvedSnapshot, StoredManifest } from "./snapshot-types.ts";
 import { startWake } from "./starting.ts";
 import type { Timings } from "./timings.ts";
-import type { Context, Effect, LifecycleEvent, Outcome, State, WakeRequest } from "./types.ts";
+import type { State, WakeRequest } from "./types.ts";
+import type { Context, Effect, LifecycleEvent, Outcome } from "./events.ts";
 
 type Of<T extends LifecycleEvent["type"]> = Extract<LifecycleEvent, { type: T }>;
 

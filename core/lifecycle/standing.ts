@@ -9,7 +9,8 @@
 import { dropVeto } from "./hooks.ts";
 import { log, system } from "./machines.ts";
 import type { StandingSleep } from "./standing-state.ts";
-import type { Context, Effect, SleepCause, State } from "./types.ts";
+import type { SleepCause, State } from "./types.ts";
+import type { Context, Effect } from "./events.ts";
 
 export interface SleepFailure {
   code: string;

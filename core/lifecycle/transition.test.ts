@@ -9,7 +9,8 @@ import { brokenState, brokenStep, deepFreeze } from "./testing/invariants.ts";
 import { scenario, step } from "./testing/scenario.ts";
 import { timings } from "./testing/world.ts";
 import { transition } from "./transition.ts";
-import { type Blocker, type LifecycleEvent, type State, statuses } from "./types.ts";
+import { type State, statuses } from "./types.ts";
+import type { Blocker, LifecycleEvent } from "./events.ts";
 
 /** Every status, and every step of it, at least once. */
 const states: State[] = (() => {

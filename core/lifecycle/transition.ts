@@ -42,17 +42,8 @@ import { collectIfDue, planCollect, takeCollected, takeCollectFailed, takeHold, 
 import { settleStanding } from "./standing.ts";
 import { retryIfDue } from "./starting.ts";
 import { failed, unreachable } from "./trouble.ts";
-import type {
-  Context,
-  Effect,
-  EventType,
-  LifecycleEvent,
-  Outcome,
-  RentedFacts,
-  Retiring,
-  State,
-  Status,
-} from "./types.ts";
+import type { RentedFacts, Retiring, State, Status } from "./types.ts";
+import type { Context, Effect, EventType, LifecycleEvent, Outcome } from "./events.ts";
 import { provisioning, restoring } from "./waking.ts";
 
 const table: { [S in Status]: Row<S> } = {

@@ -38,7 +38,8 @@ import { restoredParams } from "./recovery.ts";
 import type { ProvedSnapshot } from "./snapshot-types.ts";
 import type { StandingSleep } from "./standing-state.ts";
 import { endWake, giveBack, giveBackRivals, giveUp, goOn, rentRival, tryAnother, type Why } from "./starting.ts";
-import type { Actor, Attempt, Context, Machine, Outcome, RentedFacts, State } from "./types.ts";
+import type { Actor, Attempt, Machine, RentedFacts, State } from "./types.ts";
+import type { Context, Outcome } from "./events.ts";
 import { graceAfterWakeMs } from "./vetoes.ts";
 import { noteWake } from "./wake-times.ts";
 

@@ -16,15 +16,8 @@ import { layersOf, ownSettings, type Policies } from "../../core/lifecycle/polic
 import type { Copying, Hold, ProvedSnapshot } from "../../core/lifecycle/snapshot-types.ts";
 import { defaultTimings, type Timings } from "../../core/lifecycle/timings.ts";
 import { transition } from "../../core/lifecycle/transition.ts";
-import type {
-  Context,
-  LifecycleEvent,
-  MachineSpec,
-  Outcome,
-  RentedFacts,
-  State,
-  WakeRequest,
-} from "../../core/lifecycle/types.ts";
+import type { MachineSpec, RentedFacts, State, WakeRequest } from "../../core/lifecycle/types.ts";
+import type { Context, LifecycleEvent, Outcome } from "../../core/lifecycle/events.ts";
 import { holdsGpuMemory, idleRuleOf } from "../../core/lifecycle/vetoes.ts";
 import { untilNextBeatMs } from "../../core/lifecycle/warning.ts";
 import { explainSignals, trackSince } from "../../core/lifecycle/why.ts";

@@ -8,7 +8,8 @@ import { addInterval, costOf, type PaidInterval } from "../../core/lifecycle/led
 import { intervalsOf } from "../../core/lifecycle/meter.ts";
 import { nextOccurrences, localText } from "../../core/lifecycle/calendar.ts";
 import { activeSchedule, scheduleAt } from "../../core/lifecycle/schedule.ts";
-import type { Context, Lease, Machine, State, Verdict } from "../../core/lifecycle/types.ts";
+import type { Lease, Machine, State } from "../../core/lifecycle/types.ts";
+import type { Context, Verdict } from "../../core/lifecycle/events.ts";
 import { awakeOf, nextSleepAt } from "../../core/lifecycle/warning.ts";
 import type { SignalWord } from "../../core/lifecycle/why.ts";
 import { snapshotId } from "../../core/protocol/ids.ts";

@@ -5,7 +5,7 @@
  */
 import { judgeRetention } from "../../core/lifecycle/retention.ts";
 import type { ManifestName, SnapshotKind } from "../../core/lifecycle/snapshot-types.ts";
-import type { LifecycleEvent } from "../../core/lifecycle/types.ts";
+import type { LifecycleEvent } from "../../core/lifecycle/events.ts";
 import type { AutoHibernation } from "../../core/protocol/config.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import { instancePrefix, manifestObjectKey } from "../../core/snapshot/store.ts";

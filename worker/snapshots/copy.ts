@@ -4,7 +4,7 @@
  * not copied again, so that it goes on wherever it was cut off.
  */
 import type { Copying, ManifestName } from "../../core/lifecycle/snapshot-types.ts";
-import type { LifecycleEvent } from "../../core/lifecycle/types.ts";
+import type { LifecycleEvent } from "../../core/lifecycle/events.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import { formatManifest, type Manifest } from "../../core/snapshot/manifest.ts";
 import { instancePrefix, manifestObjectKey, partObjectKey } from "../../core/snapshot/store.ts";

@@ -1,5 +1,5 @@
 /** The effects that concern the store alone, carried out; see worker/instance/effects.ts for what such a handler owes. */
-import type { LifecycleEvent, WorldEffect } from "../../core/lifecycle/types.ts";
+import type { LifecycleEvent, WorldEffect } from "../../core/lifecycle/events.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import type { Env } from "../env.ts";
 import { proveSnapshot } from "../proof.ts";

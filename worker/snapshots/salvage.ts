@@ -1,5 +1,5 @@
 /** In place of a snapshot that is damaged: the newest other one that verifies. */
-import type { LifecycleEvent } from "../../core/lifecycle/types.ts";
+import type { LifecycleEvent } from "../../core/lifecycle/events.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import type { SnapshotRef } from "../../core/protocol/wire.ts";
 import { type HistoryRow, mayBeTorn, provedSnapshot } from "../instance/history.ts";

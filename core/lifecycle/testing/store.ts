@@ -4,7 +4,8 @@ import { judgeRetention } from "../retention.ts";
 import type { HistoryEntry, ManifestName, SnapshotKind } from "../snapshot-types.ts";
 import { inUse } from "../snapshots.ts";
 import { defaultTimings } from "../timings.ts";
-import type { LifecycleEvent, State } from "../types.ts";
+import type { State } from "../types.ts";
+import type { LifecycleEvent } from "../events.ts";
 
 /** Manifests that were written, by `epoch.seq`; a manifest is written once (put if absent). */
 export interface FakeStore {
