@@ -146,7 +146,8 @@ export function nextWords(view: InstanceView, now: number): string {
   }
   if (view.next?.what === "hibernate")
     return `hibernates ${untilWords(view.next.at, now)}, at ${formatTime(view.next.at, now)}${view.next.warned_at ? `. Not now: soneca instance not-now ${view.id}` : ""}`;
-  if (view.next?.what === "wake") return `wakes by the clock ${untilWords(view.next.at, now)}, at ${formatTime(view.next.at, now)}`;
+  if (view.next?.what === "wake")
+    return `wakes by the clock ${untilWords(view.next.at, now)}, at ${formatTime(view.next.at, now)}`;
   if (view.next?.what === "delete")
     return `becomes deleted ${untilWords(view.next.at, now)}, at ${formatTime(view.next.at, now)}; the snapshot stays`;
   if (view.copying)

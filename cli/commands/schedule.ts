@@ -1,6 +1,7 @@
 /** `soneca instance schedule`: when it wakes and sleeps by the clock. */
-import { routes } from "../../core/protocol/api.ts";
+
 import type { AnswerOf } from "../../core/protocol/api.ts";
+import { routes } from "../../core/protocol/api.ts";
 import { type Schedule, type ScheduleWindow, type Weekday, weekdays } from "../../core/protocol/schedule.ts";
 import { command, idArg } from "../command.ts";
 import { usageFailure } from "../failure.ts";
@@ -75,7 +76,10 @@ function readChange(flags: Flags, now: Schedule | null): Record<string, unknown>
   const change: Record<string, unknown> = {
     hold: hold === undefined ? now?.hold : readHold(hold),
     windows: windows.length > 0 ? windows.map(readWindow) : daily === undefined ? kept.windows : undefined,
-    exceptions: joined(kept.exceptions, skips.map((date) => ({ date }))),
+    exceptions: joined(
+      kept.exceptions,
+      skips.map((date) => ({ date })),
+    ),
     once: joined(kept.once, once),
     ...(daily !== undefined && readSchedule(daily)),
     ...(zone !== undefined && { timezone: zone }),
@@ -94,7 +98,11 @@ export function readWindow(text: string): ScheduleWindow {
   const match = /^(?:([a-z,-]+)\s+)?(\d{1,2}:\d{2})\s*-\s*(\d{1,2}:\d{2})$/.exec(text.trim().toLowerCase());
   if (!match?.[2] || !match[3]) throw usageFailure(`--window takes 'mon-fri 09:00-18:00', not "${text}".`);
   const days = match[1] === undefined ? undefined : match[1].split(",").flatMap(readDays);
-  return { ...(days && { days: [...new Set(days)] }), start: match[2].padStart(5, "0"), end: match[3].padStart(5, "0") };
+  return {
+    ...(days && { days: [...new Set(days)] }),
+    start: match[2].padStart(5, "0"),
+    end: match[3].padStart(5, "0"),
+  };
 }
 
 function readDays(text: string): Weekday[] {
@@ -116,8 +124,12 @@ function show(schedule: Schedule | null, next: AnswerOf<"putSchedule">["schedule
   if (!schedule) return "There is no schedule.\n";
   const windows = schedule.windows ?? [{ start: schedule.wake_time, end: schedule.sleep_time }];
   const lines = windows.map((one) => `${one.days?.join(",") ?? "every day"} ${one.start}-${one.end}`);
-  const skipped = schedule.exceptions?.map(({ date, windows: other }) => `${date}: ${other?.length ? "other windows" : "none"}`);
-  const once = schedule.once?.map((one) => `${one.do === "wake" ? "wake" : "sleep"} once at ${one.at.replace("T", " ")}`);
+  const skipped = schedule.exceptions?.map(
+    ({ date, windows: other }) => `${date}: ${other?.length ? "other windows" : "none"}`,
+  );
+  const once = schedule.once?.map(
+    (one) => `${one.do === "wake" ? "wake" : "sleep"} once at ${one.at.replace("T", " ")}`,
+  );
   const rest = next
     ? next.next.map(({ what, local }) => `next: ${what}s ${local.slice(0, 16).replace("T", " ")}`)
     : ["It does nothing now: turn it on by naming any part of it."];

@@ -2,10 +2,11 @@
  * The script after a wake, where no restore carries it: the machine was only stopped, or the script before a sleep was run
  * and the sleep came to nothing. What that one stopped would otherwise stay stopped.
  */
+
+import type { Context, LifecycleEvent, Outcome } from "./events.ts";
 import { hookLog } from "./hooks.ts";
 import { andThen, out } from "./machines.ts";
 import type { State } from "./types.ts";
-import type { Context, LifecycleEvent, Outcome } from "./events.ts";
 
 /** Owed to the machine of this epoch; `at` makes the command's id. */
 export interface OwedHook {
@@ -36,7 +37,8 @@ function owedAfter(before: State, after: State, at: number): OwedHook | null {
   if (to.status === "running" && from.status === "provisioning" && from.machine.rest && !after.standing?.ends)
     return { epoch: to.machine.epoch, at, reason: "wake" };
   const isBack = to.status === "running" || to.status === "unreachable";
-  const wasAsked = (from.status === "snapshotting" && from.hook !== undefined) || (from.status === "destroying" && from.proof);
+  const wasAsked =
+    (from.status === "snapshotting" && from.hook !== undefined) || (from.status === "destroying" && from.proof);
   // A script that said no knows what it left behind.
   const isVetoed = after.veto !== undefined && after.veto.at === at;
   return isBack && wasAsked && !isVetoed ? { epoch: to.machine.epoch, at, reason: "called_off" } : null;

@@ -4,11 +4,11 @@
  * there, and the order is restored. The first agent that speaks wins; every other machine is given back (I11).
  */
 import { rentRules } from "../protocol/rent.ts";
+import type { Outcome } from "./events.ts";
 import type { PhaseOf } from "./handler.ts";
 import { currentMachine } from "./machines.ts";
 import type { Timings } from "./timings.ts";
 import type { Attempt, Machine, State } from "./types.ts";
-import type { Outcome } from "./events.ts";
 
 type Provisioning = PhaseOf<"provisioning">;
 

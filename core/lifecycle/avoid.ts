@@ -2,9 +2,10 @@
  * Hosts that failed are avoided for a time that doubles with each failure and halves with each success. A host that kept
  * quiet for as long again after its time is forgotten.
  */
+
+import type { Context } from "./events.ts";
 import type { Timings } from "./timings.ts";
 import type { AvoidedHost, State } from "./types.ts";
-import type { Context } from "./events.ts";
 
 const kept = 50;
 

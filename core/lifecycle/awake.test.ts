@@ -1,11 +1,11 @@
 import { describe, expect, it } from "vitest";
 import { awakeBlockers, leasesHeld } from "./awake.ts";
 import { deadlines } from "./deadlines.ts";
+import type { LifecycleEvent } from "./events.ts";
 import { user } from "./testing/fixtures.ts";
 import { scenario, step } from "./testing/scenario.ts";
 import { timings } from "./testing/world.ts";
 import { transition } from "./transition.ts";
-import type { LifecycleEvent } from "./events.ts";
 import { nextSleepAt } from "./warning.ts";
 
 const minute = 60_000;

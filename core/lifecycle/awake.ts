@@ -7,11 +7,11 @@
  *                                             +--time over--> the sleep may begin
  */
 import { actionsFor } from "./abilities.ts";
+import type { Blocker, Context, Effect, LifecycleEvent, Outcome } from "./events.ts";
 import { agentActor, andThen, enter, log, out, ruleActor, system } from "./machines.ts";
 import { cancelSleep } from "./sleep-ends.ts";
 import { dropStanding } from "./standing.ts";
 import type { Actor, AwakeState, Lease, State } from "./types.ts";
-import type { Blocker, Context, Effect, LifecycleEvent, Outcome } from "./events.ts";
 import { awakeOf, nextSleepAt, ripeAt, warnAt } from "./warning.ts";
 
 /** The id of the owner's own lease; a command's begins with `run.`. */

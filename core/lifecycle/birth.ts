@@ -2,12 +2,12 @@
 import { type AutoHibernation, type AutoHibernationPatch, defaultAutoHibernation } from "../protocol/config.ts";
 import { type InstanceId, machineLabel, type UserId } from "../protocol/ids.ts";
 import { copyEffect, copyName } from "./copying.ts";
+import type { Context, Outcome } from "./events.ts";
 import { log, minutesMs, out } from "./machines.ts";
 import type { Policies } from "./policy.ts";
 import type { Copying } from "./snapshot-types.ts";
 import { rentNext } from "./starting.ts";
 import type { Actor, MachineSpec, RentedFacts, State } from "./types.ts";
-import type { Context, Outcome } from "./events.ts";
 
 export interface Birth {
   instance: InstanceId;

@@ -9,7 +9,8 @@ const daily = (timezone: string, change: Partial<Schedule> = {}): Schedule => {
 const at = (text: string) => Date.parse(text);
 const tell = (schedule: Schedule, after: string, count = 4) =>
   nextOccurrences(schedule, at(after), count).map(
-    (one) => `${one.what} ${localText(one.at, schedule.timezone)}${one.until === null ? "" : ` until ${localText(one.until, schedule.timezone)}`}`,
+    (one) =>
+      `${one.what} ${localText(one.at, schedule.timezone)}${one.until === null ? "" : ` until ${localText(one.until, schedule.timezone)}`}`,
   );
 
 describe("a window each day", () => {
@@ -21,7 +22,9 @@ describe("a window each day", () => {
       "sleep 2026-11-30T18:00:00-03:00",
     ]);
     // What lies at the very moment is past.
-    expect(tell(daily("America/Sao_Paulo"), "2026-11-29T09:00:00-03:00", 1)).toEqual(["sleep 2026-11-29T18:00:00-03:00"]);
+    expect(tell(daily("America/Sao_Paulo"), "2026-11-29T09:00:00-03:00", 1)).toEqual([
+      "sleep 2026-11-29T18:00:00-03:00",
+    ]);
   });
 
   it.each([
@@ -70,7 +73,13 @@ describe("times that a clock change touches", () => {
   });
 
   it("each day of a year has one wake and one sleep, and they alternate", () => {
-    for (const zone of ["America/New_York", "Europe/Lisbon", "America/Sao_Paulo", "Australia/Lord_Howe", "Asia/Kathmandu"]) {
+    for (const zone of [
+      "America/New_York",
+      "Europe/Lisbon",
+      "America/Sao_Paulo",
+      "Australia/Lord_Howe",
+      "Asia/Kathmandu",
+    ]) {
       const year = nextOccurrences(daily(zone), at("2026-01-01T00:00:00Z"), 730);
       expect(year.map(({ what }) => what).filter((what, i, all) => what === all[i - 1])).toEqual([]);
       const days = year.map((one) => localText(one.at, zone).slice(0, 10));
@@ -106,12 +115,11 @@ describe("more than a window each day", () => {
         { start: "14:00", end: "15:00" },
       ],
     });
-    expect(nextOccurrences(schedule, at("2026-11-27T07:00:00Z"), 4).map((one) => `${one.what} ${new Date(one.at).getUTCHours()}`)).toEqual([
-      "wake 8",
-      "wake 11",
-      "wake 14",
-      "sleep 15",
-    ]);
+    expect(
+      nextOccurrences(schedule, at("2026-11-27T07:00:00Z"), 4).map(
+        (one) => `${one.what} ${new Date(one.at).getUTCHours()}`,
+      ),
+    ).toEqual(["wake 8", "wake 11", "wake 14", "sleep 15"]);
   });
 
   it("a window that only wakes, and one that only sleeps", () => {
@@ -146,9 +154,16 @@ describe("more than a window each day", () => {
 
   it("single times alone, and nothing at all", () => {
     const only = daily("UTC", { windows: [], once: [{ at: "2031-01-01T00:00", do: "wake" }] });
-    expect(tell(only, "2026-12-24T00:00:00Z")).toEqual(["wake 2031-01-01T00:00:00+00:00 until 2031-01-01T01:00:00+00:00"]);
+    expect(tell(only, "2026-12-24T00:00:00Z")).toEqual([
+      "wake 2031-01-01T00:00:00+00:00 until 2031-01-01T01:00:00+00:00",
+    ]);
     expect(tell(daily("UTC", { windows: [] }), "2026-12-24T00:00:00Z")).toEqual([]);
-    const never = daily("UTC", { windows: [{ days: ["sun"], start: "01:00", end: "02:00" }], exceptions: [{ date: "2026-12-27" }] });
-    expect(tell(never, "2026-12-24T00:00:00Z", 1)).toEqual(["wake 2027-01-03T01:00:00+00:00 until 2027-01-03T02:00:00+00:00"]);
+    const never = daily("UTC", {
+      windows: [{ days: ["sun"], start: "01:00", end: "02:00" }],
+      exceptions: [{ date: "2026-12-27" }],
+    });
+    expect(tell(never, "2026-12-24T00:00:00Z", 1)).toEqual([
+      "wake 2027-01-03T01:00:00+00:00 until 2027-01-03T02:00:00+00:00",
+    ]);
   });
 });

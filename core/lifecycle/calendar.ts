@@ -46,7 +46,8 @@ export function nextOccurrences(schedule: Schedule, after: number, count: number
     if (found.length >= count) break;
   }
   const horizon = first.add({ days: days + 8 }).toZonedDateTime(schedule.timezone).epochMilliseconds;
-  if (found.length < count) found.push(...onces.filter(({ at }) => at >= horizon || isEmpty).filter((one) => !found.includes(one)));
+  if (found.length < count)
+    found.push(...onces.filter(({ at }) => at >= horizon || isEmpty).filter((one) => !found.includes(one)));
   return found.sort((a, b) => a.at - b.at || rank(a) - rank(b)).slice(0, count);
 }
 

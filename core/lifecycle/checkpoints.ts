@@ -13,11 +13,11 @@
 import type { Result } from "../protocol/wire.ts";
 import type { Checkpoint, CheckpointState, CheckpointWork } from "./checkpoint-state.ts";
 import { checkpointCommandId } from "./commands.ts";
+import type { Context, Effect, LifecycleEvent, Outcome } from "./events.ts";
 import { agentActor, log, out, sameSnapshot, system } from "./machines.ts";
 import { asSnapshot, keepNewest, recoveryPoint } from "./recovery.ts";
 import { provedEntry } from "./snapshots.ts";
 import type { State } from "./types.ts";
-import type { Context, Effect, LifecycleEvent, Outcome } from "./events.ts";
 
 type Beat = Extract<LifecycleEvent, { type: "beat" }>;
 type ProofEvent = Extract<LifecycleEvent, { type: "proved" | "proofFailed" }>;
@@ -152,6 +152,7 @@ function takeResult(state: State, work: CheckpointWork, result: Result, ctx: Con
     case "failed":
       return fail(state, result, ctx);
     case "restored":
+    case "hook_ended":
       return out(state);
   }
 }

@@ -5,11 +5,12 @@
  *   createFork --> hibernated, copying --every part here, proved--> hibernated, or provisioning when a wake waits
  *                                      +--the snapshot is not whole--> failed --wake--> copying
  */
+
+import type { Context, Effect, LifecycleEvent, Outcome } from "./events.ts";
 import { andThen, enter, log, minutesMs, out, system } from "./machines.ts";
 import { provedEntry } from "./snapshots.ts";
 import { startWake } from "./starting.ts";
 import type { Actor, State, WakeRequest } from "./types.ts";
-import type { Context, Effect, LifecycleEvent, Outcome } from "./events.ts";
 
 /** Where the copy lies: the first of the fork's own. Its machines begin with the epoch after it. */
 export const copyName = { seq: 1, epoch: 1 };

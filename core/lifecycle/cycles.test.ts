@@ -1,8 +1,8 @@
 /** Each sleep leaves one record, whatever becomes of it. */
 import { describe, expect, it } from "vitest";
 import { type Cycle, cycleChange } from "./cycles.ts";
-import { Scenario } from "./testing/scenario.ts";
 import type { LifecycleEvent } from "./events.ts";
+import { Scenario } from "./testing/scenario.ts";
 
 class Watched extends Scenario {
   readonly changes: Cycle[] = [];

@@ -7,6 +7,7 @@
 import { leavingOf } from "./attempts.ts";
 import { sealCommandId } from "./commands.ts";
 import { endCallMs, reportTravelMs } from "./deadlines.ts";
+import type { Context, Outcome } from "./events.ts";
 import { forgetSleep, noteAsleep, noteStays } from "./gaps.ts";
 import { ignore, type PhaseOf, type Row } from "./handler.ts";
 import { andThen, enter, log, minutesMs, out, ruleActor, sameSnapshot, system, wakeful } from "./machines.ts";
@@ -14,7 +15,6 @@ import { doubtRest, withoutParked } from "./parked.ts";
 import { dropStanding } from "./standing.ts";
 import { startWake } from "./starting.ts";
 import type { Actor, SleepCause, State } from "./types.ts";
-import type { Context, Outcome } from "./events.ts";
 
 export const destroying: Row<"destroying"> = {
   beat(state, phase, event, ctx) {

@@ -7,7 +7,7 @@ import type { PaidInterval } from "./ledger.ts";
 import type { Policies } from "./policy.ts";
 import type { Copying, HistoryEntry, Hold, ManifestName, ProvedSnapshot, StoredManifest } from "./snapshot-types.ts";
 import type { Timings } from "./timings.ts";
-import type { MachineSpec, RentedFacts, Basis, Actor, WakeRequest, State } from "./types.ts";
+import type { Actor, Basis, MachineSpec, RentedFacts, State, WakeRequest } from "./types.ts";
 
 /** What the signals of the agent say at a beat; see idle.ts. */
 export type Verdict =

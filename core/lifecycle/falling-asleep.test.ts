@@ -1,10 +1,10 @@
 /** Falling asleep and being asleep, told as stories. */
 import { describe, expect, it } from "vitest";
 import { statusWord } from "./abilities.ts";
+import type { LifecycleEvent } from "./events.ts";
 import { scenario, step } from "./testing/scenario.ts";
 import { timings } from "./testing/world.ts";
 import { mayEnd, transition } from "./transition.ts";
-import type { LifecycleEvent } from "./events.ts";
 
 const minute = 60_000;
 

@@ -11,10 +11,10 @@ import type { SnapshotStats } from "../protocol/wire.ts";
 import { creditAfter, minGapMs, planGap } from "./auto.ts";
 import { type AutoState, autoOf, type GapSample, maxGaps, type OpenGap } from "./auto-state.ts";
 import { costsOf } from "./costs.ts";
+import type { Context } from "./events.ts";
 import { localHour } from "./hour.ts";
 import { currentMachine } from "./machines.ts";
 import type { Actor, Machine, State } from "./types.ts";
-import type { Context } from "./events.ts";
 import { floorHoldsMs, floorMs, graceMs, highestFloorMs, quietFloorMs } from "./vetoes.ts";
 
 const hourMs = 3_600_000;

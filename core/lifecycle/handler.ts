@@ -1,6 +1,7 @@
 /** The shape of the transition table's cells. */
-import type { Phase, State, Status } from "./types.ts";
+
 import type { Context, EventType, LifecycleEvent, Outcome } from "./events.ts";
+import type { Phase, State, Status } from "./types.ts";
 
 export type PhaseOf<S extends Status> = Extract<Phase, { status: S }>;
 export type EventOf<E extends EventType> = Extract<LifecycleEvent, { type: E }>;

@@ -137,16 +137,11 @@ describe("after a wake, where nothing is restored", () => {
     expect(hookCommand(world)).toBeNull();
   });
 
-  it("one that said no is owed nothing, and an early upload neither", () => {
+  it("one that said no is owed nothing", () => {
     const vetoed = scenario().create({ enabled: false }).until("running");
     hookSays(vetoed, "veto");
     vetoed.hibernate().until("snapshotting").until("running");
     expect(vetoed.state.afterWake).toBeUndefined();
-    const early = scenario().create({ pause_after_idle_minutes: "auto" }).until("running");
-    early.quietFor(5 * minute).until("snapshotting");
-    early.busy(true);
-    early.until("running");
-    expect(early.state.afterWake).toBeUndefined();
   });
 
   it("a machine that was only stopped has it run", () => {

@@ -8,9 +8,9 @@
  * It is run once for each sleep, when the machine is to go: not for the early upload of `auto`.
  */
 import { type HookCommand, type HookReport, hookVeto, type Result } from "../protocol/wire.ts";
+import type { Context, Effect } from "./events.ts";
 import { agentActor, log } from "./machines.ts";
 import type { SleepCause, State, Veto } from "./types.ts";
-import type { Context, Effect } from "./events.ts";
 
 export function beforeSleepHook(state: State, cause: SleepCause): HookCommand {
   const { before_sleep: run, timeout_seconds } = state.config.hooks;

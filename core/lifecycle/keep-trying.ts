@@ -2,9 +2,10 @@
  * A wake that ended without a machine and was asked to keep trying: planned again, later and later, until its end. The
  * instance is meanwhile where it was, and says when the next try is.
  */
+
+import type { Context, Outcome } from "./events.ts";
 import { andThen, log, out, system } from "./machines.ts";
 import type { Actor, State, WakeRequest } from "./types.ts";
-import type { Context, Outcome } from "./events.ts";
 
 /** Codes after which trying again is useless until a person has acted. */
 const needsPerson = new Set(["provider_auth", "provider_no_credit", "provider_refused"]);

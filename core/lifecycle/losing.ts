@@ -1,5 +1,6 @@
 /** Machines that end without a sleep: lost by the provider, or given up by their owner. */
 
+import type { Context, Outcome } from "./events.ts";
 import { dropGap, forgetSleep } from "./gaps.ts";
 import { andThen, enter, log, minutesMs, out, providerActor, retire, takeIn } from "./machines.ts";
 import { chargeUntil, lastKnownAt } from "./meter.ts";
@@ -7,7 +8,6 @@ import { keepNewest, type RecoveryPoint, recoveryPoint } from "./recovery.ts";
 import { dropStanding } from "./standing.ts";
 import { startWake } from "./starting.ts";
 import type { Actor, Machine, RentedFacts, State, WakeRequest } from "./types.ts";
-import type { Context, Outcome } from "./events.ts";
 
 /** The provider says that a machine in use is gone. What was not in a snapshot is lost, and is said to be. */
 export function loseMachine(

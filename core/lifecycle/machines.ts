@@ -1,9 +1,9 @@
 /** Machines on their way out, and small helpers over the state that every phase shares. */
 import { machineLabel } from "../protocol/ids.ts";
 import type { SnapshotRef } from "../protocol/wire.ts";
+import type { Context, Effect, LogType, Outcome } from "./events.ts";
 import type { ProvedSnapshot } from "./snapshot-types.ts";
 import type { Actor, Back, Basis, Machine, Phase, RentedFacts, State } from "./types.ts";
-import type { Context, Effect, LogType, Outcome } from "./events.ts";
 
 export function out(state: State, ...effects: Effect[]): Outcome {
   return { state, effects };

@@ -1,8 +1,8 @@
 /** GPU time by the provider's word: from when it says that the machine runs, until it accepts the destroy. */
 import { describe, expect, it } from "vitest";
+import type { LifecycleEvent } from "./events.ts";
 import { factsOf } from "./testing/provider.ts";
 import { type Scenario, scenario } from "./testing/scenario.ts";
-import type { LifecycleEvent } from "./events.ts";
 
 const second = 1_000;
 

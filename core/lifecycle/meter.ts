@@ -4,9 +4,9 @@
  * until then. A machine that only loads or stands still costs its disk.
  */
 import { allMachines, attemptsOf, machineWith, speaks, withAttempts } from "./attempts.ts";
+import type { Context, Effect, LifecycleEvent, Outcome } from "./events.ts";
 import type { PaidInterval } from "./ledger.ts";
 import type { Machine, Meter, RentedFacts, State } from "./types.ts";
-import type { Context, Effect, LifecycleEvent, Outcome } from "./events.ts";
 
 /** How far two readings of one start may be apart: an answer takes its time. */
 const jitterMs = 2_000;

@@ -1,6 +1,7 @@
 /** What is said of a machine that stands still, or is asked to start: see parked.ts. */
 import { reportTravelMs } from "./deadlines.ts";
 import { fallAsleep } from "./destroying.ts";
+import type { Context, Outcome } from "./events.ts";
 import { forgetSleep } from "./gaps.ts";
 import type { EventOf, MachineEvent } from "./handler.ts";
 import { rememberLost } from "./losing.ts";
@@ -10,7 +11,6 @@ import { doubtRest, withoutParked } from "./parked.ts";
 import type { Parked } from "./parked-state.ts";
 import { startWake, tryAnother } from "./starting.ts";
 import type { Machine, State, WakeRequest } from "./types.ts";
-import type { Context, Outcome } from "./events.ts";
 
 /** What is said of the machine that stands still, or is to. */
 export function aboutParked(state: State, parked: Parked, event: MachineEvent, ctx: Context): Outcome {

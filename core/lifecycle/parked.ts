@@ -13,11 +13,11 @@
 
 import type { SnapshotRef } from "../protocol/wire.ts";
 import { isTooDear } from "./caps.ts";
+import type { Context, Outcome } from "./events.ts";
 import type { EventOf } from "./handler.ts";
 import { andThen, log, lookEffect, nextEndDelayMs, out, retire, sameSnapshot, stopEffect } from "./machines.ts";
 import type { Parked } from "./parked-state.ts";
 import type { Machine, SleepCause, State, WakeRequest } from "./types.ts";
-import type { Context, Outcome } from "./events.ts";
 
 /** Whether this sleep stops the machine. One that stands still already is enough. */
 export function parks(state: State, cause: SleepCause): boolean {

@@ -1,10 +1,10 @@
 /** What would come back if the machine vanished now: the newest snapshot, or a checkpoint that is newer. */
 import type { SnapshotRef } from "../protocol/wire.ts";
 import type { Checkpoint } from "./checkpoint-state.ts";
+import type { Effect } from "./events.ts";
 import { currentMachine } from "./machines.ts";
 import type { ProvedSnapshot } from "./snapshot-types.ts";
 import type { State } from "./types.ts";
-import type { Effect } from "./events.ts";
 
 export interface RecoveryPoint {
   kind: "snapshot" | "checkpoint";

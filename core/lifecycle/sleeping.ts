@@ -13,6 +13,7 @@ import type { SnapshotRef } from "../protocol/wire.ts";
 import { sealCommandId, snapshotCommandId } from "./commands.ts";
 import { silenceMs } from "./deadlines.ts";
 import { causeActor, sealedUntil } from "./destroying.ts";
+import type { Context, Outcome } from "./events.ts";
 import { beginGap, dropGap, endGap, ensurePlan, gapOf, noteActivity, noteLeaving, noteUploaded } from "./gaps.ts";
 import { ignore, type PhaseOf, type Row } from "./handler.ts";
 import { dropVeto, hookLog, isVeto } from "./hooks.ts";
@@ -36,7 +37,6 @@ import { cancelSleep, failSleep, fallSilent, vetoSleep } from "./sleep-ends.ts";
 import { provedEntry } from "./snapshots.ts";
 import { dropStanding, dueSleep, mayPass, standingCause } from "./standing.ts";
 import type { Actor, SleepCause, State } from "./types.ts";
-import type { Context, Outcome } from "./events.ts";
 import { quietFloorMs } from "./vetoes.ts";
 import { isAnnounced } from "./warning.ts";
 

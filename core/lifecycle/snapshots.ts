@@ -3,12 +3,12 @@
  * retention looks through the store, and what takes the place of one that is found damaged.
  */
 import { commandsFor } from "./commands.ts";
+import type { Context, Effect, LifecycleEvent, Outcome } from "./events.ts";
 import { andThen, currentMachine, enter, log, out, ruleActor, sameSnapshot, system } from "./machines.ts";
 import type { Hold, ManifestName, ProvedSnapshot, StoredManifest } from "./snapshot-types.ts";
 import { startWake } from "./starting.ts";
 import type { Timings } from "./timings.ts";
 import type { State, WakeRequest } from "./types.ts";
-import type { Context, Effect, LifecycleEvent, Outcome } from "./events.ts";
 
 type Of<T extends LifecycleEvent["type"]> = Extract<LifecycleEvent, { type: T }>;
 

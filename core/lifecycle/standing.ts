@@ -6,11 +6,12 @@
  *                  |                                 +--wake, keep awake, discard--> called off
  *                  +--the machine is gone--> done
  */
+
+import type { Context, Effect } from "./events.ts";
 import { dropVeto } from "./hooks.ts";
 import { log, system } from "./machines.ts";
 import type { StandingSleep } from "./standing-state.ts";
 import type { SleepCause, State } from "./types.ts";
-import type { Context, Effect } from "./events.ts";
 
 export interface SleepFailure {
   code: string;

@@ -2,13 +2,13 @@
 import { rentRules } from "../protocol/rent.ts";
 import { activeMachines, attemptsOf, rivalAt, withAttempts } from "./attempts.ts";
 import { avoidedHosts, blameHost } from "./avoid.ts";
+import type { Context, Effect, Outcome } from "./events.ts";
 import { noteStillAsleep, noteWoken } from "./gaps.ts";
 import type { PhaseOf } from "./handler.ts";
 import { canRetry, planRetry } from "./keep-trying.ts";
 import { andThen, enter, goBack, log, minutesMs, newMachine, out, providerActor, retire, system } from "./machines.ts";
 import { fitsParked, park } from "./parked.ts";
 import type { Attempt, Back, Machine, Phase, State, WakeRequest } from "./types.ts";
-import type { Context, Effect, Outcome } from "./events.ts";
 
 /** Rents a machine of a new epoch. From every state that has none. */
 export function startWake(state: State, wake: WakeRequest, ctx: Context): Outcome {

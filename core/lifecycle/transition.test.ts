@@ -4,13 +4,13 @@ import { describe, expect, it } from "vitest";
 import { actionsFor, judgeWake, type StatusWord, statusWord, statusWords } from "./abilities.ts";
 import { commandsFor } from "./commands.ts";
 import { deadlines, nextDeadline } from "./deadlines.ts";
+import type { Blocker, LifecycleEvent } from "./events.ts";
 import { user } from "./testing/fixtures.ts";
 import { brokenState, brokenStep, deepFreeze } from "./testing/invariants.ts";
 import { scenario, step } from "./testing/scenario.ts";
 import { timings } from "./testing/world.ts";
 import { transition } from "./transition.ts";
 import { type State, statuses } from "./types.ts";
-import type { Blocker, LifecycleEvent } from "./events.ts";
 
 /** Every status, and every step of it, at least once. */
 const states: State[] = (() => {

@@ -9,6 +9,7 @@ import { afterEvent, announce, askAwake, beforeBeat } from "./awake.ts";
 import { beatCheckpoint, proofOfCheckpoint, settleCheckpoint } from "./checkpoints.ts";
 import { takeCopied, takeCopyFailed } from "./copying.ts";
 import { destroying } from "./destroying.ts";
+import type { Context, Effect, EventType, LifecycleEvent, Outcome } from "./events.ts";
 import { forgetPlan } from "./gaps.ts";
 import type { MachineEvent, Row } from "./handler.ts";
 import { rememberLost, takeBack } from "./losing.ts";
@@ -28,7 +29,6 @@ import { chargeUntil, meterAfter } from "./meter.ts";
 import { parkedDue, settleParked, takeUnstopped } from "./parked.ts";
 import { aboutParked, hearParked, takeParkedBack, takeStart, takeStartFailed } from "./parked-events.ts";
 import { settlePolicy } from "./policy.ts";
-import { running, snapshotting } from "./sleeping.ts";
 import {
   callsOff,
   dueLog,
@@ -38,12 +38,12 @@ import {
   scheduledWake,
   withoutDueSleep,
 } from "./schedule.ts";
+import { running, snapshotting } from "./sleeping.ts";
 import { collectIfDue, planCollect, takeCollected, takeCollectFailed, takeHold, takeSalvaged } from "./snapshots.ts";
 import { settleStanding } from "./standing.ts";
 import { retryIfDue } from "./starting.ts";
 import { failed, unreachable } from "./trouble.ts";
 import type { RentedFacts, Retiring, State, Status } from "./types.ts";
-import type { Context, Effect, EventType, LifecycleEvent, Outcome } from "./events.ts";
 import { provisioning, restoring } from "./waking.ts";
 
 const table: { [S in Status]: Row<S> } = {

@@ -40,7 +40,10 @@ export function usualWake(wakes: readonly WakeTimes[]): UsualWake | null {
 
 /** Of any order, and not empty. */
 export function percentileOf(times: readonly number[], share: number): number {
-  return percentile([...times].sort((a, b) => a - b), share);
+  return percentile(
+    [...times].sort((a, b) => a - b),
+    share,
+  );
 }
 
 /** Nearest rank: always a time that was measured. `sorted` is ascending and not empty. */

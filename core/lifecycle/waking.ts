@@ -10,6 +10,7 @@ import { attemptsOf, bootEndsAt, inFront } from "./attempts.ts";
 import { blameHost, praiseHost } from "./avoid.ts";
 import { isTooDear, tooDear } from "./caps.ts";
 import { restoreCommandId } from "./commands.ts";
+import type { Context, Outcome } from "./events.ts";
 import { noteAwake, noteBooted, noteRestored, noteStillAsleep } from "./gaps.ts";
 import { type EventOf, ignore, type PhaseOf, type Row } from "./handler.ts";
 import { hookLog } from "./hooks.ts";
@@ -39,7 +40,6 @@ import type { ProvedSnapshot } from "./snapshot-types.ts";
 import type { StandingSleep } from "./standing-state.ts";
 import { endWake, giveBack, giveBackRivals, giveUp, goOn, rentRival, tryAnother, type Why } from "./starting.ts";
 import type { Actor, Attempt, Machine, RentedFacts, State } from "./types.ts";
-import type { Context, Outcome } from "./events.ts";
 import { graceAfterWakeMs } from "./vetoes.ts";
 import { noteWake } from "./wake-times.ts";
 

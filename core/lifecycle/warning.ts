@@ -1,7 +1,8 @@
 /** When the idle rule puts an instance to sleep, and when that is announced: functions of the state. */
+
+import type { Context } from "./events.ts";
 import { idleSteps, nextBeatMs } from "./idle-steps.ts";
 import type { AwakeState, State } from "./types.ts";
-import type { Context } from "./events.ts";
 
 export function awakeOf(state: State): AwakeState {
   return state.awake ?? { leases: [], warnedAt: null };

@@ -7,8 +7,8 @@ import * as z from "zod";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
 import { estimateAnswer, estimateQuery, ledgerAnswer, periodQuery, savingsAnswer } from "./money.ts";
 import { settingNames, settingSources } from "./policy.ts";
-import { scheduleFields } from "./schedule.ts";
 import { maxKeepTryingMinutes, rentRulesPatchSchema } from "./rent.ts";
+import { scheduleFields } from "./schedule.ts";
 import {
   eventSchema,
   instanceIdSchema,

@@ -18,7 +18,9 @@ export async function checkMachines(world: World, instance: Instance, view: Inst
   const still = view.stopped_machine;
   if (view.state === "hibernated" || view.state === "deleted") {
     if (ids.join() !== (still ? String(still.vast_instance_id) : ""))
-      throw new Breach(`I5: ${view.state} with ${still?.vast_instance_id ?? "no machine"}, and machines ${ids} are there`);
+      throw new Breach(
+        `I5: ${view.state} with ${still?.vast_instance_id ?? "no machine"}, and machines ${ids} are there`,
+      );
     if (still?.stopped_at === null) throw new Breach(`machine ${still.vast_instance_id} is not known to stand still`);
     const open = rows[0]?.intervals.at(-1)?.state;
     if (still && open !== "stopped" && open !== "offline")

@@ -66,7 +66,14 @@ export class Lane {
     );
     const view = await this.#drive("wake", "running", new Set(["running"]));
     writeFirst(workspaceOf(await this.#machineOf(view)), `first ${this.#seed}`);
-    await this.cycle({ cycle: -1, changeSeed: "calm", changes: 0, writes: false, stops: false, injections: { sleep: [], wake: [] } });
+    await this.cycle({
+      cycle: -1,
+      changeSeed: "calm",
+      changes: 0,
+      writes: false,
+      stops: false,
+      injections: { sleep: [], wake: [] },
+    });
   }
 
   /** Errors: Breach. */

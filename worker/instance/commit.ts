@@ -1,6 +1,7 @@
 /** From an outcome of the lifecycle to the rows of one transaction. */
-import type { Actor, Machine, State } from "../../core/lifecycle/types.ts";
+
 import type { Effect } from "../../core/lifecycle/events.ts";
+import type { Actor, Machine, State } from "../../core/lifecycle/types.ts";
 import type { Commit, OutboxTask, Saved } from "./store.ts";
 
 export function commitOf(saved: Saved, effects: Effect[], gpuUtil: number | null, doneRow?: number): Commit {

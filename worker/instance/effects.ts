@@ -4,9 +4,9 @@
  */
 
 import { endCallMs } from "../../core/lifecycle/deadlines.ts";
+import type { LifecycleEvent, WorldEffect } from "../../core/lifecycle/events.ts";
 import type { Timings } from "../../core/lifecycle/timings.ts";
 import type { RentedFacts } from "../../core/lifecycle/types.ts";
-import type { LifecycleEvent, WorldEffect } from "../../core/lifecycle/events.ts";
 import { onstartScript } from "../../core/protocol/bootstrap.ts";
 import { agentEnv } from "../../core/protocol/wire.ts";
 import { accountOf } from "../account/object.ts";

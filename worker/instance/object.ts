@@ -10,6 +10,7 @@ import { adoptInstance, type Birth, createFork, createInstance } from "../../cor
 import type { Books, Span } from "../../core/lifecycle/books.ts";
 import { commandsFor } from "../../core/lifecycle/commands.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
+import type { Context, LifecycleEvent, Outcome } from "../../core/lifecycle/events.ts";
 import { lookBackMs } from "../../core/lifecycle/forecast.ts";
 import { compactSamples, judgeIdle } from "../../core/lifecycle/idle.ts";
 import { layersOf, ownSettings, type Policies } from "../../core/lifecycle/policy.ts";
@@ -17,7 +18,6 @@ import type { Copying, Hold, ProvedSnapshot } from "../../core/lifecycle/snapsho
 import { defaultTimings, type Timings } from "../../core/lifecycle/timings.ts";
 import { transition } from "../../core/lifecycle/transition.ts";
 import type { MachineSpec, RentedFacts, State, WakeRequest } from "../../core/lifecycle/types.ts";
-import type { Context, LifecycleEvent, Outcome } from "../../core/lifecycle/events.ts";
 import { holdsGpuMemory, idleRuleOf } from "../../core/lifecycle/vetoes.ts";
 import { untilNextBeatMs } from "../../core/lifecycle/warning.ts";
 import { explainSignals, trackSince } from "../../core/lifecycle/why.ts";

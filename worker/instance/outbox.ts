@@ -5,11 +5,11 @@
  */
 import { leavingOf, machineWith, wantsRental } from "../../core/lifecycle/attempts.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
+import type { LifecycleEvent } from "../../core/lifecycle/events.ts";
 import { isOnSeal, mayStop } from "../../core/lifecycle/parked.ts";
 import { inUse, mayCollect } from "../../core/lifecycle/snapshots.ts";
 import type { Timings } from "../../core/lifecycle/timings.ts";
 import { mayEnd } from "../../core/lifecycle/transition.ts";
-import type { LifecycleEvent } from "../../core/lifecycle/events.ts";
 import type { InstanceView } from "../../core/protocol/views.ts";
 import { countedBucket, newTally, type Tally } from "../counted-bucket.ts";
 import { mirrorEvents, mirrorStatus } from "../db/read-model.ts";

@@ -1,10 +1,10 @@
 /** The rows of one instance in its object's own SQLite. Every method is synchronous; `commit` is one transaction. */
 
+import type { WorldEffect } from "../../core/lifecycle/events.ts";
 import type { Sample } from "../../core/lifecycle/idle.ts";
 import { addInterval, type PaidInterval } from "../../core/lifecycle/ledger.ts";
 import type { HistoryEntry } from "../../core/lifecycle/snapshot-types.ts";
 import type { State } from "../../core/lifecycle/types.ts";
-import type { WorldEffect } from "../../core/lifecycle/events.ts";
 import type { SignalSince } from "../../core/lifecycle/why.ts";
 import { fillConfig } from "../../core/protocol/config.ts";
 import { type BookEntries, BookRows } from "./book-rows.ts";

@@ -3,13 +3,13 @@ import { actionsFor, statusWord } from "../../core/lifecycle/abilities.ts";
 import { activeMachines, allMachines } from "../../core/lifecycle/attempts.ts";
 import { awakeBlockers, leasesHeld } from "../../core/lifecycle/awake.ts";
 import type { Books } from "../../core/lifecycle/books.ts";
+import { localText, nextOccurrences } from "../../core/lifecycle/calendar.ts";
+import type { Context, Verdict } from "../../core/lifecycle/events.ts";
 import { lowShare, ownForecast } from "../../core/lifecycle/forecast.ts";
 import { addInterval, costOf, type PaidInterval } from "../../core/lifecycle/ledger.ts";
 import { intervalsOf } from "../../core/lifecycle/meter.ts";
-import { nextOccurrences, localText } from "../../core/lifecycle/calendar.ts";
 import { activeSchedule, scheduleAt } from "../../core/lifecycle/schedule.ts";
 import type { Lease, Machine, State } from "../../core/lifecycle/types.ts";
-import type { Context, Verdict } from "../../core/lifecycle/events.ts";
 import { awakeOf, nextSleepAt } from "../../core/lifecycle/warning.ts";
 import type { SignalWord } from "../../core/lifecycle/why.ts";
 import { snapshotId } from "../../core/protocol/ids.ts";
@@ -163,7 +163,8 @@ function nextStep(state: State, ctx: Context): InstanceView["next"] {
   }
   const wakeAt = state.schedule?.next?.what === "wake" ? scheduleAt(state) : null;
   const isAsleep = phase.status === "hibernated" || phase.status === "deleted";
-  const isFirst = phase.status !== "hibernated" || state.copying || (wakeAt ?? Number.POSITIVE_INFINITY) <= phase.deleteAt;
+  const isFirst =
+    phase.status !== "hibernated" || state.copying || (wakeAt ?? Number.POSITIVE_INFINITY) <= phase.deleteAt;
   if (isAsleep && wakeAt !== null && isFirst) return { what: "wake", at: iso(wakeAt) };
   if (phase.status === "hibernated" && !state.copying) return { what: "delete", at: iso(phase.deleteAt) };
   return null;

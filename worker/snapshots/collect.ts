@@ -3,9 +3,10 @@
  * Parts are younger than the grace while an upload may still need them; before each delete it is asked again whether an
  * agent may write now. What a delete and an upload could still do to each other, the proof before a destroy finds.
  */
+
+import type { LifecycleEvent } from "../../core/lifecycle/events.ts";
 import { judgeRetention } from "../../core/lifecycle/retention.ts";
 import type { ManifestName, SnapshotKind } from "../../core/lifecycle/snapshot-types.ts";
-import type { LifecycleEvent } from "../../core/lifecycle/events.ts";
 import type { AutoHibernation } from "../../core/protocol/config.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import { instancePrefix, manifestObjectKey } from "../../core/snapshot/store.ts";

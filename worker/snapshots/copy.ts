@@ -3,8 +3,9 @@
  * verifies, then the manifest under this instance's name, then the proof. Some parts at a time; what is here already is
  * not copied again, so that it goes on wherever it was cut off.
  */
-import type { Copying, ManifestName } from "../../core/lifecycle/snapshot-types.ts";
+
 import type { LifecycleEvent } from "../../core/lifecycle/events.ts";
+import type { Copying, ManifestName } from "../../core/lifecycle/snapshot-types.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import { formatManifest, type Manifest } from "../../core/snapshot/manifest.ts";
 import { instancePrefix, manifestObjectKey, partObjectKey } from "../../core/snapshot/store.ts";

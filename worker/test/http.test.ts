@@ -88,6 +88,7 @@ const good: Record<RouteName, () => { path?: string; json?: Record<string, unkno
   discardInstance: () => ({ json: { confirm: nest.id } }),
   getConfig: () => ({}),
   putConfig: () => ({ json: { auto_hibernation: { pause_after_idle_minutes: 2 } } }),
+  putSchedule: () => ({ json: { wake_time: "09:00", sleep_time: "18:00", timezone: "America/Sao_Paulo" } }),
   listPolicies: () => ({}),
   putPolicy: () => ({ json: { gpu_type: "RTX 4090", auto_hibernation: { not_now_minutes: 31 } } }),
   deletePolicy: () => ({ path: "/api/policies?gpu_type=H100" }),

@@ -4,7 +4,18 @@ import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { AnswerOf } from "../../core/protocol/api.ts";
 import { runCron } from "../cron.ts";
-import { advance, api, fallAsleep, newInstance, outcome, runningInstance, type Sleeper, settle, stubOf, type TestUser } from "./helpers.ts";
+import {
+  advance,
+  api,
+  fallAsleep,
+  newInstance,
+  outcome,
+  runningInstance,
+  type Sleeper,
+  settle,
+  stubOf,
+  type TestUser,
+} from "./helpers.ts";
 import { endScene, setScene } from "./scene.ts";
 import type { FakeVast } from "./vast.ts";
 
@@ -43,7 +54,10 @@ describe("PUT /api/instances/{id}/schedule", () => {
     const { body } = await put(nest, { wake_time: "10:00", windows });
     expect(body.auto_hibernation.schedule).toEqual({ ...plan, wake_time: "10:00", windows });
     const off = await put(nest, { enabled: false });
-    expect(off.body.auto_hibernation).toMatchObject({ wake_method: "manual", schedule: { ...plan, wake_time: "10:00" } });
+    expect(off.body.auto_hibernation).toMatchObject({
+      wake_method: "manual",
+      schedule: { ...plan, wake_time: "10:00" },
+    });
     expect(off.body.schedule).toBeNull();
   });
 
@@ -77,7 +91,11 @@ it("the alarm and the cron at the same minute make one machine, and neither make
   await settle(nest.id);
   expect((await nest.view()).state).toBe("hibernated");
   const at = new Date(Math.ceil(Date.now() / 60_000) * 60_000 + 120_000);
-  const { body } = await put(nest, { timezone: "UTC", windows: [], once: [{ at: at.toISOString().slice(0, 19), do: "wake" }] });
+  const { body } = await put(nest, {
+    timezone: "UTC",
+    windows: [],
+    once: [{ at: at.toISOString().slice(0, 19), do: "wake" }],
+  });
   expect(body.schedule?.next).toMatchObject([{ what: "wake", at: at.toISOString() }]);
   const before = vast.ofInstance(nest.id).length;
   advance(at.getTime() - Date.now() + 60_000);

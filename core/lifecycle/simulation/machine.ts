@@ -99,6 +99,8 @@ export class SimulatedMachine {
     const commandId = command.id;
     if (command.kind === "seal") {
       this.#seal = { commandId, snapshot: command.proved };
+    } else if (command.kind === "hook") {
+      this.#results.push({ commandId, outcome: "hook_ended" });
     } else if (command.kind === "restore") {
       this.receivedBytes += storedBytes;
       this.#results.push({ commandId, outcome: "restored", digest: command.snapshot.digest });

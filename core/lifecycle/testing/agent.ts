@@ -37,7 +37,14 @@ export interface FakeAgent {
   held: Held[];
 }
 
-export const jobMs = { hook: 1_000, checkpoint: 20_000, snapshot: 4_000, seal: 1_000, sealedSnapshot: 3_000, restore: 4_000 };
+export const jobMs = {
+  hook: 1_000,
+  checkpoint: 20_000,
+  snapshot: 4_000,
+  seal: 1_000,
+  sealedSnapshot: 3_000,
+  restore: 4_000,
+};
 
 export function newAgent(epoch: number): FakeAgent {
   return {

@@ -5,11 +5,11 @@ import { activeMachines, allMachines, attemptsOf, leavingOf } from "../attempts.
 import { autoOf, maxGaps } from "../auto-state.ts";
 import { leaseCapMs, leasesHeld } from "../awake.ts";
 import { deadlines } from "../deadlines.ts";
+import type { Context, Effect, LifecycleEvent } from "../events.ts";
 import { currentMachine, minutesMs, sameSnapshot } from "../machines.ts";
 import { inUse } from "../snapshots.ts";
 import type { Timings } from "../timings.ts";
 import type { Machine, State } from "../types.ts";
-import type { Context, Effect, LifecycleEvent } from "../events.ts";
 import { floorMs, highestFloorMs } from "../vetoes.ts";
 import { awakeOf } from "../warning.ts";
 import { digestOf } from "./agent.ts";

@@ -1,11 +1,11 @@
 /** The store as a test sees it: manifests with their contents, which of them are damaged, and what the shell does with them. */
 import type { SnapshotRef } from "../../protocol/wire.ts";
+import type { LifecycleEvent } from "../events.ts";
 import { judgeRetention } from "../retention.ts";
 import type { HistoryEntry, ManifestName, SnapshotKind } from "../snapshot-types.ts";
 import { inUse } from "../snapshots.ts";
 import { defaultTimings } from "../timings.ts";
 import type { State } from "../types.ts";
-import type { LifecycleEvent } from "../events.ts";
 
 /** Manifests that were written, by `epoch.seq`; a manifest is written once (put if absent). */
 export interface FakeStore {
