@@ -159,7 +159,7 @@ describe("the word before a sleep", () => {
     await agent.beatFor(70_000, 0);
     expect((await nest.view()).state).toBe("snapshotting");
     expect((await nest.post("not-now")).body).toMatchObject({ state: "running" });
-    expect((await agent.beat({ gpu: 0 })).commands).toEqual([]);
+    expect((await agent.beat({ gpu: 0 })).commands).toMatchObject([{ kind: "hook", hook: { reason: "called_off" } }]);
   });
 });
 

@@ -212,7 +212,10 @@ describe("a night", () => {
     const { body, status } = await nest.post("wake");
     expect([status, body.state]).toEqual([202, "running"]);
     const answer = await agent.beat({ gpu: 0, seal: { ...agent.sealOf(ref) } });
-    expect(answer.commands).toEqual([]);
+    // Its script before the sleep may have been run: the one after a wake is, and then there is nothing more to do.
+    expect(answer.commands).toMatchObject([{ kind: "hook", hook: { reason: "called_off" } }]);
+    const { id } = agent.command("hook");
+    expect((await agent.beat({ gpu: 0, results: [{ commandId: id, outcome: "hook_ended" }] })).commands).toEqual([]);
     await settle(nest.id);
     expect(vast.count("destroy")).toBe(0);
     expect(await nest.eventTypes()).toContain("hibernate_cancelled");
