@@ -9,7 +9,7 @@ import { copyIfDue, stayAsleep, wakeWhenCopied } from "./copying.ts";
 import { ignore, type Row } from "./handler.ts";
 import { endRetries } from "./keep-trying.ts";
 import { andThen, enter, log, minutesMs, out, ruleActor, sameSnapshot, system } from "./machines.ts";
-import { canRescue, discardParked, isOf } from "./parked.ts";
+import { canRescue, discardParked, isOf, isStill } from "./parked.ts";
 import { rescue } from "./parked-events.ts";
 import { provedEntry } from "./snapshots.ts";
 import { startWake } from "./starting.ts";
@@ -49,7 +49,7 @@ export const hibernated: Row<"hibernated"> = {
     if (ctx.now < phase.deleteAt) return enter(state, { ...phase, verifyAt: null });
     const { parked } = state;
     // A stop that is not confirmed yet is waited for: asked again at the next try.
-    if (parked && parked.stoppedAt === null) return out(state);
+    if (parked && !isStill(parked)) return out(state);
     if (parked && !isOf(parked, event.ref) && canRescue(state, parked)) return rescue(state, ctx);
     // Work that no wake took along, on a machine that somebody else started: it is kept, and told.
     const kept = parked && !isOf(parked, event.ref) && !parked.machine.rest?.proof ? parked.machine : null;

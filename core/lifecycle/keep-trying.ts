@@ -44,7 +44,7 @@ export function endRetries(state: State, actor: Actor): Outcome {
 
 /** A second wake joins the first: it goes on for as long as either of them wants. */
 export function joinWake(state: State, asked: WakeRequest): Outcome {
-  const said = out(wanted(state), log("wake_joined", asked.actor));
+  const said = out(wanted(state, asked.actor), log("wake_joined", asked.actor));
   const { now } = said.state;
   if (!asked.keepTrying || (now.status !== "provisioning" && now.status !== "restoring")) return said;
   const until = Math.max(asked.keepTrying.until, now.wake.keepTrying?.until ?? 0);
@@ -52,12 +52,12 @@ export function joinWake(state: State, asked: WakeRequest): Outcome {
   return andThen(said, (next) => out({ ...next, now: { ...now, wake: { ...now.wake, keepTrying } } }));
 }
 
-/** It was to sleep again at once; now somebody wants it. */
-function wanted(state: State): State {
+/** What the clock or a rule had begun is a person's from here on: neither its hours' end nor its purpose ends it. */
+function wanted(state: State, by: Actor): State {
   const { now } = state;
-  if ((now.status !== "provisioning" && now.status !== "restoring") || !now.wake.toSleep) return state;
+  if ((now.status !== "provisioning" && now.status !== "restoring") || by.kind !== "user") return state;
   const { toSleep: _, ...wake } = now.wake;
-  return { ...state, now: { ...now, wake } };
+  return { ...state, now: { ...now, wake: { ...wake, actor: wake.actor.kind === "user" ? wake.actor : by } } };
 }
 
 export function canRetry({ now }: State): boolean {

@@ -46,11 +46,20 @@ export function aboutParked(state: State, parked: Parked, event: MachineEvent, c
 
 function seeParked(state: State, parked: Parked, phase: EventOf<"seen">["phase"], ctx: Context): Outcome {
   const { epoch } = parked.machine;
-  const isStill = phase === "stopped" || (phase === "lost" && parked.acceptedAt !== null);
-  if (isStill) {
-    const { runsAt: _, ...rest } = parked;
+  const { isLost: wasLost, ...rest } = parked.machine.rest ?? { since: parked.since, proof: null };
+  if (phase === "lost") {
+    // It does not run, and may again. There is nothing to wait for: the store has all of it.
+    const machine = { ...parked.machine, rest: { ...rest, isLost: true as const } };
+    const away = { ...state, parked: { ...parked, machine } };
+    const { now } = state;
+    const isAsleep = now.status === "destroying" && now.epoch === epoch && parked.acceptedAt !== null;
+    return isAsleep ? fallAsleep(away, now, ctx.now, ctx) : out(away);
+  }
+  if (phase === "stopped") {
+    const { runsAt: _, ...known } = parked;
     const stoppedAt = parked.stoppedAt ?? ctx.now;
-    const still: Parked = { ...rest, stoppedAt, tries: 0, nextAt: ctx.now + ctx.timings.parkedEveryMs };
+    const machine = { ...parked.machine, rest };
+    const still: Parked = { ...known, machine, stoppedAt, tries: 0, nextAt: ctx.now + ctx.timings.parkedEveryMs };
     const stands = { ...state, parked: still };
     if (parked.stoppedAt !== null) return out(stands);
     return andThen(out(stands, log("machine_stopped", providerActor, { epoch })), (next) =>
@@ -69,6 +78,8 @@ function seeParked(state: State, parked: Parked, phase: EventOf<"seen">["phase"]
   if (phase === "queued") return stopAgain(state, parked, ctx);
   // Of one that only loads nobody knows yet what becomes of it.
   if (phase !== "running") return out(state);
+  // Its host came back and started what had run.
+  if (wasLost) return stopAgain(state, parked, ctx);
   // A list may be old: it runs when a second look says so.
   if (parked.runsAt === undefined || ctx.now < parked.runsAt + ctx.timings.goneAgainMs) {
     const runsAt = parked.runsAt ?? ctx.now;

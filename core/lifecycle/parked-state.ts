@@ -21,4 +21,6 @@ export interface Rest {
   since: number;
   /** With what its workspace was sealed when it was stopped; null where it may hold something newer than any snapshot. */
   proof: SnapshotRef | null;
+  /** Its host was away when it was last seen: it may run by itself once the host is back. */
+  isLost?: true;
 }

@@ -134,6 +134,19 @@ describe("pause mode stop", () => {
     expect(world.state.now).toMatchObject({ status: "running", machine: { epoch: 1 } });
   });
 
+  it("a host that was away starts it when it is back: it is stopped again, and ends once another one runs", () => {
+    const world = asleep();
+    const old = only(world);
+    world.hostAway(2 * minute);
+    world.provider.trouble.startFails = 1;
+    world.wake();
+    world.run(10 * minute);
+    expect(world.state.now).toMatchObject({ status: "running", machine: { epoch: 2 } });
+    expect(old).toMatchObject({ cause: "destroyed" });
+    expect(only(world)).not.toBe(old);
+    world.rest();
+  });
+
   it("started by somebody else, it is taken into use", () => {
     const world = asleep();
     world.run(minute);

@@ -124,11 +124,16 @@ export function canRescue(state: State, parked: Parked): boolean {
 export function settleParked(outcome: Outcome, ctx: Context): Outcome {
   return andThen(outcome, (state) => {
     const { parked } = state;
-    if (!parked || parked.stoppedAt === null || parked.runsAt !== undefined) return out(state);
+    if (!parked || !isStill(parked)) return out(state);
     const { rest } = parked.machine;
     if (!rest?.proof || !isUnwanted(state, parked)) return out(state);
     return retire(withoutParked(state), parked.machine, { kind: "proof", snapshot: rest.proof }, ctx, true);
   });
+}
+
+/** It does not run, by the provider's last word. */
+export function isStill({ machine, stoppedAt, runsAt }: Parked): boolean {
+  return machine.rest?.isLost === true || (stoppedAt !== null && runsAt === undefined);
 }
 
 function isUnwanted(state: State, parked: Parked): boolean {
@@ -139,14 +144,13 @@ function isUnwanted(state: State, parked: Parked): boolean {
   return status === "hibernated" && state.config.pause_mode === "destroy" && isOf(parked, state.snapshot?.ref);
 }
 
-/** Stopped by us and still there: it ends when it does not run. */
+/** It was to end and runs: of a host that came back it is stopped again, else somebody may have started it. */
 export function takeUnstopped(state: State, machine: Machine, ctx: Context): Outcome {
   const parked: Parked = {
     machine,
     since: machine.rest?.since ?? ctx.now,
     acceptedAt: ctx.now,
-    stoppedAt: ctx.now,
-    runsAt: ctx.now,
+    ...(machine.rest?.isLost ? { stoppedAt: null } : { stoppedAt: ctx.now, runsAt: ctx.now }),
     tries: 0,
     nextAt: ctx.now + ctx.timings.goneAgainMs,
   };

@@ -115,6 +115,16 @@ describe("the clock and people", () => {
     expect(status(world)).toBe("running");
   });
 
+  it("who wakes it just before its hours end gets it", () => {
+    const world = asleep();
+    until(world, `${day(1)}T10:00:00-03:00`);
+    world.hibernate();
+    until(world, `${day(1)}T17:59:50-03:00`);
+    world.wake();
+    until(world, `${day(1)}T21:00:00-03:00`);
+    expect(status(world)).toBe("running");
+  });
+
   it("a wake at the very time joins the clock's, and one machine comes", () => {
     const world = asleep();
     until(world, `${day(1)}T08:59:59-03:00`);

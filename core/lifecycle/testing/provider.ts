@@ -18,6 +18,8 @@ export interface FakeMachine {
   haltedAt: number | null;
   /** A start waits for a GPU until then. */
   queuedUntil: number | null;
+  /** Its host is away until then, and starts it when it is back. */
+  awayUntil: number | null;
   /** How often it was started, and how long it ran before the present start. */
   boots: number;
   ranMs: number;
@@ -82,6 +84,7 @@ export class FakeProvider {
       microUsdPerHour: this.trouble.microUsdPerHour,
       haltedAt: null,
       queuedUntil: null,
+      awayUntil: null,
       boots: 1,
       ranMs: 0,
       stoppedAt: null,

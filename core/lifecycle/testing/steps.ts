@@ -66,6 +66,8 @@ const wishes = [
   plain("only stop", (w) => w.configure({ pause_mode: "stop" })),
   plain("only stop", (w) => w.configure({ pause_mode: "stop" })),
   plain("destroy", (w) => w.configure({ pause_mode: "destroy" })),
+  timed("by the clock, from in", seconds(60, 1_800), (w, ms) => w.byTheClock(ms, 10 * 60_000)),
+  plain("not by the clock", (w) => w.configure({ wake_method: "manual" })),
   plain("auto", (w) => w.configure({ pause_after_idle_minutes: "auto", enabled: true })),
   plain("auto", (w) => w.configure({ pause_after_idle_minutes: "auto", enabled: true })),
   timed("a checkpoint each", seconds(60, 600), (w, ms) =>
@@ -94,6 +96,7 @@ const work = [
   plain("agent restarts", (w) => w.restartAgents()),
   plain("machine vanishes", (w) => w.vanish()),
   plain("stopped machine vanishes", (w) => w.vanishStopped()),
+  timed("the stopped machine's host is away for", seconds(1, 900), (w, ms) => w.hostAway(ms)),
   plain("somebody starts the stopped machine", (w) => w.startElsewhere()),
 ];
 

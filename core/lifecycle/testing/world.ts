@@ -162,6 +162,14 @@ export class World {
     return this;
   }
 
+  /** One window each day. */
+  byTheClock(inMs: number, forMs: number): this {
+    const time = (at: number) => new Date(at).toISOString().slice(11, 16);
+    const window = { start: time(this.now + inMs), end: time(this.now + inMs + forMs) };
+    const schedule = { wake_time: "09:00", sleep_time: "18:00", timezone: "UTC", windows: [window] };
+    return this.configure({ wake_method: "scheduled", schedule });
+  }
+
   /** A snapshot that no machine needs just now. */
   damage(back: number): void {
     const { status } = this.state.now;
@@ -252,6 +260,7 @@ export class World {
     for (const { agent } of this.#alive()) agent.held = [];
     this.scripts("ok");
     this.letSleep();
+    if (this.state.config.wake_method === "scheduled") this.configure({ wake_method: "manual" });
     this.run(100 * 60_000);
     const charges = this.effects.filter((one) => one.kind === "charge");
     const told = new Set([...this.#told].filter((epoch) => !this.#lies.has(epoch)));
@@ -297,6 +306,7 @@ export class World {
       this.effects.push(effect);
       if (effect.kind === "log") {
         this.logs.push({ at: this.now, type: effect.type, params: effect.params });
+        if (effect.type === "schedule_due" && effect.params.what === "wake") this.#sleepWanted = false;
         if (effect.type === "wake_failed" || effect.type === "wake_cancelled") this.#wakeWanted = false;
       } else if (effect.kind === "history") {
         tellHistory(this.store, effect.entry);
@@ -382,7 +392,16 @@ export class World {
     if (machine) {
       const isUp = machine.bootAt !== null && machine.bootAt <= this.now;
       const isStill = machine.stoppedAt !== null || machine.haltedAt !== null;
-      const phase = machine.queuedUntil !== null ? "queued" : isStill ? "stopped" : isUp ? "running" : "loading";
+      const phase =
+        machine.awayUntil !== null && this.now < machine.awayUntil
+          ? "lost"
+          : machine.queuedUntil !== null
+            ? "queued"
+            : isStill
+              ? "stopped"
+              : isUp
+                ? "running"
+                : "loading";
       return { type: "seen", epoch, facts: factsOf(machine), phase, fatal: null, message: null };
     }
     if (providerId === null) return { type: "notFound", epoch };
@@ -451,6 +470,14 @@ export class World {
   /** Somebody presses "start" in the provider's own pages. */
   startElsewhere(): void {
     for (const machine of this.provider.machines) if (machine.stoppedAt === null) this.#boot(machine);
+  }
+
+  /** The host of a stopped machine goes away, and starts it when it comes back, as if it had run. */
+  hostAway(ms: number): void {
+    for (const machine of this.provider.machines.filter((one) => one.haltedAt !== null && one.stoppedAt === null)) {
+      machine.awayUntil = this.now + ms;
+      this.#at(machine.awayUntil, () => machine.stoppedAt === null && this.#boot(machine));
+    }
   }
 
   vanishStopped(): void {
