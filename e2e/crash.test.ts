@@ -1,6 +1,7 @@
 /**
- * The crash campaign, small: SIGKILL to each program in each step of a life, while somebody works in the workspace, and a
- * few cycles of whatever the seed draws. `npm run crash` does it by the hundred.
+ * The crash campaign, small: SIGKILL to each program in each step of a life, while somebody works in the workspace, and
+ * then whatever the seed draws, two dozen cycles in all where the machine does them in four minutes. `npm run crash` does it by
+ * the hundred.
  */
 import { expect, it } from "vitest";
 import type { FaultName } from "../local-cloud/vast/faults.ts";
@@ -32,7 +33,7 @@ const awake = victims.flatMap((victim) => [
   killAt(victim, "boot"),
   killAt(victim, "restore"),
 ]);
-const drawn = 4;
+const drawn = 16;
 
 function plan(cycle: number): CyclePlan {
   if (cycle >= awake.length) return planOf(seed, cycle, means);
@@ -40,11 +41,13 @@ function plan(cycle: number): CyclePlan {
   return { cycle, changeSeed: `kills ${cycle}`, changes: 4, writes: true, stops: false, injections };
 }
 
-it("nothing is lost, nothing is paid unseen, whoever is killed in whichever step", async ({ signal }) => {
+it("nothing is lost, nothing is paid unseen, whoever is killed in whichever step", { timeout: 900_000 }, async ({
+  signal,
+}) => {
   const told: string[] = [];
   const report = await runCampaign(
     {
-      ...{ cycles: awake.length + drawn, seed, from: 0, lanes: 3, only: null, most: 1, forMs: 300_000, planOf: plan },
+      ...{ cycles: awake.length + drawn, seed, from: 0, lanes: 4, only: null, most: 1, forMs: 240_000, planOf: plan },
       onEvent: (event) => event.event !== "step" && told.push(JSON.stringify(event)),
     },
     // A test that takes too long ends what it started.
@@ -53,7 +56,7 @@ it("nothing is lost, nothing is paid unseen, whoever is killed in whichever step
   expect(report.failed).toEqual([]);
   expect(report.left).toEqual([]);
   expect(report.leakedSeconds).toBe(0);
-  expect(report.cycles).toBe(awake.length + drawn);
+  expect(report.cycles).toBeGreaterThanOrEqual(awake.length);
   expect(report.bytesCompared).toBeGreaterThan(1_000_000);
   const kills = [...asleep, ...awake].map((one) => nameOf(one.at(-1)!));
   const landed = (name: string) => (report.injected[name] ?? 0) > 0;
