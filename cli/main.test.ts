@@ -470,6 +470,86 @@ describe("config", () => {
   });
 });
 
+describe("schedule", () => {
+  const path = `/api/instances/${testId}`;
+  const before = {
+    ...defaultAutoHibernation.schedule!,
+    exceptions: [{ date: "2026-12-25" }],
+    hold: { activity: true },
+  };
+  const whose = { sources: settingsOf({}), gpu_type: null };
+  const next = {
+    timezone: "America/Sao_Paulo",
+    next: [{ what: "wake", at: "2026-11-30T12:00:00.000Z", local: "2026-11-30T09:00:00-03:00" }],
+    wake_begins_at: "2026-11-30T11:58:00.000Z",
+    sleep_due_since: null,
+  } as const;
+
+  test("is shown, with what comes next", async () => {
+    server.on(`GET ${path}/config`, {
+      json: { auto_hibernation: { ...defaultAutoHibernation, schedule: before }, ...whose },
+    });
+    server.on(`GET ${path}`, { json: instanceView({ schedule: { ...next, next: [...next.next] } }) });
+    const { out, code } = await soneca(["instance", "schedule", testId]);
+    expect(code).toBe(0);
+    for (const text of [
+      "every day 09:00-18:00",
+      "2026-12-25: none",
+      "zone: America/Sao_Paulo",
+      "next: wakes 2026-11-30 09:00",
+    ])
+      expect(out).toContain(text);
+  });
+
+  test("changes what is named, and keeps what the route would forget", async () => {
+    server.on(`GET ${path}/config`, {
+      json: { auto_hibernation: { ...defaultAutoHibernation, schedule: before }, ...whose },
+    });
+    server.on(`PUT ${path}/schedule`, { json: { auto_hibernation: defaultAutoHibernation, ...whose, schedule: null } });
+    const change = async (...args: string[]) => {
+      const { code, err } = await soneca(["instance", "schedule", testId, ...args]);
+      expect([code, err]).toEqual([0, ""]);
+      return server.asked.at(-1)?.body;
+    };
+    const kept = { exceptions: before.exceptions, hold: before.hold };
+    const windows = [
+      { days: ["mon", "tue", "wed", "thu", "fri"], start: "09:00", end: "18:00" },
+      { days: ["sat", "sun", "mon"], start: "22:30", end: "06:00" },
+    ];
+    expect(await change("--window", "mon-fri 9:00-18:00", "--window", "sat-mon 22:30-06:00")).toEqual({
+      ...kept,
+      windows,
+    });
+    expect(await change("--daily", "08:00-12:00", "--zone", "Europe/Lisbon", "--skip", "2027-01-01")).toEqual({
+      wake_time: "08:00",
+      sleep_time: "12:00",
+      timezone: "Europe/Lisbon",
+      exceptions: [{ date: "2026-12-25" }, { date: "2027-01-01" }],
+      hold: before.hold,
+    });
+    expect(await change("--clear", "--wake-once", "2026-12-24T20:00", "--hold", "none")).toEqual({
+      once: [{ at: "2026-12-24T20:00", do: "wake" }],
+      hold: { leases: false, activity: false },
+    });
+    expect(await change("--off")).toEqual({ ...kept, enabled: false });
+  });
+
+  test.each([
+    ["--window", "9-18"],
+    ["--window", "mon-someday 09:00-18:00"],
+    ["--skip", "25/12/2026"],
+    ["--wake-once", "tomorrow"],
+    ["--hold", "tight"],
+    ["--zone", "Mars/Olympus"],
+  ])("%s %s is refused in words", async (flag, value) => {
+    server.on(`GET ${path}/config`, { json: { auto_hibernation: defaultAutoHibernation, ...whose } });
+    const { code, err } = await soneca(["instance", "schedule", testId, flag, value]);
+    expect(code).toBe(2);
+    expect(err).not.toBe("");
+    expect(server.asked.at(-1)?.method).toBe("GET");
+  });
+});
+
 describe("policy", () => {
   const updated_at = new Date().toISOString();
   const forAll = { gpu_type: null, auto_hibernation: { grace_minutes: 9, retention: { keep_days: null } }, updated_at };
