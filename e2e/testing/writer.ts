@@ -1,14 +1,27 @@
 /** A program that never stops writing into the workspace, and keeps count outside of it. */
 import { readFileSync } from "node:fs";
 
-/** Arguments: a file inside and one outside. Appends the numbers from 1, inside first, outside with the time. */
+/**
+ * Arguments: a file inside and one outside. Appends the numbers from 1, inside first, outside with the time. A disk that is
+ * full takes a part of a line: the rest is written when there is room.
+ */
 export const writerProgram = `
 import { openSync, writeSync } from "node:fs";
 const [inside, outside] = process.argv.slice(2).map((file) => openSync(file, "a"));
 const cell = new Int32Array(new SharedArrayBuffer(4));
+function append(fd, text) {
+  for (let at = 0; at < text.length; ) {
+    try {
+      at += writeSync(fd, text.slice(at));
+    } catch (error) {
+      if (error.code !== "ENOSPC") throw error;
+      Atomics.wait(cell, 0, 0, 20);
+    }
+  }
+}
 for (let n = 1; ; n++) {
-  writeSync(inside, n + "\\n");
-  writeSync(outside, n + " " + Date.now() + "\\n");
+  append(inside, n + "\\n");
+  append(outside, n + " " + Date.now() + "\\n");
   Atomics.wait(cell, 0, 0, 2);
 }
 `;
