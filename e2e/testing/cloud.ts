@@ -104,10 +104,16 @@ export class Instance {
     return answer.body;
   }
 
+  /** All of them, page by page. */
   async events(): Promise<EventView[]> {
-    const answer = await this.cloud.api<{ events: EventView[] }>("GET", `/api/instances/${this.id}/events?limit=1000`);
-    if (answer.status !== 200) throw new Error(`events: ${answer.status}`);
-    return answer.body.events;
+    const events: EventView[] = [];
+    for (;;) {
+      const path = `/api/instances/${this.id}/events?limit=1000&after=${events.at(-1)?.seq ?? 0}`;
+      const answer = await this.cloud.api<{ events: EventView[] }>("GET", path);
+      if (answer.status !== 200) throw new Error(`events: ${answer.status}`);
+      events.push(...answer.body.events);
+      if (answer.body.events.length < 1000) return events;
+    }
   }
 
   /** Events are read from D1, which follows the instance by moments: waits until one of this type is there. */
