@@ -233,7 +233,8 @@ export function brokenRest(
     const bills = charges.filter((one) => one.kind === "charge" && one.epoch === machine.epoch);
     // A boot that never ended costs no GPU time, and of one that was never heard nobody knows when it began.
     // Nor is one charged that spoke but once: it is known to have run at one moment only.
-    const ran = machine.bootAt !== null && machine.heard && machine.endedAt - machine.bootAt > 12_000;
+    const ran =
+      machine.bootAt !== null && machine.heard && (machine.stoppedAt ?? machine.endedAt) - machine.bootAt > 12_000;
     if (ran && bills.length === 0) return `I7: machine ${machine.epoch} ended and was never charged`;
     const runs = bills.filter((one) => one.kind === "charge" && !one.isDisk);
     const ms = runs.reduce((sum, one) => sum + (one.kind === "charge" ? one.toAt - one.fromAt : 0), 0);
