@@ -77,11 +77,10 @@ export function dueSleepNow(state: State, now: number): "waits" | "begins" | "ov
   const phase = state.now;
   if (["hibernated", "deleted", "destroying", "failed"].includes(phase.status)) return "over";
   if (phase.status === "snapshotting") return phase.cause.kind === "asked" ? "over" : "begins";
-  if (phase.status !== "running") {
-    // Who asked for it before its hours were over has not had it yet (I4).
-    const wake = "wake" in phase ? phase.wake : null;
-    return wake && wake.actor.kind !== "schedule" ? "over" : "waits";
-  }
+  // Who asked for it before its hours were over has not had it yet (I4).
+  const wake = "wake" in phase ? phase.wake : null;
+  if (wake && wake.actor.kind !== "schedule") return "over";
+  if (phase.status !== "running") return "waits";
   const { leases = true, activity = false } = activeSchedule(state)?.hold ?? {};
   if (leases && leasesHeld(state, now).length > 0) return "waits";
   return activity && phase.idleSince === null ? "waits" : "begins";
