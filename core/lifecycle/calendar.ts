@@ -31,24 +31,27 @@ export function nextOccurrence(schedule: Schedule, after: number): Occurrence | 
 
 /** Ascending. At one moment a wake comes after a sleep, so that what is wanted from then on is the last. */
 export function nextOccurrences(schedule: Schedule, after: number, count: number): Occurrence[] {
-  const found: Occurrence[] = [];
   const onces = onceOf(schedule).filter((one) => one.at > after);
+  return [...ofWindows(schedule, after, count), ...onces]
+    .sort((a, b) => a.at - b.at || rank(a) - rank(b))
+    .slice(0, count);
+}
+
+/** The first `count` of the windows' own, at least: eight days at a time. */
+function ofWindows(schedule: Schedule, after: number, count: number): Occurrence[] {
+  const found: Occurrence[] = [];
+  if (windowsOf(schedule).length === 0 && !schedule.exceptions?.length) return found;
   const first = dateOf(after, schedule.timezone);
-  const isEmpty = windowsOf(schedule).length === 0 && !schedule.exceptions?.length;
-  const days = isEmpty ? 0 : searchDays;
-  for (let day = 0; day <= days; day += 8) {
-    // Eight days at a time, with those around them: a window may begin the day before and end the day after.
+  for (let day = 0; day <= searchDays && found.length < count; day += 8) {
+    // With the days around them: a window may begin the day before and end the day after.
     const placed = placeWindows(schedule, first.add({ days: day - 2 }), 12);
-    const begins = first.add({ days: day }).toZonedDateTime(schedule.timezone).epochMilliseconds;
-    const ends = first.add({ days: day + 8 }).toZonedDateTime(schedule.timezone).epochMilliseconds;
-    const within = occurrencesOf(placed).filter(({ at }) => at > after && at >= begins && at < ends);
-    found.push(...within, ...onces.filter(({ at }) => at >= begins && at < ends));
-    if (found.length >= count) break;
+    const [begins, ends] = [day, day + 8].map((days) => momentOf(first.add({ days }), "00:00", schedule)) as [
+      number,
+      number,
+    ];
+    found.push(...occurrencesOf(placed).filter(({ at }) => at > after && at >= begins && at < ends));
   }
-  const horizon = first.add({ days: days + 8 }).toZonedDateTime(schedule.timezone).epochMilliseconds;
-  if (found.length < count)
-    found.push(...onces.filter(({ at }) => at >= horizon || isEmpty).filter((one) => !found.includes(one)));
-  return found.sort((a, b) => a.at - b.at || rank(a) - rank(b)).slice(0, count);
+  return found;
 }
 
 function rank({ what }: Occurrence): number {

@@ -7,7 +7,7 @@ import type { EventOf, MachineEvent } from "./handler.ts";
 import { rememberLost } from "./losing.ts";
 import { andThen, enter, log, nextEndDelayMs, out, providerActor, ruleActor, stopEffect, takeIn } from "./machines.ts";
 import { chargeUntil } from "./meter.ts";
-import { doubtRest, withoutParked } from "./parked.ts";
+import { doubtRest, sleepOn, toStop, withoutParked } from "./parked.ts";
 import type { Parked } from "./parked-state.ts";
 import { startWake, tryAnother } from "./starting.ts";
 import type { Machine, State, WakeRequest } from "./types.ts";
@@ -46,14 +46,13 @@ export function aboutParked(state: State, parked: Parked, event: MachineEvent, c
 
 function seeParked(state: State, parked: Parked, phase: EventOf<"seen">["phase"], ctx: Context): Outcome {
   const { epoch } = parked.machine;
-  const { isLost: wasLost, ...rest } = parked.machine.rest ?? { since: parked.since, proof: null };
+  const { isLost: wasLost, ...rest } = parked.machine.rest ?? { since: ctx.now, proof: null };
   if (phase === "lost") {
     // It does not run, and may again. There is nothing to wait for: the store has all of it.
     const machine = { ...parked.machine, rest: { ...rest, isLost: true as const } };
     const away = { ...state, parked: { ...parked, machine } };
-    const { now } = state;
-    const isAsleep = now.status === "destroying" && now.epoch === epoch && parked.acceptedAt !== null;
-    return isAsleep ? fallAsleep(away, now, ctx.now, ctx) : out(away);
+    const sleep = parked.acceptedAt === null ? null : sleepOn(away, epoch);
+    return sleep ? fallAsleep(away, sleep, ctx.now, ctx) : out(away);
   }
   if (phase === "stopped") {
     const { runsAt: _, ...known } = parked;
@@ -63,17 +62,13 @@ function seeParked(state: State, parked: Parked, phase: EventOf<"seen">["phase"]
     const stands = { ...state, parked: still };
     if (parked.stoppedAt !== null) return out(stands);
     return andThen(out(stands, log("machine_stopped", providerActor, { epoch })), (next) =>
-      next.now.status === "destroying" && next.now.epoch === epoch
-        ? fallAsleep(next, next.now, ctx.now, ctx)
-        : out(next),
+      endSleepOn(next, epoch, ctx.now, ctx),
     );
   }
   if (parked.stoppedAt === null) {
     // Still on its way. Past its seal whatever runs on it may write.
-    const { now } = state;
-    const isOpen =
-      phase === "running" && now.status === "destroying" && now.epoch === epoch && parked.acceptedAt !== null;
-    return out(isOpen && ctx.now >= now.sealedUntil ? doubtRest(state, epoch) : state);
+    const sleep = phase === "running" && parked.acceptedAt !== null ? sleepOn(state, epoch) : null;
+    return out(sleep && ctx.now >= sleep.sealedUntil ? doubtRest(state, epoch) : state);
   }
   if (phase === "queued") return stopAgain(state, parked, ctx);
   // Of one that only loads nobody knows yet what becomes of it.
@@ -127,31 +122,26 @@ function loseParked(state: State, parked: Parked, at: number, ctx: Context): Out
     log("machine_gone", providerActor, { epoch: machine.epoch, ended_at: at }),
     ...chargeUntil(machine, at),
   );
-  return andThen(gone, (next) =>
-    next.now.status === "destroying" && next.now.epoch === machine.epoch
-      ? fallAsleep(next, next.now, at, ctx)
-      : out(next),
-  );
+  return andThen(gone, (next) => endSleepOn(next, machine.epoch, at, ctx));
 }
 
-export function takeStart(state: State, event: EventOf<"started">, ctx: Context): Outcome {
+function endSleepOn(state: State, epoch: number, endedAt: number, ctx: Context): Outcome {
+  const sleep = sleepOn(state, epoch);
+  return sleep ? fallAsleep(state, sleep, endedAt, ctx) : out(state);
+}
+
+/** The answer to a start; of one that is not asked for any more it says nothing. */
+export function takeStart(state: State, event: EventOf<"started" | "startFailed">, ctx: Context): Outcome {
   const phase = state.now;
-  if (phase.status !== "provisioning" || phase.step !== "starting" || phase.machine.epoch !== event.epoch)
-    return out(state);
+  const { epoch } = event;
+  if (phase.status !== "provisioning" || phase.step !== "starting" || phase.machine.epoch !== epoch) return out(state);
+  if (event.type === "startFailed") {
+    const { code, message } = event;
+    return tryAnother(state, phase, { code, message, final: false, isHost: false }, ctx);
+  }
   const lookAt = ctx.now + ctx.timings.endEveryMs;
-  return enter(
-    state,
-    { ...phase, step: "booting", bootingSince: ctx.now, lookAt },
-    log("machine_started", providerActor, { epoch: event.epoch }),
-  );
-}
-
-export function takeStartFailed(state: State, event: EventOf<"startFailed">, ctx: Context): Outcome {
-  const phase = state.now;
-  if (phase.status !== "provisioning" || phase.step !== "starting" || phase.machine.epoch !== event.epoch)
-    return out(state);
-  const { code, message } = event;
-  return tryAnother(state, phase, { code, message, final: false, isHost: false }, ctx);
+  const booting = { ...phase, step: "booting" as const, bootingSince: ctx.now, lookAt };
+  return enter(state, booting, log("machine_started", providerActor, { epoch }));
 }
 
 /** A stopped machine that holds more than the store does is started, snapshotted, and only then destroyed. */
@@ -162,14 +152,7 @@ export function rescue(state: State, ctx: Context): Outcome {
 
 /** It was said to be gone, and is there. */
 export function takeParkedBack(state: State, lost: Machine, event: EventOf<"rented" | "seen">, ctx: Context): Outcome {
-  const parked: Parked = {
-    machine: lost,
-    since: lost.rest?.since ?? ctx.now,
-    acceptedAt: null,
-    stoppedAt: null,
-    tries: 0,
-    nextAt: ctx.now + ctx.timings.endEveryMs,
-  };
+  const parked = toStop(lost, ctx);
   const found = { ...state, parked, lost: state.lost.filter((one) => one !== lost) };
   const said = log("orphan_found", providerActor, { epoch: lost.epoch, provider_id: event.facts.providerId });
   return andThen(out(found, said), (next) => aboutParked(next, parked, event, ctx));

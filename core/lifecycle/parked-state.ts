@@ -4,7 +4,6 @@ import type { Machine } from "./types.ts";
 /** A machine that is stopped and kept while its instance sleeps (pause mode `stop`); see parked.ts. */
 export interface Parked {
   machine: Machine;
-  since: number;
   /** When the provider accepted the stop; null while it did not. */
   acceptedAt: number | null;
   /** When the provider first said that it stands still; null until then. */

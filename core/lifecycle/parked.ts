@@ -14,7 +14,7 @@
 import type { SnapshotRef } from "../protocol/wire.ts";
 import { isTooDear } from "./caps.ts";
 import type { Context, Outcome } from "./events.ts";
-import type { EventOf } from "./handler.ts";
+import type { EventOf, PhaseOf } from "./handler.ts";
 import { andThen, log, lookEffect, nextEndDelayMs, out, retire, sameSnapshot, stopEffect } from "./machines.ts";
 import type { Parked } from "./parked-state.ts";
 import type { Machine, SleepCause, State, WakeRequest } from "./types.ts";
@@ -26,15 +26,13 @@ export function parks(state: State, cause: SleepCause): boolean {
 
 /** The machine is to stand still. The only place that asks for it. */
 export function park(state: State, machine: Machine, proof: SnapshotRef | null, ctx: Context): Outcome {
-  const parked: Parked = {
-    machine: { ...machine, holdsWork: true, rest: { since: ctx.now, proof } },
-    since: ctx.now,
-    acceptedAt: null,
-    stoppedAt: null,
-    tries: 0,
-    nextAt: ctx.now + ctx.timings.endEveryMs,
-  };
-  return out({ ...state, parked }, stopEffect(machine));
+  const resting = { ...machine, holdsWork: true, rest: { since: ctx.now, proof } };
+  return out({ ...state, parked: toStop(resting, ctx) }, stopEffect(machine));
+}
+
+/** As it is before anything is known of the stop. */
+export function toStop(machine: Machine, ctx: Context): Parked {
+  return { machine, acceptedAt: null, stoppedAt: null, tries: 0, nextAt: ctx.now + ctx.timings.endEveryMs };
 }
 
 export function withoutParked(state: State): State {
@@ -47,7 +45,19 @@ export function doubtRest(state: State, epoch: number): State {
   const { parked } = state;
   if (!parked?.machine.rest?.proof || parked.machine.epoch !== epoch) return state;
   const { machine } = parked;
-  return { ...state, parked: { ...parked, machine: { ...machine, rest: { since: parked.since, proof: null } } } };
+  const { since } = parked.machine.rest;
+  const rest = { since, proof: null };
+  return { ...state, parked: { ...parked, machine: { ...machine, rest } } };
+}
+
+/** Whether a sleep waits for the machine of this epoch to stand still. */
+export function sleepOn(state: State, epoch: number): PhaseOf<"destroying"> | null {
+  return state.now.status === "destroying" && state.now.epoch === epoch ? state.now : null;
+}
+
+/** Whether the call that is next stands on a seal, which ends. */
+export function isOnSeal(state: State, epoch: number): boolean {
+  return state.parked?.machine.epoch === epoch && state.parked.acceptedAt === null && sleepOn(state, epoch) !== null;
 }
 
 /**
@@ -55,18 +65,9 @@ export function doubtRest(state: State, epoch: number): State {
  * accepted, or nobody was let in on, is stopped at any time.
  */
 export function mayStop(state: State, epoch: number, now: number): boolean {
-  const { parked } = state;
-  if (!parked || parked.machine.epoch !== epoch) return false;
-  const phase = state.now;
-  if (phase.status !== "destroying" || phase.epoch !== epoch || parked.acceptedAt !== null) return true;
-  return now >= phase.since && now < phase.sealedUntil;
-}
-
-/** Whether the call that is next stands on a seal, which ends. */
-export function isOnSeal(state: State, epoch: number): boolean {
-  const { parked, now } = state;
-  if (parked?.machine.epoch !== epoch || now.status !== "destroying" || now.epoch !== epoch) return false;
-  return parked.acceptedAt === null;
+  if (state.parked?.machine.epoch !== epoch) return false;
+  const sleep = isOnSeal(state, epoch) ? sleepOn(state, epoch) : null;
+  return sleep === null || (now >= sleep.since && now < sleep.sealedUntil);
 }
 
 /** Asks again for the stop, or looks whether it holds. */
@@ -82,19 +83,19 @@ export function parkedDue(state: State, ctx: Context): Outcome {
 
 // ---- waking --------------------------------------------------------------------------------------------------------
 
-/** Whether a wake may take the machine that stands still. One whose disk has no proof is the only one there is. */
-export function fitsParked(state: State, wake: WakeRequest): boolean {
-  const { parked } = state;
-  if (!parked?.machine.facts) return false;
-  if (!parked.machine.rest?.proof) return true;
-  const { gpuType, region } = parked.machine.facts;
-  return (
+/** The machine that stands still, where a wake may take it. One whose disk has no proof is the only one there is. */
+export function parkedFor(state: State, wake: WakeRequest): Machine | null {
+  const machine = state.parked?.machine;
+  if (!machine?.facts) return null;
+  if (!machine.rest?.proof) return machine;
+  const { gpuType, region } = machine.facts;
+  const fits =
     !wake.snapshot &&
     (wake.gpuType === null || wake.gpuType === gpuType) &&
     (wake.region === null || wake.region === region) &&
-    sameSnapshot(parked.machine.rest.proof, state.snapshot?.ref) &&
-    !isTooDear(state, parked.machine)
-  );
+    sameSnapshot(machine.rest.proof, state.snapshot?.ref) &&
+    !isTooDear(state, machine);
+  return fits ? machine : null;
 }
 
 /** What the provider says of a start that will not come up; null while it may. */
@@ -147,11 +148,9 @@ function isUnwanted(state: State, parked: Parked): boolean {
 /** It was to end and runs: of a host that came back it is stopped again, else somebody may have started it. */
 export function takeUnstopped(state: State, machine: Machine, ctx: Context): Outcome {
   const parked: Parked = {
-    machine,
-    since: machine.rest?.since ?? ctx.now,
+    ...toStop(machine, ctx),
     acceptedAt: ctx.now,
-    ...(machine.rest?.isLost ? { stoppedAt: null } : { stoppedAt: ctx.now, runsAt: ctx.now }),
-    tries: 0,
+    ...(!machine.rest?.isLost && { stoppedAt: ctx.now, runsAt: ctx.now }),
     nextAt: ctx.now + ctx.timings.goneAgainMs,
   };
   return out({ ...state, parked });

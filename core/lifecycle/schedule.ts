@@ -29,16 +29,8 @@ export function scheduleAt(state: State): number | null {
 /** It is to be ready at the time: earlier by what nine of ten of its own wakes took at most. Without any, at the time. */
 function beginsAt({ wakes = [] }: State, { at, what }: Occurrence): number {
   if (what === "sleep" || wakes.length === 0) return at;
-  return (
-    at -
-    Math.min(
-      mostLeadMs,
-      percentileOf(
-        wakes.map((one) => one.wakeMs),
-        0.9,
-      ),
-    )
-  );
+  const times = wakes.map((one) => one.wakeMs);
+  return at - Math.min(mostLeadMs, percentileOf(times, 0.9));
 }
 
 /** Follows the settings, and takes what is due. `due` is to be done now. */

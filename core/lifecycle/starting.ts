@@ -7,7 +7,7 @@ import { noteStillAsleep, noteWoken } from "./gaps.ts";
 import type { PhaseOf } from "./handler.ts";
 import { canRetry, planRetry } from "./keep-trying.ts";
 import { andThen, enter, goBack, log, minutesMs, newMachine, out, providerActor, retire, system } from "./machines.ts";
-import { fitsParked, park } from "./parked.ts";
+import { park, parkedFor, withoutParked } from "./parked.ts";
 import type { Attempt, Back, Machine, Phase, State, WakeRequest } from "./types.ts";
 
 /** Rents a machine of a new epoch. From every state that has none. */
@@ -18,21 +18,21 @@ export function startWake(state: State, wake: WakeRequest, ctx: Context): Outcom
   const tries = wake.keepTrying?.tries ?? 0;
   const params = { gpu_type: wake.gpuType, region: wake.region, ...(tries > 0 && { retry: tries }) };
   return andThen({ state: started, effects: [log("wake_requested", wake.actor, params)] }, (next) =>
-    fitsParked(next, wake)
-      ? startParked(next, { wake, back, attempt: 0, since: ctx.now }, ctx)
-      : rentNext(next, { wake, back, attempt: 1, since: ctx.now }, ctx),
+    begin(next, { wake, back, attempt: 0, since: ctx.now }, ctx),
   );
 }
 
+function begin(state: State, wake: WakeUnderWay, ctx: Context): Outcome {
+  const machine = parkedFor(state, wake.wake);
+  return machine ? startParked(state, machine, wake, ctx) : rentNext(state, { ...wake, attempt: 1 }, ctx);
+}
+
 /** The machine that stands still, in its own epoch: what it has on its disk is the workspace. */
-function startParked(state: State, wake: WakeUnderWay, ctx: Context): Outcome {
-  const { parked, ...rest } = state;
-  if (!parked) return rentNext(state, wake, ctx);
-  const { machine } = parked;
+function startParked(state: State, machine: Machine, wake: WakeUnderWay, ctx: Context): Outcome {
   const attempt: Attempt = { ...newAttempt(machine, ctx), step: "starting" };
   const { epoch, label, facts } = machine;
   return enter(
-    rest,
+    withoutParked(state),
     { status: "provisioning", ...wake, ...attempt, rivals: [] },
     { kind: "start", epoch, label, providerId: facts?.providerId ?? null },
   );

@@ -27,7 +27,7 @@ import {
 } from "./machines.ts";
 import { chargeUntil, meterAfter } from "./meter.ts";
 import { parkedDue, settleParked, takeUnstopped } from "./parked.ts";
-import { aboutParked, hearParked, takeParkedBack, takeStart, takeStartFailed } from "./parked-events.ts";
+import { aboutParked, hearParked, takeParkedBack, takeStart } from "./parked-events.ts";
 import { settlePolicy } from "./policy.ts";
 import {
   callsOff,
@@ -192,8 +192,7 @@ function aboutOne(state: State, event: MachineEvent, ctx: Context): Outcome {
   const retiring = state.retiring.find((one) => one.machine.epoch === event.epoch);
   if (retiring) return aboutRetiring(state, retiring, event, ctx);
   if (state.parked?.machine.epoch === event.epoch) return aboutParked(state, state.parked, event, ctx);
-  if (event.type === "started") return takeStart(state, event, ctx);
-  if (event.type === "startFailed") return takeStartFailed(state, event, ctx);
+  if (event.type === "started" || event.type === "startFailed") return takeStart(state, event, ctx);
   if (event.type === "stopTried") return out(state);
   if (activeMachines(state).some((one) => one.epoch === event.epoch)) {
     return inFront(state, event.epoch, (next) => dispatch(next, event, ctx));

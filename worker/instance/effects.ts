@@ -22,7 +22,7 @@ export interface EffectDeps extends StoreDeps {
   /** Asked right before the one call that cannot be taken back. */
   mayEnd(epoch: number): boolean;
   mayStop(epoch: number): boolean;
-  /** A first stop or end of it stands on a seal that ends. */
+  /** A first stop of it stands on a seal that ends. */
   isOnSeal(epoch: number): boolean;
   /** It is on its way out and stood still. */
   isStopped(epoch: number): boolean;
@@ -182,12 +182,12 @@ async function end(effect: Extract<WorldEffect, { kind: "end" }>, deps: EffectDe
   return { type: "endTried", epoch, accepted: false, message: "the provider knows no such machine, and lists it" };
 }
 
-/** Looks first: what stands still needs no stop, and what was started since is not asked twice. */
+/** But for the first one, which has no time for it, it looks before: what stands still needs no stop. */
 async function stop(effect: Extract<WorldEffect, { kind: "stop" }>, deps: EffectDeps): Promise<LifecycleEvent> {
   const { epoch, providerId } = effect;
   if (providerId === null) return look(effect, deps);
   const account = accountOf(deps.env);
-  if (deps.acceptedAt(epoch) !== null || !deps.isOnSeal(epoch)) {
+  if (!deps.isOnSeal(epoch)) {
     const event = await look({ ...effect, fresh: true }, deps);
     if (event.type !== "seen" || event.phase === "stopped") return event;
   }

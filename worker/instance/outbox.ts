@@ -3,7 +3,7 @@
  * delays a machine: `world` asks the provider and proves, `store` copies and deletes, `mirror` copies to D1. A row stays until its outcome is written with the state, so each
  * runs at least once; what must not run twice says so by itself (effects.ts).
  */
-import { leavingOf, machineWith, wantsRental } from "../../core/lifecycle/attempts.ts";
+import { machineWith, wantsRental } from "../../core/lifecycle/attempts.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
 import type { LifecycleEvent } from "../../core/lifecycle/events.ts";
 import { isOnSeal, mayStop } from "../../core/lifecycle/parked.ts";
@@ -123,7 +123,7 @@ export class Outbox {
       mayStop: (epoch) => mayStop(state(), epoch, Date.now()),
       isStopped: (epoch) => retiring(epoch)?.isStopped === true,
       isOnSeal: (epoch) => isOnSeal(state(), epoch),
-      acceptedAt: (epoch) => leavingOf(state(), epoch)?.acceptedAt ?? null,
+      acceptedAt: (epoch) => retiring(epoch)?.acceptedAt ?? null,
       timings: this.#host.timings(),
       rentedAt: (epoch) => machineWith(state(), epoch)?.rentedAt ?? null,
       history: () => this.#store.history.all(),
