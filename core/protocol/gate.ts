@@ -1,0 +1,54 @@
+/**
+ * The gate: where every pipe to a machine ends. It listens on the machine's 127.0.0.1 alone, takes HTTP/1.1 and WebSockets,
+ * and passes on what came with a token of the control plane.
+ */
+import * as z from "zod";
+
+export const gateHeaders = {
+  /** The token: a JWT (HS256) of `gateClaimsSchema`, signed with the key of this instance and epoch. Taken off before the service. */
+  token: "x-soneca-gate",
+  /** On what the gate itself answers, never on what a service answered: one of `gateErrors`. */
+  error: "x-soneca-gate-error",
+  /** On what a pipe itself answers: one of `pipeErrors`. */
+  pipe: "x-soneca-pipe-error",
+} as const;
+
+export const gateErrors = [
+  /** No token, or none for this machine at this moment. */
+  "refused",
+  /** Nothing listens on the service's port. */
+  "no_service",
+  /** The service took the request and broke off before its answer began. */
+  "service_broke",
+  /** Everything on the machine stands still, for the last look before it goes. */
+  "sealed",
+] as const;
+export type GateError = (typeof gateErrors)[number];
+
+/** closed: the machine has no pipe open. broken: it broke before the answer began; the machine may have had the request. */
+export const pipeErrors = ["closed", "broken"] as const;
+export type PipeError = (typeof pipeErrors)[number];
+
+export const gateIssuer = "soneca";
+export const gateAudience = "soneca-gate";
+/** No token is good for longer. */
+export const gateTokenLifeMs = 60_000;
+
+export const gateClaimsSchema = z.object({
+  /** The instance. */
+  sub: z.string(),
+  epoch: z.number().int().min(1),
+  /** Of the service; null: for the gate's own paths alone. */
+  port: z.number().int().min(1).max(65_535).nullable(),
+  /** Passed on, and no sign of use: a health check, a robot. */
+  quiet: z.boolean().optional(),
+});
+export type GateClaims = z.infer<typeof gateClaimsSchema>;
+
+/** Paths of the gate itself, with a token whose port is null. `http` answers "ok", `events` two events, `socket` echoes. */
+export const gatePaths = {
+  nudge: "/_soneca/nudge",
+  http: "/_soneca/probe/http",
+  events: "/_soneca/probe/events",
+  socket: "/_soneca/probe/socket",
+} as const;
