@@ -4,7 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import * as z from "zod";
-import type { Command, Held, Interval, StatusReport } from "../core/protocol/wire.ts";
+import type { Command, GateOrder, GateReport, Held, Interval, StatusReport } from "../core/protocol/wire.ts";
 import { snapshotRefSchema } from "../core/protocol/wire.ts";
 import { agentVersion, type Tokens } from "./identity.ts";
 import { describeError, type Logger } from "./log.ts";
@@ -35,6 +35,8 @@ export interface LinkOptions {
   /** Commands that hold the machine now. */
   held: () => Held[];
   work: Pick<Work, "onAnswer" | "report" | "isActive" | "stop">;
+  /** The gate of this machine, where it has one. */
+  gate?: { report(): GateReport; order(order: GateOrder): void } | null;
   log: Logger;
   fetch?: typeof fetch;
   random?: () => number;
@@ -83,6 +85,19 @@ const commandSchema = z.discriminatedUnion("kind", [
 ]);
 const knownKinds: readonly string[] = commandSchema.options.map((option) => option.shape.kind.value);
 
+const gateOrderSchema = z.object({
+  key: z.string().min(32).max(200),
+  pipe: z.discriminatedUnion("kind", [
+    z.object({ kind: z.literal("direct") }),
+    z.object({ kind: z.literal("relay") }),
+    z.object({
+      kind: z.literal("tunnel"),
+      token: z.string().min(1).max(8192),
+      protocol: z.enum(["quic", "http2"]),
+      binary: z.object({ url: z.url().max(2048), sha256: z.string().regex(/^[0-9a-f]{64}$/) }).nullable(),
+    }),
+  ]),
+});
 const answerSchema = z.object({
   ok: z.literal(true),
   status: z.string().max(200),
@@ -92,6 +107,7 @@ const answerSchema = z.object({
   intervalsKept: z.number().int(),
   resultsKept: z.array(z.string()),
   token: z.string().min(1).max(8192).optional(),
+  gate: gateOrderSchema.optional(),
 });
 
 export type ParsedAnswer = Omit<z.infer<typeof answerSchema>, "commands"> & {
@@ -160,6 +176,7 @@ export function createLink(options: LinkOptions): Link {
       agent: { version: agentVersion, bootId, startedAt, workspace, ...(container && { container }) },
       intervals: intervals.slice(-limit).map((one) => placeInterval(one, offsetMs)),
       held: options.held(),
+      ...(options.gate && { gate: options.gate.report() }),
       ...work.report(),
     };
   };
@@ -228,6 +245,13 @@ export function createLink(options: LinkOptions): Link {
     if (answer.token !== undefined) {
       log.hide(answer.token);
       renew(answer.token);
+    }
+    if (answer.gate && options.gate) {
+      log.hide(answer.gate.key);
+      if (answer.gate.pipe.kind === "tunnel") log.hide(answer.gate.pipe.token);
+      options.gate.order(answer.gate);
+      // The control plane tries the pipe once it knows that it is open.
+      hurry = true;
     }
     if (answer.status !== lastStatus) log.info("instance_status", { status: answer.status, next_beat_ms: nextMs });
     lastStatus = answer.status;

@@ -1,11 +1,14 @@
 /** `soneca-agent run`: the parts put together, from the lock to the last farewell. */
 import { agentExit } from "../core/protocol/bootstrap.ts";
+import { createGate } from "./gate/gate.ts";
+import { createTraffic } from "./gate/traffic.ts";
 import { readHeld, watchHeld } from "./held.ts";
 import { createHooks } from "./hooks.ts";
 import { agentVersion, type Env, readSettings, type Settings, type Tokens, takeLock } from "./identity.ts";
 import { createLink } from "./link.ts";
-import { createLogger } from "./log.ts";
+import { createLogger, describeError, type Logger } from "./log.ts";
 import { createMonitor } from "./monitor.ts";
+import { createPipes, directPipe, type OpenPipeOf, type Pipes } from "./pipe/pipes.ts";
 import { createSealer } from "./seal.ts";
 import { createSensors } from "./signals/all.ts";
 import { countOwnTraffic } from "./signals/own-traffic.ts";
@@ -55,11 +58,23 @@ export async function runAgent({ env, logFile, createEngine }: RunOptions): Prom
   const hooks = createHooks({ workspace, home, instance, env, log });
   const engine = createEngine(settings, tokens);
   const work = createWork({ engine, sealer, hooks, epoch, home, log, onChange: () => link.beatNow() });
-  const traffic = countOwnTraffic();
-  const signals = createSignals({ sensors: createSensors({ workspace, env, traffic, sealer }) });
+  const ownTraffic = countOwnTraffic();
+  const signals = createSignals({ sensors: createSensors({ workspace, env, traffic: ownTraffic, sealer }) });
+  // Who comes in the middle of a sleep is felt at once: it calls the sleep off.
+  const traffic = createTraffic(() => {
+    if (work.isActive()) link.beatNow();
+  });
+  const isSealed = () => sealer.held() > 0;
+  const gate = createGate({ instance, epoch, traffic, isSealed, onNudge: () => link.beatNow(), log });
+  const pipes = await openPipes(gate, openPipe, log);
+  const withTraffic = { ...signals, take: () => ({ ...signals.take(), traffic: traffic.take() }) };
   const held = () => readHeld(home);
   const { url, container } = settings;
-  const link = createLink({ url, instance, workspace, container, tokens, monitor, signals, held, work, log });
+  const link = createLink({
+    ...{ url, instance, workspace, container, tokens, monitor, held, work, log },
+    signals: pipes ? withTraffic : signals,
+    gate: pipes,
+  });
   const watcher = watchHeld(home, () => link.beatNow());
 
   const onSignal = (signal: NodeJS.Signals) => {
@@ -93,9 +108,25 @@ export async function runAgent({ env, logFile, createEngine }: RunOptions): Prom
   monitor.stop();
   signals.stop();
   watcher.close();
-  traffic.stop();
+  ownTraffic.stop();
+  await pipes?.stop();
+  await gate.stop();
   await work.stop("the agent ends", true);
   log.info("agent_ended", { reason });
   lock.release();
   return reason === "fenced" ? exitCode.fenced : exitCode.done;
+}
+
+const openPipe: OpenPipeOf = () => directPipe;
+
+/** Null where the gate cannot listen: the machine then has no services that could be reached, and works without. */
+async function openPipes(gate: ReturnType<typeof createGate>, open: OpenPipeOf, log: Logger): Promise<Pipes | null> {
+  try {
+    const gatePort = await gate.start();
+    log.info("gate_listens", { port: gatePort });
+    return createPipes({ gatePort, admission: gate.admission, open, log });
+  } catch (error) {
+    log.error("gate_not_started", { message: describeError(error) });
+    return null;
+  }
 }

@@ -138,3 +138,8 @@ const controls = /[\u0000-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2
 function cleanText(text: string): string {
   return text.replace(sequences, "").replace(controls, " ");
 }
+
+export function expiryWords(iso: string, now: number): string {
+  const time = formatTime(iso, now);
+  return Date.parse(iso) <= now ? `expired ${time}` : `${time} (${formatAge(iso, now)})`;
+}

@@ -116,9 +116,11 @@ export function readSchedule(text: string): AutoHibernationPatch["schedule"] {
 }
 
 /** How many names stand before the value at most, where it is more than one. */
-const partsOf: Record<string, number> = { signals: 3, schedule: 2, retention: 2, checkpoint: 2, hooks: 2 };
+const partsOf: Record<string, number> = { signals: 3, schedule: 2, retention: 2, checkpoint: 2, hooks: 2, proxy: 2 };
+/** `proxy.wake_methods=GET,POST`; none: an empty list. */
+const lists: readonly string[] = ["more_ports", "wake_methods", "wake_paths", "quiet_paths"];
 
-/** `key=value` with the plan's names; `schedule.wake_time=08:30`, `signals.cpu=on`, `checkpoint=off`, `retention.keep_newest=5` change a part. */
+/** `key=value` with the plan's names; `schedule.wake_time=08:30`, `signals.cpu=on`, `checkpoint=off`, `retention.keep_newest=5`, `proxy.port=8888` change a part. */
 function applySet(patch: Record<string, unknown>, text: string): void {
   const at = text.indexOf("=");
   const value = text.slice(at + 1).trim();
@@ -144,6 +146,10 @@ function applySet(patch: Record<string, unknown>, text: string): void {
     };
     return;
   }
+  if (field === "proxy" && part !== undefined) {
+    patch.proxy = { ...(patch.proxy as object | undefined), [part]: readProxyValue(part, value) };
+    return;
+  }
   if (part !== undefined && field !== "schedule") {
     patch[field] = { ...((patch[field] as object | undefined) ?? {}), [part]: readValue(value) };
     return;
@@ -153,6 +159,11 @@ function applySet(patch: Record<string, unknown>, text: string): void {
     return;
   }
   patch[field] = field === "schedule" ? readScheduleValue(value) : readValue(value);
+}
+
+function readProxyValue(part: string, value: string): unknown {
+  if (!lists.includes(part) || value.startsWith("[")) return value === "none" ? null : readValue(value);
+  return value === "none" ? [] : value.split(",").map((one) => readValue(one.trim()));
 }
 
 function setSignal(patch: Record<string, unknown>, name: string, field: string | undefined, value: string): void {

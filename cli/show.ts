@@ -58,6 +58,7 @@ export function showInstance(output: Output, view: InstanceView, now: number): s
     ["Region", view.region ?? "any"],
     ["Machine", machine && machineWords(machine, now)],
     ["Connect", machine?.ssh ?? null],
+    ["Services at", servicesWords(view)],
     [
       "Started beside it",
       view.rival_machines.length > 0 ? view.rival_machines.map((one) => machineWords(one, now)).join("\n") : null,
@@ -214,4 +215,12 @@ export function showProof(snapshot: SnapshotView, now: number): string {
     ["Checked last", time(proof.at, "-")],
     ["Damaged", damaged && `${time(damaged.at, "-")}: ${damaged.message}`],
   ]);
+}
+
+function servicesWords({ proxy, auto_hibernation: { proxy: settings, wake_method }, status }: InstanceView): string {
+  const who = settings.access === "public" ? "anybody" : "with a key";
+  const isUp = status === "running" || status === "idle";
+  const wakes = wake_method === "auto" ? "requests wake it" : "requests do not wake it";
+  const way = proxy.is_open ? `open (${proxy.pipe})` : isUp ? (proxy.trouble ?? "not open yet") : wakes;
+  return `${proxy.url}  port ${[settings.port, ...settings.more_ports].join(", ")}, ${who}; ${way}`;
 }

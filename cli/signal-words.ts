@@ -6,6 +6,7 @@ type SignalView = InstanceView["signals"][number];
 
 const signalTable: Record<SignalView["name"], { word: string; amount: (value: number) => string }> = {
   gpu: { word: "GPU", amount: formatPercent },
+  traffic: { word: "Requests to its services", amount: (value) => `${value}` },
   cpu: { word: "CPU of the workspace", amount: (value) => `${formatPercent(value)} of a core` },
   terminal: { word: "Terminals", amount: (value) => formatDuration(value * 1000) },
   jupyter: { word: "Jupyter", amount: (value) => `${value} busy kernel(s)` },

@@ -260,6 +260,7 @@ function minutes(count: number): string {
 
 export function actorWords(actor: string): string {
   if (actor.startsWith("user:")) return "you";
+  if (actor.startsWith("proxy:")) return `request (${actor.slice("proxy:".length)})`;
   return actor === "rule" ? "idle rule" : actor;
 }
 

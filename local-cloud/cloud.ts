@@ -7,6 +7,7 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import type { PipeKind } from "../core/protocol/gate.ts";
 import { buildCloud } from "../tools/build.ts";
 import { endGroup, isAlive, killGroup, type Program, pidsOf, sleep, spawnGroup, startTimeOf } from "./processes.ts";
 import { CloudError, readSecrets, type Secrets, saveSecrets } from "./secrets.ts";
@@ -27,6 +28,8 @@ export interface CloudOptions {
   timings?: Record<string, number>;
   /** JSON values that replace the least times between two calls to the provider, ms. */
   intervals?: Record<string, number>;
+  /** How the worker reaches the machines; direct without it. */
+  pipe?: PipeKind;
   onStep?: (step: string) => void;
   /** For the bench: another worker than the one that is deployed, and no cron. */
   workerEntry?: string;
@@ -282,6 +285,7 @@ export class LocalCloud {
       VAST_API_KEY: this.#secrets.vastApiKey,
       PUBLIC_URL: this.url,
       VAST_URL: this.vastUrl,
+      PIPE: this.#options.pipe ?? "direct",
       ...(this.#options.timings ? { LIFECYCLE_TIMINGS: `'${JSON.stringify(this.#options.timings)}'` } : {}),
       ...(this.#options.intervals ? { PROVIDER_INTERVALS: `'${JSON.stringify(this.#options.intervals)}'` } : {}),
     };

@@ -62,6 +62,11 @@ async function buildAgent(outfile: string): Promise<void> {
     // Each start reads all of it. Names stay, for the stack of a bug.
     minifyWhitespace: true,
     minifySyntax: true,
+    // `ws` is CommonJS and asks for node's own modules. What else it would take where it is there is left out.
+    banner: {
+      js: 'import { createRequire as nodeRequire } from "node:module"; const require = nodeRequire(import.meta.url);',
+    },
+    alias: { bufferutil: join(root, "tools/nothing.cjs"), "utf-8-validate": join(root, "tools/nothing.cjs") },
     // The FFI addon travels inside the file, one per processor; agent/fs/native.ts picks and loads it.
     plugins: [nativeAddons, coderThread],
   });

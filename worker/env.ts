@@ -12,6 +12,12 @@ export interface Env {
   /** Where agents and people reach this deployment, without a trailing slash. */
   PUBLIC_URL: string;
   VAST_URL: string;
+  /** How gates are reached: `direct`, `relay` or `tunnel`; empty: what fits where this runs. */
+  PIPE?: string;
+  /** Where instances have host names of their own: `i-k3v7q2m4xa.ZONE`. Empty: by path alone. */
+  PROXY_ZONE?: string;
+  /** `off`: no services under `/p/`, whose pages would share the origin of this deployment's own. */
+  PROXY_PATHS?: string;
   /** JSON that replaces some of the lifecycle's waiting times; for tests and the demo. */
   LIFECYCLE_TIMINGS?: string;
   /** JSON that replaces some of the least times between two calls of a kind to the provider, ms; for tests. */

@@ -79,8 +79,9 @@ describe("the network's rate", () => {
   });
 });
 
-it("own traffic is counted for fetch and for the stores' client, over closed connections", async () => {
-  const traffic = countOwnTraffic();
+it("own traffic is counted for fetch and for the stores' client, over closed connections, and not within the machine", async () => {
+  const traffic = countOwnTraffic(() => false);
+  const outside = countOwnTraffic();
   const server = createServer((request, response) => {
     request.resume();
     request.on("end", () => response.end("x".repeat(50_000)));
@@ -97,8 +98,10 @@ it("own traffic is counted for fetch and for the stores' client, over closed con
     await new HttpClient(5_000).send({ ...call, signal: undefined });
     expect(traffic.bytes() - afterFetch).toBeGreaterThan(250_000);
     expect(traffic.bytes() - afterFetch).toBeLessThan(255_000);
+    expect(outside.bytes()).toBe(0);
   } finally {
     traffic.stop();
+    outside.stop();
     server.closeAllConnections();
     server.close();
   }

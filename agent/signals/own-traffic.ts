@@ -1,4 +1,7 @@
-/** Counts what this process sends and receives over HTTP, whatever client does it. Node tells of each connection. */
+/**
+ * Counts what this process sends and receives over HTTP, whatever client does it. Node tells of each connection. Those to this
+ * very machine pass no interface that is counted, so they are not counted here either.
+ */
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { ClientRequest } from "node:http";
 import type { Socket } from "node:net";
@@ -8,12 +11,17 @@ export interface OwnTraffic {
   stop(): void;
 }
 
-export function countOwnTraffic(): OwnTraffic {
+export function countOwnTraffic(isLocal: (address: string) => boolean = isLoopback): OwnTraffic {
   const open = new Set<Socket>();
   let closed = 0;
   const add = (socket: Socket) => {
     if (open.has(socket) || socket.destroyed) return;
     open.add(socket);
+    const look = () => {
+      if (isLocal(socket.remoteAddress ?? "")) open.delete(socket);
+    };
+    if (socket.connecting) socket.once("connect", look);
+    else look();
     socket.once("close", () => {
       if (open.delete(socket)) closed += bytesOf(socket);
     });
@@ -38,4 +46,8 @@ export function countOwnTraffic(): OwnTraffic {
 
 function bytesOf(socket: Socket): number {
   return (socket.bytesRead || 0) + (socket.bytesWritten || 0);
+}
+
+function isLoopback(address: string): boolean {
+  return address === "::1" || /^(::ffff:)?127\./.test(address);
 }

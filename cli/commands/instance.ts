@@ -13,6 +13,7 @@ import { configCommand } from "./config.ts";
 import { discardCommand } from "./discard.ts";
 import { eventsCommand } from "./events.ts";
 import { costCommand } from "./money.ts";
+import { proxyKeyCommand } from "./proxy-key.ts";
 import { scheduleCommand } from "./schedule.ts";
 
 const ruleArgs = {
@@ -266,6 +267,7 @@ export const instanceCommand = defineCommand({
     config: configCommand,
     events: eventsCommand,
     cost: costCommand,
+    key: proxyKeyCommand,
     snapshots,
   },
 });

@@ -3,7 +3,7 @@ import { defineCommand } from "citty";
 import { routes } from "../../core/protocol/api.ts";
 import { command } from "../command.ts";
 import { Failure } from "../failure.ts";
-import { formatAge, formatFacts, formatTable, formatTime } from "../format.ts";
+import { expiryWords, formatFacts, formatTable, formatTime } from "../format.ts";
 import { checked, readNumber } from "../settings.ts";
 
 export const whoamiCommand = command({
@@ -90,11 +90,6 @@ const revoke = command({
     output.print(`Revoked ${token.name} (${token.id}).`);
   },
 });
-
-function expiryWords(iso: string, now: number): string {
-  const time = formatTime(iso, now);
-  return Date.parse(iso) <= now ? `expired ${time}` : `${time} (${formatAge(iso, now)})`;
-}
 
 export const tokenCommand = defineCommand({
   meta: { name: "soneca token", description: "Your API tokens" },

@@ -111,6 +111,7 @@ export function instanceView(changes: Partial<InstanceView> = {}): InstanceView 
       adopted: false,
     },
     rival_machines: [],
+    proxy: { url: `https://soneca.example/p/${testId}/`, pipe: "relay", is_open: true, trouble: null },
     schedule: null,
     stopped_machine: null,
     retiring_machines: [],

@@ -141,6 +141,7 @@ describe("signals beside the GPUs", () => {
   };
 
   it.each<[SignalName, number, number]>([
+    ["traffic", 1, 0],
     ["cpu", 20, 19.9],
     ["terminal", 299, 300],
     ["jupyter", 1, 0],
@@ -153,14 +154,22 @@ describe("signals beside the GPUs", () => {
       blockers: [{ signal: name, code: "signal_busy", value: busy, threshold: rules[name].threshold, detail: "who" }],
     });
     expect(judge({ ...calm, [name]: { value: calmer } }, rules)).toMatchObject({ kind: "quiet", ripe: true });
-    expect(judge({ ...calm, [name]: { value: busy } }, defaultSignalRules)).toMatchObject({
-      kind: "quiet",
-      ripe: true,
-    });
+    const off = mergeSignalRules(defaultSignalRules, { [name]: { enabled: false } });
+    expect(judge({ ...calm, [name]: { value: busy } }, off)).toMatchObject({ kind: "quiet", ripe: true });
   });
 
-  it("by default nothing but the GPUs decides", () => {
+  it("by default nothing but the GPUs and the traffic to services decides", () => {
     expect(judge(undefined, defaultSignalRules)).toMatchObject({ kind: "quiet", ripe: true });
+    const busy = signalNames.filter((name) => judge({ [name]: { value: 0.5e7 } }, defaultSignalRules).kind === "busy");
+    expect(busy).toEqual(["traffic"]);
+  });
+
+  it("an agent without a gate has no traffic; one whose gate cannot tell may have some", () => {
+    expect(judge({ cpu: { value: 0 } }, defaultSignalRules)).toMatchObject({ kind: "quiet", ripe: true });
+    expect(judge({ traffic: { value: null } }, defaultSignalRules)).toMatchObject({
+      kind: "busy",
+      blockers: [{ signal: "traffic", code: "signal_unknown" }],
+    });
   });
 
   it("a threshold of one's own holds", () => {
@@ -178,7 +187,7 @@ describe("signals beside the GPUs", () => {
   });
 
   it("I12: a signal that is on and missing, failed or no number anywhere in the window never lets it ripen", () => {
-    const names = fc.constantFrom(...signalNames);
+    const names = fc.constantFrom(...signalNames.filter((name) => name !== "traffic"));
     const bad = fc.constantFrom<((name: SignalName) => SignalReadings) | null>(
       null,
       () => ({}),

@@ -12,6 +12,7 @@ import { destroying } from "./destroying.ts";
 import type { Context, Effect, EventType, LifecycleEvent, Outcome } from "./events.ts";
 import { forgetPlan } from "./gaps.ts";
 import type { MachineEvent, Row } from "./handler.ts";
+import { noteKnock } from "./knock.ts";
 import { rememberLost, takeBack } from "./losing.ts";
 import {
   andThen,
@@ -136,6 +137,7 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
     case "proofFailed":
       return proofOfCheckpoint(state, event, ctx) ?? dispatch(state, event, ctx);
     case "wake":
+      return andThen(dispatch(state, event, ctx), (next) => out(noteKnock(state, next, event.wake, ctx.now)));
     case "hibernate":
       return dispatch(state, event, ctx);
   }

@@ -104,6 +104,8 @@ export type Actor =
   | { kind: "user"; id: UserId }
   | { kind: "rule" }
   | { kind: "schedule" }
+  /** A request to a service, and whose. */
+  | { kind: "proxy"; by: string }
   | { kind: "agent" }
   | { kind: "provider" }
   | { kind: "reconcile" }
@@ -344,6 +346,8 @@ export interface State {
   standing?: StandingSleep;
   /** Where it wakes and sleeps by the clock. */
   schedule?: ScheduleState;
+  /** Wakes of the last hour that requests to its services began, oldest first. */
+  knocked?: { at: number; by: string }[];
   /** Idle gaps, what was measured, what sleeps saved. Absent in states of before: nothing is known yet. */
   auto?: AutoState;
   /** When the store is looked through for what may go (null: nothing is known to), and since when an answer is awaited. */

@@ -18,7 +18,16 @@ const find = (words: ReturnType<typeof explainSignals>, name: string) => words.f
 it("tells every signal, what it is judged by, and whether it decides", () => {
   const readings = { cpu: { value: 140, detail: "python (7)" }, terminal: { value: null, none: true as const } };
   const words = explainSignals(sample(now, 37, readings), config, now, 1);
-  expect(words.map((one) => one.name)).toEqual(["gpu", "cpu", "terminal", "jupyter", "network", "disk", "gpu_memory"]);
+  expect(words.map((one) => one.name)).toEqual([
+    "gpu",
+    "traffic",
+    "cpu",
+    "terminal",
+    "jupyter",
+    "network",
+    "disk",
+    "gpu_memory",
+  ]);
   expect(find(words, "gpu")).toMatchObject({ enabled: true, state: "busy", value: 37, threshold: 5, detail: "GPU 2" });
   expect(find(words, "cpu")).toMatchObject({
     enabled: true,

@@ -34,7 +34,7 @@ export function explainSignals(
   for (const name of signalNames) {
     const { enabled, threshold } = config.signals[name];
     const reading = sample?.signals?.[name];
-    const state = judgeSignal(name, reading, threshold);
+    const state = sample ? judgeSignal(name, reading, threshold) : "unknown";
     const value = state === "unknown" ? null : (reading?.value ?? null);
     words.push({ name, enabled, state, value, threshold, detail: reading?.detail ?? null });
   }

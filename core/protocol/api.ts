@@ -132,12 +132,19 @@ const keepAwakeBody = z.strictObject({
 const discardBody = z.strictObject({ confirm: z.string() });
 const tokenBody = z.strictObject({ name: nameSchema, expires_in_days: z.number().int().min(1).max(3650).optional() });
 const userBody = z.strictObject({ name: nameSchema });
+const proxyKeyBody = z.strictObject({
+  name: nameSchema,
+  expires_in_days: z.number().int().min(1).max(3650).optional(),
+  /** Machines that requests with this key may start within any hour; without it as many as the instance allows. */
+  wakes_per_hour: z.number().int().min(0).max(60).optional(),
+});
 const tokenSchema = z.object({
   id: z.string(),
   name: z.string(),
   created_at: time,
   expires_at: time.nullable(),
 });
+const proxyKeySchema = tokenSchema.extend({ wakes_per_hour: z.number().int().nullable() });
 const eventsQuery = z.strictObject({
   after: z.coerce.number().int().min(0).default(0),
   limit: z.coerce.number().int().min(1).max(1000).default(200),
@@ -336,6 +343,31 @@ export const routes = {
     body: scheduleBody,
     status: 200,
     answer: scheduleAnswer,
+  }),
+  listProxyKeys: route({
+    method: "GET",
+    path: "/api/instances/:id/proxy-keys",
+    principal: "user",
+    summary: "Keys to its services, without their secrets",
+    status: 200,
+    answer: z.object({ keys: z.array(proxyKeySchema) }),
+  }),
+  createProxyKey: route({
+    method: "POST",
+    path: "/api/instances/:id/proxy-keys",
+    principal: "user",
+    summary: "Create a key to its services and to nothing else; its secret is shown once",
+    body: proxyKeyBody,
+    status: 201,
+    answer: proxyKeySchema.extend({ key: z.string() }),
+  }),
+  revokeProxyKey: route({
+    method: "DELETE",
+    path: "/api/instances/:id/proxy-keys/:keyId",
+    principal: "user",
+    summary: "Revoke a key to its services; within half a minute no request passes with it",
+    status: 204,
+    answer: z.null(),
   }),
   listPolicies: route({
     method: "GET",

@@ -1,5 +1,6 @@
 /** The plan's `auto_hibernation` object: field by field its names and its defaults. */
 import * as z from "zod";
+import { defaultProxy, proxyFields, proxySchema } from "./proxy.ts";
 import { scheduleFields, scheduleSchema } from "./schedule.ts";
 import { defaultSignalRules, mergeSignalRules, signalRulesPatchSchema, signalRulesSchema } from "./signals.ts";
 
@@ -62,7 +63,10 @@ const fields = {
   hooks: hooksSchema,
   /** Which snapshots stay in the store. The current one, and those that something uses, stay whatever it says. */
   retention: z.strictObject(retentionFields),
+  /** auto: a request to one of its services wakes it. */
   wake_method: z.enum(["manual", "auto", "scheduled"]),
+  /** Its services, and what requests to them may do. */
+  proxy: proxySchema,
   /** Acts where `wake_method` is `scheduled`. */
   schedule: scheduleSchema.nullable(),
 };
@@ -71,8 +75,8 @@ export const autoHibernationSchema = z.strictObject(fields);
 export type AutoHibernation = z.infer<typeof autoHibernationSchema>;
 
 /**
- * A change: only what is named changes; `signals`, `checkpoint`, `hooks`, `retention` and `schedule` merge field by field, null
- * removes the schedule.
+ * A change: only what is named changes; `signals`, `checkpoint`, `hooks`, `retention`, `proxy` and `schedule` merge field by
+ * field, null removes the schedule.
  */
 export const autoHibernationPatchSchema = z
   .strictObject({
@@ -81,6 +85,7 @@ export const autoHibernationPatchSchema = z
     checkpoint: checkpointSchema.partial(),
     hooks: hooksSchema.partial(),
     retention: z.strictObject(retentionFields).partial(),
+    proxy: z.strictObject(proxyFields).partial(),
     schedule: z.strictObject(scheduleFields).partial().nullable(),
   })
   .partial();
@@ -101,12 +106,13 @@ export const defaultAutoHibernation: AutoHibernation = {
   hooks: { before_sleep: null, after_wake: null, timeout_seconds: 60 },
   retention: { keep_newest: 10, keep_days: null },
   wake_method: "manual",
+  proxy: defaultProxy,
   schedule: { wake_time: "09:00", sleep_time: "18:00", timezone: "America/Sao_Paulo" },
 };
 
 /** Errors: throws ZodError when the result is not a whole configuration (a partial schedule over none). */
 export function applyPatch(config: AutoHibernation, patch: AutoHibernationPatch): AutoHibernation {
-  const { schedule, signals, checkpoint, hooks, retention, ...rest } = patch;
+  const { schedule, signals, checkpoint, hooks, retention, proxy, ...rest } = patch;
   const merged = {
     ...config,
     ...rest,
@@ -114,6 +120,7 @@ export function applyPatch(config: AutoHibernation, patch: AutoHibernationPatch)
     checkpoint: { ...config.checkpoint, ...checkpoint },
     hooks: { ...config.hooks, ...hooks },
     retention: { ...config.retention, ...retention },
+    proxy: { ...config.proxy, ...proxy },
   };
   if (schedule === undefined) return autoHibernationSchema.parse(merged);
   const next = schedule === null ? null : { ...(config.schedule ?? {}), ...schedule };
@@ -125,5 +132,6 @@ export function fillConfig(stored: Partial<AutoHibernation>): AutoHibernation {
   const signals = mergeSignalRules(defaultSignalRules, stored.signals ?? {});
   const checkpoint = { ...defaultAutoHibernation.checkpoint, ...stored.checkpoint };
   const hooks = { ...defaultAutoHibernation.hooks, ...stored.hooks };
-  return { ...defaultAutoHibernation, ...stored, signals, checkpoint, hooks };
+  const proxy = { ...defaultProxy, ...stored.proxy };
+  return { ...defaultAutoHibernation, ...stored, signals, checkpoint, hooks, proxy };
 }

@@ -4,6 +4,10 @@
  */
 import * as z from "zod";
 
+/** direct: whoever reaches 127.0.0.1 there; relay: the agent's own WebSocket; tunnel: `cloudflared`. */
+export const pipeKinds = ["direct", "relay", "tunnel"] as const;
+export type PipeKind = (typeof pipeKinds)[number];
+
 export const gateHeaders = {
   /** The token: a JWT (HS256) of `gateClaimsSchema`, signed with the key of this instance and epoch. Taken off before the service. */
   token: "x-soneca-gate",

@@ -4,15 +4,17 @@
  */
 import * as z from "zod";
 
-export const signalNames = ["cpu", "terminal", "jupyter", "network", "disk"] as const;
+export const signalNames = ["traffic", "cpu", "terminal", "jupyter", "network", "disk"] as const;
 export type SignalName = (typeof signalNames)[number];
 
 /** Shown beside them and never judged: what holds memory of the GPUs. */
 export const informationNames = ["gpu_memory"] as const;
 
-export type SignalUnit = "percent" | "seconds" | "kernels" | "bytes_per_second" | "megabytes";
+export type SignalUnit = "requests" | "percent" | "seconds" | "kernels" | "bytes_per_second" | "megabytes";
 
 export const signalUnits: Record<SignalName | (typeof informationNames)[number], SignalUnit> = {
+  /** That came through the gate or were under way, open WebSockets among them; health checks and robots are not counted. */
+  traffic: "requests",
   /** Of one core, by the processes of the workspace together. */
   cpu: "percent",
   /** Since the newest input to any terminal. The only one for which little means busy. */
@@ -38,6 +40,7 @@ export type SignalReading = z.infer<typeof signalReadingSchema>;
 
 /** A name that is missing says nothing, so it counts as not known; a name that is new is dropped. */
 export const signalReadingsSchema = z.object({
+  traffic: signalReadingSchema.optional(),
   cpu: signalReadingSchema.optional(),
   terminal: signalReadingSchema.optional(),
   jupyter: signalReadingSchema.optional(),
@@ -51,6 +54,8 @@ const rule = (least: number, most: number) =>
   z.strictObject({ enabled: z.boolean(), threshold: z.number().min(least).max(most) });
 
 export const signalRuleFields = {
+  /** Requests within one report. */
+  traffic: rule(1, 1_000_000),
   /** Percent of one core. */
   cpu: rule(0.1, 100_000),
   /** Seconds: input that is younger than this is activity. */
@@ -66,6 +71,7 @@ export type SignalRules = z.infer<typeof signalRulesSchema>;
 
 export const signalRulesPatchSchema = z
   .strictObject({
+    traffic: signalRuleFields.traffic.partial(),
     cpu: signalRuleFields.cpu.partial(),
     terminal: signalRuleFields.terminal.partial(),
     jupyter: signalRuleFields.jupyter.partial(),
@@ -75,8 +81,9 @@ export const signalRulesPatchSchema = z
   .partial();
 export type SignalRulesPatch = z.infer<typeof signalRulesPatchSchema>;
 
-/** All off: the GPUs decide. The thresholds are what holds once one is switched on. */
+/** The GPUs decide, and who uses a service. The thresholds of the others are what holds once one is switched on. */
 export const defaultSignalRules: SignalRules = {
+  traffic: { enabled: true, threshold: 1 },
   cpu: { enabled: false, threshold: 20 },
   terminal: { enabled: false, threshold: 300 },
   jupyter: { enabled: false, threshold: 1 },
@@ -90,9 +97,12 @@ export function mergeSignalRules(rules: SignalRules, patch: SignalRulesPatch): S
 
 export type SignalState = "busy" | "quiet" | "unknown";
 
-/** I12: what is missing or no number is unknown, whatever else it says. */
+/**
+ * I12: what is missing or no number is unknown, whatever else it says. Except traffic: an agent that has a gate always tells
+ * of it, and through none there is no traffic.
+ */
 export function judgeSignal(name: SignalName, reading: SignalReading | undefined, threshold: number): SignalState {
-  if (reading?.none === true) return "quiet";
+  if (reading?.none === true || (name === "traffic" && reading === undefined)) return "quiet";
   const value = reading?.value ?? null;
   if (value === null || !Number.isFinite(value)) return "unknown";
   const isBusy = name === "terminal" ? value < threshold : value >= threshold;

@@ -1,6 +1,7 @@
 /** What the API shows: an instance with its reasons, its snapshots, its events. Names, times and money as in api.ts. */
 import * as z from "zod";
 import { autoHibernationSchema } from "./config.ts";
+import { pipeKinds } from "./gate.ts";
 import { rentRulesSchema } from "./rent.ts";
 import { informationNames, signalNames } from "./signals.ts";
 
@@ -44,7 +45,7 @@ const signalSchema = z.object({
   /** Null is "not known", or that there is nothing to be measured. */
   value: z.number().nullable(),
   threshold: z.number().nullable(),
-  unit: z.enum(["percent", "seconds", "kernels", "bytes_per_second", "megabytes"]),
+  unit: z.enum(["requests", "percent", "seconds", "kernels", "bytes_per_second", "megabytes"]),
   since: time.nullable(),
   detail: z.string().nullable(),
 });
@@ -198,6 +199,17 @@ const checkpointsSchema = z.object({
   failure: z.object({ code: z.string(), message: z.string(), at: time, tries: z.number().int() }).nullable(),
 });
 
+/** Its services, and how they are reached now. */
+const proxySchema = z.object({
+  url: z.string(),
+  /** Null: no machine runs, or none that has a gate. */
+  pipe: z.enum(pipeKinds).nullable(),
+  /** Tried, and requests pass. */
+  is_open: z.boolean(),
+  /** Why not, for people. */
+  trouble: z.string().nullable(),
+});
+
 const scheduleViewSchema = z.object({
   timezone: z.string(),
   /** The next three; empty: none is in sight. A wake begins earlier, by what this instance's own wakes take. */
@@ -240,6 +252,7 @@ export const instanceSchema = z.object({
   machine: machineSchema.nullable(),
   /** Started beside `machine` for the same wake because it took long; the first to come up stays. They cost, too. */
   rival_machines: z.array(machineSchema),
+  proxy: proxySchema,
   /** What the clock does next; null where it does nothing (`wake_method` is not `scheduled`, or there is no schedule). */
   schedule: scheduleViewSchema.nullable(),
   /** It stands still while the instance sleeps (`pause_mode: stop`), and its disk costs. Null: there is none. */

@@ -8,6 +8,7 @@
  * Times are epoch milliseconds of the *agent's* clock; `sentAt` lets the worker place them on its own.
  */
 import * as z from "zod";
+import { pipeKinds } from "./gate.ts";
 import { signalReadingsSchema } from "./signals.ts";
 
 const count = z.number().int().min(0);
@@ -182,6 +183,20 @@ export const heldSchema = z.object({
 });
 export type Held = z.infer<typeof heldSchema>;
 
+/** The gate of the machine (gate.ts), and the pipe that the agent keeps open to it. */
+export const gateReportSchema = z.object({
+  /** Where it listens on 127.0.0.1. */
+  port: z.number().int().min(1).max(65_535),
+  /** It has the key of this epoch. */
+  keyed: z.boolean(),
+  /** What it serves, and whether that is open; none while it was told of none. */
+  pipe: z.enum(pipeKinds).nullable(),
+  isOpen: z.boolean(),
+  /** Why a pipe is not open, for people. */
+  trouble: z.string().max(300).optional(),
+});
+export type GateReport = z.infer<typeof gateReportSchema>;
+
 /**
  * `POST /api/agent/status`. The first four fields are the plan's own; a report with those alone is valid: it says what
  * one reading said at that moment.
@@ -215,6 +230,8 @@ export const statusReportSchema = z.object({
   seal: sealSchema.nullable().optional(),
   /** All that hold the machine now; absent from an agent that knows none of this, which changes nothing. */
   held: z.array(heldSchema).max(16).optional(),
+  /** Absent from an agent without a gate, and while it cannot listen. */
+  gate: gateReportSchema.optional(),
 });
 export type StatusReport = z.infer<typeof statusReportSchema>;
 
@@ -231,7 +248,27 @@ export interface StatusAnswer {
   resultsKept: string[];
   /** A fresh token in place of one that nears its end. */
   token?: string;
+  /** Where the report's gate lacks its key, or keeps another pipe than this. */
+  gate?: GateOrder;
 }
+
+/** What the agent's gate is to be. */
+export interface GateOrder {
+  /** Verifies the tokens of this instance and epoch; base64url. */
+  key: string;
+  pipe: PipeOrder;
+}
+
+export type PipeOrder =
+  | { kind: "direct" }
+  | { kind: "relay" }
+  | {
+      kind: "tunnel";
+      token: string;
+      protocol: "quic" | "http2";
+      /** Where `cloudflared` is had where the machine has none. */
+      binary: { url: string; sha256: string } | null;
+    };
 
 /** The environment that a rented machine's agent starts with. */
 export const agentEnv = {

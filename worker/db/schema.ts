@@ -43,6 +43,21 @@ export const apiTokens = sqliteTable(
   (table) => [index("idx_api_tokens_user").on(table.userId)],
 );
 
+export const proxyKeys = sqliteTable(
+  "proxy_keys",
+  {
+    id: text("id").primaryKey(),
+    instanceId: text("instance_id", { length: 100 }).notNull(),
+    name: text("name").notNull(),
+    /** SHA-256 of the key, hex. */
+    hash: text("hash").notNull().unique(),
+    wakesPerHour: integer("wakes_per_hour"),
+    createdAt: text("created_at").notNull(),
+    expiresAt: text("expires_at"),
+  },
+  (table) => [index("idx_proxy_keys_instance").on(table.instanceId)],
+);
+
 export const instanceStatus = sqliteTable(
   "instance_status",
   {

@@ -28,7 +28,8 @@ export async function authenticate(c: AppContext, wanted: Principal): Promise<vo
   c.set("user", await userOfToken(c.env.DB, token));
 }
 
-async function userOfToken(db: D1Database, token: string): Promise<{ id: UserId; name: string }> {
+/** Errors: unauthenticated, token_expired, forbidden. */
+export async function userOfToken(db: D1Database, token: string): Promise<{ id: UserId; name: string }> {
   if (!token.startsWith(userTokenPrefix))
     throw new AppError(token.split(".").length === 3 ? "forbidden" : "unauthenticated");
   const [row] = await drizzle(db)
@@ -54,8 +55,7 @@ export async function createUser(db: D1Database, name: string): Promise<{ id: Us
 }
 
 export async function createToken(db: D1Database, userId: UserId, name: string, expiresInDays: number | undefined) {
-  const expiresAt =
-    expiresInDays === undefined ? null : new Date(Date.now() + expiresInDays * 86_400_000).toISOString();
+  const expiresAt = expiryOf(expiresInDays);
   const fresh = await freshToken(userId, name, expiresAt);
   await drizzle(db).insert(apiTokens).values(fresh.row);
   const { id, createdAt } = fresh.row;
@@ -77,12 +77,12 @@ export async function revokeToken(db: D1Database, userId: UserId, id: string): P
 }
 
 async function freshToken(userId: UserId, name: string, expiresAt: string | null) {
-  const token = userTokenPrefix + base64Url(crypto.getRandomValues(new Uint8Array(32)));
+  const { token, hash } = await freshSecret(userTokenPrefix);
   const row = {
     id: crypto.randomUUID(),
     userId,
     name,
-    hash: await sha256Hex(token),
+    hash,
     createdAt: new Date().toISOString(),
     expiresAt,
   };
@@ -100,7 +100,17 @@ async function isSame(given: string, secret: string | undefined): Promise<boolea
   return (await sha256Hex(given)) === (await sha256Hex(secret));
 }
 
-async function sha256Hex(text: string): Promise<string> {
+export function expiryOf(days: number | undefined): string | null {
+  return days === undefined ? null : new Date(Date.now() + days * 86_400_000).toISOString();
+}
+
+/** Shown once; what is kept is its hash. */
+export async function freshSecret(prefix: string): Promise<{ token: string; hash: string }> {
+  const token = prefix + base64Url(crypto.getRandomValues(new Uint8Array(32)));
+  return { token, hash: await sha256Hex(token) };
+}
+
+export async function sha256Hex(text: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

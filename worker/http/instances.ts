@@ -7,6 +7,7 @@ import { scheduleExtras } from "../../core/protocol/schedule.ts";
 import { accountOf } from "../account/object.ts";
 import { listInstances } from "../db/read-model.ts";
 import { factsOf } from "../instance/effects.ts";
+import { createProxyKey, listProxyKeys, revokeProxyKey } from "../proxy/keys.ts";
 import { pastSnapshots } from "../snapshots/view.ts";
 import { signAgentToken } from "../tokens.ts";
 import { freshInstanceId, objectOf, orThrow, settingsFor, wantOffer } from "./ask.ts";
@@ -115,6 +116,14 @@ export function mountInstances(app: App): void {
     return { ...settings, schedule: orThrow(await object.get(userOf(c).id)).view.schedule };
   });
 
+  mount(app, "listProxyKeys", async (c) => ({ keys: await listProxyKeys(c.env.DB, await ownedId(c)) }));
+  mount(app, "createProxyKey", async (c, { body }) => createProxyKey(c.env.DB, await ownedId(c), body));
+  mount(app, "revokeProxyKey", async (c) => {
+    const found = await revokeProxyKey(c.env.DB, await ownedId(c), c.req.param("keyId") ?? "");
+    if (!found) throw new AppError("object_not_found");
+    return null;
+  });
+
   mount(app, "listEvents", async (c, { query }) => {
     const { events } = orThrow(await objectOf(c, idOf(c)).events(userOf(c).id, query.after, query.limit));
     return { events, next_after: events.at(-1)?.seq ?? query.after };
@@ -131,6 +140,13 @@ export function idOf(c: AppContext): InstanceId {
   const id = c.req.param("id");
   // Not an id of ours: no object is woken for it.
   if (!isInstanceId(id)) throw new AppError("instance_not_found");
+  return id;
+}
+
+/** The id, once its object says that it is the user's. */
+async function ownedId(c: AppContext): Promise<InstanceId> {
+  const id = idOf(c);
+  orThrow(await objectOf(c, id).settings(userOf(c).id));
   return id;
 }
 

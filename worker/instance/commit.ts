@@ -55,5 +55,6 @@ function withoutLook(machine: Machine): Machine {
 }
 
 export function actorText(actor: Actor): string {
-  return actor.kind === "user" ? `user:${actor.id}` : actor.kind;
+  if (actor.kind === "user") return `user:${actor.id}`;
+  return actor.kind === "proxy" ? `proxy:${actor.by}` : actor.kind;
 }

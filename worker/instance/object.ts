@@ -28,17 +28,20 @@ import type { InstanceId, UserId } from "../../core/protocol/ids.ts";
 import { resolveSettings } from "../../core/protocol/policy.ts";
 import type { RentRulesPatch } from "../../core/protocol/rent.ts";
 import type { EventView, InstanceView } from "../../core/protocol/views.ts";
-import type { StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
+import type { Command, StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
 import type { Env } from "../env.ts";
 import { holdMs } from "../snapshots/effects.ts";
 import { agentTokenLifeMs, signAgentToken } from "../tokens.ts";
 import { type Counts, InstanceBooks } from "./books.ts";
 import { changesMoreThanTheClock, commitOf } from "./commit.ts";
+import { InstanceGate } from "./gate.ts";
 import type { HistoryRow } from "./history.ts";
+import { type KnockAnswer, Knocking, type KnockRequest } from "./knocking.ts";
 import { type LendHost, lendSnapshot } from "./lend.ts";
 import { machineOf } from "./machine-of.ts";
 import { Outbox } from "./outbox.ts";
 import { PastWakes } from "./past-wakes.ts";
+import { proxyView } from "./proxy-view.ts";
 import { takeSamples } from "./samples.ts";
 import { changeSettings, settingsView } from "./settings.ts";
 import { type Commit, InstanceStore, type Samples, type Saved } from "./store.ts";
@@ -57,6 +60,7 @@ export interface WakeOptions {
 /** An ordinary heartbeat is written once per this many intervals; the agent repeats what is not written yet. */
 const beatsPerSave = 16;
 const alarmAgainMs = 10_000;
+const nudgeAfterMs = 50;
 
 export class InstanceObject extends DurableObject<Env> {
   readonly #store: InstanceStore;
@@ -68,6 +72,11 @@ export class InstanceObject extends DurableObject<Env> {
   #kept: Samples | null;
   #lastReport: { bootId: string | null; sentAt: number } | null = null;
   readonly #pastWakes: PastWakes;
+  readonly #gate: InstanceGate;
+  readonly #knocking: Knocking;
+  /** The commands that the agent was last told, and by a nudge reminded of. */
+  #told = "";
+  #isNudging = false;
   #live: Live = { verdict: null, gpuUtil: null, lastActivityAt: null, lastBeatAt: null, progress: null };
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -79,6 +88,23 @@ export class InstanceObject extends DurableObject<Env> {
     this.#live.lastActivityAt = this.#kept?.lastActivityAt ?? null;
     const state = () => this.#saved!.state;
     this.#books = new InstanceBooks(this.#store, { state, keep: (work) => this.ctx.waitUntil(work) });
+    this.#gate = new InstanceGate(env, {
+      instance: () => state().instance,
+      load: () => this.#store.loadGate(),
+      save: (row) => this.#store.saveGate(row),
+      keep: (work) => this.ctx.waitUntil(work),
+      onReady: () => this.#knocking.notify(),
+    });
+    this.#knocking = new Knocking({
+      state: () => this.#saved?.state ?? null,
+      apply: (event) => this.#apply(event),
+      wakeUp: () => this.#wakeUp(),
+      context: () => this.#context(),
+      books: (span) => this.#books.read(span),
+      progress: () => this.#live.progress,
+      gate: this.#gate,
+      pastWakes: this.#pastWakes,
+    });
     this.#outbox = new Outbox(env, this.#store, {
       saved: () => this.#saved,
       view: () => this.#view(),
@@ -296,6 +322,11 @@ export class InstanceObject extends DurableObject<Env> {
     return { ok: true, books: this.#books.read(span), name: this.#saved!.state.name };
   }
 
+  /** A request to one of its services. */
+  async knock(request: KnockRequest): Promise<KnockAnswer> {
+    return this.#knocking.knock(request);
+  }
+
   // ---- the agent -------------------------------------------------------------------------------------------------
 
   async beat(epoch: number, tokenIssuedAt: number, report: StatusReport): Promise<Answer<{ answer: StatusAnswer }>> {
@@ -332,6 +363,7 @@ export class InstanceObject extends DurableObject<Env> {
     this.#lastReport = { bootId: report.agent?.bootId ?? null, sentAt: report.sentAt ?? 0 };
     const { results = [], seal = null, held } = report;
     this.#apply({ type: "beat", epoch, verdict, results, seal, progressed, memoryHeld, ...(held && { held }) });
+    if (machineOf(this.#saved.state)?.epoch === epoch) this.#gate.learn(epoch, report.gate);
     this.#wakeUp();
     return { ok: true, answer: await this.#answerFor(epoch, tokenIssuedAt, report, now) };
   }
@@ -366,16 +398,20 @@ export class InstanceObject extends DurableObject<Env> {
     const isOld = now - tokenIssuedAt > agentTokenLifeMs / 2;
     const token = isOld ? await signAgentToken(this.env.AGENT_JWT_SECRET, state.instance, epoch, now) : undefined;
     const kept = this.#kept;
+    const commands = commandsFor(state, epoch, this.#timings());
+    this.#told = namesOf(commands);
+    const gate = await this.#gate.order(epoch, report.gate);
     return {
       ok: true,
       status: state.now.status,
       nextBeatMs: untilNextBeatMs(state, this.#context()),
       gpuUsageThreshold: state.config.gpu_usage_threshold,
-      commands: commandsFor(state, epoch, this.#timings()),
+      commands,
       intervalsKept: kept && report.agent?.bootId === kept.bootId ? kept.lastN : -1,
       // A result either moved the state, which is written, or concerns a command that is off: it is never needed again.
       resultsKept: (report.results ?? []).map((result) => result.commandId),
       ...(token ? { token } : {}),
+      ...(gate ? { gate } : {}),
     };
   }
 
@@ -455,6 +491,29 @@ export class InstanceObject extends DurableObject<Env> {
     this.#store.commit({ ...commit, ...this.#books.take(this.#saved?.state, commit.saved.state) });
     this.#saved = commit.saved;
     this.#kept = commit.saved.samples;
+    this.#knocking.notify();
+    this.#nudge();
+  }
+
+  /** What the agent is to do is not what it was last told: it is to ask now, and not at its next beat. */
+  #nudge(): void {
+    const news = () => {
+      const { state } = this.#saved!;
+      const epoch = machineOf(state)?.epoch;
+      const wanted = epoch === undefined ? "" : namesOf(commandsFor(state, epoch, this.#timings()));
+      return epoch === undefined || wanted === this.#told ? null : { epoch, wanted };
+    };
+    if (this.#isNudging || news() === null) return;
+    this.#isNudging = true;
+    // Where a beat brought the news, its answer carries it.
+    const work = scheduler.wait(nudgeAfterMs).then(() => {
+      this.#isNudging = false;
+      const left = news();
+      if (!left) return;
+      this.#told = left.wanted;
+      this.#gate.nudge(left.epoch);
+    });
+    this.ctx.waitUntil(work);
   }
 
   /** Starts what the outbox holds without waiting for it; the alarm is the safety net if this object dies meanwhile. */
@@ -494,7 +553,8 @@ export class InstanceObject extends DurableObject<Env> {
       since,
     );
     const books = this.#books.read({ fromAt: context.now - lookBackMs, toAt: context.now });
-    return viewOf(state, this.#live, books, words, this.#pastWakes.of(state), context);
+    const proxy = proxyView(this.env, state, this.#gate);
+    return viewOf(state, this.#live, { books, words, pastWakes: this.#pastWakes.of(state), proxy }, context);
   }
 
   #isOwner(user: UserId): boolean {
@@ -510,6 +570,10 @@ export class InstanceObject extends DurableObject<Env> {
       ? { ...defaultTimings, ...JSON.parse(this.env.LIFECYCLE_TIMINGS) }
       : defaultTimings;
   }
+}
+
+function namesOf(commands: readonly Command[]): string {
+  return commands.map((one) => one.id).join();
 }
 
 const notFound = { ok: false, code: "instance_not_found" } as const;

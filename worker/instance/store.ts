@@ -8,6 +8,7 @@ import type { State } from "../../core/lifecycle/types.ts";
 import type { SignalSince } from "../../core/lifecycle/why.ts";
 import { fillConfig } from "../../core/protocol/config.ts";
 import { type BookEntries, BookRows } from "./book-rows.ts";
+import type { GateRow } from "./gate.ts";
 import { SnapshotHistory } from "./history.ts";
 
 /** What must be done outside: an effect of the lifecycle, or a copy to the read model. */
@@ -99,6 +100,7 @@ export class InstanceStore {
         attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER NOT NULL);
       CREATE TABLE IF NOT EXISTS mirrored (id INTEGER PRIMARY KEY CHECK (id = 1), log_seq INTEGER NOT NULL);
     `);
+    this.#createGate();
     this.#createLedger();
     this.books.createTables();
     this.history.createTable();
@@ -117,6 +119,20 @@ export class InstanceStore {
       );
       this.#sql.exec("DROP TABLE ledger");
     }
+  }
+
+  #createGate(): void {
+    this.#sql.exec("CREATE TABLE IF NOT EXISTS gate (id INTEGER PRIMARY KEY CHECK (id = 1), row TEXT NOT NULL)");
+  }
+
+  loadGate(): GateRow | null {
+    const row = this.#hasTable("gate") ? this.#sql.exec("SELECT row FROM gate").toArray()[0] : undefined;
+    return row ? (JSON.parse(row.row as string) as GateRow) : null;
+  }
+
+  saveGate(row: GateRow): void {
+    this.#createGate();
+    this.#sql.exec("INSERT OR REPLACE INTO gate (id, row) VALUES (1, ?)", JSON.stringify(row));
   }
 
   #hasTable(name: string): boolean {

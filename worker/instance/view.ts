@@ -33,13 +33,19 @@ export interface Live {
   progress: Progress | null;
 }
 
-/** `books`: all machines, and the rest of as far back as a forecast looks. `words`: what the signals of the machine say, where one runs. */
+export interface Beside {
+  /** All machines, and the rest of as far back as a forecast looks. */
+  books: Books;
+  /** What the signals of the machine say, where one runs. */
+  words: SignalWord[];
+  pastWakes: KnownWake;
+  proxy: InstanceView["proxy"];
+}
+
 export function viewOf(
   state: State,
   live: Live,
-  books: Books,
-  words: SignalWord[],
-  pastWakes: KnownWake,
+  { books, words, pastWakes, proxy }: Beside,
   ctx: Context,
 ): InstanceView {
   const { now } = ctx;
@@ -61,6 +67,7 @@ export function viewOf(
     region: machine?.facts?.region ?? state.spec.region,
     machine: machine && machineView(machine),
     rival_machines: rivalsOf(state).map(machineView),
+    proxy,
     schedule: scheduleView(state, now),
     stopped_machine: stoppedView(state),
     retiring_machines: state.retiring.map((one) => machineView(one.machine)),

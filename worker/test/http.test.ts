@@ -89,6 +89,9 @@ const good: Record<RouteName, () => { path?: string; json?: Record<string, unkno
   getConfig: () => ({}),
   putConfig: () => ({ json: { auto_hibernation: { pause_after_idle_minutes: 2 } } }),
   putSchedule: () => ({ json: { wake_time: "09:00", sleep_time: "18:00", timezone: "America/Sao_Paulo" } }),
+  listProxyKeys: () => ({}),
+  createProxyKey: () => ({ json: { name: "app" } }),
+  revokeProxyKey: () => ({ path: `/api/instances/${nest.id}/proxy-keys/${spareKeyId}` }),
   listPolicies: () => ({}),
   putPolicy: () => ({ json: { gpu_type: "RTX 4090", auto_hibernation: { not_now_minutes: 31 } } }),
   deletePolicy: () => ({ path: "/api/policies?gpu_type=H100" }),
@@ -100,6 +103,7 @@ const good: Record<RouteName, () => { path?: string; json?: Record<string, unkno
   agentStatus: () => ({ json: agent.report({ gpu: 80 }) }),
 };
 let spareTokenId = "none";
+let spareKeyId = "none";
 let spareMachine = 0;
 
 function requestOf(name: RouteName, id: string = nest.id) {
@@ -199,6 +203,11 @@ describe("who may ask what", () => {
       spareTokenId = made.body.id;
     }
     await renewNest();
+    if (name === "revokeProxyKey") {
+      const path = `/api/instances/${nest.id}/proxy-keys`;
+      const made = await api<{ id: string }>("POST", path, { token: owner.token, json: { name: "spare" } });
+      spareKeyId = made.body.id;
+    }
     const before = await world();
     const allowed: string[] = [];
     for (const [who, asker] of Object.entries(askers)) {

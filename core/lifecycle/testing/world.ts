@@ -11,6 +11,8 @@ import { adoptInstance, createFork, createInstance } from "../birth.ts";
 import { commandsFor } from "../commands.ts";
 import { nextDeadline } from "../deadlines.ts";
 import type { Effect, LifecycleEvent, Outcome, WorldEffect } from "../events.ts";
+import { judgeKnock, type Knock, type KnockVerdict, knockWake } from "../knock.ts";
+import { addInterval, type PaidInterval } from "../ledger.ts";
 import { currentMachine } from "../machines.ts";
 import { mayStop } from "../parked.ts";
 import { defaultTimings } from "../timings.ts";
@@ -113,6 +115,18 @@ export class World {
       this.apply({ type: "wake", wake: { actor: user, gpuType: null, region: null, askedAt: this.now, ...change } });
     }
     return this;
+  }
+
+  /** A request to a service, as the proxy takes it. */
+  knock(change: Partial<Knock> = {}): KnockVerdict {
+    const knock: Knock = { by: "anybody", isUse: true, fits: true, wakesPerHour: null, ...change };
+    const machines = this.effects
+      .flatMap((one) => (one.kind === "charge" ? [one] : []))
+      .reduce<PaidInterval[]>(addInterval, []);
+    const books = { machines, moved: [], stored: [], cycles: [] };
+    const verdict = judgeKnock(this.state, knock, () => books, { now: this.now, timings });
+    if (verdict.kind === "wakes") this.wake(knockWake(knock, this.now));
+    return verdict;
   }
 
   /** As the API does it: only from where nothing runs, and only to a snapshot that verifies. `back`: how many before the newest. */

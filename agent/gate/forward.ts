@@ -1,0 +1,138 @@
+/** One request of the gate to a service on this machine: bodies stream, nothing is held, either side's end is the other's. */
+import { Agent, type ClientRequest, type IncomingMessage, request, type ServerResponse } from "node:http";
+import type { LookupFunction, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { GateError } from "../../core/protocol/gate.ts";
+import { requestHeaders, responseHeaders } from "./headers.ts";
+
+export type Refuse = (error: GateError, message: string) => void;
+
+export interface Services {
+  forward(req: IncomingMessage, res: ServerResponse, port: number, refuse: Refuse): void;
+  upgrade(req: IncomingMessage, socket: Duplex, head: Buffer, port: number, refuse: Refuse): void;
+  close(): void;
+}
+
+/** A service may listen on either. */
+const loopback: LookupFunction = (_host, _options, done) =>
+  done(null, [
+    { address: "127.0.0.1", family: 4 },
+    { address: "::1", family: 6 },
+  ]);
+
+export function createServices(): Services {
+  const connect = { lookup: loopback, autoSelectFamily: true };
+  const kept = new Agent({ ...connect, keepAlive: true, maxFreeSockets: 64 });
+  // A body is gone once it was sent, so it never goes over a connection that the service may just be closing.
+  const fresh = new Agent({ ...connect, keepAlive: false });
+
+  const open = (req: IncomingMessage, port: number, agent: Agent, extra: [string, string][]): ClientRequest => {
+    const { method, url: path } = req;
+    // A name without an address of its own: the lookup above gives both.
+    return request({
+      ...{ host: "localhost", port, method, path, agent, setHost: false },
+      headers: requestHeaders(req.rawHeaders, extra) as never,
+    });
+  };
+
+  return {
+    forward(req, res, port, refuse) {
+      const hasBody = bodyOf(req);
+      const extra: [string, string][] = req.headers["transfer-encoding"] ? [["Transfer-Encoding", "chunked"]] : [];
+      const send = (agent: Agent, isRetry: boolean) => {
+        const upstream = open(req, port, agent, extra);
+        upstream.on("response", (answer) => passBack(answer, res));
+        upstream.on("error", (error: NodeJS.ErrnoException) => {
+          if (res.headersSent || res.destroyed) return void res.destroy();
+          // The service closed a kept connection while this request was on its way.
+          if (upstream.reusedSocket && !hasBody && !isRetry) return send(fresh, true);
+          const isDeaf = error.code === "ECONNREFUSED";
+          refuse(isDeaf ? "no_service" : "service_broke", isDeaf ? `nothing listens on port ${port}` : error.message);
+        });
+        res.once("close", () => {
+          if (!res.writableFinished) upstream.destroy();
+        });
+        if (hasBody) {
+          req.on("error", () => upstream.destroy());
+          req.once("close", () => {
+            if (!req.complete) upstream.destroy();
+          });
+          req.pipe(upstream);
+        } else upstream.end();
+      };
+      send(hasBody ? fresh : kept, false);
+    },
+    upgrade(req, socket, head, port, refuse) {
+      const extra: [string, string][] = [
+        ["Connection", "Upgrade"],
+        ["Upgrade", req.headers.upgrade ?? "websocket"],
+      ];
+      const upstream = open(req, port, fresh, extra);
+      let isThrough = false;
+      upstream.on("upgrade", (answer: IncomingMessage, service: Socket, first: Buffer) => {
+        isThrough = true;
+        join(answer, socket, head, service, first);
+      });
+      upstream.on("response", (answer) => {
+        isThrough = true;
+        const headers = responseHeaders(answer.rawHeaders, [["Connection", "close"]]);
+        socket.write(headOf(answer, headers));
+        answer.pipe(socket);
+        answer.once("error", () => socket.destroy());
+      });
+      upstream.on("error", (error: NodeJS.ErrnoException) => {
+        if (isThrough) return void socket.destroy();
+        const isDeaf = error.code === "ECONNREFUSED";
+        refuse(isDeaf ? "no_service" : "service_broke", isDeaf ? `nothing listens on port ${port}` : error.message);
+      });
+      socket.once("close", () => upstream.destroy());
+      upstream.end();
+    },
+    close() {
+      kept.destroy();
+      fresh.destroy();
+    },
+  };
+}
+
+function bodyOf({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
+}
+
+function passBack(answer: IncomingMessage, res: ServerResponse): void {
+  res.sendDate = false;
+  res.writeHead(answer.statusCode ?? 502, answer.statusMessage, responseHeaders(answer.rawHeaders) as never);
+  // What streams shows its head at once.
+  if (answer.headers["content-length"] === undefined) res.flushHeaders();
+  answer.on("error", () => res.destroy());
+  answer.once("close", () => {
+    // Broken off: a clean end would say that this was all.
+    if (!answer.complete) res.destroy();
+  });
+  answer.pipe(res);
+}
+
+function join(answer: IncomingMessage, socket: Duplex, head: Buffer, service: Socket, first: Buffer): void {
+  const headers = responseHeaders(answer.rawHeaders, [
+    ["Connection", "Upgrade"],
+    ["Upgrade", answer.headers.upgrade ?? "websocket"],
+  ]);
+  socket.write(headOf(answer, headers));
+  if (first.length > 0) socket.write(first);
+  if (head.length > 0) service.write(head);
+  service.setNoDelay(true);
+  for (const [one, other] of [
+    [socket, service],
+    [service, socket],
+  ] as const) {
+    one.pipe(other);
+    one.on("error", () => other.destroy());
+    one.once("close", () => other.destroy());
+  }
+}
+
+function headOf({ statusCode, statusMessage }: IncomingMessage, headers: string[]): string {
+  let text = `HTTP/1.1 ${statusCode} ${statusMessage ?? ""}\r\n`;
+  for (let i = 0; i < headers.length; i += 2) text += `${headers[i]}: ${headers[i + 1]}\r\n`;
+  return `${text}\r\n`;
+}

@@ -1,0 +1,43 @@
+/** Which headers pass the gate, as node's flat lists of names and values: what comes twice stays so. */
+import { gateHeaders } from "../../core/protocol/gate.ts";
+
+/** Of one connection alone (RFC 9110, 7.6.1). */
+const hopByHop = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-authenticate",
+  "proxy-authorization",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+]);
+
+/** For the service: named as whoever asked names it, and with nothing that is the control plane's. */
+export function requestHeaders(raw: readonly string[], extra: readonly [string, string][] = []): string[] {
+  const kept = pairsOf(raw).filter(([name]) => !/^x-soneca-/i.test(name) && name.toLowerCase() !== "host");
+  const find = (wanted: string) => pairsOf(raw).find(([name]) => name.toLowerCase() === wanted)?.[1];
+  const host = find("x-forwarded-host") ?? find("host") ?? "localhost";
+  return [["Host", host], ...withoutHops(kept), ...extra].flat();
+}
+
+export function responseHeaders(raw: readonly string[], extra: readonly [string, string][] = []): string[] {
+  const own = [gateHeaders.error, gateHeaders.pipe] as string[];
+  const kept = pairsOf(raw).filter(([name]) => !own.includes(name.toLowerCase()));
+  return [...withoutHops(kept), ...extra].flat();
+}
+
+function withoutHops(pairs: [string, string][]): [string, string][] {
+  const named = pairs
+    .filter(([name]) => name.toLowerCase() === "connection")
+    .flatMap(([, value]) => value.toLowerCase().split(","))
+    .map((name) => name.trim());
+  return pairs.filter(([name]) => !hopByHop.has(name.toLowerCase()) && !named.includes(name.toLowerCase()));
+}
+
+function pairsOf(raw: readonly string[]): [string, string][] {
+  const pairs: [string, string][] = [];
+  for (let i = 0; i + 1 < raw.length; i += 2) pairs.push([raw[i]!, raw[i + 1]!]);
+  return pairs;
+}

@@ -1,0 +1,31 @@
+/** Counts what comes through the gate: the signal that says whether a service of this machine is in use. */
+import type { SignalReading } from "../../core/protocol/signals.ts";
+
+export interface Traffic {
+  /** A request or a socket begins; the function that is returned says that it ended. */
+  begin(): () => void;
+  /** Of the time since the last take: what began in it, and what was under way before. */
+  take(): SignalReading;
+}
+
+/** `onFirst`: called when something begins while nothing was under way. */
+export function createTraffic(onFirst: () => void = () => undefined): Traffic {
+  let open = 0;
+  let count = 0;
+  return {
+    begin() {
+      count++;
+      if (open++ === 0) onFirst();
+      let isOver = false;
+      return () => {
+        if (!isOver) open--;
+        isOver = true;
+      };
+    },
+    take() {
+      const value = count;
+      count = open;
+      return { value, ...(open > 0 && { detail: `${open} under way` }) };
+    },
+  };
+}

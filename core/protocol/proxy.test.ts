@@ -1,0 +1,99 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { InstanceId, UserId } from "./ids.ts";
+import { addressOfHost, addressOfPath, defaultProxy, fitsPath, isShown, kindOfRequest, mayCall } from "./proxy.ts";
+
+const id = "i-k3v7q2m4xa" as InstanceId;
+
+describe("the address of a service", () => {
+  it("by path: the instance, a port where one is named, and what the service sees", () => {
+    expect(addressOfPath(`/p/${id}/v1/models`)).toEqual({
+      ...{ instance: id, port: null, path: "/v1/models", prefix: `/p/${id}` },
+    });
+    expect(addressOfPath(`/p/${id}:8888/lab`)).toMatchObject({ port: 8888, path: "/lab", prefix: `/p/${id}:8888` });
+    expect(addressOfPath(`/p/${id}/`)).toMatchObject({ path: "/" });
+    expect(addressOfPath(`/p/${id}`)).toMatchObject({ path: "" });
+    expect(addressOfPath(`/p/${id}//a//b`)).toMatchObject({ path: "//a//b" });
+  });
+
+  it.each([
+    "/",
+    "/p",
+    "/p/",
+    "/p/i-short/",
+    `/p/${id}x/`,
+    `/p/${id}:0/`,
+    `/p/${id}:65536/`,
+    `/p/${id}:/`,
+    `/api/p/${id}/`,
+  ])("%s is none", (path) => expect(addressOfPath(path)).toBeNull());
+
+  it("by host: one label in front of the zone", () => {
+    expect(addressOfHost(`${id}.example.com`, "example.com", "/x")).toMatchObject({
+      instance: id,
+      port: null,
+      prefix: "",
+    });
+    expect(addressOfHost(`${id}-8888.EXAMPLE.com:443`, "example.com", "/x")).toMatchObject({ port: 8888, path: "/x" });
+    for (const host of [
+      "example.com",
+      `a.${id}.example.com`,
+      `${id}.example.org`,
+      `${id}-99999.example.com`,
+      `t-${id}.example.com`,
+    ])
+      expect(addressOfHost(host, "example.com", "/")).toBeNull();
+    expect(addressOfHost(`${id}.`, "", "/")).toBeNull();
+  });
+});
+
+describe("patterns of paths", () => {
+  it("a star is anything, slashes too; everything else is itself", () => {
+    expect(fitsPath("/v1/chat/completions", ["/v1/*"])).toBe(true);
+    expect(fitsPath("/v1", ["/v1/*"])).toBe(false);
+    expect(fitsPath("/a.b", ["/a.b"])).toBe(true);
+    expect(fitsPath("/aXb", ["/a.b"])).toBe(false);
+    expect(fitsPath("/anything\nelse", ["*"])).toBe(true);
+    expect(fitsPath("/x", [])).toBe(false);
+  });
+
+  it("a path without a star fits exactly itself", () => {
+    fc.assert(
+      fc.property(fc.string({ minLength: 1 }), fc.string(), (a, b) => {
+        const pattern = a.replaceAll("*", "");
+        expect(fitsPath(pattern, [pattern])).toBe(true);
+        if (b !== pattern) expect(fitsPath(b, [pattern])).toBe(false);
+      }),
+    );
+  });
+});
+
+it("who may call: the owner, a key of this instance, and anybody where it is public", () => {
+  const owner = "u-aaaaaaaaaa" as UserId;
+  const other = "i-bbbbbbbbbb" as InstanceId;
+  const key = { kind: "key", id: "k", instance: id, wakesPerHour: null } as const;
+  expect(mayCall({ kind: "user", id: owner }, owner, id, "key")).toBe(true);
+  expect(mayCall({ kind: "user", id: "u-bbbbbbbbbb" as UserId }, owner, id, "key")).toBe(false);
+  expect(mayCall(key, owner, id, "key")).toBe(true);
+  expect(mayCall({ ...key, instance: other }, owner, id, "key")).toBe(false);
+  expect(mayCall({ kind: "anybody" }, owner, id, "key")).toBe(false);
+  expect(mayCall({ kind: "anybody" }, owner, id, "public")).toBe(true);
+});
+
+it("health checks, icons and robots are no use, whatever may wake", () => {
+  const ask = (path: string, method = "GET", isRobot = false) => kindOfRequest(defaultProxy, { method, path, isRobot });
+  expect(ask("/v1/chat/completions", "POST")).toEqual({ isUse: true, fits: true });
+  expect(ask("/favicon.ico")).toEqual({ isUse: false, fits: true });
+  expect(ask("/health").isUse).toBe(false);
+  expect(ask("/healthy").isUse).toBe(true);
+  expect(ask("/", "GET", true).isUse).toBe(false);
+  expect(ask("/", "OPTIONS")).toEqual({ isUse: true, fits: false });
+  const narrow = { ...defaultProxy, wake_paths: ["/v1/*"] };
+  expect(kindOfRequest(narrow, { method: "GET", path: "/docs", isRobot: false })).toEqual({ isUse: true, fits: false });
+});
+
+it("shows the ports that were named", () => {
+  expect([null, 8000, 8888, 22].map((port) => isShown({ ...defaultProxy, more_ports: [8888] }, port))).toEqual([
+    ...[true, true, true, false],
+  ]);
+});

@@ -1,0 +1,208 @@
+/**
+ * The wake proxy: a request to a service of an instance, from its caller to its answer.
+ *
+ *   caller? -> where is it? (its object; for some seconds from memory) -> awake: through the pipe, as it is
+ *                                                                     -> not yet: held as long as was asked, else 503
+ */
+import { AppError } from "../../core/protocol/errors.ts";
+import { type GateError, gateErrors, gateHeaders } from "../../core/protocol/gate.ts";
+import type { InstanceId } from "../../core/protocol/ids.ts";
+import {
+  addressOfHost,
+  addressOfPath,
+  isShown,
+  kindOfRequest,
+  maxHoldSeconds,
+  mayCall,
+  type ServiceAddress,
+} from "../../core/protocol/proxy.ts";
+import type { Env } from "../env.ts";
+import type { KnockAnswer, KnockRequest } from "../instance/knocking.ts";
+import { Body } from "./body.ts";
+import { type Called, callerOf } from "./caller.ts";
+import { errorAnswer, preflightAnswer } from "./errors.ts";
+import { gateToken } from "./gate-token.ts";
+import { requestHeaders, responseHeaders } from "./headers.ts";
+import { pipeOf } from "./pipes.ts";
+import { isRobot } from "./robots.ts";
+import { type Closed, waitingAnswer } from "./waiting.ts";
+
+/** Null: the request is for the control plane itself. */
+export function serviceAddressOf(request: Request, env: Env): ServiceAddress | null {
+  const { host, pathname } = new URL(request.url);
+  if (env.PROXY_ZONE) {
+    const byHost = addressOfHost(request.headers.get("host") ?? host, env.PROXY_ZONE, pathname);
+    if (byHost) return byHost;
+  }
+  return env.PROXY_PATHS === "off" ? null : addressOfPath(pathname);
+}
+
+export async function serveService(request: Request, env: Env, address: ServiceAddress): Promise<Response> {
+  try {
+    if (address.path === "") return toFolder(request);
+    const called = await callerOf(env.DB, request.headers);
+    return await serve({ request, env, address, called, startedAt: Date.now() });
+  } catch (error) {
+    return errorAnswer(error, request);
+  }
+}
+
+interface Asked {
+  request: Request;
+  env: Env;
+  address: ServiceAddress;
+  called: Called;
+  startedAt: number;
+}
+
+type Open = Extract<KnockAnswer, { kind: "open" }>;
+type Shut = Extract<KnockAnswer, { kind: "closed" }>;
+
+/** Where instances are, for as long as that is believed without asking. What is wrong about it the gate says. */
+const known = new Map<InstanceId, { open: Open; untilAt: number }>();
+const knownMs = 3_000;
+const maxKnown = 5_000;
+/** A service that does not listen yet is tried again after this, while its caller is held. */
+const listenAgainMs = 500;
+const listenLaterMs = 5_000;
+
+async function serve(asked: Asked): Promise<Response> {
+  const body = new Body(asked.request);
+  let more: Pick<KnockRequest, "shut" | "sealed"> = {};
+  for (;;) {
+    const where = await find(asked, more);
+    if (where.kind === "closed") return answerClosed(asked, where);
+    const { address, request } = asked;
+    if (!isShown(where.proxy, address.port)) throw new AppError("port_not_shown", { port: address.port });
+    const holdMs = holdMsOf(request, where.proxy.hold_seconds);
+    if (holdMs > 0) await body.keep(where.proxy.kept_body_bytes);
+    const sent = await send(asked, where, body);
+    if (sent instanceof Response) return sent;
+    if (sent !== "no_service") known.delete(address.instance);
+    const leftMs = asked.startedAt + holdMs - Date.now();
+    const { epoch } = where.way;
+    more = sent === "closed" ? { shut: epoch } : sent === "sealed" ? { sealed: true } : {};
+    if (leftMs > listenAgainMs && body.canRepeat && sent !== "broken") {
+      if (sent === "no_service") await scheduler.wait(listenAgainMs);
+      continue;
+    }
+    if (sent === "no_service") throw new AppError("service_not_listening", { retryAfterMs: listenLaterMs });
+    if (sent === "broken") throw new AppError("machine_out_of_reach", { retryAfterMs: 1_000 });
+    const now = await knock(asked, { ...more, waitMs: 0 });
+    if (now.kind === "closed") return answerClosed(asked, now);
+    throw new AppError("machine_out_of_reach", { retryAfterMs: 1_000 });
+  }
+}
+
+/** Held until it is open, as long as was asked for. Errors: unauthenticated, forbidden, instance_not_found. */
+async function find(asked: Asked, more: Pick<KnockRequest, "shut" | "sealed">): Promise<Open | Shut> {
+  const { address, called, request, startedAt } = asked;
+  const { instance } = address;
+  const before = known.get(instance);
+  if (before && Date.now() < before.untilAt) {
+    const { owner, proxy } = before.open;
+    if (isPreflight(request) || mayCall(called.caller, owner, instance, proxy.access)) return before.open;
+  }
+  const wished = preferredWait(request);
+  for (let waitMs = wished; ; ) {
+    const answer = await knock(asked, { ...more, waitMs });
+    if (answer.kind === "open" || answer.code !== "waking") return answer;
+    const leftMs = startedAt + holdMsOf(request, answer.proxy.hold_seconds) - Date.now();
+    if (leftMs <= 0) return answer;
+    waitMs = leftMs;
+  }
+}
+
+async function knock(asked: Asked, more: Pick<KnockRequest, "shut" | "sealed" | "waitMs">): Promise<Open | Shut> {
+  const { address, env, request } = asked;
+  const { instance, path } = address;
+  const robot = isRobot(request.headers.get("user-agent"));
+  const preflight = isPreflight(request);
+  const { caller } = asked.called;
+  const answer = await env.INSTANCE.getByName(instance).knock({
+    ...{ caller, method: request.method, path, isRobot: robot, isPreflight: preflight, ...more },
+  });
+  if (answer.kind === "unknown") throw new AppError("instance_not_found");
+  if (answer.kind === "forbidden") throw new AppError(caller.kind === "anybody" ? "unauthenticated" : "forbidden");
+  if (answer.kind === "open") {
+    if (known.size >= maxKnown) known.clear();
+    known.set(instance, { open: answer, untilAt: Date.now() + knownMs });
+  }
+  return answer;
+}
+
+/** The service's answer, or why there is none. */
+async function send(
+  asked: Asked,
+  { way, proxy }: Open,
+  body: Body,
+): Promise<Response | GateError | "closed" | "broken"> {
+  const { request, env, address, called } = asked;
+  const { path } = address;
+  const { isUse } = kindOfRequest(proxy, {
+    ...{ method: request.method, path, isRobot: isRobot(request.headers.get("user-agent")) },
+  });
+  const token = await gateToken(env.AGENT_JWT_SECRET, {
+    ...{ instance: address.instance, epoch: way.epoch, port: address.port ?? proxy.port },
+    quiet: !isUse || isPreflight(request),
+  });
+  const headers = requestHeaders(request, { address, token, dropAuthorization: called.tookAuthorization });
+  const { search } = new URL(request.url);
+  const { method, signal } = request;
+  const onward = new Request(`http://gate${path}${search}`, {
+    ...{ method, headers, body: body.take(), redirect: "manual", signal },
+  });
+  const reached = await pipeOf(env, way).fetch(onward);
+  if (!reached.ok) return reached.code;
+  const { response } = reached;
+  const error = response.headers.get(gateHeaders.error);
+  if (error !== null) {
+    await response.body?.cancel().catch(() => undefined);
+    if (error === "service_broke") throw new AppError("service_broke");
+    // Of another machine, or of one whose clock is far off.
+    return gateErrors.find((one) => one === error && one !== "refused") ?? "closed";
+  }
+  const passed = responseHeaders(response.headers, request, address);
+  if (response.webSocket) return new Response(null, { status: 101, webSocket: response.webSocket, headers: passed });
+  return new Response(response.body, {
+    ...{ status: response.status, statusText: response.statusText, headers: passed },
+    // As the service made it, whatever its encoding.
+    encodeBody: "manual",
+  });
+}
+
+function answerClosed(asked: Asked, shut: Shut): Response {
+  const { request, address } = asked;
+  if (isPreflight(request)) return preflightAnswer(request);
+  const closedOf = ({ code, status, wait }: Shut): Closed => ({ code, instance: address.instance, status, wait });
+  const next = async () => {
+    await scheduler.wait(1_000);
+    const answer = await knock(asked, { waitMs: 0 });
+    return answer.kind === "open" ? null : closedOf(answer);
+  };
+  return waitingAnswer(request, closedOf(shut), next);
+}
+
+/** `/p/i-...` is no folder: what its pages link to would lie beside it. */
+function toFolder(request: Request): Response {
+  const { pathname, search } = new URL(request.url);
+  return new Response(null, {
+    status: 308,
+    headers: { location: `${pathname}/${search}`, "cache-control": "no-store" },
+  });
+}
+
+/** Asked by a browser before the request proper, and never with a credential. */
+function isPreflight({ method, headers }: Request): boolean {
+  return method === "OPTIONS" && headers.has("origin") && headers.has("access-control-request-method");
+}
+
+function holdMsOf(request: Request, settingSeconds: number): number {
+  return preferredWait(request) ?? settingSeconds * 1_000;
+}
+
+/** RFC 7240: `Prefer: wait=N`, in seconds. */
+function preferredWait({ headers }: Request): number | null {
+  const seconds = /(?:^|[,;\s])wait\s*=\s*"?(\d{1,6})/i.exec(headers.get("prefer") ?? "")?.[1];
+  return seconds === undefined ? null : Math.min(maxHoldSeconds, Number(seconds)) * 1_000;
+}
