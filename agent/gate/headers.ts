@@ -14,9 +14,9 @@ const hopByHop = new Set([
   "upgrade",
 ]);
 
-/** For the service: named as whoever asked names it, and with nothing that is the control plane's. */
+/** For the service: named as whoever asked names it, and with nothing that is the control plane's or its edge's. */
 export function requestHeaders(raw: readonly string[], extra: readonly [string, string][] = []): string[] {
-  const kept = pairsOf(raw).filter(([name]) => !/^x-soneca-/i.test(name) && name.toLowerCase() !== "host");
+  const kept = pairsOf(raw).filter(([name]) => !/^(x-soneca|cf)-/i.test(name) && name.toLowerCase() !== "host");
   const find = (wanted: string) => pairsOf(raw).find(([name]) => name.toLowerCase() === wanted)?.[1];
   const host = find("x-forwarded-host") ?? find("host") ?? "localhost";
   return [["Host", host], ...withoutHops(kept), ...extra].flat();

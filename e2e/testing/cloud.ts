@@ -32,7 +32,11 @@ export async function startTestCloud(options: Partial<CloudOptions> = {}): Promi
       bootMs: 1_000,
       ...options,
     });
-    return { cloud, base, end: () => cloud.stop().finally(() => removeFolder(base)) };
+    return {
+      cloud,
+      base,
+      end: () => cloud.stop().finally(() => (process.env.SONECA_KEEP ? undefined : removeFolder(base))),
+    };
   } catch (error) {
     removeFolder(base);
     throw error;
@@ -153,7 +157,8 @@ export class Instance {
     } catch (cause) {
       const tail = (await this.events().catch(() => []))
         .map(
-          ({ timestamp, event_type, params }) => `${timestamp.slice(11, 23)} ${event_type} ${JSON.stringify(params)}`,
+          ({ timestamp, event_type, actor, params }) =>
+            `${timestamp.slice(11, 23)} ${event_type} (${actor}) ${JSON.stringify(params)}`,
         )
         .join("\n");
       const { state, status, trouble, progress, awake_because } = last ?? ({} as Partial<InstanceView>);

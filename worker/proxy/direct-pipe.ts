@@ -9,10 +9,8 @@ export function directPipe(gatePort: number): Pipe {
         const response = await fetch(new Request(`http://127.0.0.1:${gatePort}${pathname}${search}`, request));
         return { ok: true, response };
       } catch (error) {
-        const message = String(error);
-        // What could not connect was never asked; anything else may have been.
-        const code = /refused|could not connect|ECONNREFUSED/i.test(message) ? "closed" : "broken";
-        return { ok: false, code, message };
+        // Nobody listened, or the connection broke: workerd has one word for both.
+        return { ok: false, code: "broken", message: String(error) };
       }
     },
   };

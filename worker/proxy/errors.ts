@@ -43,11 +43,10 @@ function asAppError(error: unknown): AppError {
   return new AppError(code, {}, { cause: error });
 }
 
-/** A browser can be asked for a key as for a password; whoever shows a page to a person wants that. */
-function challengeFor(request: Request): string {
-  return request.headers.get("accept")?.includes("text/html")
-    ? 'Basic realm="Soneca: the key is the password"'
-    : "Bearer";
+/** A person can be asked for a key as for a password, by a browser or by git; a page's script asks nobody. */
+function challengeFor({ headers }: Request): string {
+  const mode = headers.get("sec-fetch-mode");
+  return mode === null || mode === "navigate" ? 'Bearer, Basic realm="Soneca: the key is the password"' : "Bearer";
 }
 
 function typeOf(status: number): string {

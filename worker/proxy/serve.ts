@@ -55,6 +55,8 @@ interface Asked {
   startedAt: number;
 }
 
+/** What the last try found. */
+type Doubts = Pick<KnockRequest, "shut" | "sealed">;
 type Open = Extract<KnockAnswer, { kind: "open" }>;
 type Shut = Extract<KnockAnswer, { kind: "closed" }>;
 
@@ -67,41 +69,61 @@ const listenAgainMs = 500;
 const listenLaterMs = 5_000;
 
 async function serve(asked: Asked): Promise<Response> {
-  const body = new Body(asked.request);
-  let more: Pick<KnockRequest, "shut" | "sealed"> = {};
-  for (;;) {
+  const { address, request } = asked;
+  const body = new Body(request);
+  let more: Doubts = {};
+  for (let breaks = 0; ; ) {
     const where = await find(asked, more);
     if (where.kind === "closed") return answerClosed(asked, where);
-    const { address, request } = asked;
     if (!isShown(where.proxy, address.port)) throw new AppError("port_not_shown", { port: address.port });
     const holdMs = holdMsOf(request, where.proxy.hold_seconds);
     if (holdMs > 0) await body.keep(where.proxy.kept_body_bytes);
     const sent = await send(asked, where, body);
     if (sent instanceof Response) return sent;
-    if (sent !== "no_service") known.delete(address.instance);
-    const leftMs = asked.startedAt + holdMs - Date.now();
-    const { epoch } = where.way;
-    more = sent === "closed" ? { shut: epoch } : sent === "sealed" ? { sealed: true } : {};
-    if (leftMs > listenAgainMs && body.canRepeat && sent !== "broken") {
-      if (sent === "no_service") await scheduler.wait(listenAgainMs);
+    if (sent === "broken") {
+      await afterBreak(asked, where, ++breaks);
+      more = {};
       continue;
     }
-    if (sent === "no_service") throw new AppError("service_not_listening", { retryAfterMs: listenLaterMs });
-    if (sent === "broken") throw new AppError("machine_out_of_reach", { retryAfterMs: 1_000 });
-    const now = await knock(asked, { ...more, waitMs: 0 });
-    if (now.kind === "closed") return answerClosed(asked, now);
-    throw new AppError("machine_out_of_reach", { retryAfterMs: 1_000 });
+    if (sent !== "no_service") known.delete(address.instance);
+    more = sent === "closed" ? { shut: where.way.epoch } : sent === "sealed" ? { sealed: true } : {};
+    const isHeld = asked.startedAt + holdMs - Date.now() > listenAgainMs && body.canRepeat;
+    if (!isHeld) return giveUp(asked, sent, more);
+    if (sent === "no_service") await scheduler.wait(listenAgainMs);
   }
 }
 
+/** Nobody waits for it any more: what is to be said now. Errors: service_not_listening, machine_out_of_reach. */
+async function giveUp(asked: Asked, sent: GateError | "closed", more: Doubts): Promise<Response> {
+  if (sent === "no_service") throw new AppError("service_not_listening", { retryAfterMs: listenLaterMs });
+  const now = await knock(asked, { ...more, waitMs: 0 });
+  if (now.kind === "closed") return answerClosed(asked, now);
+  throw new AppError("machine_out_of_reach", { retryAfterMs: 1_000 });
+}
+
+/**
+ * The machine may have gone since it was last asked about, or a connection broke that was kept too long. What changes
+ * nothing is sent once more; of anything else the machine may have had its effect. Errors: machine_out_of_reach.
+ */
+async function afterBreak(asked: Asked, { way }: Open, breaks: number): Promise<void> {
+  known.delete(asked.address.instance);
+  const { method } = asked.request;
+  const isSafe = method === "GET" || method === "HEAD" || method === "OPTIONS";
+  const now = await knock(asked, { waitMs: 0, ...(breaks > 1 && { shut: way.epoch }) });
+  if (now.kind === "closed" || (isSafe && breaks < 3)) return;
+  throw new AppError("machine_out_of_reach", { retryAfterMs: 1_000 });
+}
+
 /** Held until it is open, as long as was asked for. Errors: unauthenticated, forbidden, instance_not_found. */
-async function find(asked: Asked, more: Pick<KnockRequest, "shut" | "sealed">): Promise<Open | Shut> {
+async function find(asked: Asked, more: Doubts): Promise<Open | Shut> {
   const { address, called, request, startedAt } = asked;
   const { instance } = address;
   const before = known.get(instance);
   if (before && Date.now() < before.untilAt) {
     const { owner, proxy } = before.open;
-    if (isPreflight(request) || mayCall(called.caller, owner, instance, proxy.access)) return before.open;
+    const isAllowed = isPreflight(request) || mayCall(called.caller, owner, instance, proxy.access);
+    // Who waits for it gets its answer from the machine that is there, and not from one that has just gone.
+    if (isAllowed && holdMsOf(request, proxy.hold_seconds) === 0) return before.open;
   }
   const wished = preferredWait(request);
   for (let waitMs = wished; ; ) {
@@ -113,7 +135,7 @@ async function find(asked: Asked, more: Pick<KnockRequest, "shut" | "sealed">): 
   }
 }
 
-async function knock(asked: Asked, more: Pick<KnockRequest, "shut" | "sealed" | "waitMs">): Promise<Open | Shut> {
+async function knock(asked: Asked, more: Doubts & Pick<KnockRequest, "waitMs">): Promise<Open | Shut> {
   const { address, env, request } = asked;
   const { instance, path } = address;
   const robot = isRobot(request.headers.get("user-agent"));
@@ -153,7 +175,11 @@ async function send(
     ...{ method, headers, body: body.take(), redirect: "manual", signal },
   });
   const reached = await pipeOf(env, way).fetch(onward);
-  if (!reached.ok) return reached.code;
+  if (!reached.ok) {
+    const { code, message } = reached;
+    console.warn(JSON.stringify({ event: "pipe_failed", instance: way.instance, pipe: way.pipe, code, message }));
+    return code;
+  }
   const { response } = reached;
   const error = response.headers.get(gateHeaders.error);
   if (error !== null) {
@@ -164,11 +190,8 @@ async function send(
   }
   const passed = responseHeaders(response.headers, request, address);
   if (response.webSocket) return new Response(null, { status: 101, webSocket: response.webSocket, headers: passed });
-  return new Response(response.body, {
-    ...{ status: response.status, statusText: response.statusText, headers: passed },
-    // As the service made it, whatever its encoding.
-    encodeBody: "manual",
-  });
+  // An encoded body passes as it is: nobody looks into it here, and what leaves is to be encoded as what came.
+  return new Response(response.body, { status: response.status, statusText: response.statusText, headers: passed });
 }
 
 function answerClosed(asked: Asked, shut: Shut): Response {
