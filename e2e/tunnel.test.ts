@@ -3,6 +3,7 @@
  * pipe, in the runtime itself, over the edge and a cloudflared that the agent runs, to a server in the gate's place.
  */
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { createConnection } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -240,7 +241,7 @@ describe("the way to a machine", () => {
     let seen = first;
     while (!seen.includes("data: 4")) seen += decoder.decode((await reader.read()).value);
     await reader.cancel();
-    await until(() => gate.streams() === 0);
+    await until(() => gate.open() === 0);
   });
 
   it("WebSockets echo, and close with their code", async () => {
@@ -258,6 +259,27 @@ describe("the way to a machine", () => {
     const closed = new Promise<number>((resolve) => socket.on("close", resolve));
     socket.close(4001, "bye");
     expect(await closed).toBe(4001);
+  });
+
+  it("a caller who goes before the answer is gone at the gate", async () => {
+    // By a reset: one who only closes his half may still read, as far as this runtime sees.
+    const caller = createConnection(Number(new URL(workerd.url).port), "127.0.0.1");
+    caller.write(`GET /silence HTTP/1.1\r\nhost: x\r\nx-test-hostname: ${hostname}\r\n\r\n`);
+    await until(() => gate.open() === 1);
+    caller.resetAndDestroy();
+    await until(() => gate.open() === 0);
+  });
+
+  it("a machine that goes in the middle of an answer is gone at its caller", async () => {
+    const reader = (await ask("/events")).body!.getReader();
+    await reader.read();
+    process.kill(cloudflared.state().pid!, "SIGKILL");
+    const readToEnd = async () => {
+      while (!(await reader.read()).done);
+      return "ended";
+    };
+    expect(await readToEnd().catch(() => "broke")).toBe("broke");
+    await until(async () => (await ask("/")).status === 200);
   });
 
   it("a service that breaks off is a pipe that broke", async () => {

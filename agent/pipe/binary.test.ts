@@ -114,6 +114,13 @@ describe("one that is brought", () => {
     expect(left()).toEqual([]);
   });
 
+  it("is given up when it is not wanted any more", async () => {
+    serve = () => {};
+    const aborter = new AbortController();
+    setTimeout(() => aborter.abort(), 50);
+    expect(await find({ signal: aborter.signal })).toMatchObject({ ok: false, code: "download_failed" });
+  });
+
   it("without an offer there is none", async () => {
     expect(await find({ offer: null })).toMatchObject({ ok: false, code: "no_cloudflared" });
     expect(await find({ offer: { url, sha256: "../../x" } })).toMatchObject({ ok: false, code: "wrong_hash" });

@@ -35,6 +35,7 @@ export interface FindOptions {
   home: string;
   env: Env;
   offer: BinaryOffer | null;
+  signal?: AbortSignal;
   fetch?: typeof fetch;
   timeoutMs?: number;
   maxBytes?: number;
@@ -76,12 +77,13 @@ async function bring(
   folder: string,
   path: string,
   { url, sha256 }: BinaryOffer,
-  { fetch: send = fetch, timeoutMs = TIMEOUT_MS, maxBytes = MAX_BYTES }: FindOptions,
+  { signal, fetch: send = fetch, timeoutMs = TIMEOUT_MS, maxBytes = MAX_BYTES }: FindOptions,
 ): Promise<FoundBinary> {
   const draft = `${path}.${randomBytes(4).toString("hex")}.new`;
   try {
     const hash = createHash("sha256");
-    const response = await send(url, { signal: AbortSignal.timeout(timeoutMs) });
+    const limit = AbortSignal.timeout(timeoutMs);
+    const response = await send(url, { signal: signal ? AbortSignal.any([limit, signal]) : limit });
     if (!response.ok || !response.body) throw new Error(`HTTP ${response.status}`);
     const file = await open(draft, "wx", 0o600);
     try {

@@ -123,6 +123,31 @@ describe("running", () => {
     expect(one.state().phase).toBe("stopped");
   });
 
+  it("a failure stands for a while, however often it is asked", async () => {
+    let searches = 0;
+    const one = create("", {
+      findBinary: async () => {
+        searches++;
+        return { ok: false, code: "wrong_hash", message: "x" };
+      },
+    });
+    for (let n = 0; n < 3; n++) expect(await one.run({ token })).toMatchObject({ code: "wrong_hash" });
+    expect(searches).toBe(1);
+  });
+
+  it("a stop does not wait for a download", async () => {
+    const one = create("", {
+      findBinary: (_, signal) =>
+        new Promise((resolve) => {
+          signal.onabort = () => resolve({ ok: false, code: "download_failed", message: "aborted" });
+        }),
+    });
+    const run = one.run({ token });
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await one.stop();
+    expect(await run).toMatchObject({ ok: false, code: "download_failed" });
+  });
+
   it("a program that cannot be started is tried again, and stopped all the same", async () => {
     const one = create("", { findBinary: async () => ({ ok: true, path: "/nowhere/cloudflared" }) });
     await one.run({ token });

@@ -20,6 +20,8 @@ import { endGroup, endLeftGroup, rememberGroup, signalGroup } from "./process-gr
 
 export type Protocol = "quic" | "http2";
 
+type NotFound = Extract<FoundBinary, { ok: false }>;
+
 export interface TunnelOrder {
   token: string;
   /** To begin with; the one that works is kept. quic when left out. */
@@ -38,11 +40,14 @@ export interface CloudflaredState {
 }
 
 export interface Cloudflared {
-  /** Idempotent: the same token goes on, another one begins anew. It runs then, not yet connected: see `state`. */
-  run(order: TunnelOrder): Promise<{ ok: true } | Extract<FoundBinary, { ok: false }>>;
+  /**
+   * Idempotent: the same token goes on, another one begins anew. It runs then, not yet connected: see `state`. A failure
+   * is the answer for a minute, so that an order may be repeated with every beat.
+   */
+  run(order: TunnelOrder): Promise<{ ok: true } | NotFound>;
   /** Begins anew with the other protocol: for the caller who sees that WebSockets do not pass with this one. */
   switchProtocol(): void;
-  /** Resolves when no process of it is left. Idempotent. */
+  /** Resolves when no process of it is left, also none of an agent before this one. Idempotent. */
   stop(): Promise<void>;
   state(): CloudflaredState;
 }
@@ -52,7 +57,7 @@ export interface CloudflaredOptions {
   log: Logger;
   env: Env;
   /** Replaces the search of binary.ts. */
-  findBinary?: (offer: BinaryOffer | null) => Promise<FoundBinary>;
+  findBinary?: (offer: BinaryOffer | null, signal: AbortSignal) => Promise<FoundBinary>;
   /** Without any connection for so long, the other protocol has its turn. */
   patienceMs?: number;
   /** Before a process that ended is started again: full jitter up to base * 2^n. */
@@ -63,6 +68,8 @@ export interface CloudflaredOptions {
   /** Told when `phase` changes. */
   onChange?: () => void;
 }
+
+const failureStandsMs = 60_000;
 
 const other = (protocol: Protocol): Protocol => (protocol === "quic" ? "http2" : "quic");
 
@@ -80,7 +87,7 @@ export function createCloudflared(options: CloudflaredOptions): Cloudflared {
   const home = join(options.home, "tunnel");
   const tokenFile = join(home, "token");
   const leftFile = join(home, "cloudflared.json");
-  const find = options.findBinary ?? ((offer) => findCloudflared({ home: options.home, env, offer }));
+  const find = options.findBinary ?? ((offer, signal) => findCloudflared({ home: options.home, env, offer, signal }));
   const output = createCloudflaredLog(() => token ?? "", look);
 
   let token: string | null = null;
@@ -90,6 +97,9 @@ export function createCloudflared(options: CloudflaredOptions): Cloudflared {
   let child: ChildProcess | null = null;
   let starts = 0;
   let failures = 0;
+  let connectedAt: number | null = null;
+  let failed: { answer: NotFound; at: number } | null = null;
+  let search = new AbortController();
   let patience: NodeJS.Timeout | undefined;
   let restart: NodeJS.Timeout | undefined;
   /** One `run` or `stop` at a time. */
@@ -113,7 +123,7 @@ export function createCloudflared(options: CloudflaredOptions): Cloudflared {
     if (!child || (phase !== "starting" && phase !== "connected")) return;
     const isConnected = output.connections() > 0;
     if (isConnected && phase === "starting") {
-      failures = 0;
+      connectedAt ??= performance.now();
       log.info("tunnel_connected", { protocol });
     }
     enter(isConnected ? "connected" : "starting");
@@ -146,6 +156,7 @@ export function createCloudflared(options: CloudflaredOptions): Cloudflared {
     });
     child = started;
     starts++;
+    connectedAt = null;
     for (const stream of [started.stdout!, started.stderr!]) stream.setEncoding("utf8").on("data", output.take);
     if (started.pid !== undefined) rememberGroup(leftFile, started.pid);
     log.info("tunnel_started", { pid: started.pid, protocol });
@@ -160,6 +171,8 @@ export function createCloudflared(options: CloudflaredOptions): Cloudflared {
       // The rest of its group goes with it.
       if (started.pid !== undefined) signalGroup(started.pid, "SIGKILL");
       if (token === null) return enter("stopped");
+      // One that ends soon after it connects is no better than one that does not connect.
+      if (connectedAt !== null && performance.now() - connectedAt > maxBackoffMs) failures = 0;
       const isAsked = wanted !== protocol;
       const pauseMs = isAsked ? 0 : Math.random() * Math.min(maxBackoffMs, backoffMs * 2 ** Math.min(failures++, 16));
       if (!isAsked)
@@ -184,34 +197,42 @@ export function createCloudflared(options: CloudflaredOptions): Cloudflared {
     enter("stopped");
   };
 
+  const runNow = async (order: TunnelOrder): Promise<{ ok: true } | NotFound> => {
+    if (order.token === token) return { ok: true };
+    if (failed && performance.now() - failed.at < failureStandsMs) return failed.answer;
+    log.hide(order.token);
+    search = new AbortController();
+    const found = await find(order.binary ?? null, search.signal);
+    await stopNow();
+    if (!found.ok) {
+      if (!search.signal.aborted) failed = { answer: found, at: performance.now() };
+      log.warn("tunnel_not_possible", { code: found.code, message: found.message });
+      return found;
+    }
+    mkdirSync(home, { recursive: true, mode: 0o700 });
+    writeFileSync(tokenFile, order.token, { mode: 0o600 });
+    chmodSync(tokenFile, 0o600);
+    token = order.token;
+    program = found.path;
+    protocol = order.protocol ?? "quic";
+    starts = 0;
+    failures = 0;
+    start();
+    return { ok: true };
+  };
+
   return {
-    run: (order) =>
-      inTurn(async () => {
-        if (order.token === token) return { ok: true };
-        log.hide(order.token);
-        const found = await find(order.binary ?? null);
-        await stopNow();
-        if (!found.ok) {
-          log.warn("tunnel_not_possible", { code: found.code, message: found.message });
-          return found;
-        }
-        mkdirSync(home, { recursive: true, mode: 0o700 });
-        writeFileSync(tokenFile, order.token, { mode: 0o600 });
-        chmodSync(tokenFile, 0o600);
-        token = order.token;
-        program = found.path;
-        protocol = order.protocol ?? "quic";
-        starts = 0;
-        failures = 0;
-        start();
-        return { ok: true };
-      }),
+    run: (order) => inTurn(() => runNow(order)),
     switchProtocol() {
       if (token === null) return;
       log.info("tunnel_protocol_switched", { from: protocol, to: other(protocol) });
       begin(other(protocol));
     },
-    stop: () => inTurn(stopNow),
+    stop() {
+      // A download must not be waited for.
+      search.abort();
+      return inTurn(stopNow);
+    },
     state: () => ({ phase, protocol, pid: child?.pid ?? null, starts, tail: output.tail() }),
   };
 }

@@ -81,7 +81,7 @@ describe("what passes", () => {
     expect(first).toMatch(/^data: 0\n\n/);
     expect(first.length).toBeLessThan(100);
     await reader.cancel();
-    await until(() => gate.streams() === 0);
+    await until(() => gate.open() === 0);
   });
 
   it("WebSockets, text and binary", async () => {

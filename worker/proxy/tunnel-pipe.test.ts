@@ -52,6 +52,11 @@ describe("what the edge answers in place of the gate", () => {
   it.each([
     ["no connector", page(530, "error code: 1033"), "closed"],
     ["a name that is not there yet", page(530, "error code: 1016"), "closed"],
+    [
+      "no connector for a HEAD",
+      new Response(null, { status: 530, headers: { "content-type": "text/plain" } }),
+      "closed",
+    ],
     ["a page for people", page(530, "<!DOCTYPE html><div id='cf-error-details'>", "text/html"), "closed"],
     ["a page for programs", page(530, '{"cloudflare_error":true,"status":530}', "application/problem+json"), "closed"],
     ["a gate that is not up", page(502, "<html>responding to traffic from cloudflared</html>", "text/html"), "broken"],

@@ -55,7 +55,9 @@ async function judge(response: Response): Promise<Reached> {
   const { status } = response;
   if (!edgeStatuses.has(status) || response.headers.has(gateHeaders.error)) return { ok: true, response };
   const words = await readBegin(response);
-  if (words === null || !edgeWords.test(words)) return { ok: true, response };
+  // A HEAD has no page; no service answers 530 of itself.
+  const isEdge = words !== null && (edgeWords.test(words) || (status === 530 && words === ""));
+  if (!isEdge) return { ok: true, response };
   await response.body?.cancel().catch(() => {});
   const message = /error code: \d+/.exec(words)?.[0] ?? `the edge answered ${status}`;
   // 530: no connector is connected, or the name does not lead to a tunnel yet. Nothing was sent to the machine.
@@ -67,7 +69,7 @@ async function readBegin(response: Response): Promise<string | null> {
   if (!/^(text\/(html|plain)|application\/(problem\+)?json)\b/i.test(response.headers.get("content-type") ?? ""))
     return null;
   const reader = response.clone().body?.getReader();
-  if (!reader) return null;
+  if (!reader) return "";
   const decoder = new TextDecoder();
   const isLate = new Promise<null>((resolve) => setTimeout(() => resolve(null), PAGE_MS));
   let text = "";

@@ -1,13 +1,13 @@
 /** A small HTTP server in the gate's place: it echoes, streams, and takes WebSockets. */
-import { createServer } from "node:http";
+import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { WebSocketServer } from "ws";
 
 export interface TestGate {
   port: number;
-  /** Streams of /events that are being written now. */
-  streams(): number;
+  /** Requests for /events and /silence that somebody waits for now. */
+  open(): number;
   close(): Promise<void>;
 }
 
@@ -16,7 +16,11 @@ export interface TestGate {
  * `/status/N` that status, `/break` ends the connection, `/silence` never answers; everything upgraded echoes.
  */
 export async function startTestGate(): Promise<TestGate> {
-  let streams = 0;
+  let open = 0;
+  const watch = (response: ServerResponse) => {
+    open++;
+    response.on("close", () => open--);
+  };
   const server = createServer(async (request, response) => {
     const path = request.url ?? "/";
     if (path.startsWith("/echo")) {
@@ -25,8 +29,7 @@ export async function startTestGate(): Promise<TestGate> {
     } else if (path.startsWith("/headers")) {
       response.end(JSON.stringify({ method: request.method, url: request.url, headers: request.headers }));
     } else if (path.startsWith("/events")) {
-      streams++;
-      response.on("close", () => streams--);
+      watch(response);
       response.writeHead(200, { "content-type": "text/event-stream" });
       for (let n = 0; !response.destroyed; n++) {
         response.write(`data: ${n}\n\n`);
@@ -36,7 +39,8 @@ export async function startTestGate(): Promise<TestGate> {
       response.writeHead(Number(path.slice("/status/".length)), { "content-type": "text/plain" });
       response.end("of the service");
     } else if (path.startsWith("/break")) request.socket.destroy();
-    else if (!path.startsWith("/silence")) response.end("ok");
+    else if (path.startsWith("/silence")) watch(response);
+    else response.end("ok");
   });
   const sockets = new WebSocketServer({ server });
   sockets.on("connection", (socket) =>
@@ -45,7 +49,7 @@ export async function startTestGate(): Promise<TestGate> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     port: (server.address() as AddressInfo).port,
-    streams: () => streams,
+    open: () => open,
     async close() {
       for (const client of sockets.clients) client.terminate();
       const closed = new Promise((done) => server.close(done));
