@@ -133,6 +133,8 @@ describe("running", () => {
     });
     for (let n = 0; n < 3; n++) expect(await one.run({ token })).toMatchObject({ code: "wrong_hash" });
     expect(searches).toBe(1);
+    await one.run({ token, binary: { url: "http://elsewhere", sha256: "0".repeat(64) } });
+    expect(searches).toBe(2);
   });
 
   it("a stop does not wait for a download", async () => {
@@ -192,6 +194,16 @@ describe("the protocol", () => {
     await until(() => one.state().starts === 2 && isConnected(one)());
     expect(one.state()).toMatchObject({ protocol: "http2" });
     expect(readFileSync(join(home, "args"), "utf8")).toMatch(/--protocol quic .*\n.*--protocol http2 /);
+  });
+
+  it("is another one when the order says another, and goes on when it says the same", async () => {
+    const one = create(`${connects}\n${waits}`);
+    await one.run({ token });
+    await until(isConnected(one));
+    await one.run({ token, protocol: "http2" });
+    await until(() => one.state().starts === 2 && isConnected(one)());
+    await one.run({ token, protocol: "http2" });
+    expect(one.state()).toMatchObject({ protocol: "http2", starts: 2, phase: "connected" });
   });
 
   it("is the other one when this one does not connect", async () => {

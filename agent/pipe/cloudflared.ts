@@ -24,7 +24,7 @@ type NotFound = Extract<FoundBinary, { ok: false }>;
 
 export interface TunnelOrder {
   token: string;
-  /** To begin with; the one that works is kept. quic when left out. */
+  /** To begin with: where it does not connect, the other one has its turn. quic when left out. */
   protocol?: Protocol;
   binary?: BinaryOffer | null;
 }
@@ -41,8 +41,8 @@ export interface CloudflaredState {
 
 export interface Cloudflared {
   /**
-   * Idempotent: the same token goes on, another one begins anew. It runs then, not yet connected: see `state`. A failure
-   * is the answer for a minute, so that an order may be repeated with every beat.
+   * Idempotent: the same order goes on, another token or protocol begins anew. It runs then, not yet connected: see
+   * `state`. A failure is the answer for a minute, so that an order may be repeated with every beat.
    */
   run(order: TunnelOrder): Promise<{ ok: true } | NotFound>;
   /** Begins anew with the other protocol: for the caller who sees that WebSockets do not pass with this one. */
@@ -93,12 +93,14 @@ export function createCloudflared(options: CloudflaredOptions): Cloudflared {
   let token: string | null = null;
   let program = "";
   let protocol: Protocol = "quic";
+  /** What the last order began with. */
+  let ordered: Protocol = "quic";
   let phase: CloudflaredState["phase"] = "stopped";
   let child: ChildProcess | null = null;
   let starts = 0;
   let failures = 0;
   let connectedAt: number | null = null;
-  let failed: { answer: NotFound; at: number } | null = null;
+  let failed: { answer: NotFound; offer: string; at: number } | null = null;
   let search = new AbortController();
   let patience: NodeJS.Timeout | undefined;
   let restart: NodeJS.Timeout | undefined;
@@ -136,6 +138,7 @@ export function createCloudflared(options: CloudflaredOptions): Cloudflared {
 
   /** Ends the process that runs, and starts one at once when it is gone. */
   const begin = (next: Protocol) => {
+    if (next === protocol) return;
     protocol = next;
     clearTimeout(restart);
     if (child) void endGroup(child.pid!, graceMs);
@@ -198,14 +201,20 @@ export function createCloudflared(options: CloudflaredOptions): Cloudflared {
   };
 
   const runNow = async (order: TunnelOrder): Promise<{ ok: true } | NotFound> => {
-    if (order.token === token) return { ok: true };
-    if (failed && performance.now() - failed.at < failureStandsMs) return failed.answer;
+    const { protocol: wanted = "quic" } = order;
+    if (order.token === token) {
+      if (wanted !== ordered) begin(wanted);
+      ordered = wanted;
+      return { ok: true };
+    }
+    const offer = JSON.stringify(order.binary ?? null);
+    if (failed?.offer === offer && performance.now() - failed.at < failureStandsMs) return failed.answer;
     log.hide(order.token);
     search = new AbortController();
     const found = await find(order.binary ?? null, search.signal);
     await stopNow();
     if (!found.ok) {
-      if (!search.signal.aborted) failed = { answer: found, at: performance.now() };
+      if (!search.signal.aborted) failed = { answer: found, offer, at: performance.now() };
       log.warn("tunnel_not_possible", { code: found.code, message: found.message });
       return found;
     }
@@ -214,7 +223,8 @@ export function createCloudflared(options: CloudflaredOptions): Cloudflared {
     chmodSync(tokenFile, 0o600);
     token = order.token;
     program = found.path;
-    protocol = order.protocol ?? "quic";
+    protocol = wanted;
+    ordered = wanted;
     starts = 0;
     failures = 0;
     start();
