@@ -38,7 +38,10 @@ export default defineConfig({
         test: {
           name: "node",
           environment: "node",
-          include: ["{core,agent,cli,local-cloud,tools,bench}/**/*.test.ts", "worker/providers/*.test.ts"],
+          include: [
+            "{core,agent,cli,local-cloud,tools,bench}/**/*.test.ts",
+            "worker/{providers,tunnel,proxy}/*.test.ts",
+          ],
           globalSetup: ["tools/testing/build-programs.ts"],
           maxWorkers,
           testTimeout: 60_000,

@@ -23,6 +23,19 @@ export interface Env {
   /** JSON that replaces some of the least times between two calls of a kind to the provider, ms; for tests. */
   PROVIDER_INTERVALS?: string;
 
+  /** Tunnels to machines: all four, or none and machines are reached otherwise. The domain stands for the zone's. */
+  CLOUDFLARE_ACCOUNT_ID?: string;
+  CLOUDFLARE_ZONE_ID?: string;
+  CLOUDFLARE_ZONE?: string;
+  /** A secret, with the scopes Account/Cloudflare Tunnel/Edit and Zone/DNS/Edit. */
+  CLOUDFLARE_API_TOKEN?: string;
+  /** Where an Access policy guards the tunnels' hostnames: a service token; both secrets. */
+  CF_ACCESS_CLIENT_ID?: string;
+  CF_ACCESS_CLIENT_SECRET?: string;
+  /** Another address of Cloudflare's API, and of its edge; for tests. */
+  CLOUDFLARE_API_URL?: string;
+  TUNNEL_EDGE_URL?: string;
+
   AGENT_JWT_SECRET: string;
   ADMIN_TOKEN: string;
   VAST_API_KEY: string;
