@@ -5,6 +5,7 @@ import { createApp } from "./http/app.ts";
 
 export { AccountObject } from "./account/object.ts";
 export { InstanceObject } from "./instance/object.ts";
+export { RelayObject } from "./relay/object.ts";
 
 const app = createApp();
 
