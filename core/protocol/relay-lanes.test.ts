@@ -143,9 +143,10 @@ describe("messages", () => {
       fc.property(fc.array(message, { maxLength: 8 }), fc.integer({ min: 100, max: 100_000 }), (messages, credit) => {
         const { sent, writer } = newWire();
         let isOver = false;
-        const lane = new MessageLane(5, () => {
+        const lane = new MessageLane(5);
+        lane.onOver = () => {
           isOver = true;
-        });
+        };
         messages.forEach(({ type, size }, i) => void lane.push(type, filled(size, i + 1)));
         lane.close(4_000, "bye");
         writer.wake(lane);

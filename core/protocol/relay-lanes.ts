@@ -60,6 +60,8 @@ abstract class QueueLane implements Lane {
   bytes = 0;
   /** Called when less than `lowBytes` wait, after more did. */
   onDrain: (() => void) | null = null;
+  /** Called when the last frame, an end or a close, is on its way. */
+  onOver: (() => void) | null = null;
   #wasFull = false;
 
   constructor(stream: number) {
@@ -110,6 +112,7 @@ export class ByteLane extends QueueLane {
     if (length > 0) return this.#frameOf(length);
     if (this.bytes > 0 || !this.#isEnded || this.#isOver) return null;
     this.#isOver = true;
+    this.onOver?.();
     return encodeFrame({ type: "end", stream: this.stream });
   }
 
@@ -142,13 +145,6 @@ export class MessageLane extends QueueLane {
   #messages: Message[] = [];
   #close: { code: number; reason: string } | null = null;
   #isOver = false;
-  readonly #onOver: () => void;
-
-  /** `onOver`: the close is on its way. */
-  constructor(stream: number, onOver: () => void) {
-    super(stream);
-    this.#onOver = onOver;
-  }
 
   push(type: Message["type"], bytes: Uint8Array): void {
     this.#messages.push({ type, bytes, at: 0 });
@@ -176,9 +172,8 @@ export class MessageLane extends QueueLane {
   #nextClose(): Uint8Array | null {
     if (!this.#close || this.#isOver) return null;
     this.#isOver = true;
-    const frame = encodeFrame({ type: "close", stream: this.stream, ...this.#close });
-    this.#onOver();
-    return frame;
+    this.onOver?.();
+    return encodeFrame({ type: "close", stream: this.stream, ...this.#close });
   }
 }
 

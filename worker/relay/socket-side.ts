@@ -26,7 +26,8 @@ export class SocketSide {
     this.#host = host;
     this.#window = window;
     this.#onOver = onOver;
-    this.#lane = new MessageLane(stream, () => this.#finish());
+    this.#lane = new MessageLane(stream);
+    this.#lane.onOver = () => this.#finish();
     this.#server.binaryType = "arraybuffer";
     this.#server.accept();
     this.#server.addEventListener("message", ({ data }) => this.#fromClient(data));

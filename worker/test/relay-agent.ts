@@ -33,7 +33,7 @@ export class AgentStream {
     this.number = number;
     this.head = head;
     this.lane = new ByteLane(number);
-    this.messages = new MessageLane(number, () => undefined);
+    this.messages = new MessageLane(number);
   }
 
   answer(status: number, headers: AnswerHead["headers"] = []): this {
