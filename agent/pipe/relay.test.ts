@@ -338,6 +338,13 @@ describe("streams", () => {
 describe("ends", () => {
   beforeEach(() => started());
 
+  it("do not come to an answer that takes its time", async () => {
+    serve = (_request, response) => void setTimeout(() => response.end("late"), 4_500);
+    const stream = object.open();
+    await seen(() => stream.isEnded);
+    expect(stream.text()).toBe("late");
+  });
+
   it("of whoever asked reach the service, before and within its answer", async () => {
     const closed: string[] = [];
     serve = (request, response) => {
@@ -538,6 +545,16 @@ describe("the connection", () => {
     expect(relay.state()).toBe("closed");
     await seen(() => object.closes.includes(1000));
     expect(lines.join("")).not.toContain("the-token");
+  });
+
+  it("that is stopped and started again is one", async () => {
+    await started({ minBackoffMs: 1 });
+    relay.stop();
+    relay.start();
+    await seen(() => object.connections.length === 2 && relay.state() === "open");
+    await sleep(100);
+    expect(object.connections).toHaveLength(2);
+    expect(relay.state()).toBe("open");
   });
 
   it("comes back after failures, sooner than after a refusal or a replacement", async () => {

@@ -59,22 +59,25 @@ export function createRelay(options: RelayOptions): Relay {
   const open = () => {
     state = "opening";
     const openedAt = performance.now();
-    socket = connect(options, gate, {
+    const mine = connect(options, gate, {
       onOpen: () => {
+        if (socket !== mine) return;
         state = "open";
         log.info("relay_open", failures > 0 ? { after_failures: failures } : {});
       },
       onEnd: (end) => {
+        // One that was stopped has had its last word; another may be open by now.
+        if (socket !== mine) return;
         socket = null;
         const wasSteady = state === "open" && performance.now() - openedAt >= steadyMs;
         state = "closed";
-        if (!isRunning) return;
         failures = wasSteady ? 1 : failures + 1;
         // Each failure of a long outage is one line too many.
         if (failures <= 3 || failures % 20 === 0) log.warn("relay_closed", { failures, ...end });
         timer = setTimeout(open, pauseMs(end));
       },
     });
+    socket = mine;
   };
 
   const pauseMs = (end: End): number => {
@@ -95,6 +98,7 @@ export function createRelay(options: RelayOptions): Relay {
       if (timer) clearTimeout(timer);
       timer = null;
       const last = socket;
+      socket = null;
       last?.close(1000);
       // A worker that does not answer is not waited for.
       setTimeout(() => last?.terminate(), 1_000).unref();

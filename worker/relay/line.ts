@@ -7,13 +7,17 @@ import { closeSafely } from "./socket-side.ts";
 import { headTooLong, RelayStream, type StreamHost } from "./stream.ts";
 
 export const maxStreams = 256;
-/** Of the windows of all streams: what may lie here while clients do not read. An object has 128 MB. */
-const budgetBytes = 48 * 1024 * 1024;
+/**
+ * Of the windows of all streams: what may lie here while clients do not read. An object has 128 MB, and the first windows
+ * of 256 streams come on top, at most 62 MB.
+ */
+const budgetBytes = 32 * 1024 * 1024;
 
 export class Line implements StreamHost {
   readonly socket: WebSocket;
   readonly epoch: number;
   readonly budget = new Budget(budgetBytes);
+  waitingBytes = 0;
   readonly writer = new FrameWriter((frame) => this.#put(frame));
   readonly #quietMs: () => number;
   readonly #streams = new Map<number, RelayStream>();

@@ -4,7 +4,7 @@ import type { ReceiveWindow } from "../../core/protocol/relay-flow.ts";
 import { Assembler, MessageLane } from "../../core/protocol/relay-lanes.ts";
 import type { StreamHost } from "./stream.ts";
 
-/** Of messages that the machine has no room for yet; a client cannot be told to wait. */
+/** Of all WebSockets of an object: what the machine has no room for yet, and what is not whole yet. */
 const maxWaitingBytes = maxMessageBytes + 1024 * 1024;
 
 export class SocketSide {
@@ -16,6 +16,8 @@ export class SocketSide {
   readonly #lane: MessageLane;
   readonly #assembler = new Assembler(maxMessageBytes);
   readonly #onOver: () => void;
+  /** Of `waitingBytes`, this one's. */
+  #counted = 0;
   #isOver = false;
 
   /** `onOver`: the agent knows, or needs no word any more. */
@@ -44,6 +46,7 @@ export class SocketSide {
       case "credit":
         if (!this.#lane.credit.add(frame.bytes)) return false;
         this.#host.writer.wake(this.#lane);
+        this.#count();
         return true;
       case "close":
         closeSafely(this.#server, frame.code, frame.reason);
@@ -65,10 +68,15 @@ export class SocketSide {
     if (typeof data === "string") this.#lane.push("text", new TextEncoder().encode(data));
     else this.#lane.push("binary", new Uint8Array(data));
     this.#host.writer.wake(this.#lane);
-    if (this.#lane.bytes <= maxWaitingBytes) return;
-    this.#host.send({ type: "reset", stream: this.#lane.stream, code: "too_large", message: "too much waits" });
-    closeSafely(this.#server, 1013, "the service is too slow for these messages");
-    this.#finish();
+    if (!this.#count()) this.#refuse(1013, "the service is too slow for these messages");
+  }
+
+  /** False: more waits than there is room for. */
+  #count(): boolean {
+    const now = this.#isOver ? 0 : this.#lane.bytes + this.#assembler.bytes;
+    this.#host.waitingBytes += now - this.#counted;
+    this.#counted = now;
+    return this.#host.waitingBytes <= maxWaitingBytes;
   }
 
   /** After what the client sent before. */
@@ -83,6 +91,10 @@ export class SocketSide {
     if (out.kind === "refused") {
       if (out.why === "protocol") return false;
       this.#refuse(1009, "the message is too long");
+      return true;
+    }
+    if (!this.#count()) {
+      this.#refuse(1013, "too many long messages at once");
       return true;
     }
     if (out.kind === "message" && !this.#toClient(out.type, out.bytes)) return true;
@@ -111,6 +123,7 @@ export class SocketSide {
   #finish(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    this.#count();
     this.#host.writer.drop(this.#lane);
     this.#onOver();
   }

@@ -15,6 +15,8 @@ import { SocketSide } from "./socket-side.ts";
 export interface StreamHost {
   writer: FrameWriter;
   budget: Budget;
+  /** Of messages of WebSockets, which neither side can be told to hold back. */
+  waitingBytes: number;
   send(frame: Frame): void;
   /** Nothing for 0. */
   credit(stream: number, bytes: number): void;
@@ -125,7 +127,7 @@ export class RelayStream {
         const credit = this.#window.take(bytes);
         if (!this.#isAgentDone) this.#host.credit(this.#number, credit);
       },
-      onOver: (isWhole) => (isWhole ? this.#finish() : this.#abandon("cancelled", "the client is gone")),
+      onOver: (isWhole) => (isWhole ? this.#complete() : this.#abandon("cancelled", "the client is gone")),
     });
     return this.#inflow;
   }
@@ -133,7 +135,15 @@ export class RelayStream {
   #takeEnd(): void {
     this.#isAgentDone = true;
     if (this.#inflow) this.#inflow.end();
-    else this.#finish();
+    else this.#complete();
+  }
+
+  /** An answer may be through before its request is: the rest of that is for nobody. */
+  #complete(): void {
+    if (this.#reader) {
+      this.#host.send({ type: "reset", stream: this.#number, code: "cancelled", message: "the answer is through" });
+    }
+    this.#finish();
   }
 
   #takeReset(code: ResetCode, message: string): void {
@@ -161,13 +171,8 @@ export class RelayStream {
     this.#isOver = true;
     this.#window.close();
     this.#host.writer.drop(this.#lane);
-    // An answer may end before its request does: the rest of that is for nobody.
-    const reader = this.#reader;
-    if (reader) {
-      this.#host.send({ type: "reset", stream: this.#number, code: "cancelled", message: "the answer is through" });
-      this.#lane.onDrain?.();
-      reader.cancel().catch(() => undefined);
-    }
+    this.#lane.onDrain?.();
+    this.#reader?.cancel().catch(() => undefined);
     this.#host.forget(this.#number);
   }
 

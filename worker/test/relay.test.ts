@@ -24,7 +24,15 @@ beforeEach(async () => {
 
 const relay = () => env.RELAY.getByName(id);
 const ask = (path: string, init?: RequestInit) => relay().fetch(new Request(`http://machine${path}`, init));
-const seen = <T>(what: string, look: () => T | undefined | null | false) => until(what, async () => look());
+/** Patient: twenty megabytes take their time on a busy machine. */
+async function seen<T>(what: string, look: () => T | undefined | null | false): Promise<T> {
+  for (let i = 0; i < 5_000; i++) {
+    const found = look();
+    if (found) return found;
+    await realWait(4);
+  }
+  throw new Error(`never happened: ${what}`);
+}
 const pipeErrorOf = (response: Response) => response.headers.get(gateHeaders.pipe);
 const filled = (bytes: number) => {
   const all = new Uint8Array(bytes);
@@ -371,6 +379,31 @@ describe("WebSockets", () => {
     await seen("the close", () => closes[0]);
     expect(messages).toEqual(["bye"]);
     expect(closes[0]).toEqual({ code: 4_321, reason: "done" });
+    await noStreams();
+  });
+
+  it("of more messages than the machine takes, or than fit here, are closed", async () => {
+    agent.onOpen = (stream) => {
+      stream.isTaking = false;
+      stream.answer(101);
+    };
+    const fast = await open("/fast");
+    const { closes } = events(fast.socket);
+    for (let i = 0; i < 4; i++) fast.socket.send(new Uint8Array(9_000_000));
+    await seen("the close", () => closes[0]);
+    expect(closes[0]).toMatchObject({ code: 1013 });
+    await seen("the agent hears of it", () => agent.streams[0]!.saw("close"));
+
+    agent.onOpen = (stream) => void stream.answer(101);
+    const both = [await open("/a"), await open("/b")].map(({ socket }) => events(socket));
+    for (const stream of agent.streams.slice(1)) {
+      for (let i = 0; i < 330; i++) {
+        agent.send({ type: "binary", stream: stream.number, isFinal: false, bytes: new Uint8Array(frameBytes) });
+        if (i % 2 === 1) await realWait(0);
+      }
+    }
+    await seen("one is closed", () => both.some((one) => one.closes.some(({ code }) => code === 1013)));
+    for (const stream of agent.streams) if (!stream.saw("close")) stream.close(1000, "");
     await noStreams();
   });
 
