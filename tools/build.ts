@@ -62,8 +62,6 @@ async function buildAgent(outfile: string): Promise<void> {
     // Each start reads all of it. Names stay, for the stack of a bug.
     minifyWhitespace: true,
     minifySyntax: true,
-    // `ws` is CommonJS and requires node's own modules.
-    banner: { js: 'import{createRequire as makeRequire}from"node:module";const require=makeRequire(import.meta.url);' },
     // The FFI addon travels inside the file, one per processor; agent/fs/native.ts picks and loads it.
     plugins: [nativeAddons, coderThread],
   });
