@@ -1,6 +1,7 @@
 /** The bindings of wrangler.toml, by hand: generated types would differ from machine to machine. */
 import type { AccountObject } from "./account/object.ts";
 import type { InstanceObject } from "./instance/object.ts";
+import type { RelayObject } from "./relay/object.ts";
 
 export interface Env {
   ASSETS: Fetcher;
@@ -8,6 +9,7 @@ export interface Env {
   SNAPSHOTS: R2Bucket;
   INSTANCE: DurableObjectNamespace<InstanceObject>;
   ACCOUNT: DurableObjectNamespace<AccountObject>;
+  RELAY: DurableObjectNamespace<RelayObject>;
 
   /** Where agents and people reach this deployment, without a trailing slash. */
   PUBLIC_URL: string;

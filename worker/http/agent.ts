@@ -2,10 +2,12 @@
 import { agentStorePath, maxPartBytes } from "../../core/protocol/api.ts";
 import { AppError } from "../../core/protocol/errors.ts";
 import { isSha256Hex } from "../../core/protocol/ids.ts";
+import { relayPath } from "../../core/protocol/relay.ts";
 import { statusReportSchema } from "../../core/protocol/wire.ts";
 import { maxManifestBytes, parseManifest } from "../../core/snapshot/manifest.ts";
 import { instancePrefix, manifestObjectKey, parseManifestKey, partObjectKey } from "../../core/snapshot/store.ts";
 import { countedBucket, newTally } from "../counted-bucket.ts";
+import { relayUpgrade } from "../relay/route.ts";
 import { objectOf, orThrow } from "./ask.ts";
 import { authenticate } from "./auth.ts";
 import type { App, AppContext } from "./context.ts";
@@ -29,6 +31,8 @@ export function mountAgent(app: App): void {
   app.get(`${agentStorePath}/parts/:sha256`, (c) => getObject(c, partKeyOf(c)));
   app.get(`${agentStorePath}/manifests/:name`, (c) => getObject(c, manifestKeyOf(c)));
   app.get(agentStorePath, listObjects);
+
+  app.get(relayPath, admit, (c) => relayUpgrade(c, agentOf(c)));
 }
 
 /** The token names the instance, so no path can name another; an older epoch is fenced off. */

@@ -4,9 +4,9 @@
  */
 import type { InstanceId, UserId } from "../../core/protocol/ids.ts";
 import type { Env } from "../env.ts";
-import worker, { AccountObject, InstanceObject as RealInstance } from "../index.ts";
+import worker, { AccountObject, InstanceObject as RealInstance, RelayObject } from "../index.ts";
 
-export { AccountObject };
+export { AccountObject, RelayObject };
 
 export interface UsageCounts {
   requests: number;
