@@ -8,7 +8,10 @@ import { agentVersion, type Env, readSettings, type Settings, type Tokens, takeL
 import { createLink } from "./link.ts";
 import { createLogger, describeError, type Logger } from "./log.ts";
 import { createMonitor } from "./monitor.ts";
-import { createPipes, directPipe, type OpenPipeOf, type Pipes } from "./pipe/pipes.ts";
+import { type Cloudflared, createCloudflared } from "./pipe/cloudflared.ts";
+import { createPipes, directPipe, type OpenPipe, type OpenPipeOf, type Pipes } from "./pipe/pipes.ts";
+import { createRelay, type Relay } from "./pipe/relay.ts";
+import { createTunnelPipes } from "./pipe/tunnel.ts";
 import { createSealer } from "./seal.ts";
 import { createSensors } from "./signals/all.ts";
 import { countOwnTraffic } from "./signals/own-traffic.ts";
@@ -66,7 +69,9 @@ export async function runAgent({ env, logFile, createEngine }: RunOptions): Prom
   });
   const isSealed = () => sealer.held() > 0;
   const gate = createGate({ instance, epoch, traffic, isSealed, onNudge: () => link.beatNow(), log });
-  const pipes = await openPipes(gate, openPipe, log);
+  const onOpen = () => link.beatNow();
+  const cloudflared = createCloudflared({ home, log, env, onChange: onOpen });
+  const pipes = await openPipes(gate, openPipeWith({ settings, tokens, cloudflared, onOpen, log }), log);
   const withTraffic = { ...signals, take: () => ({ ...signals.take(), traffic: traffic.take() }) };
   const held = () => readHeld(home);
   const { url, container } = settings;
@@ -100,6 +105,8 @@ export async function runAgent({ env, logFile, createEngine }: RunOptions): Prom
     process.exit(1);
   });
 
+  // One that an agent before this left running serves a gate that is gone.
+  void cloudflared.stop();
   work.start();
   monitor.start();
   signals.start();
@@ -110,6 +117,7 @@ export async function runAgent({ env, logFile, createEngine }: RunOptions): Prom
   watcher.close();
   ownTraffic.stop();
   await pipes?.stop();
+  await cloudflared.stop();
   await gate.stop();
   await work.stop("the agent ends", true);
   log.info("agent_ended", { reason });
@@ -117,7 +125,37 @@ export async function runAgent({ env, logFile, createEngine }: RunOptions): Prom
   return reason === "fenced" ? exitCode.fenced : exitCode.done;
 }
 
-const openPipe: OpenPipeOf = () => directPipe;
+interface PipeHands {
+  settings: Settings;
+  tokens: Tokens;
+  cloudflared: Cloudflared;
+  /** The control plane tries a pipe once it hears that it is open. */
+  onOpen: () => void;
+  log: Logger;
+}
+
+function openPipeWith({ settings, tokens, cloudflared, onOpen, log }: PipeHands): OpenPipeOf {
+  const openTunnel = createTunnelPipes(cloudflared);
+  return (order, gatePort) => {
+    switch (order.kind) {
+      case "direct":
+        return directPipe;
+      case "relay":
+        return relayAsPipe(createRelay({ url: settings.url, token: () => tokens.current(), gatePort, onOpen, log }));
+      case "tunnel":
+        return openTunnel(order);
+    }
+  };
+}
+
+function relayAsPipe(relay: Relay): OpenPipe {
+  relay.start();
+  return {
+    isOpen: () => relay.state() === "open",
+    trouble: () => (relay.state() === "open" ? null : "the relay is not open yet"),
+    stop: async () => relay.stop(),
+  };
+}
 
 /** Null where the gate cannot listen: the machine then has no services that could be reached, and works without. */
 async function openPipes(gate: ReturnType<typeof createGate>, open: OpenPipeOf, log: Logger): Promise<Pipes | null> {

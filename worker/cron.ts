@@ -6,6 +6,8 @@ import type { Env } from "./env.ts";
 import { seen } from "./instance/effects.ts";
 import { labelOf } from "./instance/whose.ts";
 import { tellPolicies } from "./policies.ts";
+import { tunnelSettings } from "./tunnel/settings.ts";
+import { createTunnels } from "./tunnel/tunnels.ts";
 
 const overdueGraceMs = 30_000;
 
@@ -13,7 +15,9 @@ export async function runCron(cron: string, env: Env): Promise<void> {
   // A read model that does not answer must not keep the bill from being looked at.
   await orLog("poke_failed", pokeOverdue(env));
   await orLog("policies_failed", tellOthers(env));
-  if (cron.startsWith("*/5")) await orLog("reconcile_failed", reconcile(env));
+  if (!cron.startsWith("*/5")) return;
+  await orLog("reconcile_failed", reconcile(env));
+  await orLog("tunnels_failed", sweepTunnels(env));
 }
 
 async function orLog(event: string, work: Promise<void>): Promise<void> {
@@ -56,6 +60,17 @@ export async function reconcile(env: Env): Promise<void> {
   const listed = new Set(list.machines.map((machine) => machine.id));
   const missing = (await instancesWithMachine(env.DB)).filter((one) => !listed.has(one.vastInstanceId));
   await eachOf(missing, (one) => env.INSTANCE.getByName(one.id).lookAgain());
+}
+
+/** Tunnels of machines that are gone, and of such as were never rented. */
+async function sweepTunnels(env: Env): Promise<void> {
+  const settings = tunnelSettings(env);
+  if (!settings) return;
+  const swept = await createTunnels(settings).sweepTunnels(({ instance, epoch }) =>
+    env.INSTANCE.getByName(instance).hasMachine(epoch),
+  );
+  if (!swept.ok)
+    console.error(JSON.stringify({ event: "tunnels_not_swept", code: swept.code, message: swept.message }));
 }
 
 /** One that fails does not keep the others from their turn. */

@@ -36,6 +36,9 @@ export interface Env {
   CF_ACCESS_CLIENT_SECRET?: string;
   /** Another address of Cloudflare's API, and of its edge; for tests. */
   CLOUDFLARE_API_URL?: string;
+  /** Where machines that have no `cloudflared` get one, and its SHA-256. */
+  CLOUDFLARED_URL?: string;
+  CLOUDFLARED_SHA256?: string;
   TUNNEL_EDGE_URL?: string;
 
   AGENT_JWT_SECRET: string;

@@ -11,13 +11,13 @@ export { RelayObject } from "./relay/object.ts";
 const app = createApp();
 
 export default {
-  fetch(request, env, ctx) {
+  async fetch(request, env, ctx) {
     const address = serviceAddressOf(request, env);
     if (address) return serveService(request, env, address);
     const { pathname } = new URL(request.url);
-    return pathname.startsWith("/api/") || pathname === "/api"
-      ? app.fetch(request, env, ctx)
-      : env.ASSETS.fetch(request);
+    const isFile = !pathname.startsWith("/api/") && (request.method === "GET" || request.method === "HEAD");
+    const file = isFile ? await env.ASSETS.fetch(request) : null;
+    return file && file.status !== 404 ? file : app.fetch(request, env, ctx);
   },
   scheduled: (controller, env) => runCron(controller.cron, env),
 } satisfies ExportedHandler<Env>;

@@ -17,6 +17,7 @@ export interface RelayOptions {
   token: () => string;
   /** Where the gate listens on 127.0.0.1. */
   gatePort: number;
+  onOpen?: () => void;
   log: Logger;
   random?: () => number;
   pingMs?: number;
@@ -64,6 +65,7 @@ export function createRelay(options: RelayOptions): Relay {
         if (socket !== mine) return;
         state = "open";
         log.info("relay_open", failures > 0 ? { after_failures: failures } : {});
+        options.onOpen?.();
       },
       onEnd: (end) => {
         // One that was stopped has had its last word; another may be open by now.

@@ -1,16 +1,9 @@
 /** A tunnel as a pipe that is ordered and ended: one cloudflared for all orders, of which the last one counts. */
 import type { Cloudflared, TunnelOrder } from "./cloudflared.ts";
-
-/** Kept open by itself until it is stopped. */
-export interface TunnelPipe {
-  isOpen(): boolean;
-  /** Why it is not, for people. */
-  trouble(): string | null;
-  stop(): Promise<void>;
-}
+import type { OpenPipe } from "./pipes.ts";
 
 /** `retryMs`: after a cloudflared that could not be found or brought. */
-export function createTunnelPipes(cloudflared: Cloudflared, retryMs = 60_000): (order: TunnelOrder) => TunnelPipe {
+export function createTunnelPipes(cloudflared: Cloudflared, retryMs = 60_000): (order: TunnelOrder) => OpenPipe {
   let last = 0;
   return (order) => {
     const mine = ++last;

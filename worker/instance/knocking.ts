@@ -101,6 +101,7 @@ export class Knocking {
     const state = this.#host.state()!;
     const epoch = machineOf(state)?.epoch;
     const way = verdict.kind === "open" && epoch !== undefined ? gate.openWay(epoch) : null;
+    if (verdict.kind === "open" && epoch !== undefined && !way) gate.tryAgain(epoch);
     if (way) return { kind: "open", way, owner: state.owner, proxy };
     await this.#host.pastWakes.learn(state);
     const usual = this.#host.pastWakes.of(state)?.usual ?? null;

@@ -4,7 +4,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import { type Action, actionsFor, judgeWake } from "../../core/lifecycle/abilities.ts";
-import { machineWith, mayStore, speaks } from "../../core/lifecycle/attempts.ts";
+import { allMachines, machineWith, mayStore, speaks } from "../../core/lifecycle/attempts.ts";
 import { leaseCapMs } from "../../core/lifecycle/awake.ts";
 import { adoptInstance, type Birth, createFork, createInstance } from "../../core/lifecycle/birth.ts";
 import type { Books, Span } from "../../core/lifecycle/books.ts";
@@ -433,6 +433,11 @@ export class InstanceObject extends DurableObject<Env> {
     }
   }
 
+  /** Whether the machine of this epoch is still accounted for: its tunnel stays as long. */
+  async hasMachine(epoch: number): Promise<boolean> {
+    return this.#saved !== null && machineWith(this.#saved.state, epoch) !== null;
+  }
+
   /** The cron sweep's touch: an alarm can be lost. */
   async poke(): Promise<boolean> {
     if (!this.#saved) return false;
@@ -492,6 +497,8 @@ export class InstanceObject extends DurableObject<Env> {
     this.#saved = commit.saved;
     this.#kept = commit.saved.samples;
     this.#knocking.notify();
+    const machines = allMachines(commit.saved.state);
+    this.#gate.settle((epoch) => machines.some((one) => one.epoch === epoch));
     this.#nudge();
   }
 

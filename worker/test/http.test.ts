@@ -91,7 +91,7 @@ const good: Record<RouteName, () => { path?: string; json?: Record<string, unkno
   putSchedule: () => ({ json: { wake_time: "09:00", sleep_time: "18:00", timezone: "America/Sao_Paulo" } }),
   listProxyKeys: () => ({}),
   createProxyKey: () => ({ json: { name: "app" } }),
-  revokeProxyKey: () => ({ path: `/api/instances/${nest.id}/proxy-keys/${spareKeyId}` }),
+  revokeProxyKey: () => ({ path: `/api/instances/:id/proxy-keys/${spareKeyId}` }),
   listPolicies: () => ({}),
   putPolicy: () => ({ json: { gpu_type: "RTX 4090", auto_hibernation: { not_now_minutes: 31 } } }),
   deletePolicy: () => ({ path: "/api/policies?gpu_type=H100" }),
@@ -108,7 +108,7 @@ let spareMachine = 0;
 
 function requestOf(name: RouteName, id: string = nest.id) {
   const { path, json } = good[name]();
-  return { method: routeOf(name).method, path: path ?? routeOf(name).path.replace(":id", id), json };
+  return { method: routeOf(name).method, path: (path ?? routeOf(name).path).replace(":id", id), json };
 }
 
 /** Everything that a refused request could have changed. */
