@@ -7,7 +7,14 @@ import { judgeKnock, type Knock, type KnockVerdict, knockWake } from "../../core
 import type { State } from "../../core/lifecycle/types.ts";
 import { type Wait, waitOf } from "../../core/lifecycle/wait.ts";
 import type { UserId } from "../../core/protocol/ids.ts";
-import { type Caller, callerText, kindOfRequest, mayCall, type ProxySettings } from "../../core/protocol/proxy.ts";
+import {
+  type Caller,
+  callerText,
+  isShown,
+  kindOfRequest,
+  mayCall,
+  type ProxySettings,
+} from "../../core/protocol/proxy.ts";
 import type { Progress } from "../../core/protocol/wire.ts";
 import type { WayThere } from "../proxy/pipes.ts";
 import type { InstanceGate } from "./gate.ts";
@@ -17,6 +24,8 @@ import type { PastWakes } from "./past-wakes.ts";
 export interface KnockRequest {
   caller: Caller;
   method: string;
+  /** Of the service; null: the instance's own. */
+  port: number | null;
   path: string;
   isRobot: boolean;
   /** A browser's question whether it may ask: for everybody, and never a use. */
@@ -32,6 +41,7 @@ export interface KnockRequest {
 export type KnockAnswer =
   | { kind: "unknown" }
   | { kind: "forbidden" }
+  | { kind: "not_shown" }
   | { kind: "open"; way: WayThere; owner: UserId; proxy: ProxySettings }
   | { kind: "closed"; code: ClosedCode; status: string; wait: Wait; proxy: ProxySettings };
 
@@ -90,6 +100,7 @@ export class Knocking {
     const { proxy } = before.config;
     const isAllowed = request.isPreflight || mayCall(caller, before.owner, before.instance, proxy.access);
     if (!isAllowed) return { kind: "forbidden" };
+    if (!isShown(proxy, request.port)) return { kind: "not_shown" };
     const kind = request.isPreflight ? { isUse: false, fits: false } : kindOfRequest(proxy, request);
     const wakesPerHour = caller.kind === "key" ? caller.wakesPerHour : null;
     const knock: Knock = { by: callerText(caller), ...kind, wakesPerHour };

@@ -75,7 +75,7 @@ async function serve(asked: Asked): Promise<Response> {
   for (let breaks = 0; ; ) {
     const where = await find(asked, more);
     if (where.kind === "closed") return answerClosed(asked, where);
-    if (!isShown(where.proxy, address.port)) throw new AppError("port_not_shown", { port: address.port });
+    if (!isShown(where.proxy, address.port)) throw notShown(address);
     const holdMs = holdMsOf(request, where.proxy.hold_seconds);
     if (holdMs > 0) await body.keep(where.proxy.kept_body_bytes);
     const sent = await send(asked, where, body);
@@ -137,14 +137,15 @@ async function find(asked: Asked, more: Doubts): Promise<Open | Shut> {
 
 async function knock(asked: Asked, more: Doubts & Pick<KnockRequest, "waitMs">): Promise<Open | Shut> {
   const { address, env, request } = asked;
-  const { instance, path } = address;
+  const { instance, path, port } = address;
   const robot = isRobot(request.headers.get("user-agent"));
   const preflight = isPreflight(request);
   const { caller } = asked.called;
   const answer = await env.INSTANCE.getByName(instance).knock({
-    ...{ caller, method: request.method, path, isRobot: robot, isPreflight: preflight, ...more },
+    ...{ caller, method: request.method, port, path, isRobot: robot, isPreflight: preflight, ...more },
   });
   if (answer.kind === "unknown") throw new AppError("instance_not_found");
+  if (answer.kind === "not_shown") throw notShown(address);
   if (answer.kind === "forbidden") throw new AppError(caller.kind === "anybody" ? "unauthenticated" : "forbidden");
   if (answer.kind === "open") {
     if (known.size >= maxKnown) known.clear();
@@ -204,6 +205,10 @@ function answerClosed(asked: Asked, shut: Shut): Response {
     return answer.kind === "open" ? null : closedOf(answer);
   };
   return waitingAnswer(request, closedOf(shut), next);
+}
+
+function notShown({ port }: ServiceAddress): AppError {
+  return new AppError("port_not_shown", { port });
 }
 
 /** `/p/i-...` is no folder: what its pages link to would lie beside it. */

@@ -202,7 +202,7 @@ describe("signals", () => {
         },
       ]),
     );
-    expect(view.signals).toHaveLength(7);
+    expect(view.signals).toHaveLength(8);
     await settle(nest.id);
     await evictDurableObject(stubOf(nest.id));
     await beatFor(agent, 70_000, { ...calm, cpu: { value: 1 } });
