@@ -26,7 +26,9 @@ export class AccountObject extends DurableObject<Env> {
   /** The provider's intervals are per kind of call, so the kinds do not wait for each other. */
   #queues = new Map<Kind, Promise<unknown>>();
   #freeAt = new Map<Kind, number>();
-  #list: { at: number; machines: RentedMachine[] } | null = null;
+  /** `covers`: the last question that it was asked for after. */
+  #list: { at: number; covers: number; machines: RentedMachine[] } | null = null;
+  #listsAsked = 0;
   #offers = new Map<string, { at: number; offers: Offer[] }>();
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -58,16 +60,20 @@ export class AccountObject extends DurableObject<Env> {
     return this.#call("create", (provider) => this.#changing(provider.createMachine(request)));
   }
 
-  /** All machines of the account; a list younger than maxAgeMs serves. A failure is never an empty list. */
+  /**
+   * All machines of the account. A list younger than maxAgeMs serves, and one that was begun after this was asked: of a hundred
+   * that ask at once all but the first share one. A failure is never an empty list.
+   */
   async listMachines(maxAgeMs: number): Promise<ProviderAnswer<{ machines: RentedMachine[] }>> {
-    const isFresh = () => this.#list !== null && Date.now() - this.#list.at < maxAgeMs;
+    const asked = ++this.#listsAsked;
+    const isFresh = () => this.#list !== null && (this.#list.covers >= asked || Date.now() - this.#list.at < maxAgeMs);
     return this.#call(
       "list",
       async (provider) => {
         if (isFresh()) return { ok: true as const, machines: this.#list!.machines };
-        const startedAt = Date.now();
+        const [at, covers] = [Date.now(), this.#listsAsked];
         const answer = await provider.listMachines();
-        if (answer.ok) this.#list = { at: startedAt, machines: answer.machines };
+        if (answer.ok) this.#list = { at, covers, machines: answer.machines };
         return answer;
       },
       isFresh,

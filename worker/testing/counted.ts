@@ -4,9 +4,9 @@
  */
 import type { InstanceId, UserId } from "../../core/protocol/ids.ts";
 import type { Env } from "../env.ts";
-import worker, { AccountObject, InstanceObject as RealInstance, RelayObject } from "../index.ts";
+import worker, { AccountObject as RealAccount, InstanceObject as RealInstance, RelayObject } from "../index.ts";
 
-export { AccountObject, RelayObject };
+export { RelayObject };
 
 export interface UsageCounts {
   requests: number;
@@ -49,6 +49,13 @@ export class InstanceObject extends RealInstance {
   }
 }
 
+/** Nobody rented the machines: a provider that was asked would say that they are gone. */
+export class AccountObject extends RealAccount {
+  override async listMachines(): ReturnType<RealAccount["listMachines"]> {
+    return { ok: false, code: "provider_unavailable", message: "there is no provider here", retryable: true };
+  }
+}
+
 export interface BirthRequest {
   instances: string[];
   owner: string;
@@ -75,7 +82,7 @@ async function giveBirth({ instances, owner, intervalSeconds }: BirthRequest, en
   const config = applyPatch(defaultAutoHibernation, { check_interval_seconds: intervalSeconds, grace_minutes: 0 });
   const spec = { gpuType: "RTX 4090", gpuCount: 1, region: "BR", diskGb: 50, image: "-", maxMicroUsdPerHour: null };
   await Promise.all(
-    instances.map((id, i) => {
+    instances.map(async (id, i) => {
       const facts = {
         providerId: 1 + i,
         machineId: 1 + i,
@@ -87,7 +94,10 @@ async function giveBirth({ instances, owner, intervalSeconds }: BirthRequest, en
         sshPort: null,
       };
       const birth = { instance: id as InstanceId, owner: owner as UserId, name: id, spec, config };
-      return env.INSTANCE.getByName(id).adopt(birth, facts, Date.now());
+      const object = env.INSTANCE.getByName(id);
+      await object.adopt(birth, facts, Date.now());
+      // Its agent's first word comes at once: of a thousand the last one has its first turn a while later.
+      await object.beat(1, Date.now(), { instance_id: id });
     }),
   );
   return new Response(null, { status: 204 });
@@ -99,7 +109,8 @@ function replaced<T extends object>(target: T, methods: Partial<Record<keyof T, 
     get(of, name) {
       if (Object.hasOwn(methods, name)) return methods[name as keyof T];
       const value = Reflect.get(of, name, of);
-      return typeof value === "function" ? value.bind(of) : value;
+      // Not `bind`: of a stub's method that would be one more method, of the object on the other side.
+      return typeof value === "function" ? (...args: unknown[]) => Reflect.apply(value, of, args) : value;
     },
   });
 }
