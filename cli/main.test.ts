@@ -322,6 +322,24 @@ describe("making", () => {
     expect(server.asked[0]?.body).toEqual({ vast_instance_id: 4711 });
   });
 
+  test("keys to services: the secret once; revoke by name", async () => {
+    const one = { id: "key-1", name: "app", created_at: "2026-11-29T10:00:00Z", expires_at: null, wakes_per_hour: 3 };
+    const path = `/api/instances/${testId}/proxy-keys`;
+    server.on(`POST ${path}`, { status: 201, json: { ...one, key: "snp_new" } });
+    server.on(`GET ${path}`, { json: { keys: [one] } });
+    server.on(`DELETE ${path}/key-1`, { status: 204 });
+    const created = await soneca(["instance", "key", "create", testId, "app", "--wakes-per-hour", "3"]);
+    expect(created).toMatchObject({ code: 0, out: "snp_new\n" });
+    expect(created.err).toContain(`/p/${testId}/`);
+    expect(server.asked.find((asked) => asked.method === "POST")?.body).toEqual({ name: "app", wakes_per_hour: 3 });
+    const listed = await soneca(["instance", "key", "list", testId]);
+    expect(listed.out).toMatch(/key-1 +app +3 /);
+    const revoked = await soneca(["instance", "key", "revoke", testId, "app", "--json"]);
+    expect(JSON.parse(revoked.out)).toEqual({ revoked: { id: "key-1", name: "app" } });
+    expect((await soneca(["instance", "key", "revoke", testId, "other"])).code).not.toBe(0);
+    expect((await soneca(["instance", "key", "create", testId, "app", "--wakes-per-hour", "-1"])).code).not.toBe(0);
+  });
+
   test("tokens: the secret once; revoke by name", async () => {
     const one = { id: "11111111-aaaa", name: "ci", created_at: "2026-11-01T00:00:00Z", expires_at: null };
     server.on("POST /api/tokens", { status: 201, json: { ...one, token: "snu_new" } });

@@ -103,3 +103,24 @@ test("scripts are set by name, and taken off with none", () => {
   });
   expect(() => readSettings({ set: ["hooks=x"] })).toThrow();
 });
+
+test("services are set by name, lists with commas", () => {
+  const set = [
+    "proxy.port=8888",
+    "proxy.more_ports=6006,8080",
+    "proxy.wake_methods=GET,POST",
+    "proxy.wake_paths=/v1/*",
+  ];
+  expect(
+    readSettings({
+      set: [...set, "proxy.access=public", "proxy.max_micro_usd_per_day=none", "proxy.quiet_paths=none"],
+    }),
+  ).toEqual({
+    proxy: {
+      ...{ port: 8888, more_ports: [6006, 8080], wake_methods: ["GET", "POST"], wake_paths: ["/v1/*"] },
+      ...{ access: "public", max_micro_usd_per_day: null, quiet_paths: [] },
+    },
+  });
+  for (const wrong of ["proxy=x", "proxy.port=0", "proxy.wake_methods=BREW", "proxy.wake_paths=v1", "proxy.a.b=1"])
+    expect(() => readSettings({ set: [wrong] }), wrong).toThrow();
+});
