@@ -9,6 +9,10 @@ export interface Wait {
   phase: "falling_asleep" | "asleep" | "renting" | "booting" | "restoring" | "connecting" | "unreachable" | "failed";
   /** Since when, epoch ms. */
   since: number;
+  /** When the wake that is under way was asked for. */
+  askedAt?: number;
+  /** Of a restore. */
+  bytes?: { done: number; total: number };
   /** What half, and nearly all, of its wakes still took from here; null: too few are known. */
   left: Percentiles | null;
   /** When it is worth asking again. */
@@ -29,16 +33,21 @@ export function waitOf(state: State, usual: UsualWake | null, progress: Progress
     case "destroying":
       return told("falling_asleep", phase.since, usual?.total, now, now);
     case "provisioning": {
-      const startedAt = state.lastWakeAt ?? phase.since;
+      const startedAt = phase.wake.askedAt;
       const [booting] = attemptsOf(phase).filter((one) => one.step === "booting");
       if (!booting) {
-        return told("renting", startedAt, usual && sum(usual.rent, usual.boot, usual.restore), startedAt, now);
+        const whole = usual && sum(usual.rent, usual.boot, usual.restore);
+        return { ...told("renting", startedAt, whole, startedAt, now), askedAt: startedAt };
       }
       const since = booting.bootingSince ?? booting.attemptSince;
-      return told("booting", since, usual && sum(usual.boot, usual.restore), since, now);
+      return { ...told("booting", since, usual && sum(usual.boot, usual.restore), since, now), askedAt: startedAt };
     }
     case "restoring":
-      return byProgress(told("restoring", phase.since, usual?.restore, phase.since, now), progress, now);
+      return {
+        ...byProgress(told("restoring", phase.since, usual?.restore, phase.since, now), progress, now),
+        askedAt: phase.wake.askedAt,
+        ...(progress && { bytes: { done: progress.doneBytes, total: progress.plainBytes } }),
+      };
     case "unreachable":
       return { phase: "unreachable", since: phase.since, left: null, retryAfterMs: askAgainMs };
     case "failed":

@@ -21,6 +21,8 @@ export const proxyFields = {
   port,
   /** Further ports, shown at `/p/{instance}:{port}/`. */
   more_ports: z.array(port).max(32),
+  /** The service is asked with `/p/{instance}` in front of the path: for one that is told its base URL, as Jupyter is. */
+  keep_prefix: z.boolean(),
   /** What a request must be to wake, where `wake_method` is `auto`. */
   wake_methods: z.array(method).max(7),
   wake_paths: z.array(pathPattern).max(50),
@@ -42,6 +44,7 @@ export const defaultProxy: ProxySettings = {
   access: "key",
   port: 8000,
   more_ports: [],
+  keep_prefix: false,
   wake_methods: ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
   wake_paths: ["*"],
   quiet_paths: [

@@ -42,8 +42,8 @@ export type KnockAnswer =
   | { kind: "unknown" }
   | { kind: "forbidden" }
   | { kind: "not_shown" }
-  | { kind: "open"; way: WayThere; owner: UserId; proxy: ProxySettings }
-  | { kind: "closed"; code: ClosedCode; status: string; wait: Wait; proxy: ProxySettings };
+  | { kind: "open"; way: WayThere; name: string; owner: UserId; proxy: ProxySettings }
+  | { kind: "closed"; code: ClosedCode; name: string; status: string; wait: Wait; proxy: ProxySettings };
 
 export type ClosedCode =
   | "waking"
@@ -113,16 +113,16 @@ export class Knocking {
     const epoch = machineOf(state)?.epoch;
     const way = verdict.kind === "open" && epoch !== undefined ? gate.openWay(epoch) : null;
     if (verdict.kind === "open" && epoch !== undefined && !way) gate.tryAgain(epoch);
-    if (way) return { kind: "open", way, owner: state.owner, proxy };
+    if (way) return { kind: "open", way, name: state.name, owner: state.owner, proxy };
     await this.#host.pastWakes.learn(state);
     const usual = this.#host.pastWakes.of(state)?.usual ?? null;
     const wait = waitOf(state, usual, this.#host.progress(), context().now);
-    const status = statusWord(state);
-    if (verdict.kind === "asleep") return { kind: "closed", code: verdict.code, status, wait, proxy };
-    if (verdict.kind !== "limited") return { kind: "closed", code: "waking", status, wait, proxy };
+    const said = { kind: "closed", name: state.name, status: statusWord(state), wait, proxy } as const;
+    if (verdict.kind === "asleep") return { ...said, code: verdict.code };
+    if (verdict.kind !== "limited") return { ...said, code: "waking" };
     // It comes once the minute is over, if it is asked for again.
     const code = verdict.code === "wake_rate_limited" ? "waking" : verdict.code;
-    return { kind: "closed", code, status, wait: { ...wait, retryAfterMs: verdict.retryAfterMs }, proxy };
+    return { ...said, code, wait: { ...wait, retryAfterMs: verdict.retryAfterMs } };
   }
 
   #judge(state: State, knock: Knock, { sealed }: KnockRequest): KnockVerdict {

@@ -1,58 +1,77 @@
 /** What a person sees who opens a service that is not there yet: where its wake is, and then the service itself. */
+import { pageWords } from "./page-words.ts";
 import type { WaitingBody } from "./waiting.ts";
 
-export function waitingPage(body: WaitingBody, nonce: string): string {
-  const { message, hint, retryable, context } = body.error;
-  const { instance_id: instance, phase, retry_after_seconds: seconds } = context;
+export function waitingPage({ error }: WaitingBody, language: string | null, nonce: string): string {
+  const words = pageWords(language);
+  const { context, code } = error;
+  // What comes by itself while one looks; an hour's budget does not.
+  const comes = error.retryable && !Object.hasOwn(words.why, code);
+  const title = (comes ? words.waking : words.asleep).replace("{name}", context.name);
+  const data = JSON.stringify({ words, context }).replaceAll("<", "\\u003c");
   return `<!doctype html>
-<html lang="en">
+<html lang="${words.lang}">
 <meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
+<meta name="viewport" content="width=device-width,initial-scale=1">
 <meta name="robots" content="noindex">
-<title>${text(instance)}: ${text(wordsOf(phase))}</title>
-${retryable ? `<noscript><meta http-equiv="refresh" content="${seconds}"></noscript>` : ""}
-<style nonce="${nonce}">
-  body { font: 16px/1.5 system-ui, sans-serif; max-width: 32rem; margin: 15vh auto; padding: 0 1rem; color-scheme: light dark; }
-  progress { width: 100%; }
-  .hint { opacity: 0.7; }
-</style>
-<h1>${text(retryable ? "One moment" : "Asleep")}</h1>
-<p>${text(message)}</p>
-${retryable ? `<progress id="bar"></progress>\n<p id="phase" role="status">${text(wordsOf(phase))}</p>` : ""}
-<p class="hint">${text(hint)}</p>
-${retryable ? `<script nonce="${nonce}">${script}</script>` : ""}
+<title>${text(title)}</title>
+${comes ? `<noscript><meta http-equiv="refresh" content="${context.retry_after_seconds}"></noscript>` : ""}
+<style nonce="${nonce}">${style}</style>
+<main>
+${mark}
+<h1>${text(title)}</h1>
+${comes ? waiting(words.phases[context.phase] ?? context.phase, words.opens) : `<p>${text(words.why[code] ?? error.message)}</p>`}
+</main>
+${comes ? `<script nonce="${nonce}">const given = ${data};${script}</script>` : ""}
 </html>
 `;
 }
 
-const words: Record<string, string> = {
-  falling_asleep: "falling asleep",
-  asleep: "asleep",
-  renting: "finding a machine",
-  booting: "the machine boots",
-  restoring: "bringing the workspace back",
-  connecting: "connecting",
-  unreachable: "out of reach",
-  failed: "failed",
-};
-
-export function wordsOf(phase: string): string {
-  return words[phase] ?? phase;
+function waiting(phase: string, opens: string): string {
+  return `<p id="when"></p>
+<progress id="bar" aria-label="${text(phase)}"></progress>
+<div class="r"><span id="phase" role="status">${text(phase)}</span><span id="bytes"></span></div>
+<small>${text(opens)}</small>`;
 }
 
-// The same address again, asked for as events: what may see the page may see them. A page that was posted is not posted again.
+const style = `
+:root{color-scheme:light dark;--g:light-dark(oklch(.972 .008 85),oklch(.187 .020 282));--i:light-dark(oklch(.27 .035 282),oklch(.945 .014 85));--m:light-dark(oklch(.515 .024 282),oklch(.705 .018 282));--l:light-dark(oklch(.80 .13 66),oklch(.82 .125 70));--e:light-dark(oklch(.80 .13 66),oklch(.58 .13 52));--n:light-dark(oklch(.61 .13 245),oklch(.72 .11 240))}
+*{box-sizing:border-box}
+body{margin:0;min-height:100vh;display:grid;place-items:center;padding:24px;color:var(--i);font:400 15px/1.5 ui-sans-serif,system-ui,"Segoe UI",Roboto,sans-serif;font-variant-numeric:tabular-nums;background:radial-gradient(120% 70% at 50% 112%,light-dark(oklch(.90 .085 68),oklch(.36 .075 52)),light-dark(oklch(.955 .022 60 / .6),oklch(.24 .04 320 / .5)) 46%,transparent 74%),var(--g)}
+main{width:min(360px,100%);text-align:center}
+svg{display:block;width:72px;height:72px;margin:0 auto 20px}
+h1{font-size:22px;line-height:1.25;letter-spacing:-.02em;margin:0;font-weight:640;text-wrap:balance;overflow-wrap:anywhere}
+p{text-wrap:balance;margin:6px 0 0;color:var(--m);min-height:1.5em}
+progress{appearance:none;display:block;width:100%;height:8px;border:0;border-radius:4px;margin:24px 0 10px;overflow:hidden;background:color-mix(in oklab,var(--i) 10%,transparent)}
+progress::-webkit-progress-bar{background:transparent}
+progress::-webkit-progress-value{border-radius:4px;background:linear-gradient(90deg,var(--n),var(--l));transition:width .42s}
+progress::-moz-progress-bar{border-radius:4px;background:linear-gradient(90deg,var(--n),var(--l))}
+progress:indeterminate{background:linear-gradient(90deg,var(--n),var(--l)) -40% 0/40% 100% no-repeat color-mix(in oklab,var(--i) 10%,transparent);animation:go 2s linear infinite}
+progress:indeterminate::-moz-progress-bar{background:transparent}
+@keyframes go{to{background-position:140% 0}}
+@media (prefers-reduced-motion:reduce){progress:indeterminate{animation:none;background-position:50% 0}}
+.r{display:flex;justify-content:space-between;gap:16px;font-size:13px;color:var(--m)}
+small{display:block;margin-top:32px;font-size:13px;color:var(--m)}
+`;
+
+const mark = `<svg viewBox="0 0 16 16" aria-hidden="true"><g stroke="var(--i)" stroke-width="1.4" stroke-linecap="round"><path d="M5.1 1.2v1.8M8 1.2v1.8M10.9 1.2v1.8M5.1 13v1.8M8 13v1.8M10.9 13v1.8"/></g><rect x="1.5" y="2.6" width="13" height="10.8" rx="3.4" fill="var(--i)"/><path d="M3.9 7.2a1.6 1.6 0 0 0 3 0M9.1 7.2a1.6 1.6 0 0 0 3 0" fill="none" stroke="var(--e)" stroke-width="1.1" stroke-linecap="round"/></svg>`;
+
+// The same address again, asked for as events: what may see the page may see them. Once it is something else, it is shown.
 const script = `
-const words = ${JSON.stringify(words)};
-const bar = document.getElementById("bar"), phase = document.getElementById("phase");
-const rest = (s) => new Promise((done) => setTimeout(done, s * 1000));
-const show = (at) => {
-  const left = at.left_seconds ? Math.max(0, Math.round(at.left_seconds.p50)) : null;
-  phase.textContent = (words[at.phase] || at.phase) + (left ? ", about " + left + " s left" : "");
-  if (at.left_seconds && at.elapsed_seconds != null) {
-    bar.max = at.elapsed_seconds + at.left_seconds.p50 || 1;
-    bar.value = at.elapsed_seconds;
-  } else bar.removeAttribute("value");
+const { words } = given;
+const at = (id) => document.getElementById(id);
+const pause = (s) => new Promise((done) => setTimeout(done, s * 1000));
+const span = (s) => s < 90 ? words.seconds.replace("{n}", s) : words.minutes.replace("{n}", Math.round(s / 60));
+const clock = (s) => new Date(Date.now() + s * 1000).toLocaleTimeString(words.lang, { hour: "2-digit", minute: "2-digit" });
+const gb = (bytes) => (bytes / 1e9).toLocaleString(words.lang, { maximumFractionDigits: 1, minimumFractionDigits: 1 });
+const show = ({ phase, left_seconds: left, share, bytes }) => {
+  at("phase").textContent = words.phases[phase] || phase;
+  at("when").textContent = !left ? (phase === "starting" || phase === "connecting" ? "" : words.unknown)
+    : words.readyIn.replace("{n}", span(Math.max(1, left.p50))) + words.atLatest.replace("{t}", clock(left.p95)) + ".";
+  at("bytes").textContent = bytes && bytes.total >= 5e7 ? words.of.replace("{a}", gb(bytes.done)).replace("{b}", gb(bytes.total)) : "";
+  if (share === null) at("bar").removeAttribute("value"); else at("bar").value = Math.min(0.98, share);
 };
+show(given.context);
 (async () => {
   for (;;) {
     try {
@@ -69,7 +88,7 @@ const show = (at) => {
         }
       }
     } catch {}
-    await rest(2);
+    await pause(2);
   }
 })();
 `;

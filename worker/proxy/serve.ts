@@ -88,17 +88,25 @@ async function serve(asked: Asked): Promise<Response> {
     if (sent !== "no_service") known.delete(address.instance);
     more = sent === "closed" ? { shut: where.way.epoch } : sent === "sealed" ? { sealed: true } : {};
     const isHeld = asked.startedAt + holdMs - Date.now() > listenAgainMs && body.canRepeat;
-    if (!isHeld) return giveUp(asked, sent, more);
+    if (!isHeld) return giveUp(asked, sent, where, more);
     if (sent === "no_service") await scheduler.wait(listenAgainMs);
   }
 }
 
-/** Nobody waits for it any more: what is to be said now. Errors: service_not_listening, machine_out_of_reach. */
-async function giveUp(asked: Asked, sent: GateError | "closed", more: Doubts): Promise<Response> {
-  if (sent === "no_service") throw new AppError("service_not_listening", { retryAfterMs: listenLaterMs });
+/** Nobody waits for it any more: what is to be said now. Errors: machine_out_of_reach. */
+async function giveUp(asked: Asked, sent: GateError | "closed", { name }: Open, more: Doubts): Promise<Response> {
+  if (sent === "no_service") return answerDeaf(asked, name);
   const now = await knock(asked, { ...more, waitMs: 0 });
   if (now.kind === "closed") return answerClosed(asked, now);
   throw new AppError("machine_out_of_reach", { retryAfterMs: 1_000 });
+}
+
+/** The machine runs. When its service will listen nobody here can say. */
+function answerDeaf({ request, address }: Asked, name: string): Response {
+  if (isPreflight(request)) return preflightAnswer(request);
+  const wait = { phase: "starting", since: Date.now(), left: null, retryAfterMs: listenLaterMs } as const;
+  const { instance } = address;
+  return waitingAnswer(request, { code: "service_not_listening", instance, name, status: "running", wait }, null);
 }
 
 /**
@@ -172,7 +180,8 @@ async function send(
   const headers = requestHeaders(request, { address, token, dropAuthorization: called.tookAuthorization });
   const { search } = new URL(request.url);
   const { method, signal } = request;
-  const onward = new Request(`http://gate${path}${search}`, {
+  const servicePath = proxy.keep_prefix ? address.prefix + path : path;
+  const onward = new Request(`http://gate${servicePath}${search}`, {
     ...{ method, headers, body: body.take(), redirect: "manual", signal },
   });
   const reached = await pipeOf(env, way).fetch(onward);
@@ -198,7 +207,8 @@ async function send(
 function answerClosed(asked: Asked, shut: Shut): Response {
   const { request, address } = asked;
   if (isPreflight(request)) return preflightAnswer(request);
-  const closedOf = ({ code, status, wait }: Shut): Closed => ({ code, instance: address.instance, status, wait });
+  const { instance } = address;
+  const closedOf = ({ code, name, status, wait }: Shut): Closed => ({ code, instance, name, status, wait });
   const next = async () => {
     await scheduler.wait(1_000);
     const answer = await knock(asked, { waitMs: 0 });

@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { InstanceView } from "../../core/protocol/views.ts";
 import type { Env } from "../env.ts";
 import { serviceAddressOf } from "../proxy/serve.ts";
-import type { WaitingBody } from "../proxy/waiting.ts";
+import { type WaitingBody, waitingAnswer } from "../proxy/waiting.ts";
 import {
   type Answer,
   advance,
@@ -225,7 +225,27 @@ describe("what is answered meanwhile", () => {
     expect(answer.headers.get("content-security-policy")).toMatch(/^default-src 'none'.*script-src 'nonce-/);
     const page = await answer.text();
     expect(page).toContain(nest.id);
-    expect(page).toContain("finding a machine");
+    expect(page).toContain("Finding a machine");
+  });
+
+  it("the page speaks two languages, and takes no name for markup", () => {
+    const wait = { phase: "booting", since: 0, left: null, retryAfterMs: 5_000 } as const;
+    const closed = { instance: "i-aaaaaaaaaa" as never, name: '</script><b title="x">', status: "waking", wait };
+    const page = (code: "waking" | "wake_not_automatic", language: string) => {
+      const headers = { accept: "text/html", "accept-language": language };
+      return waitingAnswer(new Request("http://x/", { headers }), { ...closed, code }, null).text();
+    };
+    return Promise.all([
+      page("waking", "pt-BR,en;q=0.5"),
+      page("waking", "de, en"),
+      page("wake_not_automatic", ""),
+    ]).then(([pt, en, asleep]) => {
+      expect(pt).toMatch(/lang="pt-BR"[\s\S]*está acordando[\s\S]*A máquina está ligando/);
+      expect(en).toContain("is waking up");
+      expect(asleep).not.toContain("<script");
+      for (const one of [pt, en, asleep]) expect(one).not.toContain("<b title");
+      expect(en.match(/<\/script>/g)).toHaveLength(1);
+    });
   });
 
   it("events that follow the wake, and a head alone for HEAD", async () => {
