@@ -238,7 +238,7 @@ describe.each(["direct", "relay"] as const)("over %s", (pipe) => {
     await until("it opens", async () => (await open()) === "open");
   });
 
-  it("200 MB up and down, with checksums", async () => {
+  it("200 MB up, from asleep, and down, with checksums", async () => {
     const block = (n: number) => Buffer.alloc(65_536, createHash("sha256").update(String(n)).digest());
     const up = createHash("sha256");
     async function* body() {
@@ -248,7 +248,10 @@ describe.each(["direct", "relay"] as const)("over %s", (pipe) => {
         yield part;
       }
     }
-    const answer = await get("sum", { method: "POST", body: body(), duplex: "half" } as never);
+    // It waits in the client until the machine is there and its service listens; the length is not told.
+    await fallAsleep();
+    const headers = { prefer: "wait=100" };
+    const answer = await get("sum", { method: "POST", body: body(), duplex: "half", headers } as never);
     expect(await answer.json()).toEqual({ length: 3_200 * 65_536, sha256: up.digest("hex") });
     const down = await get("bytes?mb=200");
     expect(down.headers.get("content-length")).toBe("200000000");

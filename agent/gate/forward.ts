@@ -1,6 +1,6 @@
 /** One request of the gate to a service on this machine: bodies stream, nothing is held, either side's end is the other's. */
 import { Agent, type ClientRequest, type IncomingMessage, request, type ServerResponse } from "node:http";
-import type { LookupFunction, Socket } from "node:net";
+import { createConnection, type LookupFunction, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { GateError } from "../../core/protocol/gate.ts";
 import { requestHeaders, responseHeaders } from "./headers.ts";
@@ -10,8 +10,12 @@ export type Refuse = (error: GateError, message: string) => void;
 export interface Services {
   forward(req: IncomingMessage, res: ServerResponse, port: number, refuse: Refuse): void;
   upgrade(req: IncomingMessage, socket: Duplex, head: Buffer, port: number, refuse: Refuse): void;
+  /** Whether anything takes connections there. */
+  listens(port: number): Promise<boolean>;
   close(): void;
 }
+
+const connectMs = 2_000;
 
 /** A service may listen on either. */
 const loopback: LookupFunction = (_host, _options, done) =>
@@ -88,6 +92,17 @@ export function createServices(): Services {
       socket.once("close", () => upstream.destroy());
       upstream.end();
     },
+    listens: (port) =>
+      new Promise<boolean>((resolve) => {
+        const socket = createConnection({ host: "localhost", port, ...connect, timeout: connectMs });
+        const end = (isThere: boolean) => {
+          socket.destroy();
+          resolve(isThere);
+        };
+        socket.once("connect", () => end(true));
+        socket.once("error", () => end(false));
+        socket.once("timeout", () => end(false));
+      }),
     close() {
       kept.destroy();
       fresh.destroy();

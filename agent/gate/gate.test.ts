@@ -115,6 +115,19 @@ describe("who is admitted", () => {
     expect((await ask({ port: null }, gatePaths.nudge, { method: "POST" })).status).toBe(204);
     expect(nudges).toBe(1);
   });
+
+  it("says whether something listens, without asking it for anything", async () => {
+    let asked = 0;
+    const { server, port } = await service(() => asked++);
+    const listens = () => ask({ port: null }, `${gatePaths.listens}?port=${port}`);
+    expect((await listens()).status).toBe(204);
+    server.close();
+    await once(server, "close");
+    const none = await listens();
+    expect([none.status, none.headers.get(gateHeaders.error)]).toEqual([503, "no_service"]);
+    expect(asked).toBe(0);
+    expect((await ask({ port: null }, `${gatePaths.listens}?port=0`)).status).toBe(403);
+  });
 });
 
 describe("what the service sees", () => {

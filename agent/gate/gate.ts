@@ -95,6 +95,13 @@ export function createGate({ instance, epoch, port = 0, traffic, isSealed, onNud
       case gatePaths.nudge:
         onNudge();
         return void res.writeHead(204).end();
+      case gatePaths.listens: {
+        const port = Number(new URL(req.url ?? "/", "http://gate").searchParams.get("port"));
+        if (!Number.isInteger(port) || port < 1 || port > 65_535) return refuse("refused", "no such port");
+        const answer = (isThere: boolean) =>
+          isThere ? void res.writeHead(204).end() : refuse("no_service", `nothing listens on port ${port}`);
+        return void services.listens(port).then(answer, () => res.destroy());
+      }
       case gatePaths.http:
         return void res.writeHead(200, { "content-type": "text/plain" }).end("ok");
       case gatePaths.events: {

@@ -29,7 +29,11 @@ export function waitOf(state: State, usual: UsualWake | null, progress: Progress
   switch (phase.status) {
     case "running":
     case "snapshotting":
-      return { phase: "connecting", since: phase.since, left: null, retryAfterMs: leastMs };
+      // A machine that cannot be reached for a minute will not be in the next second.
+      return {
+        ...{ phase: "connecting", since: phase.since, left: null },
+        retryAfterMs: now - phase.since < 60_000 ? leastMs : askAgainMs,
+      };
     case "destroying":
       return told("falling_asleep", phase.since, usual?.total, now, now);
     case "provisioning": {

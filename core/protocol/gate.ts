@@ -52,6 +52,8 @@ export type GateClaims = z.infer<typeof gateClaimsSchema>;
 /** Paths of the gate itself, with a token whose port is null. `http` answers "ok", `events` two events, `socket` echoes. */
 export const gatePaths = {
   nudge: "/_soneca/nudge",
+  /** `?port=N`: 204 where something listens there, else `no_service`. */
+  listens: "/_soneca/listens",
   http: "/_soneca/probe/http",
   events: "/_soneca/probe/events",
   socket: "/_soneca/probe/socket",

@@ -13,6 +13,11 @@ export class Body {
     return !this.#isSpent || this.#kept !== null || this.#request.body === null;
   }
 
+  /** Whether it can be had now, and then never again. */
+  get isLast(): boolean {
+    return !this.#isSpent && this.#kept === null && this.#request.body !== null;
+  }
+
   /** Only where its length is told and no more than this: it is held in memory. */
   async keep(mostBytes: number): Promise<void> {
     const { body, headers } = this.#request;

@@ -5,7 +5,7 @@
  *                                                                     -> not yet: held as long as was asked, else 503
  */
 import { AppError } from "../../core/protocol/errors.ts";
-import { type GateError, gateErrors, gateHeaders } from "../../core/protocol/gate.ts";
+import { type GateError, gateErrors, gateHeaders, gatePaths } from "../../core/protocol/gate.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import {
   addressOfHost,
@@ -78,7 +78,9 @@ async function serve(asked: Asked): Promise<Response> {
     if (!isShown(where.proxy, address.port)) throw notShown(address);
     const holdMs = holdMsOf(request, where.proxy.hold_seconds);
     if (holdMs > 0) await body.keep(where.proxy.kept_body_bytes);
-    const sent = await send(asked, where, body);
+    // A body that streams can be sent once, so it is sent to somebody who listens.
+    const isEarly = holdMs > 0 && body.isLast && !(await listens(asked, where));
+    const sent = isEarly ? "no_service" : await send(asked, where, body);
     if (sent instanceof Response) return sent;
     if (sent === "broken") {
       await afterBreak(asked, where, ++breaks);
@@ -160,6 +162,16 @@ async function knock(asked: Asked, more: Doubts & Pick<KnockRequest, "waitMs">):
     known.set(instance, { open: answer, untilAt: Date.now() + knownMs });
   }
   return answer;
+}
+
+/** False also where it cannot be known: whoever waits asks again. */
+async function listens({ env, address }: Asked, { way, proxy }: Open): Promise<boolean> {
+  const { instance } = address;
+  const token = await gateToken(env.AGENT_JWT_SECRET, { instance, epoch: way.epoch, port: null });
+  const url = `http://gate${gatePaths.listens}?port=${address.port ?? proxy.port}`;
+  const signal = AbortSignal.timeout(5_000);
+  const reached = await pipeOf(env, way).fetch(new Request(url, { headers: { [gateHeaders.token]: token }, signal }));
+  return reached.ok && reached.response.status === 204;
 }
 
 /** The service's answer, or why there is none. */
