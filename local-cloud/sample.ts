@@ -44,6 +44,11 @@ export function writeSampleWorkspace(root: string): void {
   truncateSync(put("cache/index.db", "sparse"), 1_048_576);
 }
 
+/** A service for the machine that this workspace lives on: `node serve.mjs PORT`. */
+export function writeSampleService(root: string): void {
+  writeFileSync(join(root, "serve.mjs"), serviceScript);
+}
+
 /** Numbers of a normal distribution as BF16, the way that weights look. */
 function weights(seed: number, count: number): Uint8Array {
   const random = mulberry32(seed);
@@ -86,6 +91,20 @@ function mulberry32(seed: number): () => number {
     return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
   };
 }
+
+const serviceScript = `// Answers what it has: the newest checkpoint, and the digit that it sees in a text.
+import { readdirSync, statSync } from "node:fs";
+import { createServer } from "node:http";
+
+createServer(async (request, response) => {
+  let text = "";
+  for await (const part of request) text += part;
+  const newest = readdirSync("checkpoints").filter((name) => name.startsWith("step-")).sort().at(-1);
+  const { size } = statSync("checkpoints/" + newest);
+  response.setHeader("content-type", "application/json");
+  response.end(JSON.stringify({ model: newest, bytes: size, digit: /\\d/.exec(text)?.[0] ?? null }) + "\\n");
+}).listen(Number(process.argv[2]), "127.0.0.1");
+`;
 
 const trainScript = `import argparse
 import torch

@@ -9,8 +9,8 @@ import { parseArgs } from "node:util";
 import type { EventView, InstanceView } from "../core/protocol/views.ts";
 import { LocalCloud } from "./cloud.ts";
 import { sleep } from "./processes.ts";
-import { writeSampleWorkspace } from "./sample.ts";
-import { CloudError } from "./secrets.ts";
+import { writeSampleService, writeSampleWorkspace } from "./sample.ts";
+import { CloudError, freePort } from "./secrets.ts";
 import { eventText } from "./tell.ts";
 import type { LocalMachine } from "./vast/control.ts";
 
@@ -160,6 +160,8 @@ async function keepAlive(cloud: LocalCloud): Promise<void> {
 async function makeSample(cloud: LocalCloud): Promise<void> {
   const marker = join(cloud.stateDir, "sample");
   if (existsSync(marker)) return;
+  const port = await freePort();
+  const serve = `setsid "${process.execPath}" serve.mjs ${port} </dev/null >../serve.log 2>&1 &`;
   const made = await cloud.api<InstanceView>("POST", "/api/instances", {
     name: "sample",
     gpu_type: "RTX 4090",
@@ -168,19 +170,42 @@ async function makeSample(cloud: LocalCloud): Promise<void> {
       delete_after_pause_minutes: 2,
       check_interval_seconds: 2,
       grace_minutes: 0.5,
+      wake_method: "auto",
+      proxy: { port },
+      hooks: { after_wake: serve },
     },
   });
   if (made.status !== 201) throw new Error(JSON.stringify(made.body));
   writeFileSync(marker, made.body.id);
   const machine = await machineOf(cloud, made.body.id);
   await cloud.vastLocal("PUT", `/local/machines/${machine.id}/gpu`, { load: ["92"] });
-  writeSampleWorkspace(join(machine.path, "workspace"));
+  const workspace = join(machine.path, "workspace");
+  writeSampleWorkspace(workspace);
+  writeSampleService(workspace);
+  const argv = ["sh", "-c", `cd "${workspace}" && ${serve}`];
+  await execOnceUp(cloud, machine.id, argv);
+  const { proxy } = made.body;
   say(
-    { event: "sample", instance: made.body.id, machine: machine.id },
-    `sample: machine ${machine.id} trains for half a minute, then goes quiet; 30 s later it may sleep`,
+    { event: "sample", instance: made.body.id, machine: machine.id, service: proxy.url },
+    `sample: machine ${machine.id} trains for half a minute, then goes quiet; 30 s later it may sleep
+sample: it serves ${proxy.url}, and a request wakes it again:
+  curl --retry 20 -H "Authorization: Bearer ${cloud.apiToken}" ${proxy.url}`,
   );
   await sleep(30_000);
   await cloud.vastLocal("PUT", `/local/machines/${machine.id}/gpu`, { load: ["0"] }).catch(() => undefined);
+}
+
+/** A machine that still boots runs nothing yet. */
+async function execOnceUp(cloud: LocalCloud, machine: number, argv: string[]): Promise<void> {
+  for (let tries = 0; ; tries++) {
+    try {
+      await cloud.vastLocal("POST", `/local/machines/${machine}/exec`, { argv });
+      return;
+    } catch (error) {
+      if (tries === 100) throw error;
+      await sleep(200);
+    }
+  }
 }
 
 async function machineOf(cloud: LocalCloud, instance: string): Promise<LocalMachine> {
