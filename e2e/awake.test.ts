@@ -69,6 +69,7 @@ it("a command under run holds a quiet machine to its end, and passes its code on
   expect(view.awake_because[0]).toMatchObject({ signal: "lease", detail: expect.stringContaining("sh -c until") });
   expect(view.signals.map((one) => one.name)).toEqual([
     "gpu",
+    "traffic",
     "cpu",
     "terminal",
     "jupyter",
@@ -76,8 +77,8 @@ it("a command under run holds a quiet machine to its end, and passes its code on
     "disk",
     "gpu_memory",
   ]);
-  expect(view.signals[1]).toMatchObject({ name: "cpu", enabled: true, threshold: 50 });
-  expect(view.signals[1]!.value).toBeGreaterThanOrEqual(0);
+  expect(view.signals[2]).toMatchObject({ name: "cpu", enabled: true, threshold: 50 });
+  expect(view.signals[2]!.value).toBeGreaterThanOrEqual(0);
   const shown = await soneca("instance", "show", instance.id);
   expect(shown.stdout).toMatch(/Awake because +Held awake until/);
   expect(shown.stdout).toMatch(/CPU of the workspace .* decides/);
