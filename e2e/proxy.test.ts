@@ -1,11 +1,11 @@
 /**
  * Real clients against a service behind the wake proxy, over each pipe: first while the instance sleeps, so that they wake it, then
- * while it is awake.
+ * while it is awake. Clients that wait as Retry-After says come after those that do not: by then it is known how long its wakes take.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { EventSource } from "eventsource";
@@ -14,11 +14,20 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { sleep } from "../local-cloud/processes.ts";
 import { freePort } from "../local-cloud/secrets.ts";
+import { createTunnels } from "../worker/tunnel/tunnels.ts";
 import { Instance, startTestCloud, type TestCloud, until } from "./testing/cloud.ts";
+
+interface Standing {
+  tunnels: { id: string; deletedAt: string | null; connections: number }[];
+  records: { type: string; content: string }[];
+}
 
 const services = join(import.meta.dirname, "testing/services.ts");
 
-describe.each(["direct", "relay"] as const)("over %s", (pipe) => {
+describe.each(["direct", "relay", "tunnel"] as const)("over %s", (pipe) => {
+  // How further clients take a wake says nothing more of the pipe.
+  const itOfWakes = it.skipIf(pipe === "tunnel");
+  const itOfTunnels = it.runIf(pipe === "tunnel");
   let test: TestCloud;
   let instance: Instance;
   let key: string;
@@ -28,6 +37,8 @@ describe.each(["direct", "relay"] as const)("over %s", (pipe) => {
   beforeAll(async () => {
     test = await startTestCloud({
       pipe,
+      bootMs: 300,
+      intervals: { search: 100, create: 50, list: 50, change: 50, destroy: 50 },
       timings: { endEveryMs: 300, goneAgainMs: 300, lookEveryMs: 300, wakeEveryMs: 0 },
     });
     gitRoot = makeGitRoot(test.base);
@@ -60,6 +71,10 @@ describe.each(["direct", "relay"] as const)("over %s", (pipe) => {
   };
   const get = (path: string, init: RequestInit & { headers?: Record<string, string> } = {}) =>
     fetch(base + path, { redirect: "manual", ...init, headers: { "x-soneca-key": key, ...init.headers } });
+  const standing = async () => {
+    const { tunnels, records } = await test.cloud.cloudflareLocal<Standing>("GET", "/local/state");
+    return { tunnels: tunnels.filter((one) => one.deletedAt === null), records };
+  };
   const wakes = async () => (await instance.events()).filter((one) => one.event_type === "woke_up").length;
 
   it("a hundred requests in one second to a sleeping instance make one machine, and each a truthful answer", async () => {
@@ -79,41 +94,6 @@ describe.each(["direct", "relay"] as const)("over %s", (pipe) => {
     expect(await instance.machines()).toHaveLength(1);
     const asked = (await instance.events()).filter((one) => one.actor.startsWith("proxy:key:"));
     expect(asked.length).toBeGreaterThan(0);
-  });
-
-  it("the openai SDK streams, awake and from asleep", async () => {
-    // Its own tries are few and soon: the SDK honours Retry-After, and is allowed as many as it takes.
-    const client = new OpenAI({ baseURL: `${base}v1`, apiKey: key, maxRetries: 50, timeout: 60_000 });
-    const say = async (content: string) => {
-      const messages = [{ role: "user" as const, content }];
-      const stream = await client.chat.completions.create({ model: "tiny", messages, stream: true });
-      const parts: string[] = [];
-      for await (const part of stream) parts.push(part.choices[0]?.delta.content ?? "");
-      return parts;
-    };
-    const awake = await say("good morning to all");
-    expect(awake.join("")).toBe("You said: good morning to all");
-    expect(awake.length).toBeGreaterThan(5);
-    expect((await client.models.list()).data[0]!.id).toBe("tiny");
-    await fallAsleep();
-    expect((await say("wake up")).join("")).toBe("You said: wake up");
-  });
-
-  it("curl with --retry waits as Retry-After says", async () => {
-    await fallAsleep();
-    const argv = [
-      "--no-progress-meter",
-      "-m",
-      "100",
-      "--retry",
-      "40",
-      "-H",
-      `Authorization: Bearer ${key}`,
-      `${base}v1/models`,
-    ];
-    const run = await runProgram("curl", argv);
-    expect(run.stderr).toMatch(/Will retry in \d+ seconds?/i);
-    expect(JSON.parse(run.stdout.slice(run.stdout.lastIndexOf('{"object"')))).toMatchObject({ object: "list" });
   });
 
   it("one that is patient is held, with its body, until the service listens", async () => {
@@ -157,8 +137,10 @@ describe.each(["direct", "relay"] as const)("over %s", (pipe) => {
     expect(Math.max(...seen.map((one) => one.lateMs))).toBeLessThan(190);
   });
 
-  it("events of the wake itself, until it is ready", async () => {
+  itOfWakes("events of the wake itself, until it is ready", async () => {
     await fallAsleep();
+    // Events come each second: it is to be seen.
+    await test.cloud.vastLocal("POST", "/local/faults", { name: "boot_slow", ms: 1_500, times: 1 });
     const answer = await get("v1/models", { headers: { accept: "text/event-stream" } });
     expect(answer.status).toBe(503);
     expect(answer.headers.get("content-type")).toBe("text/event-stream");
@@ -169,7 +151,42 @@ describe.each(["direct", "relay"] as const)("over %s", (pipe) => {
     await until("the service answers", async () => (await get("v1/models")).status === 200);
   });
 
-  it("git clones, from asleep and awake", async () => {
+  it("the openai SDK streams, awake and from asleep", async () => {
+    // Its own tries are few and soon: the SDK honours Retry-After, and is allowed as many as it takes.
+    const client = new OpenAI({ baseURL: `${base}v1`, apiKey: key, maxRetries: 50, timeout: 60_000 });
+    const say = async (content: string) => {
+      const messages = [{ role: "user" as const, content }];
+      const stream = await client.chat.completions.create({ model: "tiny", messages, stream: true });
+      const parts: string[] = [];
+      for await (const part of stream) parts.push(part.choices[0]?.delta.content ?? "");
+      return parts;
+    };
+    const awake = await say("good morning to all");
+    expect(awake.join("")).toBe("You said: good morning to all");
+    expect(awake.length).toBeGreaterThan(5);
+    expect((await client.models.list()).data[0]!.id).toBe("tiny");
+    await fallAsleep();
+    expect((await say("wake up")).join("")).toBe("You said: wake up");
+  });
+
+  itOfWakes("curl with --retry waits as Retry-After says", async () => {
+    await fallAsleep();
+    const argv = [
+      "--no-progress-meter",
+      "-m",
+      "100",
+      "--retry",
+      "40",
+      "-H",
+      `Authorization: Bearer ${key}`,
+      `${base}v1/models`,
+    ];
+    const run = await runProgram("curl", argv);
+    expect(run.stderr).toMatch(/Will retry in \d+ seconds?/i);
+    expect(JSON.parse(run.stdout.slice(run.stdout.lastIndexOf('{"object"')))).toMatchObject({ object: "list" });
+  });
+
+  itOfWakes("git clones, from asleep and awake", async () => {
     await fallAsleep();
     const clone = (name: string) =>
       runProgram("git", [
@@ -225,7 +242,7 @@ describe.each(["direct", "relay"] as const)("over %s", (pipe) => {
     kernel.close();
   });
 
-  it("a WebSocket that comes while it sleeps wakes it", async () => {
+  itOfWakes("a WebSocket that comes while it sleeps wakes it", async () => {
     await fallAsleep();
     const url = base.replace("http:", "ws:");
     const open = async () => {
@@ -335,7 +352,7 @@ describe.each(["direct", "relay"] as const)("over %s", (pipe) => {
     await until("nothing is open", async () => (await openNow()) === 0, { withinMs: 5_000 });
   });
 
-  it("a click is felt by the agent within two seconds, at rest", async () => {
+  itOfWakes("a click is felt by the agent within two seconds, at rest", async () => {
     await instance.cloud.api("PUT", `/api/instances/${instance.id}/config`, {
       auto_hibernation: { check_interval_seconds: 60 },
     });
@@ -347,6 +364,38 @@ describe.each(["direct", "relay"] as const)("over %s", (pipe) => {
     const log = await instance.events();
     const taken = log.find((one) => one.event_type === "snapshot_taken" && Date.parse(one.timestamp) > askedAt);
     expect(Date.parse(taken!.timestamp) - askedAt).toBeLessThan(5_000);
+  });
+
+  itOfTunnels("the tunnel and its name are gone when the machine is", async () => {
+    expect(await standing()).toMatchObject({ tunnels: [{ connections: 1 }], records: [{ type: "CNAME" }] });
+    await fallAsleep();
+    await until("nothing is left", async () => {
+      const { tunnels, records } = await standing();
+      return tunnels.length + records.length === 0;
+    });
+  });
+
+  itOfTunnels("a tunnel that was left is ended by the sweep, and that of the machine stays", async () => {
+    await until("the service answers", async () => (await get("v1/models")).status === 200);
+    const [mine] = (await standing()).tunnels;
+    const { port, ...account } = test.cloud.tunnels!;
+    const settings = { ...account, apiUrl: `http://127.0.0.1:${port}/client/v4`, deployment: test.cloud.url };
+    const tunnels = createTunnels({ ...settings, edgeUrl: null, access: null });
+    expect(await tunnels.openTunnel({ instance: instance.id, epoch: 99, gatePort: 9 })).toMatchObject({ ok: true });
+    // What is younger than ten minutes is left alone, so all of it is made older.
+    await test.cloud.killProgram("cloudflare");
+    const file = join(test.cloud.stateDir, "cloudflare.json");
+    const ago = (at: string) => new Date(Date.parse(at) - 11 * 60_000).toISOString();
+    const text = readFileSync(file, "utf8").replace(/(?<="(?:created|modified)At":")[^"]+/g, ago);
+    writeFileSync(file, text);
+    await test.cloud.startProgram("cloudflare");
+    expect((await standing()).tunnels).toHaveLength(2);
+    await test.cloud.runCron(["*/5 * * * *"]);
+    expect(await standing()).toMatchObject({
+      tunnels: [{ id: mine!.id }],
+      records: [{ content: `${mine!.id}.cfargotunnel.com` }],
+    });
+    await until("the service answers", async () => (await get("v1/models")).status === 200);
   });
 });
 

@@ -1,35 +1,27 @@
 /**
- * Everything on one machine: the worker in workerd with local D1, R2, Durable Objects and cron, and the stand-in for
- * vast.ai whose machines are real processes. All state lies in one folder, so a later start finds it.
+ * Everything on one machine: the worker in workerd with local D1, R2, Durable Objects and cron, the stand-in for vast.ai
+ * whose machines are real processes, and where they are reached through tunnels the stand-in for Cloudflare. All state
+ * lies in one folder, so a later start finds it.
  */
-
-import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import type { PipeKind } from "../core/protocol/gate.ts";
 import { buildCloud } from "../tools/build.ts";
-import { endGroup, isAlive, killGroup, type Program, pidsOf, sleep, spawnGroup, startTimeOf } from "./processes.ts";
-import { CloudError, readSecrets, type Secrets, saveSecrets } from "./secrets.ts";
+import { endGroup, isAlive, killGroup, type Program, pidsOf, sleep, startTimeOf } from "./processes.ts";
+import {
+  buildDirOf,
+  logOf,
+  migrateDatabase,
+  type ProgramName,
+  type ProgramOptions,
+  spawnProgram,
+  urlOf,
+} from "./programs.ts";
+import { CloudError, readSecrets, type Secrets, saveSecrets, type TunnelSecrets } from "./secrets.ts";
 import { createMachines } from "./vast/machines.ts";
 
-const root = join(import.meta.dirname, "..");
-const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
-
-export interface CloudOptions {
-  stateDir: string;
+export interface CloudOptions extends ProgramOptions {
   port?: number;
   fresh?: boolean;
-  /** How long a machine of the stand-in takes to boot, ms. */
-  bootMs?: number;
-  /** What else the stand-in is started with: --faults RULES, --network, --clock, --disk-bytes N. */
-  vastOptions?: readonly string[];
-  /** JSON values that replace waiting times of the lifecycle, ms. */
-  timings?: Record<string, number>;
-  /** JSON values that replace the least times between two calls to the provider, ms. */
-  intervals?: Record<string, number>;
-  /** How the worker reaches the machines; direct without it. */
-  pipe?: PipeKind;
   onStep?: (step: string) => void;
   /** For the bench: another worker than the one that is deployed, and no cron. */
   workerEntry?: string;
@@ -51,8 +43,6 @@ interface RunningFile {
   url: string;
   programs: { pid: number; startTime: string | null }[];
 }
-
-export type ProgramName = "worker" | "vast";
 
 export class LocalCloud {
   readonly stateDir: string;
@@ -76,7 +66,9 @@ export class LocalCloud {
     await endLeftovers(stateDir);
     if (options.fresh) await removeState(stateDir);
     mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-    const cloud = new LocalCloud({ ...options, stateDir }, await readSecrets(stateDir, options.port));
+    const hasTunnels = options.pipe === "tunnel";
+    const secrets = await readSecrets(stateDir, { port: options.port, hasTunnels });
+    const cloud = new LocalCloud({ ...options, stateDir }, secrets);
     cloud.#writeRunningFile();
     return cloud;
   }
@@ -98,10 +90,10 @@ export class LocalCloud {
   }
 
   get url(): string {
-    return `http://127.0.0.1:${this.#secrets.port}`;
+    return urlOf(this.#secrets.port);
   }
   get vastUrl(): string {
-    return `http://127.0.0.1:${this.#secrets.vastPort}`;
+    return urlOf(this.#secrets.vastPort);
   }
   get apiToken(): string {
     return this.#secrets.apiToken ?? "";
@@ -115,16 +107,30 @@ export class LocalCloud {
   get agentJwtSecret(): string {
     return this.#secrets.agentJwtSecret;
   }
+  /** The account for tunnels; null where there are none. */
+  get tunnels(): TunnelSecrets | null {
+    return this.#secrets.tunnels;
+  }
+  get #cloudflareUrl(): string {
+    return urlOf(this.#secrets.tunnels?.port ?? 0);
+  }
+  /** Those that this cloud consists of; the worker last, which calls the others. */
+  get programs(): readonly ProgramName[] {
+    return this.#secrets.tunnels ? ["vast", "cloudflare", "worker"] : ["vast", "worker"];
+  }
 
   async #startAll(): Promise<void> {
     const step = this.#options.onStep ?? (() => undefined);
-    step("starting the stand-in for vast.ai");
-    const vast = this.startProgram("vast");
-    await buildCloud(this.#buildDir, this.#options.workerEntry);
+    const standIns = this.programs.filter((name) => name !== "worker");
+    const started = standIns.map((name) => {
+      step(`starting the stand-in for ${name === "vast" ? "vast.ai" : "Cloudflare"}`);
+      return this.startProgram(name);
+    });
+    await buildCloud(buildDirOf(this.stateDir), this.#options.workerEntry);
     if (this.#stopping) throw new CloudError("the local cloud is ending");
     step("preparing the database");
-    this.#migrate();
-    await vast;
+    migrateDatabase(this.stateDir);
+    await Promise.all(started);
     step("starting the worker");
     await this.startProgram("worker");
     if (this.#secrets.apiToken === null) await this.#makeFirstUser();
@@ -145,7 +151,7 @@ export class LocalCloud {
     if (running && isAlive(running)) return;
     // What is left of its group would hold the port.
     if (running) await killGroup(running);
-    const program = name === "worker" ? this.#spawnWorker() : this.#spawnVast();
+    const program = spawnProgram(name, this.#options, this.#secrets);
     this.#programs.set(name, program);
     this.#writeRunningFile();
     await waitForAnswer(this.#addressOf(name), program, name);
@@ -169,7 +175,8 @@ export class LocalCloud {
   }
 
   #addressOf(name: ProgramName): string {
-    return name === "worker" ? `${this.url}/api/health` : `${this.vastUrl}/local/bill`;
+    if (name === "worker") return `${this.url}/api/health`;
+    return name === "vast" ? `${this.vastUrl}/local/bill` : `${this.#cloudflareUrl}/local/health`;
   }
 
   /** When workerd dies, wrangler lives on, starts another one and never answers again: that counts as dead. */
@@ -207,7 +214,7 @@ export class LocalCloud {
     this.#stopping = true;
     if (this.#cron) clearInterval(this.#cron);
     // The worker first: it must not see its machines die and draw conclusions.
-    for (const name of ["worker", "vast"] as const) {
+    for (const name of ["worker", "vast", "cloudflare"] as const) {
       // Machines outlive a stand-in that died, and only a stand-in ends them with their meters read.
       if (name === "vast" && this.#programs.has(name)) await this.#startProgram(name).catch(() => undefined);
       const program = this.#programs.get(name);
@@ -238,118 +245,38 @@ export class LocalCloud {
     return { status: response.status, body: (text ? JSON.parse(text) : null) as T };
   }
 
-  /** A request to the stand-in's own control routes. */
-  async vastLocal<T = unknown>(method: string, path: string, body?: unknown, timeoutMs = 30_000): Promise<T> {
-    const response = await fetch(this.vastUrl + path, {
+  /** A request to the own control routes of the stand-in for vast.ai. */
+  vastLocal<T = unknown>(method: string, path: string, body?: unknown, timeoutMs = 30_000): Promise<T> {
+    return this.#askStandIn(this.vastUrl + path, this.vastApiKey, { method, body, timeoutMs });
+  }
+
+  /** As above, of the one for Cloudflare. */
+  cloudflareLocal<T = unknown>(method: string, path: string, body?: unknown, timeoutMs = 30_000): Promise<T> {
+    const key = this.#secrets.tunnels?.apiToken ?? "";
+    return this.#askStandIn(this.#cloudflareUrl + path, key, { method, body, timeoutMs });
+  }
+
+  async #askStandIn<T>(
+    url: string,
+    key: string,
+    { method, body, timeoutMs }: { method: string; body: unknown; timeoutMs: number },
+  ): Promise<T> {
+    const response = await fetch(url, {
       method,
       headers: {
-        authorization: `Bearer ${this.vastApiKey}`,
+        authorization: `Bearer ${key}`,
         connection: "close",
         "content-type": "application/json",
       },
       body: body === undefined ? undefined : JSON.stringify(body),
       signal: AbortSignal.timeout(timeoutMs),
     });
-    if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${await response.text()}`);
+    if (!response.ok) throw new Error(`${method} ${url}: ${response.status} ${await response.text()}`);
     return (await response.json()) as T;
   }
 
   logOf(name: ProgramName): string {
-    return join(this.stateDir, `${name}.log`);
-  }
-
-  get #buildDir(): string {
-    return join(this.stateDir, "build");
-  }
-
-  #spawnVast(): Program {
-    const keyFile = join(this.stateDir, "vast-api-key");
-    writeFileSync(keyFile, this.#secrets.vastApiKey, { mode: 0o600 });
-    const argv = [
-      join(root, "local-cloud", "vast", "main.ts"),
-      ...["--port", String(this.#secrets.vastPort)],
-      ...["--state", join(this.stateDir, "vast")],
-      ...["--api-key-file", keyFile],
-      ...(this.#options.bootMs === undefined ? [] : ["--boot-ms", String(this.#options.bootMs)]),
-      ...(this.#options.vastOptions ?? []),
-    ];
-    return spawnGroup(argv, { cwd: root, env: process.env, logFile: this.logOf("vast") });
-  }
-
-  #spawnWorker(): Program {
-    const envFile = join(this.stateDir, "worker.env");
-    // Secrets travel in a file: the arguments of a process can be read by everybody on the machine.
-    const secrets = {
-      AGENT_JWT_SECRET: this.#secrets.agentJwtSecret,
-      ADMIN_TOKEN: this.#secrets.adminToken,
-      VAST_API_KEY: this.#secrets.vastApiKey,
-      PUBLIC_URL: this.url,
-      VAST_URL: this.vastUrl,
-      PIPE: this.#options.pipe ?? "direct",
-      ...(this.#options.timings ? { LIFECYCLE_TIMINGS: `'${JSON.stringify(this.#options.timings)}'` } : {}),
-      ...(this.#options.intervals ? { PROVIDER_INTERVALS: `'${JSON.stringify(this.#options.intervals)}'` } : {}),
-    };
-    writeFileSync(
-      envFile,
-      Object.entries(secrets)
-        .map(([name, value]) => `${name}=${value}\n`)
-        .join(""),
-      { mode: 0o600 },
-    );
-    const argv = [
-      ...["--no-warnings", wrangler, "dev", join(this.#buildDir, "worker.js"), "--no-bundle"],
-      ...["--config", join(root, "wrangler.toml"), "--assets", join(this.#buildDir, "public")],
-      ...["--ip", "127.0.0.1", "--port", String(this.#secrets.port), "--inspector-port", "0"],
-      ...["--persist-to", join(this.stateDir, "worker"), "--env-file", envFile],
-      ...["--show-interactive-dev-session=false", "--log-level", "warn"],
-    ];
-    return spawnGroup(argv, { cwd: root, env: this.#wranglerEnv(), logFile: this.logOf("worker") });
-  }
-
-  /** Only when the migrations are others than those this state has seen: it takes seconds. */
-  #migrate(): void {
-    const stamp = join(this.stateDir, "migrated");
-    const files = readdirSync(join(root, "migrations"))
-      .filter((name) => name.endsWith(".sql"))
-      .sort();
-    const hash = createHash("sha256")
-      .update(files.map((name) => readFileSync(join(root, "migrations", name))).join("\n"))
-      .digest("hex");
-    if (existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return;
-    const argv = [
-      "--no-warnings",
-      wrangler,
-      "d1",
-      "migrations",
-      "apply",
-      "DB",
-      "--local",
-      "--config",
-      join(root, "wrangler.toml"),
-    ];
-    const run = spawnSync(process.execPath, [...argv, "--persist-to", join(this.stateDir, "worker")], {
-      cwd: root,
-      env: this.#wranglerEnv(),
-      encoding: "utf8",
-      timeout: 120_000,
-    });
-    if (run.status !== 0) throw new CloudError(`the database could not be prepared:\n${run.stdout}${run.stderr}`);
-    writeFileSync(stamp, hash);
-  }
-
-  #wranglerEnv(): NodeJS.ProcessEnv {
-    return {
-      ...process.env,
-      CI: "1",
-      NO_COLOR: "1",
-      WRANGLER_SEND_METRICS: "false",
-      WRANGLER_SEND_ERROR_REPORTS: "false",
-      WRANGLER_HIDE_BANNER: "true",
-      WRANGLER_NO_SKILLS_UPDATE_PROMPTS: "true",
-      CLOUDFLARE_CF_FETCH_ENABLED: "false",
-      WRANGLER_LOG_PATH: join(this.stateDir, "wrangler-logs"),
-      WRANGLER_REGISTRY_PATH: join(this.stateDir, "registry"),
-    };
+    return logOf(this.stateDir, name);
   }
 
   async #makeFirstUser(): Promise<void> {

@@ -17,10 +17,25 @@ export interface Secrets {
   port: number;
   vastPort: number;
   apiToken: string | null;
+  /** Null: no machine is reached through a tunnel. */
+  tunnels: TunnelSecrets | null;
+}
+
+/** The account at the stand-in for Cloudflare. */
+export interface TunnelSecrets {
+  accountId: string;
+  zoneId: string;
+  zone: string;
+  apiToken: string;
+  port: number;
+  connectorPort: number;
 }
 
 /** Errors: CloudError when the port that was asked for is taken. */
-export async function readSecrets(stateDir: string, port: number | undefined): Promise<Secrets> {
+export async function readSecrets(
+  stateDir: string,
+  { port, hasTunnels }: { port: number | undefined; hasTunnels: boolean },
+): Promise<Secrets> {
   const file = join(stateDir, "secrets.json");
   const known: Secrets | null = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : null;
   if (port !== undefined && port !== known?.port && !(await isFree(port))) {
@@ -33,6 +48,7 @@ export async function readSecrets(stateDir: string, port: number | undefined): P
     port: (await isFree(8787)) ? 8787 : await freePort(),
     vastPort: await freePort(),
     apiToken: null,
+    tunnels: null,
   };
   if (port !== undefined) secrets.port = port;
   // The ports of an earlier start may be taken by somebody else now.
@@ -41,8 +57,21 @@ export async function readSecrets(stateDir: string, port: number | undefined): P
     secrets.port = await freePort();
   }
   if (known && !(await isFree(secrets.vastPort))) secrets.vastPort = await freePort();
+  secrets.tunnels = hasTunnels ? await readTunnels(known?.tunnels ?? null) : null;
   saveSecrets(stateDir, secrets);
   return secrets;
+}
+
+async function readTunnels(known: TunnelSecrets | null): Promise<TunnelSecrets> {
+  const portOf = async (port: number | undefined) => (port && (await isFree(port)) ? port : await freePort());
+  return {
+    accountId: known?.accountId ?? randomBytes(16).toString("hex"),
+    zoneId: known?.zoneId ?? randomBytes(16).toString("hex"),
+    zone: known?.zone ?? "machines.test",
+    apiToken: known?.apiToken ?? randomBytes(32).toString("base64url"),
+    port: await portOf(known?.port),
+    connectorPort: await portOf(known?.connectorPort),
+  };
 }
 
 export function saveSecrets(stateDir: string, secrets: Secrets): void {

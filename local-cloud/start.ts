@@ -1,11 +1,12 @@
 /**
- * npm start -- [--port N] [--state DIR] [--fresh] [--no-sample] [--json] [--faults RULES] [--network] [--clock]
+ * npm start -- [--port N] [--state DIR] [--fresh] [--no-sample] [--json] [--pipe PIPE] [--faults RULES] [--network] [--clock]
  *
  * The local cloud until Ctrl-C. Programs that die are started again; what happens to the instances is printed.
  */
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { type PipeKind, pipeKinds } from "../core/protocol/gate.ts";
 import type { EventView, InstanceView } from "../core/protocol/views.ts";
 import { LocalCloud } from "./cloud.ts";
 import { sleep } from "./processes.ts";
@@ -14,7 +15,7 @@ import { CloudError, freePort } from "./secrets.ts";
 import { eventText } from "./tell.ts";
 import type { LocalMachine } from "./vast/control.ts";
 
-const usage = `usage: npm start -- [--port N] [--state DIR] [--fresh] [--no-sample] [--json]
+const usage = `usage: npm start -- [--port N] [--state DIR] [--fresh] [--no-sample] [--json] [--pipe PIPE]
                     [--faults RULES] [--network] [--clock] [--disk-bytes N]
 
   --port N       port of the worker (8787, or a free one)
@@ -22,6 +23,7 @@ const usage = `usage: npm start -- [--port N] [--state DIR] [--fresh] [--no-samp
   --fresh        begin with nothing: empties the state first
   --no-sample    no sample machine
   --json         one JSON object a line: first {"event":"ready",...} when all is up
+  --pipe PIPE    how services of machines are reached: direct, relay or tunnel (direct); docs/PROXY.md
 
   The stand-in for vast.ai (docs/LOCAL-CLOUD.md):
   --faults RULES    what goes wrong from the beginning, as JSON: [{"name":"list_fails","probability":0.1}]
@@ -35,6 +37,7 @@ interface Options {
   fresh: boolean;
   sample: boolean;
   json: boolean;
+  pipe: PipeKind;
   vastOptions: string[];
 }
 
@@ -47,6 +50,7 @@ function readOptions(): Options {
         fresh: { type: "boolean", default: false },
         "no-sample": { type: "boolean", default: false },
         json: { type: "boolean", default: false },
+        pipe: { type: "string", default: "direct" },
         faults: { type: "string" },
         network: { type: "boolean", default: false },
         clock: { type: "boolean", default: false },
@@ -61,6 +65,8 @@ function readOptions(): Options {
     const port = values.port === undefined ? undefined : Number(values.port);
     if (port !== undefined && !(Number.isInteger(port) && port > 0 && port < 65_536))
       throw new Error("--port wants a number from 1 to 65535");
+    const pipe = pipeKinds.find((kind) => kind === values.pipe);
+    if (!pipe) throw new Error(`--pipe wants one of ${pipeKinds.join(", ")}`);
     const state = values.state ?? join(import.meta.dirname, "..", ".soneca");
     const { fresh, json, faults, network, clock } = values;
     const vastOptions = [
@@ -69,7 +75,7 @@ function readOptions(): Options {
       ...(clock ? ["--clock"] : []),
       ...(values["disk-bytes"] === undefined ? [] : ["--disk-bytes", values["disk-bytes"]]),
     ];
-    return { port, state, fresh, sample: !values["no-sample"], json, vastOptions };
+    return { port, state, fresh, sample: !values["no-sample"], json, pipe, vastOptions };
   } catch (error) {
     console.error(`${(error as Error).message}\n\n${usage}`);
     process.exit(2);
@@ -82,6 +88,7 @@ const note = (text: string) => {
   if (!options.json) console.log(text);
 };
 
+const nameOf = { vast: "stand-in", cloudflare: "stand-in for Cloudflare", worker: "worker" };
 let cloud: LocalCloud | null = null;
 let ending: Promise<void> | null = null;
 /** A signal may come twice, from the terminal and from npm: both wait for the one end. */
@@ -101,6 +108,7 @@ try {
     stateDir: options.state,
     port: options.port,
     fresh: options.fresh,
+    pipe: options.pipe,
     vastOptions: options.vastOptions,
     onStep: (step) => note(`  ${step}`),
   });
@@ -136,10 +144,10 @@ await follow(cloud);
 
 /** Programs that die are started again, as a platform would do; so are those that live and no longer answer. */
 async function keepAlive(cloud: LocalCloud): Promise<void> {
-  const missed = { vast: 0, worker: 0 };
+  const missed = { vast: 0, cloudflare: 0, worker: 0 };
   while (!ending) {
     await sleep(1_000);
-    for (const name of ["vast", "worker"] as const) {
+    for (const name of cloud.programs) {
       if (ending) return;
       // A refusal is plain; silence may be a busy machine and is given half a minute.
       const answer = cloud.isRunning(name) ? await cloud.answers(name, 5_000) : "dead";
@@ -147,7 +155,7 @@ async function keepAlive(cloud: LocalCloud): Promise<void> {
       if (ending || (answer !== "dead" && missed[name] < 6)) continue;
       say(
         { event: "restart", program: name },
-        `the ${name === "vast" ? "stand-in" : "worker"} died; it is started again (log: ${cloud.logOf(name)})`,
+        `the ${nameOf[name]} died; it is started again (log: ${cloud.logOf(name)})`,
       );
       await cloud.killProgram(name);
       await cloud.startProgram(name).catch((error) => note(String(error)));

@@ -1,7 +1,8 @@
 /** The programs of a campaign, its counts, and the ways to reach them while they are being killed. */
 import { join } from "node:path";
-import type { LocalCloud, ProgramName } from "../../local-cloud/cloud.ts";
+import type { LocalCloud } from "../../local-cloud/cloud.ts";
 import { sleep } from "../../local-cloud/processes.ts";
+import type { ProgramName } from "../../local-cloud/programs.ts";
 import type { BillRow } from "../../local-cloud/vast/bill.ts";
 import type { LocalMachine } from "../../local-cloud/vast/control.ts";
 import type { FaultOrder } from "../../local-cloud/vast/fault-rules.ts";
@@ -17,7 +18,7 @@ export class World {
   readonly base: string;
   /** What was done, by its name; rules of the stand-in count when they struck. */
   readonly counts = new Map<string, number>();
-  #turns: Record<ProgramName, Promise<void>> = { worker: Promise.resolve(), vast: Promise.resolve() };
+  #turns: Partial<Record<ProgramName, Promise<void>>> = {};
   #cron: Promise<void> | null = null;
   isOver = false;
   readonly #stop: AbortSignal;
@@ -39,7 +40,7 @@ export class World {
 
   /** SIGKILL, `downMs` of nothing, and a new start. One after another for each program. */
   kill(name: ProgramName, downMs: number, isStillWanted: () => Promise<boolean>): Promise<boolean> {
-    const turn = this.#turns[name].then(async () => {
+    const turn = (this.#turns[name] ?? Promise.resolve()).then(async () => {
       if (this.isOver || !(await isStillWanted())) return false;
       await this.cloud.killProgram(name);
       await sleep(downMs);

@@ -129,6 +129,7 @@ function createApi(context: Context, { apiToken, scopes, calls }: ApiOptions) {
   return async (incoming: IncomingMessage, response: ServerResponse): Promise<void> => {
     const request = await readRequest(incoming);
     if (request === null) return send(response, failure(404, 7000, "No route for that URI"));
+    if (request.path === "/local/health") return send(response, { status: 200, body: { ok: true } });
     const token = /^Bearer (.+)$/.exec(incoming.headers.authorization ?? "")?.[1] ?? "";
     if (!isSame(token, apiToken)) return send(response, failure(401, 10000, "Authentication error"));
     if (request.path.startsWith("/local/")) return send(response, answerLocal(context, request));
@@ -164,7 +165,7 @@ function act(context: Context, request: ApiRequest, { handle, id }: { handle: Ha
 }
 type Handle = (context: Context, request: ApiRequest, id: string) => Reply;
 
-/** For people and tests in other processes: what there is, and what is to go wrong. */
+/** For people and tests in other processes: what there is, and what is to go wrong. Whether it lives, anybody may ask. */
 function answerLocal({ state, faults, connectors }: Context, { method, path, body }: ApiRequest): Reply {
   if (path === "/local/state") {
     const tunnels = state.tunnels.map(({ secret: _, ...one }) => ({ ...one, connections: connectors.count(one.id) }));

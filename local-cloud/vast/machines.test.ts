@@ -50,7 +50,9 @@ const isRunning = (pid: number) => ![undefined, "Z"].includes(readStat(pid)?.sta
 describe("a machine", () => {
   it("runs its onstart in a session of its own, with its own environment and nothing of ours", async () => {
     process.env.SONECA_TEST_LEAK = "leak";
-    const { pid } = start("#!/bin/sh\n# soneca-onstart\nenv; pwd; command -v nvidia-smi; node --version; echo done\n");
+    const { pid } = start(
+      "#!/bin/sh\n# soneca-onstart\nenv; pwd; command -v nvidia-smi; command -v cloudflared; node --version; echo done\n",
+    );
     delete process.env.SONECA_TEST_LEAK;
     const log = await waitFor(() => readFile(inside("log")).includes("done\n") && readFile(inside("log")));
     const lines = log.split("\n");
@@ -72,7 +74,16 @@ describe("a machine", () => {
       ]),
     );
     expect(log).not.toContain("SONECA_TEST_LEAK");
+    expect(log).not.toMatch(/cloudflared|SONECA_FAKE_EDGE/);
     expect(readStat(pid)!.session).toBe(pid);
+  });
+
+  it("has a cloudflared of its own where there are tunnels", async () => {
+    machines = createMachines(root, { tunnelEdge: "127.0.0.1:7" });
+    machines.prepare(spec(null));
+    const ran = await machines.exec(spec(null), ["sh", "-c", "command -v cloudflared; cloudflared --version; env"]);
+    expect(ran.stdout).toContain(`${inside("bin", "cloudflared")}\ncloudflared version`);
+    expect(ran.stdout).toContain("SONECA_FAKE_EDGE=127.0.0.1:7\n");
   });
 
   it("outlives its onstart, as a container's init does", async () => {

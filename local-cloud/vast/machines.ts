@@ -4,6 +4,7 @@
  *
  *   workspace/ home/ agent/   DATA_DIRECTORY, HOME, SONECA_HOME
  *   bin/nvidia-smi gpu-load   what its GPUs say
+ *   bin/cloudflared           where there are tunnels
  *   onstart.sh log
  *
  * A process belongs to a machine when its environment says so, or an ancestor's or its session's does: so what escaped
@@ -25,6 +26,7 @@ import {
 import { basename, delimiter, dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
+import { writeCloudflared } from "../cloudflare/launcher.ts";
 import type { GpuKind } from "./catalog.ts";
 import { buildClock, readClock, writeClock } from "./clock.ts";
 import { fillDisk, mountDisk, unmountDisk } from "./disk.ts";
@@ -64,6 +66,8 @@ export interface MachineOptions {
   diskBytes?: number;
   /** The node programs of machines read their clock through a file that can be set. */
   clock?: boolean;
+  /** HOST:PORT of the stand-in for Cloudflare: machines have a cloudflared that connects to it. */
+  tunnelEdge?: string;
 }
 
 /** Which processes of a machine: its agent's, all of them, one, or those whose command line holds the text. */
@@ -135,6 +139,7 @@ export function createMachines(root: string, options: MachineOptions = {}): Mach
       DATA_DIRECTORY: join(folder, "workspace"),
       SONECA_HOME: join(folder, "agent"),
       HOME: join(folder, "home"),
+      ...(options.tunnelEdge && { SONECA_FAKE_EDGE: options.tunnelEdge }),
       ...(options.clock && {
         NODE_OPTIONS: [spec.env.NODE_OPTIONS, `--import=${pathToFileURL(join(folder, "bin", "clock.mjs"))}`]
           .filter(Boolean)
@@ -155,6 +160,7 @@ export function createMachines(root: string, options: MachineOptions = {}): Mach
       const loadFile = join(folder, "gpu-load");
       const smi = buildNvidiaSmi({ machineId: spec.machineId, gpu: spec.gpu, gpuCount: spec.gpuCount, loadFile });
       writeFileSync(join(folder, "bin", "nvidia-smi"), smi, { mode: 0o755 });
+      if (options.tunnelEdge) writeCloudflared(join(folder, "bin"));
       if (options.clock) writeFileSync(join(folder, "bin", "clock.mjs"), buildClock(folder));
       if (!exists(loadFile)) writeFileSync(loadFile, "idle\n".repeat(spec.gpuCount));
       if (isOwnOnstart(spec.onstart)) writeFileSync(join(folder, "onstart.sh"), spec.onstart, { mode: 0o700 });

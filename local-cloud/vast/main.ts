@@ -1,6 +1,6 @@
 /**
  * node local-cloud/vast/main.ts --port N --state DIR --api-key-file F [--boot-ms MS] [--faults RULES] [--network]
- *   [--clock] [--disk-bytes N]
+ *   [--clock] [--disk-bytes N] [--tunnel-edge HOST:PORT]
  *
  * Prints one JSON line on stdout when it answers. SIGTERM and SIGINT end every machine process and keep the contracts;
  * after a SIGKILL machines go on running and the next start with the same state finds them again.
@@ -16,7 +16,8 @@ const USAGE = `usage: node local-cloud/vast/main.ts --port N --state DIR --api-k
                     {"seed": N, "rules": [...]}
   --network         machines reach this host through a switch that can be slowed and cut, and counts their traffic
   --clock           the clocks of machines can be set
-  --disk-bytes N    machines have disks of their own, which can be filled; root only`;
+  --disk-bytes N    machines have disks of their own, which can be filled; root only
+  --tunnel-edge HOST:PORT   machines have a cloudflared that connects to the stand-in for Cloudflare there`;
 
 function fail(message: string): never {
   console.error(message);
@@ -35,6 +36,7 @@ function readOptions() {
         network: { type: "boolean", default: false },
         clock: { type: "boolean", default: false },
         "disk-bytes": { type: "string" },
+        "tunnel-edge": { type: "string" },
       },
     });
     const [port, bootMs] = [Number(values.port), Number(values["boot-ms"])];
@@ -42,7 +44,8 @@ function readOptions() {
     const diskBytes = values["disk-bytes"] === undefined ? undefined : Number(values["disk-bytes"]);
     if (!Number.isInteger(port) || port < 0 || port > 65_535 || !(bootMs >= 0) || !state || !keyFile) fail(USAGE);
     if (diskBytes !== undefined && !(Number.isSafeInteger(diskBytes) && diskBytes > 0)) fail(USAGE);
-    const machines = { clock, ...(diskBytes !== undefined && { diskBytes }) };
+    const tunnelEdge = values["tunnel-edge"];
+    const machines = { clock, ...(diskBytes !== undefined && { diskBytes }), ...(tunnelEdge && { tunnelEdge }) };
     const apiKey = readFileSync(keyFile, "utf8").trim();
     return { port, bootMs, stateDir: resolve(state), apiKey, faults, network, machines };
   } catch (error) {
