@@ -1,6 +1,6 @@
 /**
  * `npm run bench`: the snapshot engine beside restic, borg and tar | zstd, on the same data in the same run. `control` and
- * `wake` measure the control plane: control/.
+ * `wake` measure the control plane: control/; `proxy` the wake proxy: proxy/.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -13,6 +13,7 @@ import { realSources, syntheticSources } from "./data/sources.ts";
 import type { Inputs } from "./data/workspace.ts";
 import { describeMachine, freeBytes, gitCommit } from "./machine.ts";
 import { type Options, parseOptions, type ScenarioName, UsageError, usage } from "./options.ts";
+import { mainOfProxy } from "./proxy/main.ts";
 import { asMarkdown, asText, withResults } from "./report.ts";
 import type { Results } from "./results.ts";
 import { runEdgeCases } from "./scenarios/edge-cases.ts";
@@ -188,7 +189,8 @@ function checkRoom({ size, only, tools, keep, dir, synthetic }: Options, cacheDi
 
 try {
   const args = process.argv.slice(2);
-  process.exitCode = isControlCommand(args[0]) ? await mainOfControl(args, repository) : await main(args);
+  if (isControlCommand(args[0])) process.exitCode = await mainOfControl(args, repository);
+  else process.exitCode = args[0] === "proxy" ? await mainOfProxy(args, repository) : await main(args);
 } catch (error) {
   console.error(error instanceof UsageError ? `${error.message}\n\n${usage}` : error);
   process.exitCode = error instanceof UsageError ? 2 : 1;

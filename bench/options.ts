@@ -28,7 +28,8 @@ export const usage = `npm run bench -- [options]
   --keep DIR           works in the new folder DIR and leaves stores, sources and restored folders of the courses there
   --drop-caches        empties the page cache before each step (root only)
   --synthetic          synthetic data, without the packages
-npm run bench -- control|wake --help   the control plane instead: what a heartbeat costs, what a wake takes`;
+npm run bench -- control|wake --help   the control plane instead: what a heartbeat costs, what a wake takes
+npm run bench -- proxy --help          the wake proxy: what it adds to calling a service directly`;
 
 export interface Options {
   size: SizeName;

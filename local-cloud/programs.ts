@@ -143,6 +143,9 @@ function wranglerEnv(stateDir: string): NodeJS.ProcessEnv {
     WRANGLER_HIDE_BANNER: "true",
     WRANGLER_NO_SKILLS_UPDATE_PROMPTS: "true",
     CLOUDFLARE_CF_FETCH_ENABLED: "false",
+    // Every request and every call would be traced into a database that nobody reads, which takes more than they themselves do.
+    X_LOCAL_OBSERVABILITY: "false",
+    X_LOCAL_EXPLORER: "false",
     WRANGLER_LOG_PATH: join(stateDir, "wrangler-logs"),
     WRANGLER_REGISTRY_PATH: join(stateDir, "registry"),
   };

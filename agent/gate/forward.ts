@@ -24,8 +24,12 @@ const loopback: LookupFunction = (_host, _options, done) =>
     { address: "::1", family: 6 },
   ]);
 
+const connectMs = 30_000;
+
 export function createServices(): Services {
-  const connect = { lookup: loopback, autoSelectFamily: true };
+  // Who does not listen on one of the two refuses at once. By the usual limit, a quarter of a second, a service would be given up because
+  // this very process had no time to look.
+  const connect = { lookup: loopback, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: connectMs };
   const kept = new Agent({ ...connect, keepAlive: true, maxFreeSockets: 64 });
   // A body is gone once it was sent, so it never goes over a connection that the service may just be closing.
   const fresh = new Agent({ ...connect, keepAlive: false });

@@ -260,6 +260,18 @@ describe("when something ends early", () => {
     await closed;
   });
 
+  it("a machine so busy that this process stands still finds its services all the same", async () => {
+    const { port } = await service((_req, res) => res.end("service"));
+    const begin = traffic.begin;
+    traffic.begin = () => {
+      // While the connection to the service is made.
+      process.nextTick(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 400));
+      return begin();
+    };
+    const answer = await ask({ port });
+    expect([answer.status, await answer.text()]).toEqual([200, "service"]);
+  });
+
   it("a kept connection that the service closed is no error of the next request", async () => {
     const { server, port } = await service((_req, res) => res.end("ok"));
     for (let i = 0; i < 3; i++) {

@@ -1,9 +1,7 @@
 /** `npm run bench -- control` and `npm run bench -- wake`: what the control plane uses and takes. */
-import { readFileSync, writeFileSync } from "node:fs";
-import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { numberOf, runCommand, say } from "../command.ts";
 import { UsageError } from "../options.ts";
-import { withResults } from "../report.ts";
 import { breachesOf, controlMarkdown, runControl } from "./control.ts";
 import { runWakes, wakeBreaches, wakeMarkdown } from "./wake.ts";
 
@@ -30,42 +28,24 @@ export async function mainOfControl(args: string[], repository: string): Promise
     console.log(usage);
     return 0;
   }
-  const count = (name: "agents" | "beats" | "interval" | "wakes", usual: number, least = 1) => {
-    const value = values[name] === undefined ? usual : Number(values[name]);
-    if (!Number.isFinite(value) || value < least) throw new UsageError(`--${name} ${values[name]}: ${least} or more`);
-    return name === "interval" ? value : Math.round(value);
-  };
-  const abort = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(name, () => abort.abort(new Error(name)));
-  const say = (line: string) => console.error(line);
-  try {
-    if (args[0] === "control") {
-      const options = {
-        agents: count("agents", 1000),
-        beats: count("beats", 32),
-        intervalSeconds: count("interval", 30, 0.5),
-      };
-      const results = await runControl(repository, options, say, abort.signal);
-      return tell(results, controlMarkdown(results), breachesOf(results));
-    }
-    const results = await runWakes(repository, count("wakes", 50), say, abort.signal);
-    return tell(results, wakeMarkdown(results), wakeBreaches(results));
-  } catch (error) {
-    if (!abort.signal.aborted) throw error;
-    say("interrupted");
-    return 130;
+  const count = (name: "agents" | "beats" | "wakes", usual: number) => Math.round(numberOf(name, values[name], usual));
+  const wanted = { repository, name: args[0]!, json: values.json, writeDocs: values["write-docs"] };
+  if (args[0] === "control") {
+    const options = {
+      agents: count("agents", 1000),
+      beats: count("beats", 32),
+      intervalSeconds: numberOf("interval", values.interval, 30, 0.5),
+    };
+    return runCommand(wanted, async (signal) => {
+      const results = await runControl(repository, options, say, signal);
+      return { results, markdown: controlMarkdown(results), breaches: breachesOf(results) };
+    });
   }
-
-  function tell(results: object, markdown: string, breaches: string[]): number {
-    console.log(markdown);
-    if (values.json) writeFileSync(resolve(values.json), `${JSON.stringify(results, null, 2)}\n`);
-    if (values["write-docs"]) {
-      const page = join(repository, "docs/BENCHMARKS.md");
-      writeFileSync(page, withResults(readFileSync(page, "utf8"), markdown, args[0]));
-    }
-    for (const breach of breaches) say(`MISSED: ${breach}`);
-    return breaches.length > 0 ? 1 : 0;
-  }
+  const wakes = count("wakes", 50);
+  return runCommand(wanted, async (signal) => {
+    const results = await runWakes(repository, wakes, say, signal);
+    return { results, markdown: wakeMarkdown(results), breaches: wakeBreaches(results) };
+  });
 }
 
 function parse(args: string[]) {
