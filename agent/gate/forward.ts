@@ -15,8 +15,6 @@ export interface Services {
   close(): void;
 }
 
-const connectMs = 2_000;
-
 /** A service may listen on either. */
 const loopback: LookupFunction = (_host, _options, done) =>
   done(null, [
@@ -25,6 +23,8 @@ const loopback: LookupFunction = (_host, _options, done) =>
   ]);
 
 const connectMs = 30_000;
+/** Who waits for a service asks again soon. */
+const listensMs = 2_000;
 
 export function createServices(): Services {
   // Who does not listen on one of the two refuses at once. By the usual limit, a quarter of a second, a service would be given up because
@@ -98,7 +98,7 @@ export function createServices(): Services {
     },
     listens: (port) =>
       new Promise<boolean>((resolve) => {
-        const socket = createConnection({ host: "localhost", port, ...connect, timeout: connectMs });
+        const socket = createConnection({ host: "localhost", port, ...connect, timeout: listensMs });
         const end = (isThere: boolean) => {
           socket.destroy();
           resolve(isThere);
