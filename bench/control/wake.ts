@@ -35,6 +35,8 @@ export interface WakeResults {
 }
 
 const bootMs = 1_000;
+/** Between two searches, from the provider's documentation, and a little more. */
+const providerRestMs = 7_000;
 const must = 3_000;
 const aim = 1_000;
 
@@ -61,9 +63,14 @@ export async function runWakes(
     });
     await until(cloud, id, "running", signal);
     const wakes: WakeTime[] = [];
+    let askedAt = Date.now();
     for (let i = 0; i < count; i++) {
       await ask(cloud, "POST", `/api/instances/${id}/hibernate`, {});
       await until(cloud, id, "hibernated", signal);
+      // Sooner than a provider may be searched again it would be the provider's interval that is measured.
+      await sleepUntil(askedAt + providerRestMs);
+      signal.throwIfAborted();
+      askedAt = Date.now();
       await ask(cloud, "POST", `/api/instances/${id}/wake`, {});
       await until(cloud, id, "running", signal);
       const wake = await newestWake(cloud, id);
@@ -75,6 +82,10 @@ export async function runWakes(
     await cloud?.stop();
     rmSync(base, { recursive: true, force: true });
   }
+}
+
+async function sleepUntil(at: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, Math.max(0, at - Date.now())));
 }
 
 async function newestWake(cloud: LocalCloud, id: string): Promise<WakeTime> {
