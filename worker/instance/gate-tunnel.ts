@@ -16,15 +16,11 @@ export interface TunnelHost {
   keep(work: Promise<void>): void;
 }
 
-/** After this many failures in a row the machine is given the relay in its place. */
-const maxFailures = 3;
-
 export class GateTunnel {
   readonly #env: Env;
   readonly #host: TunnelHost;
   #open: { epoch: number; gatePort: number; token: string } | null = null;
   #busy = new Set<string>();
-  #failures = 0;
   #trouble: string | null = null;
   protocol: "quic" | "http2" = "quic";
 
@@ -35,11 +31,6 @@ export class GateTunnel {
 
   get trouble(): string | null {
     return this.#trouble;
-  }
-
-  /** No tunnel can be had: something else has to do. */
-  get isHopeless(): boolean {
-    return tunnelSettings(this.#env) === null || this.#failures >= maxFailures;
   }
 
   /** Null until the tunnel is there. */
@@ -70,7 +61,6 @@ export class GateTunnel {
       const epochs = this.#host.epochs();
       if (!epochs.includes(epoch)) this.#host.setEpochs([...epochs, epoch]);
       const opened = await createTunnels(settings).openTunnel({ instance: this.#host.instance(), epoch, gatePort });
-      this.#failures = opened.ok ? 0 : this.#failures + 1;
       this.#trouble = opened.ok ? null : opened.message;
       if (opened.ok) this.#open = { epoch, gatePort, token: opened.tunnel.token };
     });

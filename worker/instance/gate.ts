@@ -11,6 +11,7 @@ import type { Env } from "../env.ts";
 import { gateKey, gateToken } from "../proxy/gate-token.ts";
 import { pipeKindOf, pipeOf, type WayThere } from "../proxy/pipes.ts";
 import { nudge, probePipe } from "../proxy/probe.ts";
+import { tunnelSettings } from "../tunnel/settings.ts";
 import { GateTunnel } from "./gate-tunnel.ts";
 
 export interface GateRow {
@@ -21,6 +22,10 @@ export interface GateRow {
   readyAt: number | null;
   /** Epochs that may have a tunnel. */
   tunnels?: number[];
+  /** Since when a tunnel is wanted and none is open. */
+  tunnelSince?: number | undefined;
+  /** No tunnel could be had for this machine: it has the relay. */
+  hasNoTunnel?: true;
 }
 
 export interface GateHost {
@@ -34,6 +39,7 @@ export interface GateHost {
 }
 
 const probeAgainMs = 1_000;
+const tunnelPatienceMs = 90_000;
 const none: GateRow = { epoch: 0, port: 0, pipe: "direct", readyAt: null };
 
 export class InstanceGate {
@@ -81,7 +87,9 @@ export class InstanceGate {
     const pipe = report.pipe ?? pipeKindOf(this.#env);
     const row = this.#known();
     if (row.epoch !== epoch || row.port !== report.port || row.pipe !== pipe) {
-      this.#write({ ...row, epoch, port: report.port, pipe, readyAt: null });
+      const { tunnelSince: _, hasNoTunnel: __, ...others } = row;
+      const kept = row.epoch === epoch ? row : others;
+      this.#write({ ...kept, epoch, port: report.port, pipe, readyAt: null });
       this.#trouble = null;
     }
     if (!this.#isOpen) this.#trouble = report.trouble ?? this.#trouble;
@@ -103,7 +111,7 @@ export class InstanceGate {
   /** Undefined: it is all that it is to be, or cannot be yet. */
   async order(epoch: number, report: GateReport | undefined): Promise<GateOrder | undefined> {
     if (!report) return undefined;
-    const kind = this.#wanted();
+    const kind = this.#wanted(report);
     if (report.keyed && report.pipe === kind && !this.#again) return undefined;
     const pipe: PipeOrder | null = kind === "tunnel" ? this.#tunnel.order(epoch, report.port) : { kind };
     if (!pipe) return undefined;
@@ -136,9 +144,21 @@ export class InstanceGate {
     this.#write({ ...none, ...(row.tunnels && { tunnels: row.tunnels }) });
   }
 
-  #wanted(): PipeKind {
+  /** Where no tunnel can be had, or none opens for so long, the relay takes its place for the rest of this machine's life. */
+  #wanted(report: GateReport): PipeKind {
     const kind = pipeKindOf(this.#env);
-    return kind === "tunnel" && this.#tunnel.isHopeless ? "relay" : kind;
+    if (kind !== "tunnel") return kind;
+    const row = this.#known();
+    if (row.hasNoTunnel || tunnelSettings(this.#env) === null) return "relay";
+    const isOpen = report.pipe === "tunnel" && report.isOpen;
+    const { tunnelSince } = row;
+    if (isOpen && tunnelSince !== undefined) this.#write({ ...row, tunnelSince: undefined });
+    else if (!isOpen && tunnelSince === undefined) this.#write({ ...row, tunnelSince: Date.now() });
+    else if (!isOpen && Date.now() - tunnelSince! > tunnelPatienceMs) {
+      this.#write({ ...row, hasNoTunnel: true });
+      return "relay";
+    }
+    return "tunnel";
   }
 
   #probe(epoch: number): void {
