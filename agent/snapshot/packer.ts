@@ -7,6 +7,7 @@ import { idBytes } from "../../core/snapshot/chunk-list.ts";
 import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
 import { type ChunkRef, noBases, PartBuilder, type PartKind } from "../../core/snapshot/part.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
+import { newDirectRoom } from "../fs/direct.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
 import { type CoderPool, frameBufferBytes } from "./coder-pool.ts";
 import type { EncodeAnswer } from "./coder-tasks.ts";
@@ -193,7 +194,7 @@ export class Packer {
   }
 
   #takeRoom(): Uint8Array {
-    return this.#freeRooms.pop() ?? new Uint8Array(partRoomBytes(this.#targetBytes));
+    return this.#freeRooms.pop() ?? newDirectRoom(partRoomBytes(this.#targetBytes));
   }
 
   async #closePart(): Promise<void> {
@@ -210,7 +211,7 @@ export class Packer {
     const sending = this.#input
       .send(part, bytes)
       .then(() => {
-        this.#freeRooms.push(new Uint8Array(bytes.buffer as ArrayBuffer));
+        this.#freeRooms.push(new Uint8Array(bytes.buffer as ArrayBuffer, bytes.byteOffset));
         this.#forget(part);
       })
       .catch((error) => {
