@@ -55,6 +55,16 @@ test("frames from many threads at once are those of one", async () => {
 });
 
 describe("a part", () => {
+  test("is named where it is hashed, and comes back", async () => {
+    const part = await partOf(textOf(3_000_000, "some text "));
+    const room = new Uint8Array(new ArrayBuffer(part.length + 100), 16, part.length);
+    room.set(part);
+    const { sha256, rest } = await pool.run({ kind: "seal", bytes: room });
+    expect({ sha256, offset: rest.byteOffset }).toEqual({ sha256: sha256Hex(part), offset: 16 });
+    expect(Buffer.compare(rest, part)).toBe(0);
+    expect(room.length).toBe(0);
+  });
+
   test("is verified to its last byte", async () => {
     const plain = textOf(3_000_000, "some text ");
     const part = await partOf(plain);
