@@ -15,9 +15,9 @@ const leastBytes = 1 << 20;
 /** Local ones that are known to do it well: ext4 and xfs. */
 const fileSystems = new Set([0xef53, 0x58465342]);
 
-/** Memory that can be written from past the cache where glibc lays it out as it does; any other is only slower. */
-export function newDirectRoom(length: number): Uint8Array {
-  return new Uint8Array(new ArrayBuffer(length + 2 * pageBytes), pageBytes - mallocHeadBytes, length);
+/** Shared memory that can be written from past the cache where glibc lays it out as it does; any other is only slower. */
+export function newDirectRoom(length: number): Uint8Array<SharedArrayBuffer> {
+  return new Uint8Array(new SharedArrayBuffer(length + 2 * pageBytes), pageBytes - mallocHeadBytes, length);
 }
 
 /** Whether it is worth a try below this folder. */

@@ -42,12 +42,12 @@ export interface CutAnswer {
 /** The name of a part. */
 export interface SealTask {
   kind: "seal";
-  /** An ArrayBuffer of its own, which comes back as `rest`. */
-  bytes: Uint8Array;
+  /** In shared memory, so that it stays where it is: what goes over and back counts as garbage of both threads. */
+  part: Uint8Array<SharedArrayBuffer>;
 }
 export interface SealAnswer {
+  /** 64 hex digits. */
   sha256: string;
-  rest: Uint8Array;
 }
 
 /** A whole part: the hash of its name, its table, and with `isDeep` every frame without bases and its chunk ids. */

@@ -65,7 +65,7 @@ async function perform(task: CoderTask) {
     case "cut":
       return cutChunk(task, idOf);
     case "seal":
-      return { sha256: sha256Hex(task.bytes), rest: task.bytes };
+      return { sha256: sha256Hex(task.part) };
     case "verify":
       return checkPart(task, tools);
     case "check":

@@ -12,7 +12,7 @@ import type { ChunkIndex } from "./chunk-index.ts";
 import { type CoderPool, frameBufferBytes } from "./coder-pool.ts";
 import type { EncodeAnswer } from "./coder-tasks.ts";
 import type { Keyring } from "./keyring.ts";
-import { copyBytes, nodePrimitives } from "./primitives.ts";
+import { copyBytes, nodePrimitives, sha256Hex } from "./primitives.ts";
 import type { PlacedBase } from "./reference.ts";
 
 export interface PackerInput {
@@ -57,6 +57,11 @@ export function partRoomBytes(targetBytes: number): number {
   return Math.min(limits.partBytes, targetBytes + limits.chunkBytes + 1024 * 1024);
 }
 
+/** A part that outgrew its room is not. */
+function isShared(bytes: Uint8Array): bytes is Uint8Array<SharedArrayBuffer> {
+  return bytes.buffer instanceof SharedArrayBuffer;
+}
+
 export class Packer {
   readonly #input: PackerInput;
   readonly #targetBytes: number;
@@ -66,7 +71,7 @@ export class Packer {
   readonly #encoding: Encoded[] = [];
   readonly #sending = new Set<Promise<void>>();
   readonly #freeFrames: SharedArrayBuffer[] = [];
-  readonly #freeRooms: Uint8Array[] = [];
+  readonly #freeRooms: Uint8Array<SharedArrayBuffer>[] = [];
   /** With someone who reads a chunk into it. */
   readonly #lent = new Set<ArrayBufferLike>();
   #framesMade = 0;
@@ -198,7 +203,8 @@ export class Packer {
   }
 
   #encode(buffer: SharedArrayBuffer, plainBytes: number, chunks: ChunkRef[], against: Against | null): void {
-    if (this.#input.coders.load >= this.#input.coders.size) this.#isAhead = true;
+    // One thread reads what comes next.
+    if (this.#input.coders.load + 1 >= this.#input.coders.size) this.#isAhead = true;
     const source = against && { root: against.root, bases: against.bases };
     const answer = this.#input.coders.run({ kind: "encode", buffer, plainBytes, level: this.#level, against: source });
     if (against) this.#follow(answer, chunks[0]!.id, against);
@@ -234,7 +240,7 @@ export class Packer {
     if (this.#builder.storedBytes >= this.#targetBytes) await this.#closePart();
   }
 
-  #takeRoom(): Uint8Array {
+  #takeRoom(): Uint8Array<SharedArrayBuffer> {
     return this.#freeRooms.pop() ?? newDirectRoom(partRoomBytes(this.#targetBytes));
   }
 
@@ -259,11 +265,15 @@ export class Packer {
   }
 
   async #sealAndSend(bytes: Uint8Array, frames: FrameInfo[]): Promise<void> {
-    const { sha256, rest } = await this.#input.coders.run({ kind: "seal", bytes });
-    const part: IndexedPart = { key: sha256, bytes: rest.length, frames };
-    await this.#input.send(part, rest);
-    this.#freeRooms.push(new Uint8Array(rest.buffer as ArrayBuffer, rest.byteOffset));
+    const part: IndexedPart = { key: await this.#nameOf(bytes), bytes: bytes.length, frames };
+    await this.#input.send(part, bytes);
+    if (isShared(bytes)) this.#freeRooms.push(new Uint8Array(bytes.buffer, bytes.byteOffset));
     this.#forget(part);
+  }
+
+  async #nameOf(bytes: Uint8Array): Promise<string> {
+    if (!isShared(bytes)) return sha256Hex(bytes);
+    return (await this.#input.coders.run({ kind: "seal", part: bytes })).sha256;
   }
 
   /** What the store is known to have by now need not be remembered here: there may be millions. */
