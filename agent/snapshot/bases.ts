@@ -195,4 +195,16 @@ export class BasedSink implements ChunkSink {
     const against = isAlone ? null : this.#planner?.against(place, bytes.length);
     return this.#packer.add(id, bytes, against ?? null);
   }
+
+  smallRoom(length: number): Uint8Array | Promise<Uint8Array> {
+    return this.#packer.smallRoom(length);
+  }
+
+  takeRoom(): Promise<SharedArrayBuffer> {
+    return this.#packer.takeRoom();
+  }
+
+  giveRoom(room: SharedArrayBuffer): void {
+    this.#packer.giveRoom(room);
+  }
 }

@@ -55,6 +55,13 @@ test("frames from many threads at once are those of one", async () => {
 });
 
 describe("a part", () => {
+  test("is named where it lies", async () => {
+    const part = await partOf(textOf(3_000_000, "some text "));
+    const room = new Uint8Array(new SharedArrayBuffer(part.length + 100), 16, part.length);
+    room.set(part);
+    expect(await pool.run({ kind: "seal", part: room })).toEqual({ sha256: sha256Hex(part) });
+  });
+
   test("is verified to its last byte", async () => {
     const plain = textOf(3_000_000, "some text ");
     const part = await partOf(plain);

@@ -1,5 +1,5 @@
 /**
- * Threads for what costs processor time: encoding, decoding, hashes, small files. Started when they are needed, ended
+ * Threads for what costs processor time: big files, encoding, decoding, hashes, small files at a restore. Started when they are needed, ended
  * with the run. A thread that dies fails every task of the pool with `thread_failed`: nothing hangs, nothing is half done
  * without an error.
  */
@@ -13,6 +13,7 @@ import {
   type CoderRequest,
   type CoderResponse,
   type CoderTask,
+  ownedBy,
   threadLoaded,
   unpackError,
 } from "./coder-tasks.ts";
@@ -66,11 +67,19 @@ export class CoderPool {
     return this.size * tasksPerThread;
   }
 
+  /** Tasks that are not answered yet. */
+  get load(): number {
+    return this.#threads.reduce((sum, { running }) => sum + running.size, this.#queue.length);
+  }
+
   /** The task's bytes belong to the thread: for good, or until the answer where they are shared. Errors: what the task throws; Stop `thread_failed`. */
   run<T extends CoderTask>(task: T): Promise<AnswerOf<T>> {
     return new Promise((resolve, reject) => {
       if (this.#failure) return reject(this.#failure);
-      this.#queue.push({ task, resolve: resolve as Waiting["resolve"], reject });
+      const waiting = { task, resolve: resolve as Waiting["resolve"], reject };
+      // A file is read chunk after chunk, and what comes next waits for it: the threads shall never be out of frames.
+      if (task.kind === "cut") this.#queue.unshift(waiting);
+      else this.#queue.push(waiting);
       this.#dispatch();
     });
   }
@@ -93,11 +102,11 @@ export class CoderPool {
       const thread = this.#freeThread();
       if (!thread) return;
       const waiting = this.#queue.shift()!;
-      const { task } = waiting;
+      const owned = ownedBy(waiting.task);
       const n = this.#n++;
       thread.running.set(n, waiting);
-      const request: CoderRequest = { n, task };
-      thread.worker.postMessage(request, task.kind === "encode" ? [] : [task.bytes.buffer as ArrayBuffer]);
+      const request: CoderRequest = { n, task: waiting.task };
+      thread.worker.postMessage(request, owned ? [owned] : []);
     }
   }
 

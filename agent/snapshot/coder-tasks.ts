@@ -21,6 +21,35 @@ export interface EncodeAnswer {
   bases: string[];
 }
 
+/**
+ * The next chunk of an open big file: read to the front of `buffer`, which has room for the largest, cut and named. As for
+ * `encode`, nobody else looks at the buffer meanwhile.
+ */
+export interface CutTask {
+  kind: "cut";
+  fd: number;
+  /** Where it begins, and where the file ended when it was opened: nothing behind that is read. */
+  offset: number;
+  end: number;
+  buffer: SharedArrayBuffer;
+}
+export interface CutAnswer {
+  /** Empty where the file has no more bytes. */
+  id: string;
+  plainBytes: number;
+}
+
+/** The name of a part. */
+export interface SealTask {
+  kind: "seal";
+  /** In shared memory, so that it stays where it is: what goes over and back counts as garbage of both threads. */
+  part: Uint8Array<SharedArrayBuffer>;
+}
+export interface SealAnswer {
+  /** 64 hex digits. */
+  sha256: string;
+}
+
 /** A whole part: the hash of its name, its table, and with `isDeep` every frame without bases and its chunk ids. */
 export interface VerifyTask {
   kind: "verify";
@@ -111,14 +140,21 @@ export interface WriteAnswer {
   rest: Uint8Array | null;
 }
 
-export type CoderTask = EncodeTask | VerifyTask | CheckTask | WriteTask;
-export type AnswerOf<T extends CoderTask> = T extends EncodeTask
-  ? EncodeAnswer
-  : T extends VerifyTask
-    ? VerifyAnswer
-    : T extends CheckTask
-      ? CheckAnswer
-      : WriteAnswer;
+interface Answers {
+  encode: EncodeAnswer;
+  cut: CutAnswer;
+  seal: SealAnswer;
+  verify: VerifyAnswer;
+  check: CheckAnswer;
+  write: WriteAnswer;
+}
+export type CoderTask = EncodeTask | CutTask | SealTask | VerifyTask | CheckTask | WriteTask;
+export type AnswerOf<T extends CoderTask> = Answers[T["kind"]];
+
+/** What of a task goes over to the thread for good. */
+export function ownedBy(task: CoderTask): ArrayBuffer | null {
+  return "bytes" in task ? (task.bytes.buffer as ArrayBuffer) : null;
+}
 
 /** What a thread begins with. */
 export interface CoderData {
@@ -134,7 +170,7 @@ export interface CoderRequest {
   task: CoderTask;
 }
 export type CoderResponse =
-  | { n: number; ok: true; answer: EncodeAnswer | VerifyAnswer | CheckAnswer | WriteAnswer }
+  | { n: number; ok: true; answer: Answers[keyof Answers] }
   | { n: number; ok: false; error: PackedError };
 
 /** The errors that mean something to the caller, as plain data. */

@@ -4,6 +4,7 @@ import { setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { isAllZero } from "../../core/snapshot/bytes.ts";
 import { encodeFrameAgainst, encodeFrameInPlace } from "../../core/snapshot/codec.ts";
+import { useCopy } from "../../core/snapshot/kernels/instance.ts";
 import { limits } from "../../core/snapshot/limits.ts";
 import type { Primitives } from "../../core/snapshot/primitives.ts";
 import { type CheckTools, checkBased, checkPart } from "./check-part.ts";
@@ -14,11 +15,13 @@ import {
   type CoderTask,
   type EncodeAnswer,
   type EncodeTask,
+  ownedBy,
   packError,
   threadLoaded,
 } from "./coder-tasks.ts";
+import { cutChunk } from "./cut-chunk.ts";
 import { Keyring } from "./keyring.ts";
-import { copyBytes, makeSyncPrimitives } from "./primitives.ts";
+import { copyBytes, makeSyncPrimitives, sha256Hex } from "./primitives.ts";
 import { readReference } from "./reference.ts";
 import { writeFrames } from "./restore-write.ts";
 
@@ -27,6 +30,9 @@ const { cipher, idOf } = new Keyring(dataKey);
 const { primitives: keyless, release, keep } = makeSyncPrimitives();
 const primitives: Primitives = { ...keyless, chunkId: idOf };
 const tools: CheckTools = { primitives, cipher, release, keep, room };
+
+// Frames come in shared memory.
+useCopy(copyBytes);
 
 let scratch = new Uint8Array(0);
 
@@ -41,14 +47,12 @@ async function encode({ buffer, plainBytes, level, against }: EncodeTask): Promi
   const plain = bytes.subarray(0, plainBytes);
   const reference = against && !isAllZero(plain) ? readReference(against.root, against.bases, plainBytes, idOf) : null;
   if (!reference) {
-    const { storedBytes, made } = await encodeFrameInPlace(bytes, plainBytes, primitives, level, copyBytes);
-    // Given back at once, as everything of this size: a thread makes more than the garbage collector notices in time.
-    (made?.buffer as ArrayBuffer | undefined)?.transfer(0);
-    return { storedBytes, bases: [] };
+    return { storedBytes: await encodeFrameInPlace(bytes, plainBytes, primitives, level, copyBytes), bases: [] };
   }
   const { frame, bases } = await encodeFrameAgainst(plain, against!.bases, reference, primitives, level);
   copyBytes(bytes, 0, frame);
   const storedBytes = frame.length;
+  // Given back at once, as everything of this size: a thread makes more than the garbage collector notices in time.
   (frame.buffer as ArrayBuffer).transfer(0);
   (reference.buffer as ArrayBuffer).transfer(0);
   return { storedBytes, bases };
@@ -58,6 +62,10 @@ async function perform(task: CoderTask) {
   switch (task.kind) {
     case "encode":
       return encode(task);
+    case "cut":
+      return cutChunk(task, idOf);
+    case "seal":
+      return { sha256: sha256Hex(task.part) };
     case "verify":
       return checkPart(task, tools);
     case "check":
@@ -76,7 +84,7 @@ async function respond({ n, task }: CoderRequest): Promise<void> {
   }
   release();
   const rest = response.ok && "rest" in response.answer ? response.answer.rest : null;
-  if (task.kind !== "encode" && !rest) (task.bytes.buffer as ArrayBuffer).transfer(0);
+  if (!rest) ownedBy(task)?.transfer(0);
   parentPort!.postMessage(response, rest ? [rest.buffer as ArrayBuffer] : []);
 }
 

@@ -7,6 +7,7 @@ import { createCipheriv, createDecipheriv, createHmac, hkdfSync, randomBytes, sc
 import type { PartCipher, SnapshotCipher } from "../../core/snapshot/cipher.ts";
 import { damaged } from "../../core/snapshot/error.ts";
 import type { Manifest } from "../../core/snapshot/manifest.ts";
+import { copyBytes } from "./primitives.ts";
 import { Stop } from "./stop.ts";
 
 export type Encryption = NonNullable<Manifest["encryption"]>;
@@ -107,7 +108,7 @@ function partCipher(key: Uint8Array): PartCipher {
       const cipher = createCipheriv(algorithm, key, nonceOf(n));
       cipher.setAAD(aadOf(n, header));
       for (let at = 0; at < plain.length; at += stepBytes)
-        out.set(cipher.update(plain.subarray(at, at + stepBytes)), at);
+        copyBytes(out, at, cipher.update(plain.subarray(at, at + stepBytes)));
       cipher.final();
       out.set(cipher.getAuthTag(), plain.length);
     },

@@ -5,8 +5,9 @@
  */
 import { idBytes } from "../../core/snapshot/chunk-list.ts";
 import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
-import { type ChunkRef, noBases, PartBuilder, type PartKind } from "../../core/snapshot/part.ts";
+import { type ChunkRef, type FrameInfo, noBases, PartBuilder, type PartKind } from "../../core/snapshot/part.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
+import { newDirectRoom } from "../fs/direct.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
 import { type CoderPool, frameBufferBytes } from "./coder-pool.ts";
 import type { EncodeAnswer } from "./coder-tasks.ts";
@@ -56,6 +57,11 @@ export function partRoomBytes(targetBytes: number): number {
   return Math.min(limits.partBytes, targetBytes + limits.chunkBytes + 1024 * 1024);
 }
 
+/** A part that outgrew its room is not. */
+function isShared(bytes: Uint8Array): bytes is Uint8Array<SharedArrayBuffer> {
+  return bytes.buffer instanceof SharedArrayBuffer;
+}
+
 export class Packer {
   readonly #input: PackerInput;
   readonly #targetBytes: number;
@@ -65,14 +71,16 @@ export class Packer {
   readonly #encoding: Encoded[] = [];
   readonly #sending = new Set<Promise<void>>();
   readonly #freeFrames: SharedArrayBuffer[] = [];
-  readonly #freeRooms: Uint8Array[] = [];
+  readonly #freeRooms: Uint8Array<SharedArrayBuffer>[] = [];
+  /** With someone who reads a chunk into it. */
+  readonly #lent = new Set<ArrayBufferLike>();
   #framesMade = 0;
   #builder: PartBuilder | null = null;
   #frame: SharedArrayBuffer | null = null;
   #frameBytes = 0;
   #frameChunks: ChunkRef[] = [];
   #level = zstdLevel;
-  /** The reader had to wait for a coder since the last part. */
+  /** Since the last part every coder had enough to do. */
   #isAhead = false;
   #failure: { error: unknown } | null = null;
   plainBytes = 0;
@@ -97,21 +105,30 @@ export class Packer {
     return this.#queued.has(id) && !this.#based.has(id);
   }
 
-  /** One call at a time. `bytes` are not looked at after it has resolved. `against`: of a big chunk. */
+  /** A buffer that a chunk is read into and added from, without a copy of a big one. */
+  async takeRoom(): Promise<SharedArrayBuffer> {
+    this.#throwFailure();
+    const room = await this.#takeFrame();
+    this.#lent.add(room);
+    return room;
+  }
+
+  giveRoom(room: SharedArrayBuffer): void {
+    if (this.#lent.delete(room)) this.#freeFrames.push(room);
+  }
+
+  /** One call at a time, as of `takeRoom`. `bytes` are not looked at after it has resolved. `against`: of a big chunk. */
   async add(id: string, bytes: Uint8Array, against: Against | null = null): Promise<void> {
     this.#throwFailure();
     this.#queued.add(id);
     this.plainBytes += bytes.length;
     const chunk = { id, plainBytes: bytes.length };
     if (bytes.length >= smallFileBytes) {
-      const buffer = await this.#takeFrame();
-      copyBytes(new Uint8Array(buffer), 0, bytes);
+      const buffer = await this.#frameOf(bytes);
       this.#encode(buffer, bytes.length, [chunk], against);
     } else {
-      const isFull = this.#frameBytes + bytes.length > limits.framePackBytes;
-      if (isFull || this.#frameChunks.length >= limits.frameChunks) this.#closeFrame();
-      this.#frame ??= await this.#takeFrame();
-      copyBytes(new Uint8Array(this.#frame), this.#frameBytes, bytes);
+      const frame = this.#frameFor(bytes.length) ?? (await this.#newFrame());
+      if (bytes.buffer !== frame) copyBytes(new Uint8Array(frame), this.#frameBytes, bytes);
       this.#frameBytes += bytes.length;
       this.#frameChunks.push(chunk);
     }
@@ -134,29 +151,60 @@ export class Packer {
     this.#throwFailure();
   }
 
-  /** One frame grows, and the threads have all that they can take. */
+  /** Where a small file of `length` bytes is read to and added from, without a copy; there is a byte more. */
+  smallRoom(length: number): Uint8Array | Promise<Uint8Array> {
+    const roomIn = (frame: SharedArrayBuffer) => new Uint8Array(frame, this.#frameBytes, length + 1);
+    const frame = this.#frameFor(length);
+    return frame ? roomIn(frame) : this.#newFrame().then(roomIn);
+  }
+
+  /** The one that grows, where so much fits; closes it where not. */
+  #frameFor(length: number): SharedArrayBuffer | null {
+    const isFull = this.#frameBytes + length > limits.framePackBytes || this.#frameChunks.length >= limits.frameChunks;
+    if (isFull) this.#closeFrame();
+    return this.#frame;
+  }
+
+  async #newFrame(): Promise<SharedArrayBuffer> {
+    this.#throwFailure();
+    this.#frame = await this.#takeFrame();
+    return this.#frame;
+  }
+
+  /** With these bytes at its front. */
+  async #frameOf(bytes: Uint8Array): Promise<SharedArrayBuffer> {
+    if (this.#lent.delete(bytes.buffer)) return bytes.buffer as SharedArrayBuffer;
+    const frame = await this.#takeFrame();
+    copyBytes(new Uint8Array(frame), 0, bytes);
+    return frame;
+  }
+
+  /** One frame grows, one is read into, and the threads have all that they can take. */
   async #takeFrame(): Promise<SharedArrayBuffer> {
     for (;;) {
       const free = this.#freeFrames.pop();
       if (free) return free;
-      if (this.#framesMade <= this.#input.coders.capacity) {
+      if (this.#framesMade < this.#input.coders.capacity + 2) {
         this.#framesMade++;
         return new SharedArrayBuffer(frameBufferBytes);
       }
-      this.#isAhead = true;
       await this.#join();
     }
   }
 
   #closeFrame(): void {
     if (!this.#frame) return;
-    this.#encode(this.#frame, this.#frameBytes, this.#frameChunks, null);
+    // One that was only made for a file of which nothing was new.
+    if (this.#frameChunks.length === 0) this.#freeFrames.push(this.#frame);
+    else this.#encode(this.#frame, this.#frameBytes, this.#frameChunks, null);
     this.#frame = null;
     this.#frameBytes = 0;
     this.#frameChunks = [];
   }
 
   #encode(buffer: SharedArrayBuffer, plainBytes: number, chunks: ChunkRef[], against: Against | null): void {
+    // One thread reads what comes next.
+    if (this.#input.coders.load + 1 >= this.#input.coders.size) this.#isAhead = true;
     const source = against && { root: against.root, bases: against.bases };
     const answer = this.#input.coders.run({ kind: "encode", buffer, plainBytes, level: this.#level, against: source });
     if (against) this.#follow(answer, chunks[0]!.id, against);
@@ -192,27 +240,21 @@ export class Packer {
     if (this.#builder.storedBytes >= this.#targetBytes) await this.#closePart();
   }
 
-  #takeRoom(): Uint8Array {
-    return this.#freeRooms.pop() ?? new Uint8Array(partRoomBytes(this.#targetBytes));
+  #takeRoom(): Uint8Array<SharedArrayBuffer> {
+    return this.#freeRooms.pop() ?? newDirectRoom(partRoomBytes(this.#targetBytes));
   }
 
   async #closePart(): Promise<void> {
     if (!this.#builder) return;
     const { bytes, table } = await this.#builder.finish(nodePrimitives);
     this.#builder = null;
-    const part: IndexedPart = { key: sha256Hex(bytes), bytes: bytes.length, frames: table.frames };
     const fullAt = performance.now();
     while (this.#sending.size >= this.#input.concurrency) await Promise.race(this.#sending);
     const isPatient = performance.now() - fullAt > patienceMs;
     this.#level = isPatient ? patientLevel : this.#isAhead ? hastyLevel : zstdLevel;
     this.#isAhead = false;
     this.#throwFailure();
-    const sending = this.#input
-      .send(part, bytes)
-      .then(() => {
-        this.#freeRooms.push(new Uint8Array(bytes.buffer as ArrayBuffer));
-        this.#forget(part);
-      })
+    const sending = this.#sealAndSend(bytes, table.frames)
       .catch((error) => {
         this.#failure ??= { error };
       })
@@ -220,6 +262,18 @@ export class Packer {
         this.#sending.delete(sending);
       });
     this.#sending.add(sending);
+  }
+
+  async #sealAndSend(bytes: Uint8Array, frames: FrameInfo[]): Promise<void> {
+    const part: IndexedPart = { key: await this.#nameOf(bytes), bytes: bytes.length, frames };
+    await this.#input.send(part, bytes);
+    if (isShared(bytes)) this.#freeRooms.push(new Uint8Array(bytes.buffer, bytes.byteOffset));
+    this.#forget(part);
+  }
+
+  async #nameOf(bytes: Uint8Array): Promise<string> {
+    if (!isShared(bytes)) return sha256Hex(bytes);
+    return (await this.#input.coders.run({ kind: "seal", part: bytes })).sha256;
   }
 
   /** What the store is known to have by now need not be remembered here: there may be millions. */

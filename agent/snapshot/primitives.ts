@@ -54,34 +54,40 @@ export interface SyncPrimitives {
  */
 export function makeSyncPrimitives(): SyncPrimitives {
   let made: ArrayBuffer[] = [];
-  let contexts = 0;
+  let contextBytes = 0;
   const collect = garbageCollector();
   const keep = <Bytes extends Uint8Array>(bytes: Bytes): Bytes => {
-    contexts++;
     // Smaller ones may lie in Node's shared pool.
     if (bytes.buffer instanceof ArrayBuffer && bytes.buffer.byteLength >= 65_536) made.push(bytes.buffer);
     return bytes;
+  };
+  const zstd = (plainBytes: number, result: Buffer): Buffer => {
+    contextBytes += plainBytes + tablesBytes;
+    return keep(result);
   };
   const primitives: Primitives = {
     sha256,
     chunkId,
     newSha256,
-    zstdCompress: async (bytes, level) =>
-      keep(zstdCompressSync(bytes, compressOptions(bytes.length, level, compressedBytesMax(bytes.length)))),
-    zstdDecompress: async (bytes, maxBytes) => keep(zstdDecompressSync(bytes, decompressOptions(maxBytes))),
+    zstdCompress: async (bytes, level) => {
+      const options = compressOptions(bytes.length, level, compressedBytesMax(bytes.length));
+      return zstd(bytes.length, zstdCompressSync(bytes, options));
+    },
+    zstdDecompress: async (bytes, maxBytes) => zstd(maxBytes, zstdDecompressSync(bytes, decompressOptions(maxBytes))),
   };
   const release = () => {
     for (const buffer of made) buffer.transfer(0);
     made = [];
-    if (contexts < contextsKept) return;
-    contexts = 0;
+    if (contextBytes < contextBytesKept) return;
+    contextBytes = 0;
     collect();
   };
   return { primitives, release, keep };
 }
 
-/** Each call of zstd leaves a context of megabytes until its wrapper is collected, and V8 does not count them. */
-const contextsKept = 4;
+/** Each call of zstd leaves a context until its wrapper is collected, about as large as this, and V8 does not count them. */
+const tablesBytes = 512 * 1024;
+const contextBytesKept = 18 * 1024 * 1024;
 
 /** Collects what died young: 0.3 ms in the small heap of a thread. */
 function garbageCollector(): () => void {

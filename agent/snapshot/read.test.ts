@@ -45,7 +45,7 @@ async function read(stamp: Float64Array) {
     hasAt: () => false,
     add: async (_: string, bytes: Uint8Array) => void added.push(Buffer.from(bytes).toString()),
   };
-  const result = await readEntry(folders, "file", "f", noKeys, sink, new Breather(), stamp);
+  const result = await readEntry({ folders, keyring: noKeys, sink, breather: new Breather() }, "file", "f", stamp);
   return { result, added };
 }
 

@@ -1,8 +1,6 @@
 /** Reads one entry completely: content as chunks, link target, xattrs, holes. Notices when it moves meanwhile. */
-import { closeSync, constants, fstatSync, openSync, read, readlinkSync, readSync } from "node:fs";
-import { promisify } from "node:util";
+import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync } from "node:fs";
 import { fileChunker } from "../../core/snapshot/chunker.ts";
-import { findCut } from "../../core/snapshot/kernels/cut.ts";
 import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
 import type { ChunkRef } from "../../core/snapshot/part.ts";
 import type { Entry, Hole, InodeEntry, Xattr } from "../../core/snapshot/tree.ts";
@@ -10,6 +8,8 @@ import type { Folders } from "../fs/folders.ts";
 import { NativeError, native } from "../fs/native.ts";
 import { fsPath } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
+import type { CutAnswer, CutTask } from "./coder-tasks.ts";
+import { cutChunk } from "./cut-chunk.ts";
 import { isInHole } from "./holes.ts";
 import { type Keyring, zeroBytes } from "./keyring.ts";
 import { type Found, type FoundType, statEntry, toFound } from "./walk.ts";
@@ -22,6 +22,22 @@ export interface ChunkSink {
   hasAt(bytes: Buffer, at: number): boolean;
   /** `place`: where in a big file it lies. */
   add(id: string, bytes: Uint8Array, place?: FilePlace): Promise<void>;
+  /** A place for a small file of so many bytes and one more. What is added from its front is not copied. */
+  smallRoom?(length: number): Uint8Array | Promise<Uint8Array>;
+  /** A buffer for any chunk. What is added from its front is not copied. Each is given back, added from or not. */
+  takeRoom?(): Promise<SharedArrayBuffer>;
+  giveRoom?(room: SharedArrayBuffer): void;
+}
+
+/** What a reading of many entries shares. */
+export interface Reading {
+  folders: Folders;
+  keyring: Keyring;
+  /** Null: only ids are wanted. */
+  sink: ChunkSink | null;
+  breather: Breather;
+  /** On another thread; where there is none, this one does it. */
+  cut?: (task: Omit<CutTask, "kind">) => Promise<CutAnswer> | CutAnswer;
 }
 
 export interface FilePlace {
@@ -37,36 +53,25 @@ export type ReadResult = { entry: InodeEntry; found: Found; moved: boolean } | n
 
 /** NONBLOCK: a fifo that took the file's name meanwhile must not hang the scan. */
 const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-const readAsync = promisify(read);
 const scratch = Buffer.allocUnsafe(smallFileBytes);
-const windowBytes = 2 * fileChunker.max;
 const attempts = 3;
 const efbig = 27;
 
 /** Null when it is gone. `stamp`: what the walk saw (rows.ts). Errors: throws a system error when it cannot be read. */
 export async function readEntry(
-  folders: Folders,
+  reading: Reading,
   path: string,
   type: FoundType,
-  keyring: Keyring,
-  sink: ChunkSink | null,
-  breather: Breather,
   stamp?: Float64Array,
 ): Promise<ReadResult> {
+  const { folders } = reading;
   let isFile = type === "f";
-  const resting = isFile && stamp && stamp[2]! < smallFileBytes ? readResting(folders, path, stamp) : null;
-  if (resting) {
-    const { found, xattrs } = resting;
-    const { mode, uid, gid, mtimeNs, size } = found;
-    const chunks = await chunksOf(scratch.subarray(0, size), keyring, sink);
-    return {
-      entry: { path, type: "f", mode, uid, gid, mtimeNs, size, chunks, xattrs, holes: [] },
-      found,
-      moved: false,
-    };
+  if (isFile && stamp && stamp[2]! < smallFileBytes) {
+    const result = await readResting(reading, path, stamp);
+    if (result) return result;
   }
   for (let attempt = 1; ; attempt++) {
-    const result = isFile ? await readFile(folders, path, keyring, sink, breather) : readOther(folders, path);
+    const result = isFile ? await readFile(reading, path) : readOther(folders, path);
     if (result && (!result.moved || attempt === attempts)) return result;
     if (attempt >= attempts && !result) return null;
     const now = statEntry(folders, path);
@@ -103,13 +108,34 @@ function readXattrsOfOther(path: string, type: string): Xattr[] {
 }
 
 /** A small file that is as the walk saw it when it has been read, so that one look is enough; else null. */
-function readResting(folders: Folders, path: string, stamp: Float64Array): { found: Found; xattrs: Xattr[] } | null {
+async function readResting(reading: Reading, path: string, stamp: Float64Array): Promise<ReadResult> {
+  const room = reading.sink?.smallRoom?.(stamp[2]!) ?? scratch;
+  const into = room instanceof Promise ? await room : room;
+  const resting = lookAtResting(reading.folders, path, stamp, into);
+  if (!resting) return null;
+  const { found, xattrs } = resting;
+  const { mode, uid, gid, mtimeNs, size } = found;
+  const chunks = await chunksOf(into.subarray(0, size), reading);
+  return {
+    entry: { path, type: "f", mode, uid, gid, mtimeNs, size, chunks, xattrs, holes: [] },
+    found,
+    moved: false,
+  };
+}
+
+/** Reads it to `into`, which has a byte more than the file. */
+function lookAtResting(
+  folders: Folders,
+  path: string,
+  stamp: Float64Array,
+  into: Uint8Array,
+): { found: Found; xattrs: Xattr[] } | null {
   const size = stamp[2]!;
   let fd: number | null = null;
   try {
     fd = openSync(fsPath(folders.at(path)), readFlags);
     // At a place: a fifo or a terminal of the file's name refuses that, and loses nothing.
-    if (size > 0 && readSync(fd, scratch, 0, size + 1, 0) !== size) return null;
+    if (size > 0 && readSync(fd, into, 0, size + 1, 0) !== size) return null;
     const xattrs = readXattrs(folders.at(path), "f", fd);
     const found = toFound(path, fstatSync(fd, { bigint: true }));
     const isSame = !found.isSparse && found.stamp.every((value, i) => value === stamp[i]);
@@ -124,13 +150,8 @@ function readResting(folders: Folders, path: string, stamp: Float64Array): { fou
 }
 
 /** Null when it is no file any more. */
-async function readFile(
-  folders: Folders,
-  path: string,
-  keyring: Keyring,
-  sink: ChunkSink | null,
-  breather: Breather,
-): Promise<ReadResult> {
+async function readFile(reading: Reading, path: string): Promise<ReadResult> {
+  const { folders } = reading;
   const fd = openSync(fsPath(folders.at(path)), readFlags);
   try {
     const found = toFound(path, fstatSync(fd, { bigint: true }));
@@ -139,8 +160,8 @@ async function readFile(
     const holes = native && found.isSparse ? native.findHoles(fd, found.size, limits.holes) : [];
     const chunks =
       found.size < smallFileBytes
-        ? await readSmall(fd, found.size, keyring, sink)
-        : await new BigReader(fd, path, found.size, holes, keyring, sink, breather).run();
+        ? await readSmall(fd, found.size, reading)
+        : await new BigReader(fd, path, found.size, holes, reading).run();
     const xattrs = readXattrs(folders.at(path), "f", fd);
     const after = toFound(path, fstatSync(fd, { bigint: true }));
     const size = chunks.reduce((sum, chunk) => sum + chunk.plainBytes, 0);
@@ -157,125 +178,88 @@ async function readFile(
   }
 }
 
-async function readSmall(fd: number, size: number, keyring: Keyring, sink: ChunkSink | null): Promise<ChunkRef[]> {
+async function readSmall(fd: number, size: number, reading: Reading): Promise<ChunkRef[]> {
   let filled = 0;
   while (filled < size) {
     const got = readSync(fd, scratch, filled, size - filled, filled);
     if (got === 0) break;
     filled += got;
   }
-  return chunksOf(scratch.subarray(0, filled), keyring, sink);
+  return chunksOf(scratch.subarray(0, filled), reading);
 }
 
 /** Of a small file. */
-async function chunksOf(bytes: Uint8Array, keyring: Keyring, sink: ChunkSink | null): Promise<ChunkRef[]> {
+async function chunksOf(bytes: Uint8Array, { keyring, sink }: Reading): Promise<ChunkRef[]> {
   if (bytes.length === 0) return [];
   const id = keyring.idOf(bytes);
   if (sink && !sink.has(id)) await sink.add(id, bytes);
   return [{ id, plainBytes: bytes.length }];
 }
 
-let window = Buffer.alloc(0);
-function theWindow(): Buffer {
-  if (window.length === 0) window = Buffer.allocUnsafeSlow(windowBytes);
-  return window;
+let room: SharedArrayBuffer | null = null;
+/** For a sink that has none; one for all, since files are read one at a time. */
+function ownRoom(): SharedArrayBuffer {
+  room ??= new SharedArrayBuffer(fileChunker.max);
+  return room;
 }
 
 /** Memory that only a run needs. */
 export function releaseReader(): void {
-  window = Buffer.alloc(0);
+  room = null;
 }
 
-/** Cuts a file of any size through a window of two chunks. Inside a hole whole chunks of zeros cost no reading. */
+/** Reads a file of any size chunk by chunk. Inside a hole whole chunks of zeros cost no reading. */
 class BigReader {
   readonly #fd: number;
   readonly #path: string;
   readonly #size: number;
   readonly #holes: Hole[];
-  readonly #keyring: Keyring;
-  readonly #sink: ChunkSink | null;
-  readonly #breather: Breather;
+  readonly #reading: Reading;
   readonly #chunks: ChunkRef[] = [];
-  /** One for all, since files are read one at a time. */
-  readonly #window = theWindow();
-  #from = 0;
-  #to = 0;
-  /** The file's offset of `#window[#to]`. */
-  #at = 0;
   /** Of the file, in chunks so far. */
-  #emitted = 0;
+  #at = 0;
 
-  constructor(
-    fd: number,
-    path: string,
-    size: number,
-    holes: Hole[],
-    keyring: Keyring,
-    sink: ChunkSink | null,
-    breather: Breather,
-  ) {
+  constructor(fd: number, path: string, size: number, holes: Hole[], reading: Reading) {
     this.#fd = fd;
     this.#path = path;
     this.#size = size;
     this.#holes = holes;
-    this.#keyring = keyring;
-    this.#sink = sink;
-    this.#breather = breather;
+    this.#reading = reading;
   }
 
   async run(): Promise<ChunkRef[]> {
-    for (let ended = false; ; ) {
-      if (this.#breather.due) await this.#breather.rest();
-      if (await this.#takeZeroChunk()) continue;
-      if (this.#to - this.#from < fileChunker.max && !ended) {
-        await this.#fill();
-        ended = this.#at >= this.#size;
-      }
-      if (this.#from === this.#to) return this.#chunks;
-      const length = findCut(this.#window, this.#from, this.#to, ended, fileChunker);
-      const bytes = this.#window.subarray(this.#from, this.#from + length);
-      await this.#emit(this.#keyring.idOf(bytes), bytes);
-      this.#from += length;
+    const { breather, keyring } = this.#reading;
+    while (this.#at < this.#size) {
+      if (breather.due) await breather.rest();
+      // The chunker never cuts zeros before `max` (a test holds it to that), so the answer is known without reading.
+      if (isInHole(this.#holes, this.#at, fileChunker.max))
+        await this.#emit(keyring.zeroId(fileChunker.max), zeroBytes(fileChunker.max));
+      else if (!(await this.#readChunk())) break;
     }
+    return this.#chunks;
+  }
+
+  /** False at the end of a file that became shorter. */
+  async #readChunk(): Promise<boolean> {
+    const { sink, keyring, cut = (task) => cutChunk(task, keyring.idOf) } = this.#reading;
+    const buffer = (await sink?.takeRoom?.()) ?? ownRoom();
+    const before = this.#chunks.length;
+    try {
+      const task = { fd: this.#fd, offset: this.#at, end: this.#size, buffer };
+      const { id, plainBytes } = await cut(task);
+      if (plainBytes > 0) await this.#emit(id, new Uint8Array(buffer, 0, plainBytes));
+    } finally {
+      sink?.giveRoom?.(buffer);
+    }
+    return this.#chunks.length > before;
   }
 
   async #emit(id: string, bytes: Uint8Array): Promise<void> {
+    const { sink } = this.#reading;
     this.#chunks.push({ id, plainBytes: bytes.length });
-    const place = { path: this.#path, size: this.#size, offset: this.#emitted };
-    this.#emitted += bytes.length;
-    if (this.#sink && !this.#sink.has(id)) await this.#sink.add(id, bytes, place);
-  }
-
-  /** The chunker never cuts zeros before `max` (a test holds it to that), so the answer is known without reading. */
-  async #takeZeroChunk(): Promise<boolean> {
-    const start = this.#at - (this.#to - this.#from);
-    if (!isInHole(this.#holes, start, fileChunker.max)) return false;
-    const zeros = zeroBytes(fileChunker.max);
-    await this.#emit(this.#keyring.zeroId(fileChunker.max), zeros);
-    const next = start + fileChunker.max;
-    if (next >= this.#at) {
-      this.#from = this.#to = 0;
-      this.#at = next;
-    } else {
-      this.#from += fileChunker.max;
-    }
-    return true;
-  }
-
-  async #fill(): Promise<void> {
-    this.#window.copyWithin(0, this.#from, this.#to);
-    this.#to -= this.#from;
-    this.#from = 0;
-    while (this.#to < this.#window.length && this.#at < this.#size) {
-      const want = Math.min(this.#window.length - this.#to, this.#size - this.#at, 4 << 20);
-      const { bytesRead } = await readAsync(this.#fd, this.#window, this.#to, want, this.#at);
-      if (bytesRead === 0) {
-        this.#at = this.#size;
-        return;
-      }
-      this.#to += bytesRead;
-      this.#at += bytesRead;
-    }
+    const place = { path: this.#path, size: this.#size, offset: this.#at };
+    this.#at += bytes.length;
+    if (sink && !sink.has(id)) await sink.add(id, bytes, place);
   }
 }
 

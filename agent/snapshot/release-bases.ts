@@ -61,12 +61,13 @@ export async function addAgain(
       return add(id, bytes);
     },
   };
+  const reading = { folders, keyring, sink, breather };
   for (const row of entries) {
     if (open.size === 0) return;
     if (breather.due) await breather.rest();
     if (![...chunkIdsOf(row)].some((id) => open.has(id))) continue;
     try {
-      await readEntry(folders, pathOf(row), "f", keyring, sink, breather);
+      await readEntry(reading, pathOf(row), "f");
     } catch (error) {
       if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
     }

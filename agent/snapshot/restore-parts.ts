@@ -80,16 +80,13 @@ async function writeRun(
   }
   onReceived(bytes.length);
   const damaged = new Set<string>();
-  for (const { frames, targets, ended, isAll } of groupsOf(input, run)) {
-    const from = isAll ? 0 : frames[0]!.offset - base;
-    const last = frames.at(-1)!;
-    const piece = bytes.subarray(from, isAll ? bytes.length : last.offset - base + last.storedBytes);
-    // A copy where another group comes: the thread takes what it is given, and a piece may be all of the bytes.
-    const own = isAll ? rooms.own(piece) : copyOf(piece, rooms);
-    const moved = frames.map((frame) => ({ ...frame, offset: frame.offset - base - from }));
-    const task = { bytes: own, header, root, deleteExtras, frames: moved, isWanted: true };
+  // Each group's thread gives them back for the next one: never two copies of a part.
+  bytes = rooms.own(bytes);
+  for (const { frames, targets, ended } of groupsOf(input, run)) {
+    const moved = frames.map((frame) => ({ ...frame, offset: frame.offset - base }));
+    const task = { bytes, header, root, deleteExtras, frames: moved, isWanted: true };
     const answer = await coders.run({ kind: "write", ...task });
-    if (answer.rest) rooms.give(answer.rest);
+    bytes = answer.rest!;
     for (const chunk of answer.damaged) damaged.add(chunk);
     await onWritten(targets.filter((target) => !damaged.has(target.id)));
     for (const chunk of ended) if (!damaged.has(chunk)) needs.finish(chunk);
@@ -98,29 +95,20 @@ async function writeRun(
   return damaged.size > 0;
 }
 
-function copyOf(bytes: Uint8Array, rooms: PartRooms): Uint8Array {
-  const copy = rooms.take(bytes.length);
-  copy.set(bytes);
-  return copy;
-}
-
 interface Group {
   /** Offsets are those of the part. */
   frames: WriteFrame[];
   targets: Target[];
   /** Chunks of which no later group has a place. */
   ended: string[];
-  /** It is the only one. */
-  isAll: boolean;
 }
 
 /** The first place of each wanted chunk. Many places of one frame are in several groups, each of which decodes it. */
 function* groupsOf({ part, needs, writer }: PartInput, run: FrameInfo[]): Generator<Group, void> {
   const numbers = new Map(part.frames.map((frame, n) => [frame, n]));
   const seen = new Set<string>();
-  const newGroup = (): Group => ({ frames: [], targets: [], ended: [], isAll: false });
+  const newGroup = (): Group => ({ frames: [], targets: [], ended: [] });
   let group = newGroup();
-  let isFirst = true;
   for (const info of run) {
     const { offset, storedBytes, plainBytes, chunks } = info;
     let frame: WriteFrame | null = null;
@@ -131,7 +119,6 @@ function* groupsOf({ part, needs, writer }: PartInput, run: FrameInfo[]): Genera
         if (group.targets.length >= mostTargets) {
           yield group;
           group = newGroup();
-          isFirst = false;
           frame = open = null;
         }
         if (!frame) {
@@ -152,7 +139,7 @@ function* groupsOf({ part, needs, writer }: PartInput, run: FrameInfo[]): Genera
       at += chunkBytes;
     }
   }
-  if (group.targets.length > 0) yield { ...group, isAll: isFirst };
+  if (group.targets.length > 0) yield group;
 }
 
 function groupFrames(frames: FrameInfo[]): FrameInfo[][] {

@@ -3,14 +3,11 @@ import { ByteWriter } from "../../core/snapshot/bytes.ts";
 import { limits } from "../../core/snapshot/limits.ts";
 import { maxSkipped } from "../../core/snapshot/manifest.ts";
 import { encodeHoles, encodeRecord, type InodeEntry, isInDigest, parentOf } from "../../core/snapshot/tree.ts";
-import type { Folders } from "../fs/folders.ts";
 import { textOfBytes } from "../fs/paths.ts";
 import type { BasePlanner } from "./bases.ts";
-import type { Breather } from "./breather.ts";
 import type { Excluder } from "./excludes.ts";
-import type { Keyring } from "./keyring.ts";
 import { nodePrimitives } from "./primitives.ts";
-import { type ChunkSink, readEntry } from "./read.ts";
+import { type Reading, readEntry } from "./read.ts";
 import { RowList } from "./row-list.ts";
 import { chunkPlacesOf, hasStamp, pathOf, type Row, RowShelf, recordOf, stampFields } from "./rows.ts";
 import { isRacy, type StatCache } from "./stat-cache.ts";
@@ -43,19 +40,14 @@ export interface ScanCounts {
   reusedBytes: number;
 }
 
-export interface RoundInput {
-  folders: Folders;
+/** `keyring`: the one that the cache was made with. */
+export interface RoundInput extends Reading {
   isExcluded: Excluder;
   cache: StatCache;
-  /** The one that the cache was made with. */
-  keyring: Keyring;
   /** Every chunk that the cache knows is known to be in the store, from an earlier round. */
   isCacheStored: boolean;
-  /** Null: only ids are wanted. */
-  sink: ChunkSink | null;
   /** Is told what the round sees. */
   planner?: BasePlanner | null;
-  breather: Breather;
   counts: ScanCounts;
   onStep: () => void;
 }
@@ -126,7 +118,6 @@ class RoundBuilder {
   }
 
   async add(n: number): Promise<void> {
-    const { folders, keyring, sink, breather } = this.#input;
     const path = this.#walked.paths[n]!;
     // Its folder became another thing since the walk, maybe a link outward: no reader would take such a tree.
     if (path !== "" && !this.#folders.has(parentOf(path))) {
@@ -151,7 +142,7 @@ class RoundBuilder {
     try {
       const type = this.#walked.typeAt(n) ?? "f";
       const stamp = this.#walked.stampAt(n);
-      const result = await readEntry(folders, path, type, keyring, sink, breather, stamp);
+      const result = await readEntry(this.#input, path, type, stamp);
       // It was there a moment ago, so the folder does not rest.
       if (!result) {
         this.#round.torn.push(path);

@@ -12,6 +12,7 @@ import {
   StoreError,
   type StoreObject,
 } from "../../core/snapshot/store.ts";
+import { canWriteDirect, writeDirect } from "../fs/direct.ts";
 import { maxObjectBytes } from "./http.ts";
 import { sha256Hex } from "./primitives.ts";
 
@@ -22,7 +23,8 @@ export function openFolderStore(folder: string): SnapshotStore {
     if (!parseObjectKey(key)) throw new StoreError("key_invalid", { key });
     return join(folder, key);
   };
-  const made = new Set<string>();
+  /** Folders that are there, and whether their files are written past the page cache. */
+  const made = new Map<string, boolean>();
 
   const store: SnapshotStore = {
     // A disk is busy with a few; each costs the memory of a part.
@@ -38,9 +40,9 @@ export function openFolderStore(folder: string): SnapshotStore {
         const parent = dirname(file);
         if (!made.has(parent)) {
           await mkdir(parent, { recursive: true, mode: 0o700 });
-          made.add(parent);
+          made.set(parent, await canWriteDirect(parent));
         }
-        return writeNew(parent, file, bytes, sha256, key);
+        return writeNew({ file, bytes, sha256, key }, made.get(parent) === true);
       });
     },
 
@@ -124,22 +126,18 @@ export async function sweepLeftovers(
   return swept;
 }
 
-async function writeNew(
-  parent: string,
-  file: string,
-  bytes: Uint8Array,
-  sha256: string,
-  key: string,
-): Promise<"created" | "exists"> {
+interface NewObject {
+  file: string;
+  bytes: Uint8Array;
+  sha256: string;
+  key: string;
+}
+
+async function writeNew({ file, bytes, sha256, key }: NewObject, isDirect: boolean): Promise<"created" | "exists"> {
+  const parent = dirname(file);
   const temp = join(parent, `${tempPrefix}${randomBytes(8).toString("hex")}`);
   try {
-    const handle = await open(temp, "wx", 0o600);
-    try {
-      await handle.writeFile(bytes);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    if (!isDirect || !(await writeDirect(temp, bytes, 0o600))) await writeSynced(temp, bytes);
     try {
       // link, not rename: it never replaces what another writer put there meanwhile.
       await link(temp, file);
@@ -153,6 +151,16 @@ async function writeNew(
   }
   await syncFolder(parent);
   return "created";
+}
+
+async function writeSynced(file: string, bytes: Uint8Array): Promise<void> {
+  const handle = await open(file, "wx", 0o600);
+  try {
+    await handle.writeFile(bytes);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
 }
 
 async function syncFolder(path: string): Promise<void> {

@@ -264,6 +264,7 @@ class Take {
       keyring: this.#keyring,
       isCacheStored: n > 1,
       sink: new BasedSink(data, this.#planner),
+      cut: (task) => this.#coders.run({ kind: "cut", ...task }),
       planner: this.#planner,
       breather: new Breather(this.#options.signal),
       // What a later round looks at again was counted before.

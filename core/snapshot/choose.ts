@@ -5,6 +5,7 @@
  */
 import { ByteWriter, isAllZero } from "./bytes.ts";
 import { codecs } from "./frame-head.ts";
+import { limits } from "./limits.ts";
 import { encodePlanes } from "./planes/body.ts";
 import type { Kernels } from "./planes/kernels.ts";
 import { type Plan, planBlocks, probedLayouts, probePieces } from "./planes/plan.ts";
@@ -29,7 +30,7 @@ const minBytesToSample = 256 * 1024;
 const minZstdBytes = 64;
 const minPlanesBytes = 2048;
 
-/** What the frame of `plain`, which is not empty, holds after its head: maybe `plain` itself. */
+/** What the frame of `plain`, which is not empty, holds after its head: maybe `plain` itself. Valid until the next call. */
 export async function chooseBody(
   plain: Uint8Array,
   primitives: Primitives,
@@ -68,9 +69,12 @@ export function hasRepeats({ repeatCounts: [looked, again] }: Kernels): boolean 
   return again! > Math.max(fewRepeats, looked! * repeatedShare);
 }
 
+/** One for all, since fresh memory is set to zero first. Pages of it that are never written cost nothing. */
+let writer: ByteWriter | undefined;
+
 function encodeWith(plan: Plan, plain: Uint8Array, kernels: Kernels): Uint8Array {
-  // Pages that are never written cost nothing.
-  const writer = new ByteWriter(plan.estimatedBytes + (plan.estimatedBytes >> 4) + 1024);
+  writer ??= new ByteWriter(limits.chunkBytes + (limits.chunkBytes >> 4));
+  writer.clear();
   encodePlanes(writer, plain, plan, kernels);
   return writer.view();
 }

@@ -36,7 +36,7 @@ export async function encodeFrame(plain: Uint8Array, primitives: Primitives, lev
 
 /**
  * The first `plainBytes` of `room` become their frame, in the same place: memory of this size is dear to make. `room` has
- * 16 bytes more than the plain ones at least. `made`: memory that is not wanted any more, beside what `primitives` made.
+ * 16 bytes more than the plain ones at least. Returns the frame's length.
  */
 export async function encodeFrameInPlace(
   room: Uint8Array,
@@ -44,7 +44,7 @@ export async function encodeFrameInPlace(
   primitives: Primitives,
   level: number,
   copy: CopyBytes = setBytes,
-): Promise<{ storedBytes: number; made: Uint8Array | null }> {
+): Promise<number> {
   if (plainBytes === 0 || plainBytes > limits.chunkBytes) throw new RangeError(`a frame of ${plainBytes} bytes`);
   const plain = room.subarray(0, plainBytes);
   const { codec, body } = await chooseBody(plain, primitives, level, threadKernels());
@@ -52,7 +52,7 @@ export async function encodeFrameInPlace(
   writeFrameHead(head, codec, 0, plainBytes);
   copy(room, head.length, body);
   room.set(head.view());
-  return { storedBytes: head.length + body.length, made: codec === codecs.planes ? body : null };
+  return head.length + body.length;
 }
 
 /**

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { type ChunkerParameters, cutAll, fileChunker, findCut as findCutPlain, treeChunker } from "../chunker.ts";
-import { findCut } from "./cut.ts";
+import { findCut, searchCut } from "./cut.ts";
 
 /** Noise with stretches of one byte, so that some chunks end at their largest size. */
 function bytesOf(length: number, seed: number): Uint8Array {
@@ -49,6 +49,28 @@ test("says the same of any range, known to its end or not", () => {
       (a, b, isLast, p) => {
         const [from, to] = a < b ? [a, b] : [b, a];
         expect(findCut(bytes, from, to, isLast, p)).toBe(findCutPlain(bytes, from, to, isLast, p));
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+test("finds the same cut in bytes that come bit by bit", () => {
+  const bytes = bytesOf(1 << 20, 6);
+  fc.assert(
+    fc.property(
+      fc.nat(bytes.length - 1),
+      fc.array(fc.integer({ min: 1, max: 100_000 }), { minLength: 1, maxLength: 8 }),
+      fc.constantFrom(treeChunker, dense),
+      (from, steps, p) => {
+        let known = 0;
+        let cut = 0;
+        for (let i = 0; cut === 0 && from + known < bytes.length; i++) {
+          const searched = known;
+          known = Math.min(bytes.length - from, known + steps[i % steps.length]!);
+          cut = searchCut(bytes, from, searched, known, p);
+        }
+        expect(cut || Math.min(known, p.max)).toBe(findCutPlain(bytes, from, bytes.length, true, p));
       },
     ),
     { numRuns: 300 },

@@ -2,6 +2,7 @@
  * The compiled kernels of this thread: one instance, made synchronously at its first use, with 1.4 MiB of memory of its
  * own that never grows. Its functions keep nothing between two calls of the codec.
  */
+import { type CopyBytes, setBytes } from "../bytes.ts";
 import { gear } from "../chunker.ts";
 import { kernelsBase64 } from "./wasm.ts";
 
@@ -43,6 +44,13 @@ declare const WebAssembly: {
 declare function atob(text: string): string;
 
 let exported: KernelExports | undefined;
+
+/** How bytes come into the kernels' memory: `setBytes` is slow where they come from shared memory. Of this thread. */
+let copy: CopyBytes = setBytes;
+export function useCopy(of: CopyBytes): void {
+  copy = of;
+}
+export const loadBytes: CopyBytes = (target, at, bytes) => copy(target, at, bytes);
 
 export function kernelExports(): KernelExports {
   if (!exported) {

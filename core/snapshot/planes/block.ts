@@ -7,6 +7,7 @@
  */
 import { ByteReader, type ByteWriter } from "../bytes.ts";
 import { damaged, unknownFormat } from "../error.ts";
+import { loadBytes } from "../kernels/instance.ts";
 import { chooseTables } from "./clusters.ts";
 import {
   blockHeadBytes,
@@ -128,7 +129,7 @@ export function encodeBlock(
     throw new RangeError("a residual needs as many reference bytes");
   }
   const elements = Math.floor((plain.length - layout.phase) / layout.stride);
-  kernels.block.set(plain);
+  loadBytes(kernels.block, 0, plain);
   if (layout.residual !== residuals.none) kernels.reference.set(reference!);
   kernels.split(elements, layout);
 

@@ -2,6 +2,7 @@
  * Which layout for which bytes of a frame. Nothing is known of them: alignment, width and kind are found by estimates
  * per piece of 32 KiB, and a path through the pieces with the least cost is taken, where each change costs a block.
  */
+import { loadBytes } from "../kernels/instance.ts";
 import { blockMaxBytes, type Layout, residuals, rotations } from "./format.ts";
 import type { Kernels } from "./kernels.ts";
 
@@ -56,7 +57,7 @@ export function probePieces(plain: Uint8Array, kernels: Kernels): Float32Array {
   const costs = new Float32Array(pieces * layouts);
   for (let from = 0; from < plain.length; from += blockMaxBytes) {
     const loaded = plain.subarray(from, from + blockMaxBytes);
-    kernels.block.set(loaded);
+    loadBytes(kernels.block, 0, loaded);
     kernels.countRepeats(loaded.length);
     for (let at = 0; at < loaded.length; at += pieceBytes) {
       const bytes = Math.min(pieceBytes, loaded.length - at);
