@@ -1,18 +1,8 @@
 /** Which headers pass the gate, as node's flat lists of names and values: what comes twice stays so. */
 import { gateHeaders } from "../../core/protocol/gate.ts";
+import { hopByHop } from "../../core/protocol/hop-by-hop.ts";
 
-/** Of one connection alone (RFC 9110, 7.6.1). */
-const hopByHop = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
+const ofOneLeg = new Set(hopByHop);
 
 /** For the service: named as whoever asked names it, and with nothing that is the control plane's or its edge's. */
 export function requestHeaders(raw: readonly string[], extra: readonly [string, string][] = []): string[] {
@@ -33,7 +23,7 @@ function withoutHops(pairs: [string, string][]): [string, string][] {
     .filter(([name]) => name.toLowerCase() === "connection")
     .flatMap(([, value]) => value.toLowerCase().split(","))
     .map((name) => name.trim());
-  return pairs.filter(([name]) => !hopByHop.has(name.toLowerCase()) && !named.includes(name.toLowerCase()));
+  return pairs.filter(([name]) => !ofOneLeg.has(name.toLowerCase()) && !named.includes(name.toLowerCase()));
 }
 
 function pairsOf(raw: readonly string[]): [string, string][] {

@@ -1,22 +1,11 @@
 /** Heads of requests and answers as node has them on the wire: raw, so that case, order and duplicates survive. */
+import { handshakeHeaders, hopByHop } from "../../core/protocol/hop-by-hop.ts";
 import type { AnswerHead, OpenHead } from "../../core/protocol/relay.ts";
 
 type Pairs = [string, string][];
 
-/** Of one connection; the next leg has its own. `transfer-encoding` too: the relay has its own framing. */
-const hopByHop = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "transfer-encoding",
-  "te",
-  "trailer",
-  "upgrade",
-  "sec-websocket-key",
-  "sec-websocket-version",
-  "sec-websocket-accept",
-  "sec-websocket-extensions",
-]);
+/** The relay has a framing of its own. */
+const ofOneLeg = new Set([...hopByHop, ...handshakeHeaders]);
 /** Node sends no framing for a request of these without a body. */
 const bodiless = new Set(["GET", "HEAD", "DELETE", "OPTIONS", "TRACE"]);
 
@@ -55,7 +44,7 @@ export function contentLengthOf(open: OpenHead): number | null {
 }
 
 function endToEnd(pairs: Pairs): Pairs {
-  const dropped = new Set(hopByHop);
+  const dropped = new Set(ofOneLeg);
   for (const [name, value] of pairs) {
     if (name.toLowerCase() !== "connection") continue;
     for (const one of value.split(",")) dropped.add(one.trim().toLowerCase());

@@ -1,20 +1,10 @@
 /** Headers on their way to a service and back. */
 import { gateHeaders } from "../../core/protocol/gate.ts";
+import { hopByHop } from "../../core/protocol/hop-by-hop.ts";
 import type { ServiceAddress } from "../../core/protocol/proxy.ts";
 
-/** Of one connection alone (RFC 9110, 7.6.1); and `expect`, which the edge has answered. */
-const hopByHop = [
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-  "expect",
-];
+/** What asks for `expect` the edge has answered. */
+const ofOneLeg = [...hopByHop, "expect"];
 
 export interface Passing {
   address: ServiceAddress;
@@ -28,7 +18,7 @@ export function requestHeaders(request: Request, { address, token, dropAuthoriza
   const headers = new Headers(request.headers);
   const named = (headers.get("connection") ?? "").split(",").map((name) => name.trim());
   const ours = [...headers.keys()].filter((name) => /^(x-soneca-|cf-)/.test(name));
-  for (const name of [...hopByHop, ...named, ...ours]) if (isToken(name)) headers.delete(name);
+  for (const name of [...ofOneLeg, ...named, ...ours]) if (isToken(name)) headers.delete(name);
   if (dropAuthorization) headers.delete("authorization");
   if (request.headers.get("upgrade")?.toLowerCase() === "websocket") headers.set("upgrade", "websocket");
   const client = request.headers.get("cf-connecting-ip");
@@ -45,7 +35,7 @@ export function requestHeaders(request: Request, { address, token, dropAuthoriza
 export function responseHeaders(service: Headers, request: Request, { prefix }: ServiceAddress): Headers {
   const headers = new Headers(service);
   const named = (headers.get("connection") ?? "").split(",").map((name) => name.trim());
-  for (const name of [...hopByHop, ...named]) if (isToken(name) && name !== "upgrade") headers.delete(name);
+  for (const name of [...ofOneLeg, ...named]) if (isToken(name) && name !== "upgrade") headers.delete(name);
   const location = headers.get("location");
   if (location && prefix) headers.set("location", moved(location, new URL(request.url), prefix));
   return headers;

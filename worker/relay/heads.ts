@@ -1,21 +1,9 @@
 /** Requests and answers as heads of frames, and back. */
 import { gateHeaders, type PipeError } from "../../core/protocol/gate.ts";
+import { handshakeHeaders, hopByHop } from "../../core/protocol/hop-by-hop.ts";
 import type { AnswerHead, OpenHead } from "../../core/protocol/relay.ts";
 
-/** Of one connection, not of the message; each leg has its own (RFC 9110, 7.6.1). */
-const hopByHop = [
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "transfer-encoding",
-  "te",
-  "trailer",
-  "upgrade",
-  "sec-websocket-key",
-  "sec-websocket-version",
-  "sec-websocket-accept",
-  "sec-websocket-extensions",
-];
+const ofOneLeg = [...hopByHop, ...handshakeHeaders];
 
 export function isUpgrade(request: Request): boolean {
   return request.headers.get("upgrade")?.toLowerCase() === "websocket";
@@ -41,7 +29,7 @@ export function headersOf(pairs: AnswerHead["headers"]): Headers {
 
 function endToEnd(pairs: [string, string][]): [string, string][] {
   const named = pairs.filter(([name]) => name.toLowerCase() === "connection");
-  const dropped = new Set(hopByHop);
+  const dropped = new Set(ofOneLeg);
   for (const name of named.flatMap(([, value]) => value.split(","))) dropped.add(name.trim().toLowerCase());
   return pairs.filter(([name]) => !dropped.has(name.toLowerCase()));
 }
