@@ -29,6 +29,9 @@ export const vastErrors = {
   lost: () => Promise.reject(new TypeError("connection lost")),
 };
 
+/** Of all tests of a file: instances of earlier ones still ask, and must not mean a machine of the present one. */
+let nextId = 500;
+
 export class FakeVast {
   readonly machines = new Map<number, VastMachine>();
   readonly calls: { operation: Operation; id: number | null }[] = [];
@@ -38,7 +41,6 @@ export class FakeVast {
   /** What a machine costs beside its offer. */
   markup = 1;
   #once: { operation: Operation; fault: Fault }[] = [];
-  #nextId = 500;
 
   once(operation: Operation, fault: Fault): void {
     this.#once.push({ operation, fault });
@@ -58,7 +60,7 @@ export class FakeVast {
 
   add(label: string | null, change: Partial<VastMachine> = {}): VastMachine {
     const machine = {
-      id: this.#nextId++,
+      id: nextId++,
       label,
       env: {},
       status: "running",
