@@ -179,12 +179,12 @@ export class Packer {
     return frame;
   }
 
-  /** One frame grows, one is read into, and the threads have all that they can take. */
+  /** One frame grows or is read into, and the threads have all that they can take. */
   async #takeFrame(): Promise<SharedArrayBuffer> {
     for (;;) {
       const free = this.#freeFrames.pop();
       if (free) return free;
-      if (this.#framesMade < this.#input.coders.capacity + 2) {
+      if (this.#framesMade <= this.#input.coders.capacity) {
         this.#framesMade++;
         return new SharedArrayBuffer(frameBufferBytes);
       }
