@@ -20,6 +20,12 @@ const minGroupsToCluster = 8;
 const minGroupsToSample = 64;
 const sampleStep = 4;
 const rounds = 2;
+/**
+ * From so many bits a symbol on (FP16's high bytes, INT8) a group's 256 symbols say little of its distribution, so that a
+ * sample has to be larger and settles later.
+ */
+const wideBits = 4.5;
+const wideRounds = 4;
 
 const raw: PlaneChoice = { mode: planeModes.raw, tables: 0 };
 const constant: PlaneChoice = { mode: planeModes.constant, tables: 0 };
@@ -55,16 +61,15 @@ export function chooseTables(at: number, symbols: number, kernels: Kernels): Pla
 
 /** Gives every group its table; returns how many tables there are, none if the plane is noise. */
 function clusterGroups(at: number, symbols: number, groups: number, kernels: Kernels): number {
-  const step = groups < minGroupsToSample ? 1 : groups < 4 * minGroupsToSample ? sampleStep : 2 * sampleStep;
+  let step = groups < minGroupsToSample ? 1 : groups < 4 * minGroupsToSample ? sampleStep : 2 * sampleStep;
   kernels.sumGroups(at, symbols);
   startByQuantiles(kernels, groups);
   kernels.countGroups(at, symbols, step);
-  if (bitsOfSample(kernels.counts) >= rawBits) return 0;
-  for (let round = 0; round < rounds; round++) {
-    setCosts(kernels);
-    kernels.assignGroups(at, symbols, step);
-    kernels.countGroups(at, symbols, step);
-  }
+  const bits = bitsOfSample(kernels.counts);
+  if (bits >= rawBits) return 0;
+  const isWide = bits >= wideBits;
+  if (isWide) step = Math.min(step, sampleStep);
+  for (let round = 0; round < (isWide ? wideRounds : rounds); round++) assignAnew(at, symbols, step, kernels);
   const merged = mergeTables(kernels.counts, groups, step);
   if (merged.length === 1) {
     kernels.selectors.fill(0, 0, groups);
@@ -74,9 +79,17 @@ function clusterGroups(at: number, symbols: number, groups: number, kernels: Ker
   merged.forEach((histogram, table) => {
     kernels.counts.set(histogram.counts, table * 256);
   });
+  if (isWide) assignAnew(at, symbols, 1, kernels);
   setCosts(kernels);
   kernels.assignGroups(at, symbols, 1);
   return renumber(kernels.selectors, groups);
+}
+
+/** Every `step`-th group by what the tables are now, and the tables by that. */
+function assignAnew(at: number, symbols: number, step: number, kernels: Kernels): void {
+  setCosts(kernels);
+  kernels.assignGroups(at, symbols, step);
+  kernels.countGroups(at, symbols, step);
 }
 
 /** So that no table is without groups. */

@@ -34,7 +34,7 @@ export interface Plan {
 }
 
 /** What a change of layout must gain, in bits: the block's head and one more set of tables. */
-const switchBits = 4096;
+const switchBits = 2048;
 /** Of a plain byte under a layout, from the costs in 1/16 bit of a sample. */
 function scaleOf(bytes: number, sampled: number): number {
   return sampled === 0 ? 0 : bytes / sampled / 16;

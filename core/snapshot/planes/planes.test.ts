@@ -161,6 +161,35 @@ describe("blocks", () => {
   });
 });
 
+test("wide distributions are told apart, though a few symbols of each say little", () => {
+  const plain = new Uint8Array(blockMaxBytes);
+  let state = 7;
+  const next = (below: number) => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0;
+    return (state >>> 16) % below;
+  };
+  // Around one of four middles for 512 symbols.
+  const counts = Array.from({ length: 4 }, () => new Uint32Array(256));
+  for (let from = 0; from < plain.length; from += 512) {
+    const kind = next(4);
+    for (let i = from; i < from + 512; i++) {
+      plain[i] = 18 * kind + next(24) + next(24) + next(24);
+      counts[kind]![plain[i]!]!++;
+    }
+  }
+  let bits = 0;
+  for (const histogram of counts) {
+    const total = histogram.reduce((sum, count) => sum + count);
+    for (const count of histogram) if (count > 0) bits += count * Math.log2(total / count);
+  }
+  expect(bits / plain.length).toBeGreaterThan(5);
+  for (const [, kernels] of both) {
+    const writer = new ByteWriter(plain.length);
+    encodeBlock(writer, plain, undefined, { stride: 1, phase: 0, rotation: 0, residual: 0 }, kernels);
+    expect(writer.length).toBeLessThan(1.01 * (bits / 8));
+  }
+});
+
 describe("bodies", () => {
   test("of any bytes come back, and both sets of kernels plan and write the same", () => {
     for (const bytes of [1, 7, 8, 5000, pieceBytes, pieceBytes + 3, 5 * pieceBytes + 1, blockMaxBytes + 9]) {
