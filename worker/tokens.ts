@@ -28,13 +28,13 @@ export async function signAgentToken(
     .setSubject(instance)
     .setIssuedAt(seconds)
     .setExpirationTime(seconds + agentTokenLifeMs / 1000)
-    .sign(keyOf(secret));
+    .sign(secretBytes(secret));
 }
 
 /** Errors: token_expired, unauthenticated. */
 export async function readAgentToken(secret: string, token: string): Promise<AgentClaims> {
   try {
-    const { payload } = await jwtVerify(token, keyOf(secret), { issuer, audience, algorithms: ["HS256"] });
+    const { payload } = await jwtVerify(token, secretBytes(secret), { issuer, audience, algorithms: ["HS256"] });
     const epoch = payload.epoch;
     if (!isInstanceId(payload.sub) || typeof epoch !== "number" || !Number.isInteger(epoch) || epoch < 1) {
       throw new AppError("unauthenticated");
@@ -47,7 +47,8 @@ export async function readAgentToken(secret: string, token: string): Promise<Age
   }
 }
 
-function keyOf(secret: string): Uint8Array {
+/** @throws where the deployment has none. */
+export function secretBytes(secret: string): Uint8Array {
   // An empty secret would make every token valid for whoever reads this file.
   if (!secret || secret.length < 32) throw new Error("AGENT_JWT_SECRET must have at least 32 characters");
   return new TextEncoder().encode(secret);

@@ -81,7 +81,8 @@ it("who may call: the owner, a key of this instance, and anybody where it is pub
 });
 
 it("health checks, icons and robots are no use, whatever may wake", () => {
-  const ask = (path: string, method = "GET", isRobot = false) => kindOfRequest(defaultProxy, { method, path, isRobot });
+  const ask = (path: string, method = "GET", isRobot = false) =>
+    kindOfRequest(defaultProxy, { method, path, isRobot, isPreflight: false });
   expect(ask("/v1/chat/completions", "POST")).toEqual({ isUse: true, fits: true });
   expect(ask("/favicon.ico")).toEqual({ isUse: false, fits: true });
   expect(ask("/health").isUse).toBe(false);
@@ -89,7 +90,10 @@ it("health checks, icons and robots are no use, whatever may wake", () => {
   expect(ask("/", "GET", true).isUse).toBe(false);
   expect(ask("/", "OPTIONS")).toEqual({ isUse: true, fits: false });
   const narrow = { ...defaultProxy, wake_paths: ["/v1/*"] };
-  expect(kindOfRequest(narrow, { method: "GET", path: "/docs", isRobot: false })).toEqual({ isUse: true, fits: false });
+  expect(kindOfRequest(narrow, { method: "GET", path: "/docs", isRobot: false, isPreflight: false })).toEqual({
+    isUse: true,
+    fits: false,
+  });
 });
 
 it("shows the ports that were named", () => {

@@ -123,11 +123,21 @@ export function mayCall(caller: Caller, owner: UserId, instance: InstanceId, acc
   return caller.kind === "key" && caller.instance === instance;
 }
 
-/** What a request says of itself: whether somebody uses the service, and whether it may wake it. */
+/** What a request says of itself. */
+export interface RequestNature {
+  method: string;
+  path: string;
+  isRobot: boolean;
+  /** A browser's question whether it may ask: for everybody, never a use, and nothing that wakes. */
+  isPreflight: boolean;
+}
+
+/** Whether somebody uses the service by it, and whether it may wake it. */
 export function kindOfRequest(
   proxy: ProxySettings,
-  { method, path, isRobot }: { method: string; path: string; isRobot: boolean },
+  { method, path, isRobot, isPreflight }: RequestNature,
 ): { isUse: boolean; fits: boolean } {
+  if (isPreflight) return { isUse: false, fits: false };
   const isUse = !isRobot && !fitsPath(path, proxy.quiet_paths);
   const fits = proxy.wake_methods.some((one) => one === method) && fitsPath(path, proxy.wake_paths);
   return { isUse, fits };

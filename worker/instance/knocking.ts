@@ -14,6 +14,7 @@ import {
   kindOfRequest,
   mayCall,
   type ProxySettings,
+  type RequestNature,
 } from "../../core/protocol/proxy.ts";
 import type { Progress } from "../../core/protocol/wire.ts";
 import type { WayThere } from "../proxy/pipes.ts";
@@ -21,16 +22,11 @@ import type { InstanceGate } from "./gate.ts";
 import { machineOf } from "./machine-of.ts";
 import type { PastWakes } from "./past-wakes.ts";
 
-export interface KnockRequest {
+export interface KnockRequest extends RequestNature {
   caller: Caller;
-  method: string;
   /** Of the service; null: the instance's own. */
   port: number | null;
-  path: string;
-  isRobot: boolean;
-  /** A browser's question whether it may ask: for everybody, and never a use. */
-  isPreflight: boolean;
-  /** Null: as long as the settings say; for which the answer is waited for, at most `mostMs` in one call. */
+  /** How long it may wait for the machine; null: as the settings say. At most `mostWaitMs` in one call. */
   waitMs: number | null;
   /** The way that was found shut, by its epoch. */
   shut?: number;
@@ -101,9 +97,8 @@ export class Knocking {
     const isAllowed = request.isPreflight || mayCall(caller, before.owner, before.instance, proxy.access);
     if (!isAllowed) return { kind: "forbidden" };
     if (!isShown(proxy, request.port)) return { kind: "not_shown" };
-    const kind = request.isPreflight ? { isUse: false, fits: false } : kindOfRequest(proxy, request);
     const wakesPerHour = caller.kind === "key" ? caller.wakesPerHour : null;
-    const knock: Knock = { by: callerText(caller), ...kind, wakesPerHour };
+    const knock: Knock = { by: callerText(caller), ...kindOfRequest(proxy, request), wakesPerHour };
     const verdict = this.#judge(before, knock, request);
     if (verdict.kind === "wakes") {
       this.#host.apply({ type: "wake", wake: knockWake(knock, Date.now()) });

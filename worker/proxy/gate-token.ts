@@ -5,10 +5,12 @@
 import { SignJWT } from "jose";
 import { type GateClaims, gateAudience, gateIssuer, gateTokenLifeMs } from "../../core/protocol/gate.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
+import { base64Url } from "../http/auth.ts";
+import { secretBytes } from "../tokens.ts";
 
 /** base64url, 32 bytes. */
 export async function gateKey(secret: string, instance: InstanceId, epoch: number): Promise<string> {
-  return toBase64Url(await keyBytes(secret, instance, epoch));
+  return base64Url(await keyBytes(secret, instance, epoch));
 }
 
 export interface GateTarget {
@@ -43,17 +45,7 @@ export async function gateToken(secret: string, { instance, epoch, port, quiet }
 }
 
 async function keyBytes(secret: string, instance: InstanceId, epoch: number): Promise<Uint8Array<ArrayBuffer>> {
-  // An empty secret would give everybody the key.
-  if (!secret || secret.length < 32) throw new Error("AGENT_JWT_SECRET must have at least 32 characters");
-  const utf8 = new TextEncoder();
   const algorithm = { name: "HMAC", hash: "SHA-256" };
-  const key = await crypto.subtle.importKey("raw", utf8.encode(secret), algorithm, false, ["sign"]);
-  return new Uint8Array(await crypto.subtle.sign("HMAC", key, utf8.encode(`gate\n${instance}\n${epoch}`)));
-}
-
-function toBase64Url(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes))
-    .replaceAll("+", "-")
-    .replaceAll("/", "_")
-    .replaceAll("=", "");
+  const key = await crypto.subtle.importKey("raw", new Uint8Array(secretBytes(secret)), algorithm, false, ["sign"]);
+  return new Uint8Array(await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(`gate\n${instance}\n${epoch}`)));
 }

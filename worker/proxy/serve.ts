@@ -14,6 +14,7 @@ import {
   kindOfRequest,
   maxHoldSeconds,
   mayCall,
+  type RequestNature,
   type ServiceAddress,
 } from "../../core/protocol/proxy.ts";
 import type { Env } from "../env.ts";
@@ -41,7 +42,7 @@ export async function serveService(request: Request, env: Env, address: ServiceA
   try {
     if (address.path === "") return toFolder(request);
     const called = await callerOf(env.DB, request.headers);
-    return await serve({ request, env, address, called, startedAt: Date.now() });
+    return await serve({ request, env, address, called, nature: natureOf(request, address), startedAt: Date.now() });
   } catch (error) {
     return errorAnswer(error, request);
   }
@@ -52,6 +53,7 @@ interface Asked {
   env: Env;
   address: ServiceAddress;
   called: Called;
+  nature: RequestNature;
   startedAt: number;
 }
 
@@ -104,8 +106,8 @@ async function giveUp(asked: Asked, sent: GateError | "closed", { name }: Open, 
 }
 
 /** The machine runs. When its service will listen nobody here can say. */
-function answerDeaf({ request, address }: Asked, name: string): Response {
-  if (isPreflight(request)) return preflightAnswer(request);
+function answerDeaf({ request, address, nature }: Asked, name: string): Response {
+  if (nature.isPreflight) return preflightAnswer(request);
   const wait = { phase: "starting", since: Date.now(), left: null, retryAfterMs: listenLaterMs } as const;
   const { instance } = address;
   return waitingAnswer(request, { code: "service_not_listening", instance, name, status: "running", wait }, null);
@@ -126,12 +128,12 @@ async function afterBreak(asked: Asked, { way }: Open, breaks: number): Promise<
 
 /** Held until it is open, as long as was asked for. Errors: unauthenticated, forbidden, instance_not_found. */
 async function find(asked: Asked, more: Doubts): Promise<Open | Shut> {
-  const { address, called, request, startedAt } = asked;
+  const { address, called, nature, request, startedAt } = asked;
   const { instance } = address;
   const before = known.get(instance);
   if (before && Date.now() < before.untilAt) {
     const { owner, proxy } = before.open;
-    const isAllowed = isPreflight(request) || mayCall(called.caller, owner, instance, proxy.access);
+    const isAllowed = nature.isPreflight || mayCall(called.caller, owner, instance, proxy.access);
     // Who waits for it gets its answer from the machine that is there, and not from one that has just gone.
     if (isAllowed && holdMsOf(request, proxy.hold_seconds) === 0) return before.open;
   }
@@ -146,14 +148,10 @@ async function find(asked: Asked, more: Doubts): Promise<Open | Shut> {
 }
 
 async function knock(asked: Asked, more: Doubts & Pick<KnockRequest, "waitMs">): Promise<Open | Shut> {
-  const { address, env, request } = asked;
-  const { instance, path, port } = address;
-  const robot = isRobot(request.headers.get("user-agent"));
-  const preflight = isPreflight(request);
-  const { caller } = asked.called;
-  const answer = await env.INSTANCE.getByName(instance).knock({
-    ...{ caller, method: request.method, port, path, isRobot: robot, isPreflight: preflight, ...more },
-  });
+  const { address, called, env, nature } = asked;
+  const { instance, port } = address;
+  const { caller } = called;
+  const answer = await env.INSTANCE.getByName(instance).knock({ caller, port, ...nature, ...more });
   if (answer.kind === "unknown") throw new AppError("instance_not_found");
   if (answer.kind === "not_shown") throw notShown(address);
   if (answer.kind === "forbidden") throw new AppError(caller.kind === "anybody" ? "unauthenticated" : "forbidden");
@@ -180,14 +178,11 @@ async function send(
   { way, proxy }: Open,
   body: Body,
 ): Promise<Response | GateError | "closed" | "broken"> {
-  const { request, env, address, called } = asked;
+  const { request, env, address, called, nature } = asked;
   const { path } = address;
-  const { isUse } = kindOfRequest(proxy, {
-    ...{ method: request.method, path, isRobot: isRobot(request.headers.get("user-agent")) },
-  });
   const token = await gateToken(env.AGENT_JWT_SECRET, {
     ...{ instance: address.instance, epoch: way.epoch, port: address.port ?? proxy.port },
-    quiet: !isUse || isPreflight(request),
+    quiet: !kindOfRequest(proxy, nature).isUse,
   });
   const headers = requestHeaders(request, { address, token, dropAuthorization: called.tookAuthorization });
   const { search } = new URL(request.url);
@@ -217,8 +212,8 @@ async function send(
 }
 
 function answerClosed(asked: Asked, shut: Shut): Response {
-  const { request, address } = asked;
-  if (isPreflight(request)) return preflightAnswer(request);
+  const { request, address, nature } = asked;
+  if (nature.isPreflight) return preflightAnswer(request);
   const { instance } = address;
   const closedOf = ({ code, name, status, wait }: Shut): Closed => ({ code, instance, name, status, wait });
   const next = async () => {
@@ -240,6 +235,11 @@ function toFolder(request: Request): Response {
     status: 308,
     headers: { location: `${pathname}/${search}`, "cache-control": "no-store" },
   });
+}
+
+function natureOf(request: Request, { path }: ServiceAddress): RequestNature {
+  const { method, headers } = request;
+  return { method, path, isRobot: isRobot(headers.get("user-agent")), isPreflight: isPreflight(request) };
 }
 
 /** Asked by a browser before the request proper, and never with a credential. */
