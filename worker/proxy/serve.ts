@@ -85,7 +85,8 @@ async function serve(asked: Asked): Promise<Response> {
     const sent = isEarly ? "no_service" : await send(asked, where, body);
     if (sent instanceof Response) return sent;
     if (sent === "broken") {
-      await afterBreak(asked, where, ++breaks);
+      const instead = await afterBreak(asked, where, ++breaks);
+      if (instead) return instead;
       more = {};
       continue;
     }
@@ -115,14 +116,15 @@ function answerDeaf({ request, address, nature }: Asked, name: string): Response
 
 /**
  * The machine may have gone since it was last asked about, or a connection broke that was kept too long. What changes
- * nothing is sent once more; of anything else the machine may have had its effect. Errors: machine_out_of_reach.
+ * nothing is sent once more (null); of anything else the machine may have had its effect. Errors: machine_out_of_reach.
  */
-async function afterBreak(asked: Asked, { way }: Open, breaks: number): Promise<void> {
+async function afterBreak(asked: Asked, { way }: Open, breaks: number): Promise<Response | null> {
   known.delete(asked.address.instance);
   const { method } = asked.request;
   const isSafe = method === "GET" || method === "HEAD" || method === "OPTIONS";
   const now = await knock(asked, { waitMs: 0, ...(breaks > 1 && { shut: way.epoch }) });
-  if (now.kind === "closed" || (isSafe && breaks < 3)) return;
+  if (isSafe && (now.kind === "closed" || breaks < 3)) return null;
+  if (now.kind === "closed") return answerClosed(asked, now);
   throw new AppError("machine_out_of_reach", { retryAfterMs: 1_000 });
 }
 
