@@ -6,8 +6,9 @@
  * new never are. Errors: Failure.
  */
 import type { z } from "zod";
-import { type AnswerOf, type BodyOf, type Route, type RouteName, routes } from "../core/protocol/api.ts";
+import { type AnswerOf, type BodyOf, type RouteName, routes } from "../core/protocol/api.ts";
 import { isErrorCode } from "../core/protocol/errors.ts";
+import type { Route } from "../core/protocol/route.ts";
 import { Failure } from "./failure.ts";
 import { backoffMs, readRetryAfter, tries } from "./retry.ts";
 

@@ -8,6 +8,7 @@ import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
 import { estimateAnswer, estimateQuery, ledgerAnswer, periodQuery, savingsAnswer } from "./money.ts";
 import { settingNames, settingSources } from "./policy.ts";
 import { maxKeepTryingMinutes, rentRulesPatchSchema } from "./rent.ts";
+import { route } from "./route.ts";
 import { scheduleFields } from "./schedule.ts";
 import {
   eventSchema,
@@ -149,24 +150,6 @@ const eventsQuery = z.strictObject({
   after: z.coerce.number().int().min(0).default(0),
   limit: z.coerce.number().int().min(1).max(1000).default(200),
 });
-
-export type Principal = "public" | "user" | "admin" | "agent";
-
-export interface Route {
-  method: "GET" | "POST" | "PUT" | "DELETE";
-  /** Hono's spelling of parameters: `/api/instances/:id`. */
-  path: string;
-  principal: Principal;
-  summary: string;
-  query?: z.ZodType;
-  body?: z.ZodType;
-  /** Whether an empty body stands for `{}`. */
-  bodyOptional?: boolean;
-  status: 200 | 201 | 202 | 204;
-  answer: z.ZodType;
-}
-
-const route = <const R extends Route>(one: R): R => one;
 
 export const routes = {
   health: route({

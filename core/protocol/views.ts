@@ -11,6 +11,17 @@ const bytes = z.number().int().min(0);
 
 export const instanceIdSchema = z.string().regex(/^i-[a-z2-7]{10}$/, "an instance id such as i-k3v7q2m4xa");
 
+export const statusSchema = z.enum([
+  "running",
+  "idle",
+  "hibernating",
+  "hibernated",
+  "waking",
+  "deleted",
+  "unreachable",
+  "failed",
+]);
+
 export const actionSchema = z.enum(["wake", "hibernate", "keep_awake", "not_now", "configure", "discard"]);
 
 const machineSchema = z.object({
@@ -240,7 +251,7 @@ export const instanceSchema = z.object({
   name: z.string(),
   user_id: z.string(),
   /** The plan's word. */
-  status: z.enum(["running", "idle", "hibernating", "hibernated", "waking", "deleted", "unreachable", "failed"]),
+  status: statusSchema,
   /** The exact state of the machine's life; see core/lifecycle/SPEC.md. */
   state: z.string(),
   state_since: time,

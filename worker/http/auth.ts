@@ -1,9 +1,9 @@
 /** Who asks. User tokens are looked up by their hash; agent tokens are signed; the admin token is a secret of the deployment. */
 import { and, eq } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import type { Principal } from "../../core/protocol/api.ts";
 import { AppError } from "../../core/protocol/errors.ts";
 import { isUserId, newUserId, type UserId } from "../../core/protocol/ids.ts";
+import type { Principal } from "../../core/protocol/route.ts";
 import { apiTokens, users } from "../db/schema.ts";
 import { readAgentToken } from "../tokens.ts";
 import type { AppContext } from "./context.ts";

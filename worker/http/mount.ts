@@ -1,8 +1,9 @@
 /** Binds a row of the route table to its handler: principal, parameters, query and body are checked before it runs. */
 import type { z } from "zod";
-import type { AnswerOf, BodyOf, QueryOf, Route, RouteName } from "../../core/protocol/api.ts";
+import type { AnswerOf, BodyOf, QueryOf, RouteName } from "../../core/protocol/api.ts";
 import { routes } from "../../core/protocol/api.ts";
 import { AppError } from "../../core/protocol/errors.ts";
+import type { Route } from "../../core/protocol/route.ts";
 import { authenticate } from "./auth.ts";
 import type { App, AppContext } from "./context.ts";
 

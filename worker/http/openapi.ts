@@ -1,6 +1,7 @@
 /** /api/openapi.json, made from the route table. */
 import * as z from "zod";
-import { type Route, routes } from "../../core/protocol/api.ts";
+import { routes } from "../../core/protocol/api.ts";
+import type { Route } from "../../core/protocol/route.ts";
 
 export function openapiDocument(serverUrl: string, version: string): Record<string, unknown> {
   const paths: Record<string, Record<string, unknown>> = {};
@@ -31,17 +32,18 @@ export function openapiDocument(serverUrl: string, version: string): Record<stri
 
 function operation(name: string, route: Route): Record<string, unknown> {
   const names = [...route.path.matchAll(/:(\w+)/g)].map((match) => match[1]);
-  const query = route.query ? (jsonSchema(route.query, "input").properties as Record<string, unknown>) : {};
+  const query = route.query ? jsonSchema(route.query, "input") : {};
+  const required = (query.required ?? []) as string[];
   return {
     operationId: name,
     summary: route.summary,
     ...(route.principal === "public" ? { security: [] } : { security: [{ [route.principal]: [] }] }),
     parameters: [
       ...names.map((parameter) => ({ name: parameter, in: "path", required: true, schema: { type: "string" } })),
-      ...Object.entries(query).map(([parameter, schema]) => ({
+      ...Object.entries((query.properties ?? {}) as Record<string, unknown>).map(([parameter, schema]) => ({
         name: parameter,
         in: "query",
-        required: false,
+        required: required.includes(parameter),
         schema,
       })),
     ],
@@ -55,15 +57,18 @@ function operation(name: string, route: Route): Record<string, unknown> {
       : {}),
     responses: {
       [route.status]:
-        route.status === 204
-          ? { description: "Done" }
-          : { description: "Done", content: { "application/json": { schema: jsonSchema(route.answer, "output") } } },
+        route.status === 204 ? { description: "Done" } : { description: "Done", content: contentOf(route) },
       default: {
         description: "An error",
         content: { "application/json": { schema: { $ref: "#/components/schemas/Error" } } },
       },
     },
   };
+}
+
+function contentOf(route: Route): Record<string, unknown> {
+  if (route.isFile) return { "application/octet-stream": { schema: { type: "string", format: "binary" } } };
+  return { "application/json": { schema: jsonSchema(route.answer, "output") } };
 }
 
 const errorSchema = {

@@ -2,9 +2,10 @@
 import { env } from "cloudflare:workers";
 import { SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { agentStorePath, type Principal, type Route, type RouteName, routes } from "../../core/protocol/api.ts";
+import { agentStorePath, type RouteName, routes } from "../../core/protocol/api.ts";
 import type { ErrorBody } from "../../core/protocol/errors.ts";
 import { newInstanceId } from "../../core/protocol/ids.ts";
+import type { Principal, Route } from "../../core/protocol/route.ts";
 import { signAgentToken } from "../tokens.ts";
 import {
   adminToken,
