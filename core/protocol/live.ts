@@ -55,8 +55,8 @@ export const previewAnswer = z.object({
       /** Without samples within the span: nothing was running. */
       unknown_seconds: z.number(),
       micro_usd_per_hour: microUsd,
-      now: replaySchema,
-      then: replaySchema,
+      as_is: replaySchema,
+      as_set: replaySchema,
       /** When a GPU was in use, ascending. */
       busy: z.array(z.object({ from: time, to: time })),
     })
