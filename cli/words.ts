@@ -325,6 +325,7 @@ const eventWords: Record<LogType, string> = {
   discarded: "Discarded by request",
   failed: "Needs attention",
   config_changed: "Settings changed",
+  renamed: "Has another name now",
   keep_awake: "Held awake",
   keep_awake_ended: "No longer held awake",
   sleep_soon: "It sleeps soon, if nothing happens",

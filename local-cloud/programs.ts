@@ -79,6 +79,7 @@ function worker(options: ProgramOptions, secrets: Secrets): Start {
     PUBLIC_URL: urlOf(secrets.port),
     VAST_URL: urlOf(secrets.vastPort),
     PIPE: options.pipe ?? "direct",
+    LOCAL_SIGN_IN: "on",
     ...tunnelVariables(secrets),
     ...(timings ? { LIFECYCLE_TIMINGS: `'${JSON.stringify(timings)}'` } : {}),
     ...(intervals ? { PROVIDER_INTERVALS: `'${JSON.stringify(intervals)}'` } : {}),

@@ -34,6 +34,11 @@ export interface Env {
   /** Where an Access policy guards the tunnels' hostnames: a service token; both secrets. */
   CF_ACCESS_CLIENT_ID?: string;
   CF_ACCESS_CLIENT_SECRET?: string;
+  /** Where Cloudflare Access guards the dashboard: the team's name or domain, and the application's audience tag. */
+  ACCESS_TEAM?: string;
+  ACCESS_AUDIENCE?: string;
+  /** `on`: whoever opens the dashboard on this machine's own address (loopback) is its first user. */
+  LOCAL_SIGN_IN?: string;
   /** Another address of Cloudflare's API, and of its edge; for tests. */
   CLOUDFLARE_API_URL?: string;
   /** Where machines that have no `cloudflared` get one, and its SHA-256. */

@@ -115,6 +115,8 @@ export function instanceView(changes: Partial<InstanceView> = {}): InstanceView 
     schedule: null,
     stopped_machine: null,
     retiring_machines: [],
+    burn: { micro_usd_per_hour: 420_000, unpriced: 0 },
+    storage: null,
     wake: null,
     copying: null,
     keep_trying: null,
@@ -205,6 +207,7 @@ export function summary(changes: Partial<InstanceSummary> = {}): InstanceSummary
     vast_instance_id: 4711,
     micro_usd_per_hour: 420_000,
     recovery_point_at: ago(720_000),
+    glance: null,
     updated_at: ago(1_000),
     ...changes,
   };

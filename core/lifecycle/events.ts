@@ -59,6 +59,7 @@ export type LifecycleEvent =
   | { type: "letSleep"; actor: Actor }
   /** `epoch`, where given, is that of the machine that was shown to whoever said so; of another it is ignored (I3). */
   | { type: "discard"; actor: Actor; epoch?: number }
+  | { type: "rename"; actor: Actor; name: string }
   /** `own` and `policies`: what `config` was made of, where they change. */
   | {
       type: "configure";
@@ -209,6 +210,7 @@ export type LogType =
   | "discarded"
   | "failed"
   | "config_changed"
+  | "renamed"
   | "keep_awake"
   | "keep_awake_ended"
   | "sleep_soon"

@@ -16,6 +16,7 @@ export type Handler<S extends Status, E extends EventType> = (
 /** What is decided around the table: in awake.ts, and what concerns the store alone, in snapshots.ts and copying.ts, or a machine that is stopped, in parked.ts. */
 export type BesideEvent =
   | "keepAwake"
+  | "rename"
   | "letSleep"
   | "stopTried"
   | "started"

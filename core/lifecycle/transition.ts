@@ -105,6 +105,9 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
         ),
         (next) => andThen(announce(next, ctx), (last) => collectIfDue(last, ctx)),
       );
+    case "rename":
+      if (event.name === state.name) return out(state);
+      return out({ ...state, name: event.name }, log("renamed", event.actor, { from: state.name, to: event.name }));
     case "configure":
       return andThen(
         out(

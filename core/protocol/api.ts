@@ -10,6 +10,7 @@ import { settingNames, settingSources } from "./policy.ts";
 import { maxKeepTryingMinutes, rentRulesPatchSchema } from "./rent.ts";
 import { route } from "./route.ts";
 import { scheduleFields } from "./schedule.ts";
+import { sessionRoutes } from "./session.ts";
 import {
   eventSchema,
   instanceIdSchema,
@@ -146,6 +147,8 @@ const tokenSchema = z.object({
   expires_at: time.nullable(),
 });
 const proxyKeySchema = tokenSchema.extend({ wakes_per_hour: z.number().int().nullable() });
+/** `live`: what is awake is asked itself, and not only the read model. */
+const listQuery = z.strictObject({ live: z.enum(["true", "false"]).default("false") });
 const eventsQuery = z.strictObject({
   after: z.coerce.number().int().min(0).default(0),
   limit: z.coerce.number().int().min(1).max(1000).default(200),
@@ -215,6 +218,7 @@ export const routes = {
     path: "/api/instances",
     principal: "user",
     summary: "Your instances",
+    query: listQuery,
     status: 200,
     answer: z.object({ instances: z.array(instanceSummarySchema) }),
   }),
@@ -242,6 +246,15 @@ export const routes = {
     path: "/api/instances/:id",
     principal: "user",
     summary: "One instance as it is now: state, reasons, next step, cost",
+    status: 200,
+    answer: instanceSchema,
+  }),
+  renameInstance: route({
+    method: "PUT",
+    path: "/api/instances/:id",
+    principal: "user",
+    summary: "Give it another name",
+    body: z.strictObject({ name: nameSchema }),
     status: 200,
     answer: instanceSchema,
   }),
@@ -422,6 +435,7 @@ export const routes = {
     status: 200,
     answer: estimateAnswer,
   }),
+  ...sessionRoutes,
   agentStatus: route({
     method: "POST",
     path: "/api/agent/status",

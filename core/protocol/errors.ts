@@ -34,6 +34,18 @@ export const errorTable = {
   unauthenticated: row(401, false, "No valid token came with the request.", "Send Authorization: Bearer snu_..."),
   token_expired: row(401, false, "The token has expired.", "Ask for a new token."),
   forbidden: row(403, false, "This token may not do that.", "Use a token of the right kind and owner."),
+  session_needs_own_origin: row(
+    409,
+    false,
+    "At this address a browser cannot be signed in: the pages of every service under /p/ could act for it.",
+    "Open the dashboard at an address of its own, or set PROXY_PATHS to off (docs/DASHBOARD.md).",
+  ),
+  access_unavailable: row(
+    503,
+    true,
+    "Cloudflare Access did not answer, so who asks could not be checked.",
+    "Try again in a moment.",
+  ),
   epoch_fenced: row(
     403,
     false,
@@ -126,6 +138,12 @@ export const errorTable = {
     false,
     "The instance does not show this port.",
     "Add it to proxy.more_ports of its settings.",
+  ),
+  upgrade_required: row(
+    426,
+    false,
+    "This address speaks over a WebSocket alone.",
+    "Open it with a WebSocket, or ask GET /api/instances/{id} again and again.",
   ),
   too_many_requests: row(429, true, "Too many requests.", "Wait for the time in Retry-After."),
   machine_not_found: row(

@@ -319,12 +319,45 @@ export const instanceSchema = z.object({
   keep_trying: z.object({ until: time, tries: z.number().int(), next_at: time.nullable() }).nullable(),
   trouble: z.object({ code: z.string(), message: z.string(), at: time, kept: z.string().nullable() }).nullable(),
   cost: z.object({ paid_micro_usd: microUsd, paid_seconds: z.number(), unknown_price_seconds: z.number() }),
+  /** All that is rented for it at this moment: its machine, those beside it, those on their way out, a disk that stands still. */
+  burn: z.object({
+    micro_usd_per_hour: microUsd,
+    /** Machines whose price is not known; they are not in it. */
+    unpriced: z.number().int(),
+  }),
+  /** What the store holds of it, and what that costs a month; null until the store was listed once. */
+  storage: z.object({ bytes, micro_usd_per_month: microUsd, measured_at: time }).nullable(),
   /** What may be rented for it. */
   rent: rentRulesSchema.extend({ max_micro_usd_per_hour: microUsd.nullable() }),
   auto_hibernation: autoHibernationSchema,
   created_at: time,
 });
 export type InstanceView = z.infer<typeof instanceSchema>;
+
+/** What a list shows beside the plan's own columns. */
+const glanceSchema = instanceSchema
+  .pick({
+    state_since: true,
+    actions: true,
+    gpu_count: true,
+    next: true,
+    progress: true,
+    wake: true,
+    trouble: true,
+    last_report_at: true,
+    storage: true,
+    burn: true,
+  })
+  .extend({
+    created_by: z.enum(["rented", "adopted"]).nullable(),
+    snapshot: snapshotSchema.pick({ created_at: true, plain_bytes: true, stored_bytes: true }).nullable(),
+    /** What keeps it awake, the first that is found; null when nothing does. */
+    awake_because: blockerSchema.nullable(),
+    held_until: time.nullable(),
+    /** Percent: of the last 15 minutes the highest reading of each, oldest first; null where there is none. */
+    use: z.array(z.number().nullable()),
+  });
+export type Glance = z.infer<typeof glanceSchema>;
 
 /** A row of the list: from the read model, so it may be a moment older than the instance itself. */
 export const instanceSummarySchema = instanceSchema
@@ -347,6 +380,8 @@ export const instanceSummarySchema = instanceSchema
     vast_instance_id: z.number().int().nullable(),
     micro_usd_per_hour: microUsd.nullable(),
     recovery_point_at: time.nullable(),
+    /** Null: written by an earlier version, and not changed since. */
+    glance: glanceSchema.nullable(),
     updated_at: time,
   });
 export type InstanceSummary = z.infer<typeof instanceSummarySchema>;

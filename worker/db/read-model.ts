@@ -1,13 +1,14 @@
 /** Copies of what the objects know, for lists: instance_status and hibernation_events. Written from the outbox alone. */
 import { and, asc, desc, eq, isNotNull, lt, ne, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
-import type { EventView, InstanceSummary, InstanceView } from "../../core/protocol/views.ts";
+import type { EventView, Glance, InstanceSummary, InstanceView } from "../../core/protocol/views.ts";
 import { hibernationEvents, instanceStatus } from "./schema.ts";
 
 /** Upsert; a row with a newer version stays. Idempotent. */
 export async function mirrorStatus(
   db: D1Database,
   view: InstanceView,
+  glance: Glance,
   { version, dueAt, policyVersion }: { version: number; dueAt: number | null; policyVersion: number },
 ): Promise<void> {
   const row = {
@@ -31,6 +32,7 @@ export async function mirrorStatus(
     state: view.state,
     microUsdPerHour: view.machine?.micro_usd_per_hour ?? null,
     recoveryPointAt: view.recovery_point?.at ?? null,
+    glance: JSON.stringify(glance),
     version,
     dueAt,
     policyVersion,
@@ -96,6 +98,7 @@ export async function listInstances(db: D1Database, userId: string): Promise<Ins
     vast_instance_id: row.vastInstanceId,
     micro_usd_per_hour: row.microUsdPerHour,
     recovery_point_at: row.recoveryPointAt,
+    glance: row.glance === null ? null : (JSON.parse(row.glance) as Glance),
     updated_at: row.updatedAt,
   }));
 }

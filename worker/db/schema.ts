@@ -5,6 +5,8 @@ export const users = sqliteTable("users", {
   id: text("id").primaryKey(),
   name: text("name").notNull(),
   createdAt: text("created_at").notNull(),
+  /** By which Cloudflare Access knows them, in small letters; null for users with tokens alone. */
+  email: text("email").unique(),
   /** Grows with each change of the user's policies. */
   policyVersion: integer("policy_version").notNull().default(0),
 });
@@ -92,6 +94,8 @@ export const instanceStatus = sqliteTable(
     recoveryPointAt: text("recovery_point_at"),
     /** Version of the object's state that this row shows: an older write never replaces a newer one. */
     version: integer("version").notNull(),
+    /** What a list shows beside these columns, JSON; null in rows of before. */
+    glance: text("glance"),
     /** Of its owner's policies: which ones it knows. */
     policyVersion: integer("policy_version").notNull().default(0),
     /** When the object wants to look at itself, epoch ms; the cron sweep pokes those that are late. */

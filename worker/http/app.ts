@@ -10,6 +10,7 @@ import { mountMoney } from "./money.ts";
 import { mount } from "./mount.ts";
 import { openapiDocument } from "./openapi.ts";
 import { mountPolicies } from "./policies.ts";
+import { mountSession } from "./session.ts";
 
 export const version = "0.1.0";
 
@@ -42,6 +43,7 @@ export function createApp(): App {
     if (!found) throw new AppError("object_not_found");
     return null;
   });
+  mountSession(app);
   mountInstances(app);
   mountMoney(app);
   mountPolicies(app);

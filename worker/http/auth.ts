@@ -5,6 +5,7 @@ import { AppError } from "../../core/protocol/errors.ts";
 import { isUserId, newUserId, type UserId } from "../../core/protocol/ids.ts";
 import type { Principal } from "../../core/protocol/route.ts";
 import { apiTokens, users } from "../db/schema.ts";
+import { browserUser } from "../session/browser.ts";
 import { readAgentToken } from "../tokens.ts";
 import type { AppContext } from "./context.ts";
 
@@ -14,6 +15,12 @@ export const userTokenPrefix = "snu_";
 export async function authenticate(c: AppContext, wanted: Principal): Promise<void> {
   if (wanted === "public") return;
   const token = bearerToken(c.req.header("authorization"));
+  if (!token && wanted === "user") {
+    const signed = await browserUser(c.req.raw, c.env);
+    if (!signed) throw new AppError("unauthenticated");
+    c.set("user", signed.user);
+    return;
+  }
   if (!token) throw new AppError("unauthenticated");
   if (wanted === "admin") {
     if (!(await isSame(token, c.env.ADMIN_TOKEN)))
@@ -25,22 +32,26 @@ export async function authenticate(c: AppContext, wanted: Principal): Promise<vo
     c.set("agent", await readAgentToken(c.env.AGENT_JWT_SECRET, token));
     return;
   }
-  c.set("user", await userOfToken(c.env.DB, token));
+  const { id, name } = await userOfToken(c.env.DB, token);
+  c.set("user", { id, name });
 }
 
 /** Errors: unauthenticated, token_expired, forbidden. */
-export async function userOfToken(db: D1Database, token: string): Promise<{ id: UserId; name: string }> {
+export async function userOfToken(
+  db: D1Database,
+  token: string,
+): Promise<{ id: UserId; name: string; tokenId: string; expiresAt: string | null }> {
   if (!token.startsWith(userTokenPrefix))
     throw new AppError(token.split(".").length === 3 ? "forbidden" : "unauthenticated");
   const [row] = await drizzle(db)
-    .select({ id: users.id, name: users.name, expiresAt: apiTokens.expiresAt })
+    .select({ id: users.id, name: users.name, tokenId: apiTokens.id, expiresAt: apiTokens.expiresAt })
     .from(apiTokens)
     .innerJoin(users, eq(users.id, apiTokens.userId))
     .where(eq(apiTokens.hash, await sha256Hex(token)))
     .limit(1);
   if (!row || !isUserId(row.id)) throw new AppError("unauthenticated");
   if (row.expiresAt !== null && Date.parse(row.expiresAt) <= Date.now()) throw new AppError("token_expired");
-  return { id: row.id, name: row.name };
+  return { ...row, id: row.id };
 }
 
 export async function createUser(db: D1Database, name: string): Promise<{ id: UserId; name: string; token: string }> {

@@ -3,22 +3,32 @@ import type { MachineSpec } from "../../core/lifecycle/types.ts";
 import { installCommand } from "../../core/protocol/bootstrap.ts";
 import { AppError } from "../../core/protocol/errors.ts";
 import { type InstanceId, isInstanceId, machineLabel, parseMachineLabel } from "../../core/protocol/ids.ts";
+import { watchPath } from "../../core/protocol/live.ts";
 import { scheduleExtras } from "../../core/protocol/schedule.ts";
+import type { InstanceSummary } from "../../core/protocol/views.ts";
 import { accountOf } from "../account/object.ts";
 import { listInstances } from "../db/read-model.ts";
 import { factsOf } from "../instance/effects.ts";
+import { watcherHeader } from "../instance/watchers.ts";
 import { createProxyKey, listProxyKeys, revokeProxyKey } from "../proxy/keys.ts";
 import { pastSnapshots } from "../snapshots/view.ts";
 import { signAgentToken } from "../tokens.ts";
 import { freshInstanceId, objectOf, orThrow, settingsFor, wantOffer } from "./ask.ts";
+import { authenticate } from "./auth.ts";
 import type { App, AppContext } from "./context.ts";
 import { createForkOf } from "./forks.ts";
 import { mount } from "./mount.ts";
 
 const defaults = { image: "nvidia/cuda:12.4.1-runtime-ubuntu22.04", diskGb: 50, gpuCount: 1 };
 
+/** Of one list: each is a request to an object. */
+const maxRefreshed = 100;
+
 export function mountInstances(app: App): void {
-  mount(app, "listInstances", async (c) => ({ instances: await listInstances(c.env.DB, userOf(c).id) }));
+  mount(app, "listInstances", async (c, { query }) => {
+    const rows = await listInstances(c.env.DB, userOf(c).id);
+    return { instances: query.live === "true" ? await refreshed(c, rows) : rows };
+  });
 
   mount(app, "createInstance", async (c, { body }) => {
     const user = userOf(c);
@@ -68,6 +78,20 @@ export function mountInstances(app: App): void {
   });
 
   mount(app, "getInstance", async (c) => orThrow(await objectOf(c, idOf(c)).get(userOf(c).id)).view);
+
+  mount(app, "renameInstance", async (c, { body }) => {
+    return orThrow(await objectOf(c, idOf(c)).rename(userOf(c).id, body.name)).view;
+  });
+
+  // Not in the table: its answer is a WebSocket.
+  app.get(watchPath, async (c) => {
+    await authenticate(c, "user");
+    if (c.req.header("upgrade")?.toLowerCase() !== "websocket") throw new AppError("upgrade_required");
+    const { id } = userOf(c);
+    return objectOf(c, idOf(c)).fetch(
+      new Request(c.req.url, { headers: { upgrade: "websocket", [watcherHeader]: id } }),
+    );
+  });
 
   mount(app, "wakeInstance", async (c, { body }) => {
     const region = body.region?.toUpperCase() ?? null;
@@ -134,6 +158,18 @@ export function mountInstances(app: App): void {
     const known = orThrow(await objectOf(c, id).history(userOf(c).id));
     return { snapshots: await pastSnapshots(c.env.SNAPSHOTS, id, known) };
   });
+}
+
+/** Rows of what is awake, or on its way, as their objects know them now. One that does not answer stays as it is. */
+async function refreshed(c: AppContext, rows: InstanceSummary[]): Promise<InstanceSummary[]> {
+  const user = userOf(c).id;
+  const restless = rows.filter(({ status }) => status !== "hibernated" && status !== "deleted").slice(0, maxRefreshed);
+  const answers = await Promise.allSettled(restless.map(({ id }) => c.env.INSTANCE.getByName(id).glance(user)));
+  const fresh = new Map<string, InstanceSummary>();
+  for (const answer of answers) {
+    if (answer.status === "fulfilled" && answer.value.ok) fresh.set(answer.value.summary.id, answer.value.summary);
+  }
+  return rows.map((row) => fresh.get(row.id) ?? row);
 }
 
 export function idOf(c: AppContext): InstanceId {

@@ -23,11 +23,11 @@ import { untilNextBeatMs } from "../../core/lifecycle/warning.ts";
 import { explainSignals, trackSince } from "../../core/lifecycle/why.ts";
 import type { AnswerOf } from "../../core/protocol/api.ts";
 import type { AutoHibernationPatch } from "../../core/protocol/config.ts";
-import type { ErrorCode, ErrorContext } from "../../core/protocol/errors.ts";
+import { AppError, type ErrorCode, type ErrorContext } from "../../core/protocol/errors.ts";
 import type { InstanceId, UserId } from "../../core/protocol/ids.ts";
 import { resolveSettings } from "../../core/protocol/policy.ts";
 import type { RentRulesPatch } from "../../core/protocol/rent.ts";
-import type { EventView, InstanceView } from "../../core/protocol/views.ts";
+import type { EventView, Glance, InstanceSummary, InstanceView } from "../../core/protocol/views.ts";
 import type { Command, StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
 import type { Env } from "../env.ts";
 import { holdMs } from "../snapshots/effects.ts";
@@ -35,6 +35,7 @@ import { agentTokenLifeMs, signAgentToken } from "../tokens.ts";
 import { type Counts, InstanceBooks } from "./books.ts";
 import { changesMoreThanTheClock, commitOf } from "./commit.ts";
 import { InstanceGate } from "./gate.ts";
+import { glanceOf, summaryOf } from "./glance.ts";
 import type { HistoryRow } from "./history.ts";
 import { type KnockAnswer, Knocking, type KnockRequest } from "./knocking.ts";
 import { type LendHost, lendSnapshot } from "./lend.ts";
@@ -46,6 +47,7 @@ import { takeSamples } from "./samples.ts";
 import { changeSettings, settingsView } from "./settings.ts";
 import { type Commit, InstanceStore, type Samples, type Saved } from "./store.ts";
 import { eventView, type Live, viewOf } from "./view.ts";
+import { Watchers, watcherHeader } from "./watchers.ts";
 
 export type Answer<T> = ({ ok: true } & T) | { ok: false; code: ErrorCode; context?: ErrorContext };
 
@@ -74,6 +76,7 @@ export class InstanceObject extends DurableObject<Env> {
   readonly #pastWakes: PastWakes;
   readonly #gate: InstanceGate;
   readonly #knocking: Knocking;
+  readonly #watchers: Watchers;
   /** The commands that the agent was last told, and by a nudge reminded of. */
   #told = "";
   #isNudging = false;
@@ -105,9 +108,14 @@ export class InstanceObject extends DurableObject<Env> {
       gate: this.#gate,
       pastWakes: this.#pastWakes,
     });
+    this.#watchers = new Watchers(ctx, {
+      view: () => this.#view(),
+      hurry: () => this.#gate.nudge(machineOf(state())?.epoch ?? 0),
+      keep: (work) => this.ctx.waitUntil(work),
+    });
     this.#outbox = new Outbox(env, this.#store, {
       saved: () => this.#saved,
-      view: () => this.#view(),
+      shown: () => this.#shown(),
       timings: () => this.#timings(),
       apply: (event, doneRow) => this.#apply(event, doneRow),
       count: (bucket, tally) => this.#books.countStore(bucket, tally),
@@ -149,6 +157,13 @@ export class InstanceObject extends DurableObject<Env> {
     if (!this.#isOwner(user)) return notFound;
     await this.#pastWakes.learn(this.#saved!.state);
     return { ok: true, view: this.#view() };
+  }
+
+  /** A row of its owner's list, as it is now. */
+  async glance(user: UserId): Promise<Answer<{ summary: InstanceSummary }>> {
+    if (!this.#isOwner(user)) return notFound;
+    const [view, glance] = this.#shown();
+    return { ok: true, summary: summaryOf(view, glance, Date.now()) };
   }
 
   async wake(
@@ -263,6 +278,13 @@ export class InstanceObject extends DurableObject<Env> {
     return { ok: true, view: this.#view() };
   }
 
+  async rename(user: UserId, name: string): Promise<Answer<{ view: InstanceView }>> {
+    if (!this.#isOwner(user)) return notFound;
+    this.#apply({ type: "rename", actor: { kind: "user", id: user }, name });
+    this.#wakeUp();
+    return { ok: true, view: this.#view() };
+  }
+
   async letSleep(user: UserId): Promise<Answer<{ view: InstanceView }>> {
     if (!this.#isOwner(user)) return notFound;
     this.#apply({ type: "letSleep", actor: { kind: "user", id: user } });
@@ -327,6 +349,18 @@ export class InstanceObject extends DurableObject<Env> {
     return this.#knocking.knock(request);
   }
 
+  // ---- who looks at it -------------------------------------------------------------------------------------------
+
+  override async fetch(request: Request): Promise<Response> {
+    const isOwner = this.#isOwner(request.headers.get(watcherHeader) as UserId);
+    if (!isOwner) return Response.json(new AppError("instance_not_found").toBody(), { status: 404 });
+    return this.#watchers.admit();
+  }
+
+  override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
+    socket.close(code === 1005 ? 1000 : code);
+  }
+
   // ---- the agent -------------------------------------------------------------------------------------------------
 
   async beat(epoch: number, tokenIssuedAt: number, report: StatusReport): Promise<Answer<{ answer: StatusAnswer }>> {
@@ -364,6 +398,7 @@ export class InstanceObject extends DurableObject<Env> {
     const { results = [], seal = null, held } = report;
     this.#apply({ type: "beat", epoch, verdict, results, seal, progressed, memoryHeld, ...(held && { held }) });
     if (machineOf(this.#saved.state)?.epoch === epoch) this.#gate.learn(epoch, report.gate);
+    this.#watchers.tell();
     this.#wakeUp();
     return { ok: true, answer: await this.#answerFor(epoch, tokenIssuedAt, report, now) };
   }
@@ -404,7 +439,7 @@ export class InstanceObject extends DurableObject<Env> {
     return {
       ok: true,
       status: state.now.status,
-      nextBeatMs: untilNextBeatMs(state, this.#context()),
+      nextBeatMs: this.#watchers.beatWithin(untilNextBeatMs(state, this.#context())),
       gpuUsageThreshold: state.config.gpu_usage_threshold,
       commands,
       intervalsKept: kept && report.agent?.bootId === kept.bootId ? kept.lastN : -1,
@@ -497,6 +532,7 @@ export class InstanceObject extends DurableObject<Env> {
     this.#saved = commit.saved;
     this.#kept = commit.saved.samples;
     this.#knocking.notify();
+    this.#watchers.tell();
     const machines = allMachines(commit.saved.state);
     this.#gate.settle((epoch) => machines.some((one) => one.epoch === epoch));
     this.#nudge();
@@ -562,6 +598,11 @@ export class InstanceObject extends DurableObject<Env> {
     const books = this.#books.read({ fromAt: context.now - lookBackMs, toAt: context.now });
     const proxy = proxyView(this.env, state, this.#gate);
     return viewOf(state, this.#live, { books, words, pastWakes: this.#pastWakes.of(state), proxy }, context);
+  }
+
+  #shown(): [InstanceView, Glance] {
+    const view = this.#view();
+    return [view, glanceOf(view, this.#saved!.samples.ring, Date.now())];
   }
 
   #isOwner(user: UserId): boolean {

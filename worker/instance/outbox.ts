@@ -10,7 +10,7 @@ import { isOnSeal, mayStop } from "../../core/lifecycle/parked.ts";
 import { inUse, mayCollect } from "../../core/lifecycle/snapshots.ts";
 import type { Timings } from "../../core/lifecycle/timings.ts";
 import { mayEnd } from "../../core/lifecycle/transition.ts";
-import type { InstanceView } from "../../core/protocol/views.ts";
+import type { Glance, InstanceView } from "../../core/protocol/views.ts";
 import { countedBucket, newTally, type Tally } from "../counted-bucket.ts";
 import { mirrorEvents, mirrorStatus } from "../db/read-model.ts";
 import type { Env } from "../env.ts";
@@ -24,7 +24,8 @@ const maxBackoffMs = 60_000;
 
 export interface OutboxHost {
   saved(): Saved | null;
-  view(): InstanceView;
+  /** As it is mirrored. */
+  shown(): [InstanceView, Glance];
   timings(): Timings;
   apply(event: LifecycleEvent, doneRow: number): void;
   /** What an effect asked of the store. */
@@ -97,7 +98,7 @@ export class Outbox {
       const { state, version } = this.#host.saved()!;
       const dueAt = nextDeadline(state, this.#host.timings());
       const policyVersion = state.policies?.version ?? 0;
-      await mirrorStatus(this.#env.DB, this.#host.view(), { version, dueAt, policyVersion });
+      await mirrorStatus(this.#env.DB, ...this.#host.shown(), { version, dueAt, policyVersion });
       return this.#store.deleteLike(task, lastId);
     }
     if (task.kind === "mirrorEvents") {

@@ -1,9 +1,11 @@
 /** What the API shows of an instance: made in one place from the state, the samples and the ledger. */
 import { actionsFor, statusWord } from "../../core/lifecycle/abilities.ts";
+import { bytesPerGb } from "../../core/lifecycle/amount.ts";
 import { activeMachines, allMachines } from "../../core/lifecycle/attempts.ts";
 import { awakeBlockers, leasesHeld } from "../../core/lifecycle/awake.ts";
 import type { Books } from "../../core/lifecycle/books.ts";
 import { localText, nextOccurrences } from "../../core/lifecycle/calendar.ts";
+import { storageMicroUsdPerGbMonth } from "../../core/lifecycle/costs.ts";
 import type { Context, Verdict } from "../../core/lifecycle/events.ts";
 import { lowShare, ownForecast } from "../../core/lifecycle/forecast.ts";
 import { addInterval, costOf, type PaidInterval } from "../../core/lifecycle/ledger.ts";
@@ -103,6 +105,8 @@ export function viewOf(
       paid_seconds: cost.paidMs / 1000,
       unknown_price_seconds: cost.unknownMs / 1000,
     },
+    burn: burnView(state),
+    storage: storageView(books),
     rent: { ...rentRules(state.spec.rent), max_micro_usd_per_hour: state.spec.maxMicroUsdPerHour },
     auto_hibernation: state.config,
     created_at: iso(state.createdAt),
@@ -122,6 +126,24 @@ export function eventView(state: State, row: LogRow): EventView {
     reason: reason === null ? null : String(reason).slice(0, 500),
     params: row.params,
   };
+}
+
+/** At this moment, where `cost` is all that was paid. */
+function burnView(state: State): InstanceView["burn"] {
+  const machines = [...activeMachines(state), ...state.retiring.map((one) => one.machine)];
+  const prices = machines.map((machine) => machine.facts?.microUsdPerHour ?? null);
+  if (state.parked) prices.push(state.parked.machine.facts?.diskMicroUsdPerHour ?? null);
+  return {
+    micro_usd_per_hour: prices.reduce<number>((sum, price) => sum + (price ?? 0), 0),
+    unpriced: prices.filter((price) => price === null).length,
+  };
+}
+
+function storageView({ stored }: Books): InstanceView["storage"] {
+  const last = stored.at(-1);
+  if (!last) return null;
+  const perMonth = Math.round((last.bytes / bytesPerGb) * storageMicroUsdPerGbMonth);
+  return { bytes: last.bytes, micro_usd_per_month: perMonth, measured_at: iso(last.fromAt) };
 }
 
 function forecastView(state: State, books: Books, now: number): InstanceView["forecast"] {
