@@ -5,34 +5,12 @@
  * repeated a bounded number of times after a lost answer, a 429 or a 5xx that says so; the ones that make something
  * new never are. Errors: Failure.
  */
-import type { z } from "zod";
-import { type AnswerOf, type BodyOf, type RouteName, routes } from "../core/protocol/api.ts";
+import { type AnswerOf, type RouteName, routes } from "../core/protocol/api.ts";
+import { type CallArgs, type LooseInput, pathOfCall } from "../core/protocol/call.ts";
 import { isErrorCode } from "../core/protocol/errors.ts";
 import type { Route } from "../core/protocol/route.ts";
 import { Failure } from "./failure.ts";
 import { backoffMs, readRetryAfter, tries } from "./retry.ts";
-
-type ParamNames<Path extends string> = Path extends `${string}:${infer Name}/${infer Rest}`
-  ? Name | ParamNames<`/${Rest}`>
-  : Path extends `${string}:${infer Name}`
-    ? Name
-    : never;
-
-type RouteOf<N extends RouteName> = (typeof routes)[N];
-type ParamsPart<N extends RouteName> = [ParamNames<RouteOf<N>["path"]>] extends [never]
-  ? unknown
-  : { params: Record<ParamNames<RouteOf<N>["path"]>, string> };
-type QueryPart<N extends RouteName> =
-  RouteOf<N> extends { query: z.ZodType<infer Q> } ? { query?: Partial<Q> } : unknown;
-type BodyPart<N extends RouteName> =
-  RouteOf<N> extends { bodyOptional: true }
-    ? { body?: BodyOf<N> }
-    : RouteOf<N> extends { body: z.ZodType }
-      ? { body: BodyOf<N> }
-      : unknown;
-
-export type CallInput<N extends RouteName> = ParamsPart<N> & QueryPart<N> & BodyPart<N>;
-type CallArgs<N extends RouteName> = Record<never, never> extends CallInput<N> ? [CallInput<N>?] : [CallInput<N>];
 
 export interface Client {
   readonly url: string;
@@ -94,12 +72,6 @@ export function createClient(options: ClientOptions): Client {
 
 type Settings = Required<ClientOptions>;
 
-interface LooseInput {
-  params?: Record<string, string>;
-  query?: Record<string, unknown>;
-  body?: unknown;
-}
-
 async function callOnce(settings: Settings, name: RouteName, input: LooseInput): Promise<unknown> {
   const route: Route = routes[name];
   const { response, text } = await exchange(settings, route, input);
@@ -152,17 +124,7 @@ async function exchange(settings: Settings, route: Route, input: LooseInput) {
 }
 
 function addressOf(url: string, route: Route, input: LooseInput): URL {
-  const path = route.path.replace(/:(\w+)/g, (_, name: string) => {
-    const value = input.params?.[name];
-    // "." and ".." would climb out of the path.
-    if (!value || /^\.{1,2}$/.test(value)) throw new Error(`parameter ${name} of ${route.path} cannot be "${value}"`);
-    return encodeURIComponent(value);
-  });
-  const address = new URL(url.replace(/\/+$/, "") + path);
-  for (const [name, value] of Object.entries(input.query ?? {})) {
-    if (value !== undefined) address.searchParams.set(name, String(value));
-  }
-  return address;
+  return new URL(url.replace(/\/+$/, "") + pathOfCall(route.path, input));
 }
 
 function failureOf(response: Response, text: string, { url, now }: Settings): Failure {

@@ -2,8 +2,9 @@
 import { parseArgs } from "node:util";
 import { type ArgsDef, type CommandContext, type CommandDef, defineCommand, type ParsedArgs } from "citty";
 import type { AnswerOf, RouteName } from "../core/protocol/api.ts";
+import type { CallArgs } from "../core/protocol/call.ts";
 import type { InstanceView } from "../core/protocol/views.ts";
-import { type CallInput, type Client, createClient } from "./client.ts";
+import { type Client, createClient } from "./client.ts";
 import { findConnection } from "./connect.ts";
 import { usageFailure } from "./failure.ts";
 import { cleanDeep } from "./format.ts";
@@ -38,10 +39,7 @@ export interface Session {
   /** The instance that a person means. */
   resolve(text: string): Promise<string>;
   /** Answers are made safe for a terminal when they are for people; with --json they stay as they are. */
-  call<N extends RouteName>(
-    name: N,
-    ...input: Record<never, never> extends CallInput<N> ? [CallInput<N>?] : [CallInput<N>]
-  ): Promise<AnswerOf<N>>;
+  call<N extends RouteName>(name: N, ...input: CallArgs<N>): Promise<AnswerOf<N>>;
 }
 
 interface Definition<T extends ArgsDef> {

@@ -1,10 +1,21 @@
 // Builds the two programs that leave this repository, each one file for Node 22, and the files the worker serves.
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { constants, zstdCompressSync } from "node:zlib";
 import { type BuildOptions, build, type Plugin } from "esbuild";
+import { build as viteBuild } from "vite";
 import { installScript } from "../core/protocol/bootstrap.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -22,6 +33,7 @@ const common: BuildOptions = {
 /** Writes dist/soneca-agent.mjs, dist/soneca.mjs and dist/public, the files that the worker serves. */
 export async function buildAll(): Promise<void> {
   await buildPrograms(dist);
+  await buildDashboard();
   writePublic(join(dist, "public"), readFileSync(join(dist, "soneca-agent.mjs")));
 }
 
@@ -50,6 +62,7 @@ export async function buildCloud(dir: string, entry = "worker/index.ts"): Promis
       entryPoints: [join(root, entry)],
       outfile: join(dir, "worker.js"),
     }),
+    buildDashboard(),
   ]);
   writePublic(join(dir, "public"), readFileSync(join(dir, "soneca-agent.mjs")));
 }
@@ -72,7 +85,40 @@ async function buildAgent(outfile: string): Promise<void> {
   });
 }
 
+/** Writes dist/dashboard, unless what is there was made of the same sources: several clouds may start at once. */
+export async function buildDashboard(): Promise<void> {
+  const stamp = join(dist, "dashboard.stamp");
+  const sources = hashOfSources(["dashboard", "core/protocol", "core/lifecycle"]);
+  if (existsSync(stamp) && readFileSync(stamp, "utf8") === sources) return;
+  const fresh = mkdtempSync(join(mkdirp(dist), "dashboard-"));
+  await viteBuild({ configFile: join(root, "dashboard/vite.config.ts"), build: { outDir: fresh } });
+  const old = `${fresh}-old`;
+  if (existsSync(join(dist, "dashboard"))) renameSync(join(dist, "dashboard"), old);
+  renameSync(fresh, join(dist, "dashboard"));
+  rmSync(old, { recursive: true, force: true });
+  writeFileSync(stamp, sources);
+}
+
+function mkdirp(dir: string): string {
+  mkdirSync(dir, { recursive: true });
+  return dir;
+}
+
+function hashOfSources(folders: string[]): string {
+  const hash = createHash("sha256").update(readFileSync(join(root, "package-lock.json")));
+  for (const folder of folders) {
+    const files = readdirSync(join(root, folder), { recursive: true, withFileTypes: true })
+      .filter((one) => one.isFile() && !one.parentPath.includes(".tsout"))
+      .map((one) => join(one.parentPath, one.name))
+      .sort();
+    for (const file of files) hash.update(file).update(readFileSync(file));
+  }
+  return hash.digest("hex");
+}
+
 function writePublic(dir: string, agent: Uint8Array): void {
+  rmSync(dir, { recursive: true, force: true });
+  cpSync(join(dist, "dashboard"), dir, { recursive: true });
   const folder = join(dir, "agent");
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "soneca-agent.mjs"), agent);

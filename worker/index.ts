@@ -17,7 +17,10 @@ export default {
     const { pathname } = new URL(request.url);
     const isFile = !pathname.startsWith("/api/") && (request.method === "GET" || request.method === "HEAD");
     const file = isFile ? await env.ASSETS.fetch(request) : null;
-    return file && file.status !== 404 ? file : app.fetch(request, env, ctx);
+    if (file && file.status !== 404) return file;
+    // Addresses within the dashboard: every one of them is its one page.
+    const isPage = isFile && (request.headers.get("accept") ?? "").includes("text/html");
+    return isPage ? env.ASSETS.fetch(new URL("/", request.url)) : app.fetch(request, env, ctx);
   },
   scheduled: (controller, env) => runCron(controller.cron, env),
 } satisfies ExportedHandler<Env>;

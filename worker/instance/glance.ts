@@ -16,7 +16,11 @@ export function glanceOf(view: InstanceView, ring: readonly Sample[], now: numbe
       stored_bytes: snapshot.stored_bytes,
     },
     awake_because: view.awake_because[0] ?? null,
-    held_until: leases.map((lease) => lease.until).sort().at(-1) ?? null,
+    held_until:
+      leases
+        .map((lease) => lease.until)
+        .sort()
+        .at(-1) ?? null,
     use: machine ? recentUse(ring, now) : [],
   };
 }

@@ -1,0 +1,53 @@
+/** What a call that did not work comes back as: the API's own error, or that nothing came back. */
+import { type ErrorBody, type ErrorCode, isErrorCode } from "../../core/protocol/errors.ts";
+
+export type FailureCode = ErrorCode | "unreachable" | "unknown";
+
+export class Failure extends Error {
+  override name = "Failure";
+  readonly code: FailureCode;
+  /** Null: no answer at all. */
+  readonly status: number | null;
+  readonly hint: string;
+  readonly requestId: string | null;
+  readonly issues: { path: string; message: string }[];
+  readonly context: Record<string, unknown>;
+  readonly retryAfterMs: number | null;
+
+  constructor(code: FailureCode, message: string, more: Partial<Omit<Failure, "code" | "message">> = {}) {
+    super(message);
+    this.code = code;
+    this.status = more.status ?? null;
+    this.hint = more.hint ?? "";
+    this.requestId = more.requestId ?? null;
+    this.issues = more.issues ?? [];
+    this.context = more.context ?? {};
+    this.retryAfterMs = more.retryAfterMs ?? null;
+  }
+}
+
+export function failureOf(response: Response, text: string): Failure {
+  const { status } = response;
+  const seconds = Number(response.headers.get("retry-after"));
+  const retryAfterMs = Number.isFinite(seconds) && seconds > 0 ? seconds * 1000 : null;
+  const error = errorIn(text);
+  if (!error) return new Failure("unknown", `status ${status}`, { status, retryAfterMs });
+  const { code, message, hint, request_id, issues, context } = error;
+  return new Failure(isErrorCode(code) ? code : "unknown", message, {
+    status,
+    hint,
+    requestId: request_id ?? null,
+    issues: issues ?? [],
+    context: context ?? {},
+    retryAfterMs,
+  });
+}
+
+function errorIn(text: string): ErrorBody["error"] | null {
+  try {
+    const { error } = JSON.parse(text) as Partial<ErrorBody>;
+    return typeof error?.code === "string" && typeof error.message === "string" ? error : null;
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,9 @@
+import type { Words } from "./en.ts";
+import { common } from "./pt/common.ts";
+import { errors } from "./pt/errors.ts";
+import { events } from "./pt/events.ts";
+import { instance } from "./pt/instance.ts";
+import { instances } from "./pt/instances.ts";
+import { signIn } from "./pt/sign-in.ts";
+
+export const ptBR: Words = { common, errors, events, instance, instances, signIn };

@@ -1,0 +1,104 @@
+import type { errors as en } from "../en/errors.ts";
+
+export const errors: typeof en = {
+  byCode: {
+    unreachable: {
+      what: "O plano de controle não responde.",
+      next: "Nada se perdeu. Esta página continua perguntando.",
+    },
+    unknown: {
+      what: "O plano de controle respondeu de um modo que esta página não conhece.",
+      next: "Recarregue a página; ela pode ser de uma versão anterior.",
+    },
+    bad_json: { what: "O pedido não é JSON válido.", next: "Recarregue a página." },
+    invalid_input: { what: "Algo no formulário não serve.", next: "Corrija o que está marcado." },
+    length_required: { what: "Falta o tamanho do pedido.", next: "Recarregue a página." },
+    payload_too_large: { what: "O pedido é grande demais.", next: "Envie menos." },
+    route_not_found: { what: "Não há nada neste endereço.", next: "Volte à lista de instâncias." },
+    method_not_allowed: { what: "Este endereço não aceita esse método.", next: "Recarregue a página." },
+    unauthenticated: { what: "Você não entrou.", next: "Entre de novo." },
+    token_expired: { what: "O seu token expirou.", next: "Entre com outro." },
+    forbidden: { what: "Você não pode fazer isso.", next: "Entre como alguém que possa." },
+    session_needs_own_origin: {
+      what: "Neste endereço um navegador não pode entrar: as páginas de todo serviço em /p/ poderiam agir por ele.",
+      next: "Abra o painel em um endereço próprio, ou ponha PROXY_PATHS em off (docs/DASHBOARD.md).",
+    },
+    access_unavailable: {
+      what: "O Cloudflare Access não respondeu, então não se pôde verificar quem pergunta.",
+      next: "Tente de novo em um momento.",
+    },
+    epoch_fenced: { what: "Esta máquina foi substituída por outra mais nova.", next: "Veja a máquina atual." },
+    instance_not_found: { what: "Não há tal instância.", next: "Veja a sua lista de instâncias." },
+    action_not_allowed: {
+      what: "No estado atual a instância não pode fazer isso.",
+      next: "Veja o que ela pode fazer agora.",
+    },
+    lease_too_long: {
+      what: "Ela não pode ser mantida acordada por tanto tempo de uma vez.",
+      next: "Peça menos, ou aumente o limite nos ajustes.",
+    },
+    snapshot_not_found: {
+      what: "A instância não tem tal snapshot.",
+      next: "A retenção pode tê-lo removido. Veja a lista.",
+    },
+    snapshot_damaged: { what: "Esse snapshot não está inteiro no armazenamento.", next: "Escolha outro." },
+    rollback_needs_sleep: {
+      what: "Só enquanto dorme ela pode voltar a um snapshot anterior.",
+      next: "Ponha-a para dormir antes: o que está na máquina vira um snapshot próprio.",
+    },
+    wake_rate_limited: {
+      what: "Ela foi acordada há menos de um minuto.",
+      next: "Espere um momento e acorde-a de novo.",
+    },
+    waking: { what: "A instância está a caminho.", next: "Tente de novo em um momento." },
+    wake_not_automatic: {
+      what: "A instância dorme, e pedidos não a acordam.",
+      next: "Acorde-a por aqui, ou mude os ajustes.",
+    },
+    request_does_not_wake: { what: "A instância dorme, e um pedido assim não a acorda.", next: "Acorde-a por aqui." },
+    wakes_per_hour_spent: {
+      what: "Pedidos já a acordaram o quanto podem nesta hora.",
+      next: "Espere, ou acorde-a por aqui.",
+    },
+    money_per_day_spent: {
+      what: "A instância custou hoje o quanto pedidos podem fazê-la custar.",
+      next: "Espere, ou acorde-a por aqui.",
+    },
+    service_not_listening: {
+      what: "A máquina funciona, e nada escuta na porta do serviço ainda.",
+      next: "Tente de novo em um momento. No script after_wake se inicia um serviço.",
+    },
+    service_broke: { what: "O serviço interrompeu antes da resposta.", next: "Veja o registro do próprio serviço." },
+    machine_out_of_reach: { what: "O caminho até a máquina se rompeu.", next: "Tente de novo em um momento." },
+    port_not_shown: { what: "A instância não mostra esta porta.", next: "Acrescente-a nos ajustes." },
+    upgrade_required: { what: "Este endereço fala só por WebSocket.", next: "Recarregue a página." },
+    too_many_requests: { what: "Pedidos demais.", next: "Tente de novo em um momento." },
+    machine_not_found: { what: "A conta da vast.ai não tem tal máquina.", next: "Confira o número." },
+    machine_already_adopted: { what: "Essa máquina já pertence a uma instância.", next: "Use essa instância." },
+    confirm_mismatch: { what: "A confirmação não nomeia esta instância.", next: "Digite o nome como está escrito." },
+    object_not_found: { what: "Isso não existe mais.", next: "Recarregue a lista." },
+    range_not_satisfiable: { what: "Esse trecho fica fora do arquivo.", next: "Baixe o arquivo inteiro." },
+    part_hash_mismatch: { what: "Bytes recebidos não são os esperados.", next: "Envie de novo." },
+    manifest_exists: { what: "Já há um snapshot com este número.", next: "Use o próximo número." },
+    manifest_invalid: { what: "O manifesto não segue o formato.", next: "Escolha outro snapshot." },
+    storage_unavailable: { what: "O armazenamento não respondeu.", next: "Tente de novo em um momento." },
+    provider_auth: { what: "A vast.ai recusou a chave desta instalação.", next: "Quem a mantém põe uma chave válida." },
+    provider_no_credit: { what: "A conta da vast.ai está sem crédito.", next: "Acrescente crédito e tente de novo." },
+    provider_rate_limited: { what: "A vast.ai pede menos pedidos.", next: "Tente de novo em um momento." },
+    provider_refused: { what: "A vast.ai recusou o pedido.", next: "Veja as palavras dela abaixo." },
+    provider_unavailable: { what: "A vast.ai não respondeu.", next: "Tente de novo em um momento; nada mudou." },
+    no_offer: {
+      what: "Nenhuma oferta atende GPU, região, disco e preço.",
+      next: "Amplie a GPU, a região ou o preço, ou tente mais tarde.",
+    },
+    database_unavailable: { what: "O banco de dados não respondeu.", next: "Tente de novo em um momento." },
+    internal: {
+      what: "Algo se quebrou do nosso lado.",
+      next: "Tente de novo; se continuar, informe o número do pedido.",
+    },
+  },
+  providerSays: (words) => `A vast.ai diz: ${words}`,
+  retryIn: (duration) => `De novo em ${duration}.`,
+  broken: "Esta parte da página se quebrou.",
+  brokenNext: "Recarregue-a. Suas máquinas não são tocadas por isso.",
+};

@@ -1,0 +1,15 @@
+import type { signIn as en } from "../en/sign-in.ts";
+
+export const signIn: typeof en = {
+  title: "Entrar",
+  lead: "GPUs alugadas que dormem sozinhas e acordam quando preciso.",
+  token: "Token da API",
+  tokenHint:
+    "Começa com snu_. É entregue uma vez e não fica guardado: depois disso este navegador tem um cookie que nenhum script lê.",
+  submit: "Entrar",
+  local: "Continuar como a pessoa desta máquina",
+  access: "Entrar pelo Cloudflare Access",
+  wrong: "Este token não é válido.",
+  nowhere: "Neste endereço ninguém pode entrar com um navegador.",
+  shown: "Mostrar o token",
+};
