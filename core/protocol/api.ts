@@ -5,6 +5,7 @@
  */
 import * as z from "zod";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
+import { liveRoutes } from "./live.ts";
 import { estimateAnswer, estimateQuery, ledgerAnswer, periodQuery, savingsAnswer } from "./money.ts";
 import { settingNames, settingSources } from "./policy.ts";
 import { maxKeepTryingMinutes, rentRulesPatchSchema } from "./rent.ts";
@@ -422,6 +423,7 @@ export const routes = {
     status: 200,
     answer: estimateAnswer,
   }),
+  ...liveRoutes,
   agentStatus: route({
     method: "POST",
     path: "/api/agent/status",

@@ -6,6 +6,7 @@ import { mountAgent } from "./agent.ts";
 import { createToken, createUser, listTokens, revokeToken } from "./auth.ts";
 import type { App, AppContext, AppEnv } from "./context.ts";
 import { mountInstances } from "./instances.ts";
+import { mountLive } from "./live.ts";
 import { mountMoney } from "./money.ts";
 import { mount } from "./mount.ts";
 import { openapiDocument } from "./openapi.ts";
@@ -44,6 +45,7 @@ export function createApp(): App {
   });
   mountInstances(app);
   mountMoney(app);
+  mountLive(app);
   mountPolicies(app);
   mountAgent(app);
 

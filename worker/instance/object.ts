@@ -25,6 +25,7 @@ import type { AnswerOf } from "../../core/protocol/api.ts";
 import type { AutoHibernationPatch } from "../../core/protocol/config.ts";
 import type { ErrorCode, ErrorContext } from "../../core/protocol/errors.ts";
 import type { InstanceId, UserId } from "../../core/protocol/ids.ts";
+import type { SeriesAnswer, SeriesSpan } from "../../core/protocol/live.ts";
 import { resolveSettings } from "../../core/protocol/policy.ts";
 import type { RentRulesPatch } from "../../core/protocol/rent.ts";
 import type { EventView, InstanceView } from "../../core/protocol/views.ts";
@@ -43,6 +44,7 @@ import { Outbox } from "./outbox.ts";
 import { PastWakes } from "./past-wakes.ts";
 import { proxyView } from "./proxy-view.ts";
 import { takeSamples } from "./samples.ts";
+import { InstanceSeries } from "./series.ts";
 import { changeSettings, settingsView } from "./settings.ts";
 import { type Commit, InstanceStore, type Samples, type Saved } from "./store.ts";
 import { eventView, type Live, viewOf } from "./view.ts";
@@ -66,6 +68,7 @@ export class InstanceObject extends DurableObject<Env> {
   readonly #store: InstanceStore;
   readonly #outbox: Outbox;
   readonly #books: InstanceBooks;
+  readonly #series: InstanceSeries;
   #arming: Promise<void> = Promise.resolve();
   #saved: Saved | null;
   /** What SQLite holds of the samples: only that may the agent forget. */
@@ -88,6 +91,7 @@ export class InstanceObject extends DurableObject<Env> {
     this.#live.lastActivityAt = this.#kept?.lastActivityAt ?? null;
     const state = () => this.#saved!.state;
     this.#books = new InstanceBooks(this.#store, { state, keep: (work) => this.ctx.waitUntil(work) });
+    this.#series = new InstanceSeries(this.#store.series);
     this.#gate = new InstanceGate(env, {
       instance: () => state().instance,
       load: () => this.#store.loadGate(),
@@ -322,6 +326,12 @@ export class InstanceObject extends DurableObject<Env> {
     return { ok: true, books: this.#books.read(span), name: this.#saved!.state.name };
   }
 
+  /** What its GPUs did, with its states and turning points. */
+  async series(user: UserId, span: SeriesSpan): Promise<Answer<{ series: SeriesAnswer }>> {
+    if (!this.#isOwner(user)) return notFound;
+    return { ok: true, series: this.#series.answer(this.#saved!.state, span, Date.now()) };
+  }
+
   /** A request to one of its services. */
   async knock(request: KnockRequest): Promise<KnockAnswer> {
     return this.#knocking.knock(request);
@@ -384,6 +394,7 @@ export class InstanceObject extends DurableObject<Env> {
     const saved = this.#saved!;
     const { config } = saved.state;
     const samples = takeSamples(saved.samples, { epoch, gpuCount, report, config, now });
+    this.#series.note(saved.samples.ring, samples.ring, now);
     const ring = compactSamples(samples.ring, config, now, gpuCount);
     this.#saved = { ...saved, samples: { ...samples, ring } };
   }
@@ -493,7 +504,9 @@ export class InstanceObject extends DurableObject<Env> {
   }
 
   #commit(commit: Commit): void {
-    this.#store.commit({ ...commit, ...this.#books.take(this.#saved?.state, commit.saved.state) });
+    const [before, after] = [this.#saved?.state, commit.saved.state];
+    const series = this.#series.take(before, after, Date.now());
+    this.#store.commit({ ...commit, ...this.#books.take(before, after), ...series });
     this.#saved = commit.saved;
     this.#kept = commit.saved.samples;
     this.#knocking.notify();
