@@ -14,6 +14,8 @@ import type { Context, LifecycleEvent, Outcome } from "../../core/lifecycle/even
 import { lookBackMs } from "../../core/lifecycle/forecast.ts";
 import { compactSamples, judgeIdle } from "../../core/lifecycle/idle.ts";
 import { layersOf, ownSettings, type Policies } from "../../core/lifecycle/policy.ts";
+import { knownOf, type PreviewFacts, replayDays } from "../../core/lifecycle/preview.ts";
+import { dayMs } from "../../core/lifecycle/series.ts";
 import type { Copying, Hold, ProvedSnapshot } from "../../core/lifecycle/snapshot-types.ts";
 import { defaultTimings, type Timings } from "../../core/lifecycle/timings.ts";
 import { transition } from "../../core/lifecycle/transition.ts";
@@ -45,7 +47,7 @@ import { PastWakes } from "./past-wakes.ts";
 import { proxyView } from "./proxy-view.ts";
 import { takeSamples } from "./samples.ts";
 import { InstanceSeries } from "./series.ts";
-import { changeSettings, settingsView } from "./settings.ts";
+import { changeSettings, notWhole, settingsView } from "./settings.ts";
 import { type Commit, InstanceStore, type Samples, type Saved } from "./store.ts";
 import { eventView, type Live, viewOf } from "./view.ts";
 
@@ -293,12 +295,7 @@ export class InstanceObject extends DurableObject<Env> {
   ): Promise<Answer<{ settings: AnswerOf<"putConfig"> }>> {
     if (!this.#isOwner(user)) return notFound;
     const changed = changeSettings(this.#saved!.state, patch, unset);
-    if (!changed) {
-      const issues = [
-        { path: "auto_hibernation.schedule", message: "wake_time, sleep_time and timezone belong together" },
-      ];
-      return { ok: false, code: "invalid_input", context: { issues } };
-    }
+    if (!changed) return notWhole;
     this.#apply({ type: "configure", actor: { kind: "user", id: user }, ...changed });
     this.#wakeUp();
     return { ok: true, settings: settingsView(this.#saved!.state) };
@@ -330,6 +327,18 @@ export class InstanceObject extends DurableObject<Env> {
   async series(user: UserId, span: SeriesSpan): Promise<Answer<{ series: SeriesAnswer }>> {
     if (!this.#isOwner(user)) return notFound;
     return { ok: true, series: this.#series.answer(this.#saved!.state, span, Date.now()) };
+  }
+
+  /** What it takes to say what other settings would have done. Changes nothing. */
+  async preview(user: UserId, patch: AutoHibernationPatch): Promise<Answer<{ facts: PreviewFacts }>> {
+    if (!this.#isOwner(user)) return notFound;
+    const { state } = this.#saved!;
+    const changed = changeSettings(state, patch, []);
+    if (!changed) return notWhole;
+    const now = Date.now();
+    const known = knownOf(state, this.#books.read(null), this.#pastWakes.of(state)?.usual ?? null);
+    const peaks = this.#series.peaks(now - replayDays * dayMs, now);
+    return { ok: true, facts: { asIs: state.config, asSet: changed.config, known, peaks } };
   }
 
   /** A request to one of its services. */
