@@ -7,6 +7,7 @@ import * as z from "zod";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
 import { liveRoutes } from "./live.ts";
 import { estimateAnswer, estimateQuery, ledgerAnswer, periodQuery, savingsAnswer } from "./money.ts";
+import { offerRoutes } from "./offers.ts";
 import { settingNames, settingSources } from "./policy.ts";
 import { maxKeepTryingMinutes, rentRulesPatchSchema } from "./rent.ts";
 import { route } from "./route.ts";
@@ -424,6 +425,7 @@ export const routes = {
     answer: estimateAnswer,
   }),
   ...liveRoutes,
+  ...offerRoutes,
   agentStatus: route({
     method: "POST",
     path: "/api/agent/status",

@@ -9,6 +9,7 @@ import { mountInstances } from "./instances.ts";
 import { mountLive } from "./live.ts";
 import { mountMoney } from "./money.ts";
 import { mount } from "./mount.ts";
+import { mountOffers } from "./offers.ts";
 import { openapiDocument } from "./openapi.ts";
 import { mountPolicies } from "./policies.ts";
 
@@ -46,6 +47,7 @@ export function createApp(): App {
   mountInstances(app);
   mountMoney(app);
   mountLive(app);
+  mountOffers(app);
   mountPolicies(app);
   mountAgent(app);
 

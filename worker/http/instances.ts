@@ -15,7 +15,8 @@ import type { App, AppContext } from "./context.ts";
 import { createForkOf } from "./forks.ts";
 import { mount } from "./mount.ts";
 
-const defaults = { image: "nvidia/cuda:12.4.1-runtime-ubuntu22.04", diskGb: 50, gpuCount: 1 };
+/** What is rented where nobody says otherwise. */
+export const defaults = { image: "nvidia/cuda:12.4.1-runtime-ubuntu22.04", diskGb: 50, gpuCount: 1 };
 
 export function mountInstances(app: App): void {
   mount(app, "listInstances", async (c) => ({ instances: await listInstances(c.env.DB, userOf(c).id) }));

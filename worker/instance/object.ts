@@ -15,6 +15,7 @@ import { lookBackMs } from "../../core/lifecycle/forecast.ts";
 import { compactSamples, judgeIdle } from "../../core/lifecycle/idle.ts";
 import { layersOf, ownSettings, type Policies } from "../../core/lifecycle/policy.ts";
 import { knownOf, type PreviewFacts, replayDays } from "../../core/lifecycle/preview.ts";
+import { type RentPlan, rentPlanOf } from "../../core/lifecycle/rent-plan.ts";
 import { dayMs } from "../../core/lifecycle/series.ts";
 import type { Copying, Hold, ProvedSnapshot } from "../../core/lifecycle/snapshot-types.ts";
 import { defaultTimings, type Timings } from "../../core/lifecycle/timings.ts";
@@ -229,6 +230,11 @@ export class InstanceObject extends DurableObject<Env> {
       history: () => this.#store.history.all(),
       hold: (hold) => this.#apply({ type: "hold", hold }),
     };
+  }
+
+  /** What a plain wake would look for. */
+  async rentPlan(user: UserId): Promise<Answer<{ plan: RentPlan }>> {
+    return this.#isOwner(user) ? { ok: true, plan: rentPlanOf(this.#saved!.state, Date.now()) } : notFound;
   }
 
   /** What is known of its snapshots beside the store. */
