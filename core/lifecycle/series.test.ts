@@ -27,9 +27,15 @@ function sample(fromAt: number, toAt: number, ...maxes: (number | null)[]): Samp
 function fill(series: Series, from: number, to: number, use: (at: number) => (number | null)[], days = new Map()) {
   for (let at = from; at < to; at += 30 * second) {
     series.add(sample(at, at + 30 * second, ...use(at)), at + 30 * second);
-    for (const { day, bytes } of series.takeDone()) days.set(day, bytes);
+    for (const { day, bytes } of takeDone(series)) days.set(day, bytes);
   }
   return days as Map<number, DayOfSeries["bytes"]>;
+}
+
+function takeDone(series: Series): DayOfSeries[] {
+  const done = series.done();
+  series.forgetDone();
+  return done;
 }
 
 const kept = (days: Map<number, DayOfSeries["bytes"]>): DayOfSeries[] =>
@@ -139,7 +145,7 @@ describe("time", () => {
     const series = new Series();
     const days = fill(series, start + 20 * hour, start + 25 * hour, () => [10]);
     series.add(sample(start + 21 * hour, start + 21 * hour + minute, 99), start + 25 * hour);
-    for (const { day, bytes } of series.takeDone()) days.set(day, bytes);
+    for (const { day, bytes } of takeDone(series)) days.set(day, bytes);
     expect(series.read(start + 25 * hour, hour, 5, kept(days)).gpus[0]!.max).toEqual([10, 99, 10, 10, 10]);
     const other = Series.fromBytes(null);
     fill(other, start + 3 * dayMs, start + 3 * dayMs + minute, () => [1]);
@@ -186,10 +192,10 @@ describe("as bytes", () => {
           series.add(sample(from, now, ...gpus), now);
           twin.add(sample(from, now, ...gpus), now);
           if (i !== cut) return;
-          expect(series.takeDone()).toEqual(twin.takeDone());
+          expect(takeDone(series)).toEqual(takeDone(twin));
           series = Series.fromBytes(series.toBytes());
         });
-        expect(series.takeDone().map(({ day }) => day)).toEqual(twin.takeDone().map(({ day }) => day));
+        expect(takeDone(series).map(({ day }) => day)).toEqual(takeDone(twin).map(({ day }) => day));
         for (const [stepMs, count] of [
           [10 * second, 360],
           [minute, 360],

@@ -82,11 +82,14 @@ export class Series {
     this.#done.set(day, this.#coarse.toBytes(day * coarseOfDay, (day + 1) * coarseOfDay - 1));
   }
 
-  /** The days to be written; asked for once. */
-  takeDone(): DayOfSeries[] {
-    const done = Array.from(this.#done, ([day, bytes]) => ({ day, bytes }));
+  /** The days to be written. */
+  done(): DayOfSeries[] {
+    return Array.from(this.#done, ([day, bytes]) => ({ day, bytes }));
+  }
+
+  /** They are kept elsewhere now. */
+  forgetDone(): void {
     this.#done.clear();
-    return done;
   }
 
   /** The newest `count` steps, the last one with `toAt` in it. `days`: as they were handed out, and kept elsewhere. */

@@ -522,6 +522,7 @@ export class InstanceObject extends DurableObject<Env> {
     const [before, after] = [this.#saved?.state, commit.saved.state];
     const series = this.#series.take(before, after, Date.now());
     this.#store.commit({ ...commit, ...this.#books.take(before, after), ...series });
+    this.#series.written();
     this.#saved = commit.saved;
     this.#kept = commit.saved.samples;
     this.#knocking.notify();

@@ -86,8 +86,13 @@ export class InstanceSeries {
       return phases.length > 0 ? { series: { bytes: null, days: [], phases } } : {};
     }
     const whole = this.#whole(now);
+    return { series: { bytes: whole.toBytes(), days: whole.done(), phases } };
+  }
+
+  /** What was taken is written. Until then it is taken again: a save may fail. */
+  written(): void {
     this.#isChanged = false;
-    return { series: { bytes: whole.toBytes(), days: whole.takeDone(), phases } };
+    this.#series?.forgetDone();
   }
 
   #phasesOf(before: State | undefined, after: State, now: number): PhaseRow[] {

@@ -204,6 +204,23 @@ describe("what is written", () => {
     expect(Date.parse(quarter.to)).toBeGreaterThanOrEqual(Date.now());
   });
 
+  it("is written by the next save where one fails", async () => {
+    advance(day - (Date.now() % day) - 5 * minute);
+    const { nest, agent } = await runningInstance(vast, user, { checkpoint: { enabled: false } });
+    await agent.beatFor(4 * minute, 30);
+    await sqlOf(nest.id, "CREATE TRIGGER broken BEFORE UPDATE ON instance BEGIN SELECT RAISE(ABORT, 'no room'); END");
+    for (let i = 0; i < 16; i++) {
+      advance(10_000);
+      await agent.post(agent.report({ gpu: 30 }));
+    }
+    await sqlOf(nest.id, "DROP TRIGGER broken");
+    await agent.beatFor(30_000, 30);
+    await evictDurableObject(stubOf(nest.id));
+    expect(await sqlOf(nest.id, "SELECT day FROM series_days")).toEqual([{ day: Math.floor(Date.now() / day) - 1 }]);
+    const known_ = known((await seriesOf(nest, "6h")).gpus[0]?.max);
+    expect(known_.length).toBeGreaterThanOrEqual(6);
+  });
+
   it("of states goes after 90 days, but for the one that still held", async () => {
     const { nest, agent } = await runningInstance(vast, user, { pause_after_idle_minutes: 30 });
     const from = Date.now();
