@@ -4,6 +4,7 @@ import { stripVTControlCharacters } from "node:util";
 import { type CommandDef, defineCommand, renderUsage, runCommand } from "citty";
 import { instanceCommand, listCommand } from "./commands/instance.ts";
 import { estimateCommand, savingsCommand } from "./commands/money.ts";
+import { offersCommand } from "./commands/offers.ts";
 import { policyCommand } from "./commands/policy.ts";
 import { simulateCommand } from "./commands/simulate.ts";
 import { tokenCommand, whoamiCommand } from "./commands/token.ts";
@@ -23,6 +24,7 @@ const root = defineCommand({
     instance: instanceCommand,
     policy: policyCommand,
     ls: topLevelList,
+    offers: offersCommand,
     estimate: estimateCommand,
     savings: savingsCommand,
     simulate: simulateCommand,

@@ -5,7 +5,9 @@
  */
 import * as z from "zod";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
+import { liveRoutes } from "./live.ts";
 import { estimateAnswer, estimateQuery, ledgerAnswer, periodQuery, savingsAnswer } from "./money.ts";
+import { offerRoutes } from "./offers.ts";
 import { settingNames, settingSources } from "./policy.ts";
 import { maxKeepTryingMinutes, rentRulesPatchSchema } from "./rent.ts";
 import { route } from "./route.ts";
@@ -436,6 +438,8 @@ export const routes = {
     answer: estimateAnswer,
   }),
   ...sessionRoutes,
+  ...liveRoutes,
+  ...offerRoutes,
   agentStatus: route({
     method: "POST",
     path: "/api/agent/status",

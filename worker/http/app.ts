@@ -6,8 +6,10 @@ import { mountAgent } from "./agent.ts";
 import { createToken, createUser, listTokens, revokeToken } from "./auth.ts";
 import type { App, AppContext, AppEnv } from "./context.ts";
 import { mountInstances } from "./instances.ts";
+import { mountLive } from "./live.ts";
 import { mountMoney } from "./money.ts";
 import { mount } from "./mount.ts";
+import { mountOffers } from "./offers.ts";
 import { openapiDocument } from "./openapi.ts";
 import { mountPolicies } from "./policies.ts";
 import { mountSession } from "./session.ts";
@@ -46,6 +48,8 @@ export function createApp(): App {
   mountSession(app);
   mountInstances(app);
   mountMoney(app);
+  mountLive(app);
+  mountOffers(app);
   mountPolicies(app);
   mountAgent(app);
 

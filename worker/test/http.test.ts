@@ -105,6 +105,10 @@ const good: Record<RouteName, () => { path?: string; json?: Record<string, unkno
   getLedger: () => ({}),
   getSavings: () => ({}),
   estimate: () => ({ path: "/api/estimate?workspace_gb=70&uses_per_day=6&hours_per_day=6" }),
+  getSeries: () => ({ path: "/api/instances/:id/series?span=24h" }),
+  previewConfig: () => ({ json: {} }),
+  listOffers: () => ({ path: "/api/offers?gpu_type=RTX_4090" }),
+  listAdoptable: () => ({}),
   agentStatus: () => ({ json: agent.report({ gpu: 80 }) }),
 };
 let spareTokenId = "none";

@@ -132,7 +132,7 @@ function useTellings(view: InstanceView | undefined): void {
 function Skeleton() {
   const { t } = useReader();
   return (
-    <div aria-busy="true" aria-label={t.common.loading} className="whole">
+    <div role="status" aria-label={t.common.loading} className="whole">
       <div className="bone" style={{ width: 260, height: 30 }} />
       <section className="card skeleton-card" style={{ minHeight: 260 }} />
       <div className="cols">
