@@ -4,6 +4,7 @@
  * micro-dollars (1 US$ = 1,000,000), sizes bytes.
  */
 import * as z from "zod";
+import { browseRoutes } from "./browse.ts";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
 import { estimateAnswer, estimateQuery, ledgerAnswer, periodQuery, savingsAnswer } from "./money.ts";
 import { settingNames, settingSources } from "./policy.ts";
@@ -395,6 +396,7 @@ export const routes = {
     status: 200,
     answer: z.object({ snapshots: z.array(pastSnapshotSchema) }),
   }),
+  ...browseRoutes,
   getLedger: route({
     method: "GET",
     path: "/api/instances/:id/ledger",
