@@ -1,5 +1,6 @@
 /** Exact numbers of bytes out of a stream, one after another; no more of it is held than was asked for. */
 import { damaged } from "../../core/snapshot/error.ts";
+import { unavailable } from "./unavailable.ts";
 
 export class ByteStream {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
@@ -9,7 +10,7 @@ export class ByteStream {
     this.#reader = stream.getReader();
   }
 
-  /** Errors: FormatError where the stream ends too early, and what the stream throws. */
+  /** Errors: FormatError where the stream ends too early; AppError storage_unavailable where it breaks. */
   async take(bytes: number): Promise<Uint8Array> {
     const out = new Uint8Array(bytes);
     for (let filled = 0; filled < bytes; ) {
@@ -33,7 +34,7 @@ export class ByteStream {
   /** At least one byte, at most so many. */
   async #some(most: number): Promise<Uint8Array> {
     while (this.#rest.length === 0) {
-      const { done, value } = await this.#reader.read();
+      const { done, value } = await this.#reader.read().catch(unavailable);
       if (done) throw damaged("a part ends too early");
       this.#rest = value as Uint8Array<ArrayBuffer>;
     }

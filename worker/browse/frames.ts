@@ -4,7 +4,7 @@ import { latin1FromBytes } from "../../core/snapshot/bytes.ts";
 import { decodeFrame } from "../../core/snapshot/codec.ts";
 import { damaged } from "../../core/snapshot/error.ts";
 import { basesOf, type FrameInfo, joinReference, type ReadBase } from "../../core/snapshot/part.ts";
-import { createPlainKernels } from "../../core/snapshot/planes/plain-kernels.ts";
+import { createScriptKernels } from "../../core/snapshot/planes/script-kernels.ts";
 import { useKernels } from "../../core/snapshot/planes/thread-kernels.ts";
 
 /** A frame and the key of its part. */
@@ -23,7 +23,7 @@ let hasKernels = false;
 /** A worker may not compile WebAssembly at run time. Made at the first use, as they hold 2 MB. */
 function readyKernels(): void {
   if (hasKernels) return;
-  useKernels(createPlainKernels());
+  useKernels(createScriptKernels());
   hasKernels = true;
 }
 

@@ -5,9 +5,10 @@ import type { InstanceId } from "../../core/protocol/ids.ts";
 import { instancePrefix, maxSeq, parseManifestKey } from "../../core/snapshot/store.ts";
 import type { HistoryRow } from "../instance/history.ts";
 import { readManifest } from "../snapshots/manifests.ts";
-import { Parts, type Requests, unavailable } from "./parts.ts";
+import { Parts, type Requests } from "./parts.ts";
 import { Segments } from "./segments.ts";
 import { Tree } from "./tree.ts";
+import { unavailable } from "./unavailable.ts";
 
 export interface Known {
   rows: HistoryRow[];

@@ -5,6 +5,7 @@ import { damaged } from "../../core/snapshot/error.ts";
 import type { Manifest } from "../../core/snapshot/manifest.ts";
 import { manifestObjectKey, partObjectKey } from "../../core/snapshot/store.ts";
 import { ByteStream } from "./byte-stream.ts";
+import { unavailable } from "./unavailable.ts";
 
 /** A request to the worker may make a thousand of its own; the rest is for what comes before. */
 const mostRequests = 900;
@@ -71,8 +72,4 @@ export class Parts {
       ? new AppError("snapshot_not_found", { snapshot: seq })
       : damaged(`the store has lost the part ${key}`);
   }
-}
-
-export function unavailable(cause: unknown): never {
-  throw new AppError("storage_unavailable", { retryAfterMs: 1000 }, { cause });
 }
