@@ -7,6 +7,7 @@ import { estimateCommand, savingsCommand } from "./commands/money.ts";
 import { offersCommand } from "./commands/offers.ts";
 import { policyCommand } from "./commands/policy.ts";
 import { simulateCommand } from "./commands/simulate.ts";
+import { snapshotCommand } from "./commands/snapshot.ts";
 import { tokenCommand, whoamiCommand } from "./commands/token.ts";
 import { configFilePath } from "./connect.ts";
 import { exitCodeWords, Failure, usageFailure } from "./failure.ts";
@@ -22,6 +23,7 @@ const root = defineCommand({
   meta: { name: "soneca", version, description: "Rented GPUs that go to sleep by themselves and wake when wanted" },
   subCommands: {
     instance: instanceCommand,
+    snapshot: snapshotCommand,
     policy: policyCommand,
     ls: topLevelList,
     offers: offersCommand,

@@ -4,6 +4,7 @@
  * micro-dollars (1 US$ = 1,000,000), sizes bytes.
  */
 import * as z from "zod";
+import { browseRoutes } from "./browse.ts";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
 import { liveRoutes } from "./live.ts";
 import { estimateAnswer, estimateQuery, ledgerAnswer, periodQuery, savingsAnswer } from "./money.ts";
@@ -410,6 +411,7 @@ export const routes = {
     status: 200,
     answer: z.object({ snapshots: z.array(pastSnapshotSchema) }),
   }),
+  ...browseRoutes,
   getLedger: route({
     method: "GET",
     path: "/api/instances/:id/ledger",

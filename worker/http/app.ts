@@ -4,6 +4,7 @@ import { AppError } from "../../core/protocol/errors.ts";
 import type { UserId } from "../../core/protocol/ids.ts";
 import { mountAgent } from "./agent.ts";
 import { createToken, createUser, listTokens, revokeToken } from "./auth.ts";
+import { mountBrowse } from "./browse.ts";
 import type { App, AppContext, AppEnv } from "./context.ts";
 import { mountInstances } from "./instances.ts";
 import { mountLive } from "./live.ts";
@@ -47,6 +48,7 @@ export function createApp(): App {
   });
   mountSession(app);
   mountInstances(app);
+  mountBrowse(app);
   mountMoney(app);
   mountLive(app);
   mountOffers(app);
