@@ -10,7 +10,7 @@ export const wake = {
   reliable: (percent: string) => `${percent} reliable`,
   unverified: "not verified",
   overCap: "over your cap",
-  down: (price: string) => `${price} per GB down`,
+  down: (price: string) => `${price}/GB down`,
   cap: "Pay at most",
   capHint: "If the offer goes before it is rented, the next one under this is taken.",
   noCap: "no limit",

@@ -11,7 +11,7 @@ export const wake: typeof en = {
   reliable: (percent) => `${percent} confiável`,
   unverified: "não verificada",
   overCap: "acima do seu limite",
-  down: (price) => `${price} por GB baixado`,
+  down: (price) => `${price}/GB baixado`,
   cap: "Pagar no máximo",
   capHint: "Se a oferta sumir antes do aluguel, a próxima abaixo disso é usada.",
   noCap: "sem limite",

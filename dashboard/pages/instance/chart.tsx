@@ -22,7 +22,7 @@ const freshMs: Record<SeriesSpan, number> = {
 
 export default function UseChart({ view }: { view: InstanceView }) {
   const { t, f } = useReader();
-  const [span, setSpan] = useState<SeriesSpan>("6h");
+  const [span, setSpan] = useState<SeriesSpan>(() => spanFor(Date.now() - Date.parse(view.created_at)));
   const [isTable, setIsTable] = useState(false);
   const words = t.instance.chart;
   const { data, error, refetch, isPlaceholderData } = useQuery({
@@ -54,7 +54,7 @@ export default function UseChart({ view }: { view: InstanceView }) {
             <>
               <Ribbon series={data} />
               {hasSamples(data) ? (
-                <Plot series={data} price={view.burn.micro_usd_per_hour || lastPrice(view)} />
+                <Plot series={data} span={words.span[span]} price={view.burn.micro_usd_per_hour || lastPrice(view)} />
               ) : (
                 <p className="plot-space empty-plot">{words.empty}</p>
               )}
@@ -69,6 +69,11 @@ export default function UseChart({ view }: { view: InstanceView }) {
       </div>
     </section>
   );
+}
+
+/** One that is young would be a sliver. */
+function spanFor(ageMs: number): SeriesSpan {
+  return ageMs < 3_600_000 ? "1h" : "6h";
 }
 
 /** Of the machine that went to sleep: what it would have gone on costing. */

@@ -9,6 +9,8 @@ import { type Span, spansOf, timesOf } from "./series.ts";
 
 interface Props {
   series: SeriesAnswer;
+  /** In words. */
+  span: string;
   /** Of an hour awake: what sleep did not spend. Null: not known. */
   price: number | null;
 }
@@ -16,7 +18,7 @@ interface Props {
 const heights = { use: 214, memory: 96 };
 const sync = "soneca-instance";
 
-export function Plot({ series, price }: Props) {
+export function Plot({ series, span, price }: Props) {
   const { t, f } = useReader();
   const colours = useColours();
   const words = t.instance.chart;
@@ -58,16 +60,11 @@ export function Plot({ series, price }: Props) {
   }, [series, price, colours, f, words, hasMemory]);
   return (
     <>
-      <div
-        ref={use}
-        className="plot"
-        role="img"
-        aria-label={words.label(words.span["6h"], f.percent(series.threshold))}
-      />
+      <div ref={use} className="plot" role="img" aria-label={words.label(span, f.percent(series.threshold))} />
       {hasMemory && (
         <>
           <h3 className="plot-title">{words.memory}</h3>
-          <div ref={memory} className="plot" role="img" aria-label={words.memory} />
+          <div ref={memory} className="plot low" role="img" aria-label={words.memory} />
         </>
       )}
     </>
@@ -101,6 +98,7 @@ function optionsOfUse({ series, spans, colours, f, width, said, label }: Drawn):
     width,
     height: heights.use,
     tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1000), f.zone),
+    padding: [10, 0, 0, 0],
     cursor: { sync: { key: sync }, points: { size: 6 }, drag: { x: false, y: false } },
     legend: { live: true },
     scales: {
@@ -144,7 +142,9 @@ function optionsOfMemory({
     width,
     height: heights.memory,
     tzDate: (seconds) => UPlot.tzDate(new Date(seconds * 1000), f.zone),
+    padding: [10, 0, 8, 0],
     cursor: { sync: { key: sync }, points: { size: 6 }, drag: { x: false, y: false } },
+    legend: { show: false },
     scales: {
       x: { time: true, range: () => [Date.parse(series.from) / 1000, Date.parse(series.to) / 1000] },
       y: { range: (_, __, most) => [0, total ?? Math.max(1, most * 1.1)] },
@@ -176,8 +176,13 @@ function timeAxis(colours: Colours, f: Formats): UPlot.Axis {
     ticks: { show: false },
     space: 64,
     size: 26,
-    values: (_, seconds, __, ___, step) =>
-      seconds.map((at) => (step >= 86_400 ? f.moment(at * 1000, 0) : f.clock(at * 1000).slice(0, 5))),
+    // A word that the edge would cut is left out.
+    values: (plot, seconds, __, ___, step) =>
+      seconds.map((at) => {
+        const x = plot.valToPos(at, "x");
+        if (x < 14 || x > plot.over.clientWidth - 16) return "";
+        return step >= 86_400 ? f.moment(at * 1000, 0) : f.clock(at * 1000).slice(0, 5);
+      }),
   };
 }
 
@@ -193,10 +198,11 @@ function valueAxis(colours: Colours, text: (value: number) => string, splits?: n
   };
 }
 
+/** Browsers answer in `rgb()`, `lab()` or `oklch()`: the alpha goes where it does in all of them. */
 function translucent(colour: string, alpha: number): string {
-  return colour.startsWith("oklch(") || colour.startsWith("oklab(")
-    ? colour.replace(/\s*(\/.*)?\)$/, ` / ${alpha})`)
-    : colour.replace(/^rgb\((.*)\)$/, `rgba($1, ${alpha})`);
+  return colour.includes(",")
+    ? colour.replace(/^rgba?\(([^,]+),([^,]+),([^,)]+).*$/, `rgba($1,$2,$3,${alpha})`)
+    : colour.replace(/\s*(\/[^)]*)?\)$/, ` / ${alpha})`);
 }
 
 function drawSpans(plot: UPlot, spans: Span[], colours: Colours, said: Drawn["said"]): void {

@@ -5,13 +5,14 @@ interface Props extends InputHTMLAttributes<HTMLInputElement> {
   unit?: string;
   options?: readonly string[];
   error?: string | undefined;
+  isWide?: boolean;
 }
 
 /** A field with its name above it; `options` are suggested, and others may be typed. */
-export function TextField({ label, unit, options, error, ...input }: Props) {
+export function TextField({ label, unit, options, error, isWide, ...input }: Props) {
   const id = useId();
   return (
-    <div className="stacked">
+    <div className={`stacked${isWide ? " twice" : ""}`}>
       <label htmlFor={id}>{label}</label>
       <span className="inp wide">
         <input

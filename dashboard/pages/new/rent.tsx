@@ -122,6 +122,7 @@ export function Rent() {
           ))}
         </SelectField>
         <TextField
+          isWide
           label={`${t.fresh.image} (${t.common.optional})`}
           value={wanted.image}
           placeholder="nvidia/cuda:12.4.1-runtime-ubuntu22.04"

@@ -1,24 +1,21 @@
-import * as Tabs from "@radix-ui/react-tabs";
 import { useState } from "react";
 import { useReader } from "../../i18n/context.tsx";
+import { Tabs } from "../../ui/tabs.tsx";
 import { Adopt } from "./adopt.tsx";
 import { Rent } from "./rent.tsx";
 
 export function Ways() {
   const { t } = useReader();
-  const [way, setWay] = useState("rent");
+  const [way, setWay] = useState<"rent" | "adopt">("rent");
+  const tabs = [
+    { value: "rent", label: t.fresh.rent },
+    { value: "adopt", label: t.fresh.adopt },
+  ] as const;
   return (
-    <Tabs.Root value={way} onValueChange={setWay} className="ways">
-      <Tabs.List className="tabs flat" aria-label={t.fresh.title}>
-        <Tabs.Trigger value="rent">{t.fresh.rent}</Tabs.Trigger>
-        <Tabs.Trigger value="adopt">{t.fresh.adopt}</Tabs.Trigger>
-      </Tabs.List>
-      <Tabs.Content value="rent">
-        <Rent />
-      </Tabs.Content>
-      <Tabs.Content value="adopt">
-        <Adopt />
-      </Tabs.Content>
-    </Tabs.Root>
+    <div className="ways">
+      <Tabs label={t.fresh.title} tabs={tabs} value={way} onChange={setWay} className="flat">
+        {way === "rent" ? <Rent /> : <Adopt />}
+      </Tabs>
+    </div>
   );
 }
