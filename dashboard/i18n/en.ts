@@ -2,11 +2,12 @@
 import { common } from "./en/common.ts";
 import { errors } from "./en/errors.ts";
 import { events } from "./en/events.ts";
+import { files } from "./en/files.ts";
 import { instance } from "./en/instance.ts";
 import { instances } from "./en/instances.ts";
 import { fresh } from "./en/new.ts";
 import { signIn } from "./en/sign-in.ts";
 import { wake } from "./en/wake.ts";
 
-export const en = { common, errors, events, instance, instances, fresh, signIn, wake };
+export const en = { common, errors, events, files, instance, instances, fresh, signIn, wake };
 export type Words = typeof en;
