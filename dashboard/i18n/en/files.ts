@@ -19,7 +19,7 @@ export const files = {
     after: "After",
   },
   caption: (path: string) => `What lies in ${path}`,
-  entries: (count: string) => `${count} entries`,
+  entries: (count: number, shown: string) => (count === 1 ? "1 entry" : `${shown} entries`),
   empty: "This folder is empty.",
   nothing: "Nothing is found.",
   more: "Show more",

@@ -21,7 +21,7 @@ export const files: typeof en = {
     after: "Depois",
   },
   caption: (path) => `O que há em ${path}`,
-  entries: (count) => `${count} entradas`,
+  entries: (count, shown) => (count === 1 ? "1 entrada" : `${shown} entradas`),
   empty: "Esta pasta está vazia.",
   nothing: "Nada foi encontrado.",
   more: "Mostrar mais",

@@ -131,7 +131,7 @@ function Row({
           : size_bytes === null
             ? "–"
             : f.bytes(size_bytes)}
-        {entries !== null && <div className="sub">{t.files.entries(f.number(entries))}</div>}
+        {entries !== null && <div className="sub">{t.files.entries(entries, f.number(entries))}</div>}
       </td>
       <td className="nw hide-s">{modified_at === null ? "–" : f.moment(modified_at, Date.now())}</td>
       <td className="mono hide-s">{mode ?? "–"}</td>
