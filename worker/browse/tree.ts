@@ -24,7 +24,7 @@ const budgetBytes = 64 * mib;
 const requestsKept = 100;
 
 /** Frames of trees, plain. */
-const cache = new ByteCache(16 * mib);
+const cache = new ByteCache(8 * mib);
 
 interface Group {
   firstPath: string;
