@@ -387,7 +387,7 @@ describe("who asks", () => {
   });
 });
 
-describe("damage", () => {
+describe("damage", { timeout: 180_000 }, () => {
   let intact: string;
   beforeAll(async () => {
     intact = await damaged(async () => {});
