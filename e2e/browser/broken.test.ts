@@ -59,10 +59,10 @@ describe.skipIf(!hasBrowser)("when things go wrong", () => {
 
   it("an hour more is shown at once and taken back where it is refused", async () => {
     const { page, close } = await openPage(browser, `${test.cloud.url}/i/${instance.id}`);
-    await page.getByRole("button", { name: "One hour more awake" }).click();
+    await page.getByRole("button", { name: "1 h awake more" }).click();
     await page.getByRole("heading", { name: /^Held awake until/ }).waitFor();
     await instance.until("it is held", (view) => view.leases.length === 1);
-    await page.getByRole("button", { name: "One hour less" }).click();
+    await page.getByRole("button", { name: "1 h less" }).click();
     await instance.until("it is let go", (view) => view.leases.length === 0);
     await page.getByRole("heading", { name: /^Held awake until/ }).waitFor({ state: "hidden" });
     await page.route("**/keep-awake", (route) =>
@@ -72,7 +72,7 @@ describe.skipIf(!hasBrowser)("when things go wrong", () => {
         body: JSON.stringify({ error: { code: "action_not_allowed", message: "no", hint: "", retryable: false } }),
       }),
     );
-    await page.getByRole("button", { name: "One hour more awake" }).click();
+    await page.getByRole("button", { name: "1 h awake more" }).click();
     await page.getByRole("heading", { name: /^Held awake until/ }).waitFor();
     await page.getByText("In its present state the instance cannot do that.").waitFor();
     await page.getByRole("heading", { name: /^Held awake until/ }).waitFor({ state: "hidden" });

@@ -1,5 +1,5 @@
 /** A real browser on a local cloud. What the page says to its console, and what axe finds, is part of the test. */
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { type Browser, type BrowserContextOptions, chromium, type Page } from "playwright-core";
 import { expect } from "vitest";
@@ -58,22 +58,23 @@ export async function openPage(browser: Browser, url: string, look: Look = {}): 
   return { page, complaints, close: () => context.close() };
 }
 
-const axePath = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
+const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-/** Fails with every violation and where it is. */
-export async function mustBeAccessible(page: Page, what: string): Promise<void> {
+/** Each violation with where it is. */
+export async function violationsOf(page: Page): Promise<string[]> {
   // The policy of the page allows no script but its own: axe comes by the debugger, which it does not concern.
-  const source = (await import("node:fs")).readFileSync(axePath, "utf8");
-  await page.evaluate(source);
-  const violations = await page.evaluate(async () => {
+  await page.evaluate(axeSource);
+  return page.evaluate(async () => {
     const { axe } = window as unknown as { axe: { run: (options: object) => Promise<{ violations: Violation[] }> } };
     const found = await axe.run({ resultTypes: ["violations"] });
-    return found.violations.map(({ id, nodes }) => ({
-      id,
-      nodes: nodes.map((node) => `${node.target.join(" ")}: ${node.failureSummary}`),
-    }));
+    return found.violations.flatMap(({ id, nodes }) =>
+      nodes.map((node) => `${id}: ${node.target.join(" ")}: ${node.failureSummary}`),
+    );
   });
-  expect(violations, what).toEqual([]);
+}
+
+export async function mustBeAccessible(page: Page, what: string): Promise<void> {
+  expect(await violationsOf(page), what).toEqual([]);
 }
 
 interface Violation {
@@ -81,11 +82,7 @@ interface Violation {
   nodes: { target: string[]; failureSummary: string }[];
 }
 
-/** Nothing may be wider than the page. */
-export async function mustNotScrollSideways(page: Page, what: string): Promise<void> {
-  const widths = await page.evaluate(() => [
-    document.documentElement.scrollWidth,
-    document.documentElement.clientWidth,
-  ]);
-  expect(widths[0], `${what}: wider than the page`).toBeLessThanOrEqual(widths[1]!);
+/** By how many pixels it is wider than the window. */
+export async function excessWidth(page: Page): Promise<number> {
+  return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 }
