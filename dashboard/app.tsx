@@ -1,6 +1,6 @@
 /** Who is signed in decides what is shown; then the address does. */
 import { useQuery } from "@tanstack/react-query";
-import { useEffect } from "react";
+import { lazy, Suspense, useEffect } from "react";
 import { Link, Route, Switch, useLocation } from "wouter";
 import { Failure } from "./api/failure.ts";
 import { instancesQuery, sessionQuery } from "./api/queries.ts";
@@ -11,6 +11,10 @@ import { SignInPage } from "./pages/sign-in/page.tsx";
 import { Shell } from "./shell/shell.tsx";
 import { Boundary } from "./ui/boundary.tsx";
 import { FailureNote } from "./ui/failure.tsx";
+
+// Seldom looked at: fetched when they are.
+const SavingsPage = lazy(async () => ({ default: (await import("./pages/savings/page.tsx")).SavingsPage }));
+const SettingsPage = lazy(async () => ({ default: (await import("./pages/settings/page.tsx")).SettingsPage }));
 
 export function App() {
   const { data, error, refetch } = useQuery(sessionQuery);
@@ -64,6 +68,24 @@ function Pages({ user }: { user: string }) {
             </Boundary>
           </Shell>
         )}
+      </Route>
+      <Route path="/savings">
+        <Shell user={user} count={count} crumb={<h1>{t.savings.title}</h1>}>
+          <Boundary>
+            <Suspense fallback={<div className="arriving" aria-busy="true" />}>
+              <SavingsPage />
+            </Suspense>
+          </Boundary>
+        </Shell>
+      </Route>
+      <Route path="/settings">
+        <Shell user={user} count={count} crumb={<h1>{t.settings.title}</h1>}>
+          <Boundary>
+            <Suspense fallback={<div className="arriving" aria-busy="true" />}>
+              <SettingsPage />
+            </Suspense>
+          </Boundary>
+        </Shell>
       </Route>
       <Route>
         <Shell user={user} count={count} crumb={<h1>Soneca</h1>}>

@@ -4,6 +4,8 @@ import { errors } from "./pt/errors.ts";
 import { events } from "./pt/events.ts";
 import { instance } from "./pt/instance.ts";
 import { instances } from "./pt/instances.ts";
+import { savings } from "./pt/savings.ts";
+import { settings } from "./pt/settings.ts";
 import { signIn } from "./pt/sign-in.ts";
 
-export const ptBR: Words = { common, errors, events, instance, instances, signIn };
+export const ptBR: Words = { common, errors, events, instance, instances, savings, settings, signIn };
