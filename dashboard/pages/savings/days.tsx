@@ -85,7 +85,8 @@ function DaysTable({ bars, isPerWeek }: { bars: readonly Bar[]; isPerWeek: boole
     </th>
   );
   return (
-    <div className="days-table">
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard must reach it
+    <div className="days-table" tabIndex={0} role="group" aria-label={isPerWeek ? words.captionWeek : words.caption}>
       <table className="tbl">
         <caption className="vh">{isPerWeek ? words.captionWeek : words.caption}</caption>
         <thead>

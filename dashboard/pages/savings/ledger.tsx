@@ -34,13 +34,14 @@ function Rows({ name, rows }: { name: string; rows: readonly LedgerRow[] }) {
   const words = t.savings.how;
   const { columns } = words;
   return (
-    <ol className="ledger-rows" aria-label={words.ledgerCaption(name)}>
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls, so the keyboard must reach it
+    <ol className="ledger-rows" tabIndex={0} aria-label={words.ledgerCaption(name)}>
       {rows.map((row, i) => (
         // biome-ignore lint/suspicious/noArrayIndexKey: rows have no name of their own, and only grow at their end
         <li key={i}>
           <b>
             {words.kinds[row.kind]}
-            {row.epoch !== null && <small> {words.machineNo(f.number(row.epoch))}</small>}
+            {row.epoch !== null && <em> {words.machineNo(f.number(row.epoch))}</em>}
           </b>
           <span className="num">
             <span className="vh">{columns.amount} </span>

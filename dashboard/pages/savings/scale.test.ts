@@ -16,12 +16,22 @@ const box = { width: 340, height: 220, left: 40, top: 20, bottom: 20 };
 
 describe("scale", () => {
   test.each([
-    [102, [0, 50, 100, 150]],
-    [120, [0, 50, 100, 150]],
+    [103, [0, 30, 60, 90, 120]],
+    [100, [0, 25, 50, 75, 100]],
     [80, [0, 20, 40, 60, 80]],
-    [0.9, [0, 0.25, 0.5, 0.75, 1]],
+    [0.74, [0, 0.25, 0.5, 0.75]],
   ])("%d has round ticks, the last above it", (most, ticks) => {
     expect(niceScale(most).ticks).toEqual(ticks);
+  });
+
+  test("every amount has one, from a micro-dollar to a million", () => {
+    for (let most = 0.000001; most < 2_000_000; most *= 1.07) {
+      const { top, ticks } = niceScale(most);
+      expect(ticks.length).toBeGreaterThanOrEqual(4);
+      expect(ticks.length).toBeLessThanOrEqual(6);
+      expect(top).toBeGreaterThanOrEqual(most * (1 - 1e-9));
+      expect(top).toBeLessThanOrEqual(most * 1.51);
+    }
   });
 
   test("nothing has a scale too", () => {

@@ -8,13 +8,15 @@ export interface Scale {
   step: number;
 }
 
-/** About four steps of 1, 2, 2.5 or 5 times a power of ten, the last at or above the most. */
+/** Three to five steps that are round; of all such scales the one that leaves the least room above the most. */
 export function niceScale(most: number): Scale {
   if (!(most > 0)) return { top: 1, ticks: [0, 1], step: 1 };
-  const rough = most / 4;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * ([1, 2, 2.5, 5, 10].find((one) => one * power >= rough * (1 - 1e-9)) ?? 10);
-  const count = Math.max(1, Math.ceil(most / step - 1e-9));
+  const power = 10 ** Math.floor(Math.log10(most / 3));
+  const [best] = [0.1, 0.2, 0.25, 0.3, 0.5, 1, 2, 2.5, 3, 5, 10]
+    .map((round) => ({ step: round * power, count: Math.ceil(most / (round * power) - 1e-9) }))
+    .filter(({ count }) => count >= 3 && count <= 5)
+    .sort((a, b) => a.step * a.count - b.step * b.count || a.count - b.count);
+  const { step, count } = best!;
   return { top: count * step, ticks: Array.from({ length: count + 1 }, (_, i) => i * step), step };
 }
 
