@@ -107,8 +107,8 @@ export const settings = {
     auto: "when sleeping pays",
     autoBox: "When sleeping pays, by its own cost",
     choices: {
-      destroy: "the machine ends, the snapshot remains",
-      stop: "the machine is stopped, its disk is paid",
+      destroy: "machine ends, snapshot stays",
+      stop: "machine stopped, disk paid",
       manual: "when you say so",
       auto: "when a request comes",
       scheduled: "by its schedule",

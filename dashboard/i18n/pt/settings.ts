@@ -113,8 +113,8 @@ export const settings: typeof en = {
     auto: "quando dormir compensa",
     autoBox: "Quando dormir compensa, pelo próprio custo",
     choices: {
-      destroy: "a máquina termina, o snapshot permanece",
-      stop: "a máquina é parada, o disco dela é pago",
+      destroy: "máquina termina, snapshot fica",
+      stop: "máquina parada, disco pago",
       manual: "quando você mandar",
       auto: "quando chega um pedido",
       scheduled: "pela agenda",

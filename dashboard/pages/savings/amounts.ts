@@ -19,6 +19,11 @@ export function digitsFor(microUsd: readonly number[]): number {
   return most >= 0.1 ? 3 : 4;
 }
 
+/** As many for hours: of a few minutes a tenth of an hour says nothing. */
+export function hourDigits(hours: readonly number[]): number {
+  return Math.max(0, ...hours) < 10 ? 2 : 1;
+}
+
 /** Without its unit, where a column or a row names it. */
 export function plain(f: Formats, amount: number, digits: number): string {
   const text = f.number(Math.abs(amount), digits);

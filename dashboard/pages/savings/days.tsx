@@ -5,7 +5,7 @@ import type { SavingsAnswer } from "../../../core/protocol/money.ts";
 import { useReader } from "../../i18n/context.tsx";
 import { Button } from "../../ui/button.tsx";
 import { Icon } from "../../ui/icon.tsx";
-import { digitsFor, usd } from "./amounts.ts";
+import { digitsFor, hourDigits, usd } from "./amounts.ts";
 import { type Bar, barsOf, isPerWeek } from "./bars.ts";
 import { Chart } from "./chart.tsx";
 import { daysCsv, download } from "./csv.ts";
@@ -79,6 +79,7 @@ function DaysTable({ bars, isPerWeek }: { bars: readonly Bar[]; isPerWeek: boole
   const words = t.savings.chart;
   const columns = t.savings.table.columns;
   const digits = digitsFor(bars.map((bar) => bar.alwaysOn));
+  const hours = hourDigits(bars.flatMap((bar) => [bar.hoursAwake, bar.hoursAsleep]));
   const head = (word: string, isWide = false) => (
     <th scope="col" className={`num${isWide ? " wide-only" : ""}`}>
       {word}
@@ -104,8 +105,8 @@ function DaysTable({ bars, isPerWeek }: { bars: readonly Bar[]; isPerWeek: boole
           {[...bars].reverse().map((bar) => (
             <tr key={bar.date} className="r">
               <th scope="row">{f.dayMonth(bar.from)}</th>
-              <td className="num wide-only">{f.number(bar.hoursAwake, 1)}</td>
-              <td className="num wide-only">{f.number(bar.hoursAsleep, 1)}</td>
+              <td className="num wide-only">{f.number(bar.hoursAwake, hours)}</td>
+              <td className="num wide-only">{f.number(bar.hoursAsleep, hours)}</td>
               <td className="num">{usd(f, bar.machine, digits)}</td>
               <td className="num wide-only">{usd(f, bar.storage, digits)}</td>
               <td className="num night-t">{usd(f, bar.saved, digits)}</td>

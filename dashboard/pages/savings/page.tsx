@@ -34,7 +34,7 @@ export function SavingsPage() {
       </div>
       {data && error && <Stale error={error} at={dataUpdatedAt} onRetry={refetch} />}
       {data ? (
-        <Body period={data.period} slots={data.slots} answer={data.answer} now={now} />
+        <Body period={data.period} slots={data.slots} answer={data.answer} />
       ) : error ? (
         <FailureNote error={error} onRetry={refetch} />
       ) : (
@@ -48,22 +48,16 @@ interface BodyProps {
   period: PeriodName;
   slots: number | null;
   answer: SavingsAnswer;
-  now: number;
 }
 
-function Body({ period, slots, answer, now }: BodyProps) {
+function Body({ period, slots, answer }: BodyProps) {
   const { t } = useReader();
-  const words = usePeriodWords(now);
   return (
     <>
       {answer.missing.length > 0 && <Missing ids={answer.missing} />}
       {isEmpty(answer) ? (
         <div className="nothing card">
-          <p>
-            <b>{t.savings.empty.title(words.inside(period))}</b>
-            <br />
-            {t.savings.empty.words}
-          </p>
+          <p>{t.savings.empty.words}</p>
           <Link href="/new" className="btn">
             {t.savings.empty.make}
           </Link>
@@ -85,6 +79,12 @@ function Headline({ period, answer, now }: { period: PeriodName; answer: Savings
   const words = usePeriodWords(now);
   const { total } = answer;
   const saved = total.saved_micro_usd;
+  if (isEmpty(answer))
+    return (
+      <div>
+        <h2>{t.savings.empty.title(words.inside(period))}</h2>
+      </div>
+    );
   const [before, after] = (saved < 0 ? t.savings.lost : t.savings.kept)(words.inside(period));
   return (
     <div>

@@ -6,7 +6,7 @@ import type { SavingsAnswer, SavingsView } from "../../../core/protocol/money.ts
 import { read, useReader, write } from "../../i18n/context.tsx";
 import { Button } from "../../ui/button.tsx";
 import { Icon } from "../../ui/icon.tsx";
-import { digitsFor, machinePaid, plain, storagePaid, usd } from "./amounts.ts";
+import { digitsFor, hourDigits, machinePaid, plain, storagePaid, usd } from "./amounts.ts";
 import { download, instancesCsv } from "./csv.ts";
 import { parseRate } from "./rate.ts";
 import { type Order, type SortKey, sortKeys, sortRows, turned } from "./sort.ts";
@@ -107,6 +107,7 @@ interface TableProps {
 function Table({ answer, order, rate, onOrder }: TableProps) {
   const words = useReader().t.savings.table;
   const digits = digitsFor(answer.instances.map((one) => one.always_on_micro_usd));
+  const hours = hourDigits(answer.instances.flatMap((one) => [one.hours_awake, one.hours_hibernated]));
   return (
     <table className="tbl fold sav" role="table">
       <caption className="vh">{words.caption}</caption>
@@ -142,7 +143,7 @@ function Table({ answer, order, rate, onOrder }: TableProps) {
                 {row.name}
               </Link>
             </th>
-            <Cells of={row} digits={digits} rate={rate} />
+            <Cells of={row} digits={digits} hours={hours} rate={rate} />
           </tr>
         ))}
       </tbody>
@@ -151,21 +152,28 @@ function Table({ answer, order, rate, onOrder }: TableProps) {
           <th role="rowheader" scope="row">
             {words.all}
           </th>
-          <Cells of={answer.total} digits={digits} rate={rate} />
+          <Cells of={answer.total} digits={digits} hours={hours} rate={rate} />
         </tr>
       </tfoot>
     </table>
   );
 }
 
-function Cells({ of, digits, rate }: { of: SavingsView; digits: number; rate: number | null }) {
+interface CellsProps {
+  of: SavingsView;
+  digits: number;
+  hours: number;
+  rate: number | null;
+}
+
+function Cells({ of, digits, hours, rate }: CellsProps) {
   const { t, f } = useReader();
   const { columns, brlPaid, brlSaved } = t.savings.table;
   const tone = of.saved_micro_usd < 0 ? "bad-t" : "night-t";
   const brl = (microUsd: number) => plain(f, (microUsd / 1_000_000) * (rate ?? 0), 2);
   const cells: [word: string, value: string, className?: string][] = [
-    [columns.awake, f.number(of.hours_awake, 1)],
-    [columns.asleep, f.number(of.hours_hibernated, 1)],
+    [columns.awake, f.number(of.hours_awake, hours)],
+    [columns.asleep, f.number(of.hours_hibernated, hours)],
     [columns.machine, usd(f, machinePaid(of.paid), digits)],
     [columns.storage, usd(f, storagePaid(of.paid), digits)],
     [columns.always, usd(f, of.always_on_micro_usd, digits), "muted"],
