@@ -10,6 +10,7 @@ import { Button } from "../../ui/button.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
+import { useDeed } from "./deed.ts";
 import { TextField } from "./pieces.tsx";
 
 type Made = AnswerOf<"createToken">;
@@ -33,27 +34,21 @@ function Form({ onMade, onCancel }: { onMade: (made: Made) => void; onCancel: ()
   const [name, setName] = useState("");
   const [days, setDays] = useState("90");
   const [isTried, setIsTried] = useState(false);
-  const [isBusy, setIsBusy] = useState(false);
-  const [error, setError] = useState<unknown>(null);
+  const { isBusy, error, run } = useDeed();
   const refused = error instanceof Failure ? error.issues.map(({ path }) => path) : [];
   const isNameWrong = name.trim() === "" || name.trim().length > 80;
   const isDaysWrong =
     days.trim() !== "" && !(/^\d{1,4}$/.test(days.trim()) && Number(days) >= 1 && Number(days) <= 3650);
-  const create = async (event: FormEvent) => {
+  const create = (event: FormEvent) => {
     event.preventDefault();
     setIsTried(true);
     if (isNameWrong || isDaysWrong || isBusy) return;
-    setIsBusy(true);
-    setError(null);
-    try {
+    void run(async () => {
       const expires = days.trim() === "" ? {} : { expires_in_days: Number(days) };
       const made = await call("createToken", { body: { name: name.trim(), ...expires } });
       void queries.invalidateQueries({ queryKey: tokensQuery.queryKey });
       onMade(made);
-    } catch (failure) {
-      setError(failure);
-      setIsBusy(false);
-    }
+    });
   };
   return (
     <form className="dlg-form" onSubmit={create} noValidate>

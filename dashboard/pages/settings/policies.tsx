@@ -11,6 +11,7 @@ import { Dialog } from "../../ui/dialog.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { Stale } from "../instances/page.tsx";
+import { useDeed } from "./deed.ts";
 import { Part } from "./part.tsx";
 import { LineBones, TwoLists } from "./pieces.tsx";
 import { leavesOf, settingAt } from "./policy-fields.ts";
@@ -125,23 +126,16 @@ function Remove({ policy, onRemoved, onClose }: RemoveProps) {
   const words = t.settings.policy;
   const queries = useQueryClient();
   const { labelOf, nameOf } = usePolicyWords();
-  const [isBusy, setIsBusy] = useState(false);
-  const [error, setError] = useState<unknown>(null);
-  const remove = async () => {
-    setIsBusy(true);
-    setError(null);
-    try {
+  const { isBusy, error, run } = useDeed();
+  const remove = () =>
+    run(async () => {
       const { gpu_type } = policy;
       const { instances } = await call("deletePolicy", { query: gpu_type === null ? {} : { gpu_type } });
       await queries.invalidateQueries({ queryKey: policiesQuery.queryKey });
       void queries.invalidateQueries({ queryKey: ["instance"] });
       onRemoved(instances);
       onClose();
-    } catch (failure) {
-      setError(failure);
-      setIsBusy(false);
-    }
-  };
+    });
   const named = leavesOf(policy.auto_hibernation).map((setting) => labelOf(setting) ?? setting);
   return (
     <Dialog title={words.removeTitle(nameOf(policy.gpu_type))} lead={words.removeWords} isAlert onClose={onClose}>

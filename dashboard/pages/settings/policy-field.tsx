@@ -14,10 +14,10 @@ interface Props {
   onChange: (value: string) => void;
 }
 
-export function PolicyField({ name, value, fallback, isWrong, isRefused, onChange }: Props) {
+export function PolicyField(props: Props) {
+  const { name, value, isWrong, isRefused, onChange } = props;
   const { t, f } = useReader();
   const words = t.settings.policy;
-  const { valueWords } = usePolicyWords();
   const id = useId();
   const kind = kindOf(name);
   const { label, hint } = words.fields[name];
@@ -26,52 +26,19 @@ export function PolicyField({ name, value, fallback, isWrong, isRefused, onChang
     string,
   ];
   const wrong = isWrong ? (kind === "whole" ? words.whole : words.range)(least, most) : isRefused ? words.wrong : null;
-  const common = {
+  const named = {
     id,
     "aria-invalid": wrong !== null || undefined,
     "aria-describedby": wrong === null ? `${id}-hint` : `${id}-hint ${id}-wrong`,
   };
-  const options =
-    kind === "switch"
-      ? [["on", words.on] as const, ["off", words.off] as const]
-      : kind === "choice"
-        ? choices[name as keyof typeof choices].map((choice) => [choice, words.choices[choice]] as const)
-        : null;
   return (
     <div className="fld">
       <label htmlFor={id}>{label}</label>
       <p id={`${id}-hint`}>{hint}</p>
-      {options ? (
-        <select
-          {...common}
-          className={`field${value === "" ? " unset" : ""}`}
-          value={value}
-          onChange={(event) => onChange(event.target.value)}
-        >
-          <option value="">{words.standard(valueWords(name, fallback))}</option>
-          {options.map(([option, word]) => (
-            <option key={option} value={option}>
-              {word}
-            </option>
-          ))}
-        </select>
+      {kind === "switch" || kind === "choice" ? (
+        <Choice {...props} named={named} />
       ) : (
-        <span className="inp">
-          <input
-            {...common}
-            inputMode="decimal"
-            autoComplete="off"
-            value={value === "auto" ? "" : value}
-            disabled={value === "auto"}
-            placeholder={
-              fallback === "auto" || value === "auto"
-                ? "–"
-                : f.number(Number(fallback), Number.isInteger(fallback) ? 0 : 1)
-            }
-            onChange={(event) => onChange(event.target.value)}
-          />
-          <span>{words.unit[unitOf(name)]}</span>
-        </span>
+        <Amount {...props} named={named} />
       )}
       {name === "pause_after_idle_minutes" && (
         <label className="full auto-box">
@@ -90,5 +57,56 @@ export function PolicyField({ name, value, fallback, isWrong, isRefused, onChang
         </p>
       )}
     </div>
+  );
+}
+
+interface ControlProps extends Props {
+  named: { id: string; "aria-invalid": true | undefined; "aria-describedby": string };
+}
+
+function Choice({ name, value, fallback, named, onChange }: ControlProps) {
+  const words = useReader().t.settings.policy;
+  const { valueWords } = usePolicyWords();
+  const options: [value: string, word: string][] =
+    kindOf(name) === "switch"
+      ? [
+          ["on", words.on],
+          ["off", words.off],
+        ]
+      : choices[name as keyof typeof choices].map((choice) => [choice, words.choices[choice]]);
+  return (
+    <select
+      {...named}
+      className={`field${value === "" ? " unset" : ""}`}
+      value={value}
+      onChange={(event) => onChange(event.target.value)}
+    >
+      <option value="">{words.standard(valueWords(name, fallback))}</option>
+      {options.map(([option, word]) => (
+        <option key={option} value={option}>
+          {word}
+        </option>
+      ))}
+    </select>
+  );
+}
+
+function Amount({ name, value, fallback, named, onChange }: ControlProps) {
+  const { t, f } = useReader();
+  const isAuto = value === "auto";
+  const grey = isAuto || fallback === "auto" ? "–" : f.number(Number(fallback), Number.isInteger(fallback) ? 0 : 1);
+  return (
+    <span className="inp">
+      <input
+        {...named}
+        inputMode="decimal"
+        autoComplete="off"
+        value={isAuto ? "" : value}
+        disabled={isAuto}
+        placeholder={grey}
+        onChange={(event) => onChange(event.target.value)}
+      />
+      <span>{t.settings.policy.unit[unitOf(name)]}</span>
+    </span>
   );
 }

@@ -10,6 +10,7 @@ import { useReader } from "../../i18n/context.tsx";
 import { Button } from "../../ui/button.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
+import { useDeed } from "./deed.ts";
 import { TextField } from "./pieces.tsx";
 import { PolicyField } from "./policy-field.tsx";
 import {
@@ -40,42 +41,9 @@ export function PolicyForm({ policy, policies, onSaved, onClose }: Props) {
   const { t } = useReader();
   const words = t.settings.policy;
   const { nameOf } = usePolicyWords();
-  const queries = useQueryClient();
-  const before = policy?.auto_hibernation ?? {};
-  const [gpu, setGpu] = useState(policy?.gpu_type ?? "");
-  const [draft, setDraft] = useState<Draft>(() => draftOf(before));
-  const [dropped, setDropped] = useState<string[]>([]);
-  const [isTried, setIsTried] = useState(false);
-  const [isBusy, setIsBusy] = useState(false);
+  const form = usePolicyDraft(policy, onSaved, onClose);
+  const { change, wrong, error } = form;
   const [isLeaving, setIsLeaving] = useState(false);
-  const [error, setError] = useState<unknown>(null);
-  const change = changeOf(before, draft, dropped);
-  const wrong = fieldNames.filter((name) => isWrong(name, draft[name], limitsOf(name)));
-  const refused = error instanceof Failure ? fieldsRefused(error.issues) : [];
-  const needsGpu = policy === null;
-  const isGpuMissing = needsGpu && gpu.trim() === "";
-  const save = async (event: FormEvent) => {
-    event.preventDefault();
-    setIsTried(true);
-    if (!change || wrong.length > 0 || isGpuMissing || isBusy) return;
-    setIsBusy(true);
-    setError(null);
-    try {
-      const gpu_type = needsGpu ? gpu.trim() : policy.gpu_type;
-      const { instances } = await call("putPolicy", { body: { gpu_type, ...change } });
-      await queries.invalidateQueries({ queryKey: policiesQuery.queryKey });
-      void queries.invalidateQueries({ queryKey: ["instance"] });
-      onSaved(instances);
-      onClose();
-    } catch (failure) {
-      setError(failure);
-      setIsBusy(false);
-    }
-  };
-  const set = (name: FieldName, value: string) => {
-    setDraft({ ...draft, [name]: value });
-    setError(null);
-  };
   const mayClose = () => {
     if (!change || isLeaving) return true;
     setIsLeaving(true);
@@ -83,26 +51,26 @@ export function PolicyForm({ policy, policies, onSaved, onClose }: Props) {
   };
   return (
     <Dialog
-      title={needsGpu ? words.add : nameOf(policy.gpu_type)}
+      title={policy === null ? words.add : nameOf(policy.gpu_type)}
       lead={words.emptyMeans}
       mayClose={mayClose}
       onClose={onClose}
     >
-      <form className="dlg-form" onSubmit={save} noValidate>
+      <form className="dlg-form" onSubmit={form.save} noValidate>
         <div className="sec">
-          {needsGpu && <GpuField value={gpu} isWrong={isTried && isGpuMissing} onChange={setGpu} />}
+          {policy === null && <GpuField value={form.gpu} isWrong={form.isGpuWrong} onChange={form.setGpu} />}
           {fieldNames.map((name) => (
             <PolicyField
               key={name}
               name={name}
-              value={draft[name]}
+              value={form.draft[name]}
               fallback={fallbackOf(name, policy?.gpu_type === null ? [] : policies)}
               isWrong={wrong.includes(name)}
-              isRefused={refused.includes(name)}
-              onChange={(value) => set(name, value)}
+              isRefused={form.refused.includes(name)}
+              onChange={(value) => form.set(name, value)}
             />
           ))}
-          <Others names={othersOf(before)} dropped={dropped} onDrop={setDropped} />
+          <Others names={othersOf(policy?.auto_hibernation ?? {})} dropped={form.dropped} onDrop={form.setDropped} />
           {error !== null && <FailureNote error={error} />}
         </div>
         <footer>
@@ -113,7 +81,7 @@ export function PolicyForm({ policy, policies, onSaved, onClose }: Props) {
               <Button tone="ghost" onClick={() => mayClose() && onClose()}>
                 {t.common.action.cancel}
               </Button>
-              <Button type="submit" tone="ink" isBusy={isBusy} disabled={!change || wrong.length > 0}>
+              <Button type="submit" tone="ink" isBusy={form.isBusy} disabled={!change || wrong.length > 0}>
                 {words.save}
               </Button>
             </div>
@@ -122,6 +90,42 @@ export function PolicyForm({ policy, policies, onSaved, onClose }: Props) {
       </form>
     </Dialog>
   );
+}
+
+/** What was typed, what of it differs from the policy, and its way to the API. */
+function usePolicyDraft(policy: Policy | null, onSaved: (reached: Reached) => void, onClose: () => void) {
+  const queries = useQueryClient();
+  const before = policy?.auto_hibernation ?? {};
+  const [gpu, setGpu] = useState(policy?.gpu_type ?? "");
+  const [draft, setDraft] = useState<Draft>(() => draftOf(before));
+  const [dropped, setDropped] = useState<string[]>([]);
+  const [isTried, setIsTried] = useState(false);
+  const { isBusy, error, run, forget } = useDeed();
+  const change = changeOf(before, draft, dropped);
+  const wrong = fieldNames.filter((name) => isWrong(name, draft[name], limitsOf(name)));
+  const isGpuMissing = policy === null && gpu.trim() === "";
+  const save = (event: FormEvent) => {
+    event.preventDefault();
+    setIsTried(true);
+    if (!change || wrong.length > 0 || isGpuMissing || isBusy) return;
+    void run(async () => {
+      const gpu_type = policy === null ? gpu.trim() : policy.gpu_type;
+      const { instances } = await call("putPolicy", { body: { gpu_type, ...change } });
+      await queries.invalidateQueries({ queryKey: policiesQuery.queryKey });
+      void queries.invalidateQueries({ queryKey: ["instance"] });
+      onSaved(instances);
+      onClose();
+    });
+  };
+  const set = (name: FieldName, value: string) => {
+    setDraft({ ...draft, [name]: value });
+    forget();
+  };
+  return {
+    ...{ gpu, setGpu, draft, set, dropped, setDropped, change, wrong, isBusy, error, save },
+    isGpuWrong: isTried && isGpuMissing,
+    refused: error instanceof Failure ? fieldsRefused(error.issues) : [],
+  };
 }
 
 /** What counts where this policy does not name it. */

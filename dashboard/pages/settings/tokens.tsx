@@ -12,6 +12,7 @@ import { FailureNote } from "../../ui/failure.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { useVoice } from "../../ui/toast.tsx";
 import { Stale } from "../instances/page.tsx";
+import { useDeed } from "./deed.ts";
 import { NewToken } from "./new-token.tsx";
 import { Part } from "./part.tsx";
 import { LineBones, TwoLists } from "./pieces.tsx";
@@ -84,23 +85,16 @@ function Revoke({ token, onClose }: { token: Token; onClose: () => void }) {
   const words = t.settings.tokens;
   const queries = useQueryClient();
   const voice = useVoice();
-  const [isBusy, setIsBusy] = useState(false);
-  const [error, setError] = useState<unknown>(null);
-  const revoke = async () => {
-    setIsBusy(true);
-    setError(null);
-    try {
+  const { isBusy, error, run } = useDeed();
+  const revoke = () =>
+    run(async () => {
       await call("revokeToken", { params: { tokenId: token.id } });
       await queries.invalidateQueries({ queryKey: tokensQuery.queryKey });
       // It may have been this browser's own.
       void queries.invalidateQueries({ queryKey: sessionQuery.queryKey });
       voice.announce(words.revoked(token.name));
       onClose();
-    } catch (failure) {
-      setError(failure);
-      setIsBusy(false);
-    }
-  };
+    });
   return (
     <Dialog title={words.revokeTitle(token.name)} isAlert onClose={onClose}>
       <div className="sec">

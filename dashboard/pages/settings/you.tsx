@@ -1,6 +1,5 @@
 /** Who is signed in, and how the page speaks to them. */
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useState } from "react";
 import { call } from "../../api/client.ts";
 import { sessionQuery } from "../../api/queries.ts";
 import { useReader, write } from "../../i18n/context.tsx";
@@ -8,6 +7,7 @@ import type { Language } from "../../i18n/format.ts";
 import { themes, useTheme } from "../../shell/theme.ts";
 import { Button } from "../../ui/button.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
+import { useDeed } from "./deed.ts";
 import { Part } from "./part.tsx";
 import { ZoneField } from "./zone-field.tsx";
 
@@ -53,22 +53,15 @@ function Session() {
   const words = t.settings.you;
   const queries = useQueryClient();
   const { data: session } = useQuery(sessionQuery);
-  const [isBusy, setIsBusy] = useState(false);
-  const [error, setError] = useState<unknown>(null);
-  const signOut = async () => {
-    setIsBusy(true);
-    setError(null);
-    try {
+  const { isBusy, error, run } = useDeed();
+  const signOut = () =>
+    run(async () => {
       await call("closeSession");
       // Else whoever sits at the machine itself would be let in again at once.
       write("soneca.signed-out", "1");
       await queries.refetchQueries({ queryKey: sessionQuery.queryKey });
       queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== sessionQuery.queryKey[0] });
-    } catch (failure) {
-      setError(failure);
-      setIsBusy(false);
-    }
-  };
+    });
   const way = session?.way ?? null;
   const until = session?.expires_at ? `, ${words.until(f.full(session.expires_at))}` : "";
   return (
