@@ -14,6 +14,9 @@ import { FailureNote } from "./ui/failure.tsx";
 
 const FilesPage = lazy(() => import("./pages/files/page.tsx"));
 const NewPage = lazy(() => import("./pages/new/page.tsx"));
+// Seldom looked at: fetched when they are.
+const SavingsPage = lazy(async () => ({ default: (await import("./pages/savings/page.tsx")).SavingsPage }));
+const SettingsPage = lazy(async () => ({ default: (await import("./pages/settings/page.tsx")).SettingsPage }));
 
 export function App() {
   const { data, error, refetch } = useQuery(sessionQuery);
@@ -109,6 +112,24 @@ function Pages({ user }: { user: string }) {
             </Boundary>
           </Shell>
         )}
+      </Route>
+      <Route path="/savings">
+        <Shell user={user} count={count} crumb={<h1>{t.savings.title}</h1>}>
+          <Boundary>
+            <Suspense fallback={<div className="arriving" aria-busy="true" />}>
+              <SavingsPage />
+            </Suspense>
+          </Boundary>
+        </Shell>
+      </Route>
+      <Route path="/settings">
+        <Shell user={user} count={count} crumb={<h1>{t.settings.title}</h1>}>
+          <Boundary>
+            <Suspense fallback={<div className="arriving" aria-busy="true" />}>
+              <SettingsPage />
+            </Suspense>
+          </Boundary>
+        </Shell>
       </Route>
       <Route>
         <Shell user={user} count={count} crumb={<h1>Soneca</h1>}>

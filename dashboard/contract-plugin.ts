@@ -2,7 +2,7 @@
 import type { Plugin } from "vite";
 import * as z from "zod";
 import { routes } from "../core/protocol/api.ts";
-import { autoHibernationSchema } from "../core/protocol/config.ts";
+import { autoHibernationSchema, defaultAutoHibernation } from "../core/protocol/config.ts";
 
 export function contractPlugin(): Plugin {
   const id = "soneca:contract";
@@ -15,7 +15,11 @@ export function contractPlugin(): Plugin {
 
 function contractText(): string {
   const table = Object.fromEntries(Object.entries(routes).map(([name, { method, path }]) => [name, [method, path]]));
-  return `export const routes = ${JSON.stringify(table)};\nexport const limits = ${JSON.stringify(limitsOf())};`;
+  return [
+    `export const routes = ${JSON.stringify(table)};`,
+    `export const limits = ${JSON.stringify(limitsOf())};`,
+    `export const defaults = ${JSON.stringify(defaultAutoHibernation)};`,
+  ].join("\n");
 }
 
 interface Schema {

@@ -6,8 +6,10 @@ import { files } from "./en/files.ts";
 import { instance } from "./en/instance.ts";
 import { instances } from "./en/instances.ts";
 import { fresh } from "./en/new.ts";
+import { savings } from "./en/savings.ts";
+import { settings } from "./en/settings.ts";
 import { signIn } from "./en/sign-in.ts";
 import { wake } from "./en/wake.ts";
 
-export const en = { common, errors, events, files, instance, instances, fresh, signIn, wake };
+export const en = { common, errors, events, files, instance, instances, fresh, savings, settings, signIn, wake };
 export type Words = typeof en;

@@ -27,6 +27,10 @@ export interface Formats {
   full(at: number | string): string;
   date(at: number | string): string;
   month(at: number | string): string;
+  /** `3 Nov`. */
+  dayMonth(at: number | string): string;
+  /** `Tue, 3 Nov`. */
+  day(at: number | string): string;
   ratio(value: number): string;
 }
 
@@ -96,6 +100,8 @@ export function createFormats(language: Language, zone: string): Formats {
     full: (at) => dates({ dateStyle: "medium", timeStyle: "long" }).format(time(at)),
     date: (at) => dates({ day: "numeric", month: "short", year: "numeric" }).format(time(at)),
     month: (at) => dates({ month: "long" }).format(time(at)),
+    dayMonth: (at) => dates({ day: "numeric", month: "short" }).format(time(at)),
+    day: (at) => dates({ weekday: "short", day: "numeric", month: "short" }).format(time(at)),
     ratio: (value) => `${number(value, 2)}×`,
   };
 }

@@ -6,7 +6,21 @@ import { files } from "./pt/files.ts";
 import { instance } from "./pt/instance.ts";
 import { instances } from "./pt/instances.ts";
 import { fresh } from "./pt/new.ts";
+import { savings } from "./pt/savings.ts";
+import { settings } from "./pt/settings.ts";
 import { signIn } from "./pt/sign-in.ts";
 import { wake } from "./pt/wake.ts";
 
-export const ptBR: Words = { common, errors, events, files, instance, instances, fresh, signIn, wake };
+export const ptBR: Words = {
+  common,
+  errors,
+  events,
+  files,
+  instance,
+  instances,
+  fresh,
+  savings,
+  settings,
+  signIn,
+  wake,
+};

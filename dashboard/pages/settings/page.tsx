@@ -1,0 +1,44 @@
+/** What is the reader's own: how the page speaks, who may use the API, and what holds for all instances. */
+import { useEffect } from "react";
+import { useReader } from "../../i18n/context.tsx";
+import { useTitle } from "../instances/page.tsx";
+import { About } from "./about.tsx";
+import { Notifications } from "./notifications.tsx";
+import { Policies } from "./policies.tsx";
+import { Tokens } from "./tokens.tsx";
+import { You } from "./you.tsx";
+
+export function SettingsPage() {
+  const { t } = useReader();
+  const words = t.settings;
+  useTitle(words.title);
+  // This page arrives after its address was read, so the browser has not found the part that it names.
+  useEffect(() => {
+    if (location.hash) document.getElementById(location.hash.slice(1))?.scrollIntoView();
+  }, []);
+  const parts = [
+    { id: "you", title: words.you.title },
+    { id: "tokens", title: words.tokens.title },
+    { id: "defaults", title: words.policy.title },
+    { id: "notifications", title: words.notifications.title },
+    { id: "about", title: words.about.title },
+  ];
+  return (
+    <div className="settings">
+      <nav className="parts" aria-label={words.nav}>
+        {parts.map(({ id, title }) => (
+          <a key={id} href={`#${id}`}>
+            {title}
+          </a>
+        ))}
+      </nav>
+      <div className="stack">
+        <You />
+        <Tokens />
+        <Policies />
+        <Notifications />
+        <About />
+      </div>
+    </div>
+  );
+}

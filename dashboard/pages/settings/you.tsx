@@ -1,0 +1,85 @@
+/** Who is signed in, and how the page speaks to them. */
+import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { call } from "../../api/client.ts";
+import { sessionQuery } from "../../api/queries.ts";
+import { useReader, write } from "../../i18n/context.tsx";
+import type { Language } from "../../i18n/format.ts";
+import { themes, useTheme } from "../../shell/theme.ts";
+import { Button } from "../../ui/button.tsx";
+import { FailureNote } from "../../ui/failure.tsx";
+import { useDeed } from "./deed.ts";
+import { Part } from "./part.tsx";
+import { ZoneField } from "./zone-field.tsx";
+
+const languages: { of: Language; name: string }[] = [
+  { of: "en", name: "English" },
+  { of: "pt-BR", name: "Português" },
+];
+
+export function You() {
+  const { t, language, setLanguage } = useReader();
+  const words = t.settings.you;
+  const [theme, setTheme] = useTheme();
+  return (
+    <Part id="you" title={words.title}>
+      <Session />
+      <div className="fld">
+        <span className="lb">{words.language}</span>
+        <div className="seg" role="group" aria-label={words.language}>
+          {languages.map(({ of, name }) => (
+            <button key={of} type="button" lang={of} aria-pressed={of === language} onClick={() => setLanguage(of)}>
+              {name}
+            </button>
+          ))}
+        </div>
+      </div>
+      <ZoneField />
+      <div className="fld">
+        <span className="lb">{words.theme}</span>
+        <div className="seg" role="group" aria-label={words.theme}>
+          {themes.map((one) => (
+            <button key={one} type="button" aria-pressed={one === theme} onClick={() => setTheme(one)}>
+              {t.common.theme[one]}
+            </button>
+          ))}
+        </div>
+      </div>
+    </Part>
+  );
+}
+
+function Session() {
+  const { t, f } = useReader();
+  const words = t.settings.you;
+  const queries = useQueryClient();
+  const { data: session } = useQuery(sessionQuery);
+  const { isBusy, error, run } = useDeed();
+  const signOut = () =>
+    run(async () => {
+      await call("closeSession");
+      // Else whoever sits at the machine itself would be let in again at once.
+      write("soneca.signed-out", "1");
+      await queries.refetchQueries({ queryKey: sessionQuery.queryKey });
+      queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== sessionQuery.queryKey[0] });
+    });
+  const way = session?.way ?? null;
+  const until = session?.expires_at ? `, ${words.until(f.full(session.expires_at))}` : "";
+  return (
+    <>
+      <div className="fld">
+        <span className="lb">{session?.user?.name ?? "–"}</span>
+        <p>
+          {words.way} {way === null ? "–" : words.ways[way]}
+          {until}
+        </p>
+        {way !== "access" && (
+          <Button isBusy={isBusy} onClick={signOut}>
+            {t.common.action.signOut}
+          </Button>
+        )}
+        {way === "access" && <p className="full">{words.accessOut}</p>}
+      </div>
+      {error !== null && <FailureNote error={error} />}
+    </>
+  );
+}
