@@ -41,6 +41,7 @@ export default defineConfig({
           include: [
             "{core,agent,cli,local-cloud,tools,bench}/**/*.test.ts",
             "worker/{providers,tunnel,proxy}/*.test.ts",
+            "dashboard/**/*.test.ts",
           ],
           globalSetup: ["tools/testing/build-programs.ts"],
           maxWorkers,

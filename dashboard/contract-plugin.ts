@@ -2,7 +2,7 @@
 import type { Plugin } from "vite";
 import * as z from "zod";
 import { routes } from "../core/protocol/api.ts";
-import { autoHibernationSchema } from "../core/protocol/config.ts";
+import { autoHibernationSchema, defaultAutoHibernation } from "../core/protocol/config.ts";
 
 export function contractPlugin(): Plugin {
   const id = "soneca:contract";
@@ -15,7 +15,10 @@ export function contractPlugin(): Plugin {
 
 function contractText(): string {
   const table = Object.fromEntries(Object.entries(routes).map(([name, { method, path }]) => [name, [method, path]]));
-  return `export const routes = ${JSON.stringify(table)};\nexport const limits = ${JSON.stringify(limitsOf())};`;
+  const parts = { routes: table, limits: limitsOf(), defaults: defaultAutoHibernation };
+  return Object.entries(parts)
+    .map(([name, part]) => `export const ${name} = ${JSON.stringify(part)};`)
+    .join("\n");
 }
 
 interface Schema {

@@ -1,10 +1,12 @@
 /** The catalogue. Portuguese has its type, so a word that is missing there does not compile. */
 import { common } from "./en/common.ts";
+import { config } from "./en/config.ts";
 import { errors } from "./en/errors.ts";
 import { events } from "./en/events.ts";
 import { instance } from "./en/instance.ts";
 import { instances } from "./en/instances.ts";
+import { schedule } from "./en/schedule.ts";
 import { signIn } from "./en/sign-in.ts";
 
-export const en = { common, errors, events, instance, instances, signIn };
+export const en = { common, config, errors, events, instance, instances, schedule, signIn };
 export type Words = typeof en;

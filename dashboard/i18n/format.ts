@@ -28,6 +28,8 @@ export interface Formats {
   date(at: number | string): string;
   month(at: number | string): string;
   ratio(value: number): string;
+  /** `Wed`. */
+  weekday(at: number | string): string;
 }
 
 const decimals = (value: number): number => (value >= 100 || value === 0 ? 0 : value >= 10 ? 1 : 1);
@@ -98,6 +100,7 @@ export function createFormats(language: Language, zone: string): Formats {
     date: (at) => dates({ day: "numeric", month: "short", year: "numeric" }).format(time(at)),
     month: (at) => dates({ month: "long" }).format(time(at)),
     ratio: (value) => `${number(value, 2)}×`,
+    weekday: (at) => dates({ weekday: "short" }).format(time(at)).replace(".", ""),
   };
 }
 

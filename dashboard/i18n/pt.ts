@@ -1,9 +1,11 @@
 import type { Words } from "./en.ts";
 import { common } from "./pt/common.ts";
+import { config } from "./pt/config.ts";
 import { errors } from "./pt/errors.ts";
 import { events } from "./pt/events.ts";
 import { instance } from "./pt/instance.ts";
 import { instances } from "./pt/instances.ts";
+import { schedule } from "./pt/schedule.ts";
 import { signIn } from "./pt/sign-in.ts";
 
-export const ptBR: Words = { common, errors, events, instance, instances, signIn };
+export const ptBR: Words = { common, config, errors, events, instance, instances, schedule, signIn };
