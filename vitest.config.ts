@@ -3,6 +3,7 @@ import { cloudflareTest, readD1Migrations } from "@cloudflare/vitest-plugin";
 import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 import { bundleThread } from "./tools/build.ts";
+import { serveRealSnapshots } from "./tools/testing/real-snapshots.ts";
 
 const migrations = await readD1Migrations(new URL("./migrations", import.meta.url).pathname);
 
@@ -21,6 +22,8 @@ const bindings = {
   VAST_URL: "http://vast.test",
   PUBLIC_URL: "http://soneca.test",
 };
+
+const miniflare = { bindings, serviceBindings: { REAL_SNAPSHOTS: serveRealSnapshots } };
 
 /** Coder threads start from one text, as in the built agent: from thirty sources each takes a tenth of a second. */
 const bundledThread: Plugin = {
@@ -50,7 +53,7 @@ export default defineConfig({
         },
       },
       {
-        plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" }, miniflare: { bindings } })],
+        plugins: [cloudflareTest({ wrangler: { configPath: "./wrangler.toml" }, miniflare })],
         test: {
           name: "worker",
           include: ["worker/test/**/*.test.ts"],

@@ -6,7 +6,7 @@
  * new never are. Errors: Failure.
  */
 import { type AnswerOf, type RouteName, routes } from "../core/protocol/api.ts";
-import { type CallArgs, type LooseInput, pathOfCall } from "../core/protocol/call.ts";
+import { type CallArgs, type CallInput, type LooseInput, pathOfCall } from "../core/protocol/call.ts";
 import { isErrorCode } from "../core/protocol/errors.ts";
 import type { Route } from "../core/protocol/route.ts";
 import { Failure } from "./failure.ts";
@@ -15,6 +15,14 @@ import { backoffMs, readRetryAfter, tries } from "./retry.ts";
 export interface Client {
   readonly url: string;
   call<N extends RouteName>(name: N, ...input: CallArgs<N>): Promise<AnswerOf<N>>;
+  /** A file's bytes as they come. Errors: Failure, also out of `bytes` where they end too early. */
+  download(input: CallInput<"getFile">): Promise<Download>;
+}
+
+export interface Download {
+  /** Null where something on the way took it off. */
+  sizeBytes: number | null;
+  bytes: AsyncGenerator<Uint8Array, void>;
 }
 
 export interface ClientOptions {
@@ -52,22 +60,25 @@ export function createClient(options: ClientOptions): Client {
   };
   return {
     url: settings.url,
-    async call<N extends RouteName>(name: N, ...[input]: CallArgs<N>) {
-      const loose = (input ?? {}) as LooseInput;
-      const mayRepeat = !neverRepeated.has(name);
-      for (let attempt = 0; ; attempt++) {
-        try {
-          return (await callOnce(settings, name, loose)) as AnswerOf<N>;
-        } catch (error) {
-          // The first try may have done it and lost its answer.
-          if (attempt > 0 && name === "revokeToken" && isCode(error, "object_not_found")) return null as AnswerOf<N>;
-          const waitMs = mayRepeat && attempt + 1 < tries ? waitBefore(error, attempt, settings) : null;
-          if (waitMs === null) throw mayRepeat ? error : withDoubt(error);
-          await settings.sleep(waitMs);
-        }
-      }
-    },
+    call: <N extends RouteName>(name: N, ...[input]: CallArgs<N>) =>
+      repeated(settings, name, () => callOnce(settings, name, (input ?? {}) as LooseInput) as Promise<AnswerOf<N>>),
+    download: (input) => repeated(settings, "getFile", () => downloadOnce(settings, input as LooseInput)),
   };
+}
+
+async function repeated<T>(settings: Settings, name: RouteName, once: () => Promise<T>): Promise<T> {
+  const mayRepeat = !neverRepeated.has(name);
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await once();
+    } catch (error) {
+      // The first try may have done it and lost its answer.
+      if (attempt > 0 && name === "revokeToken" && isCode(error, "object_not_found")) return null as T;
+      const waitMs = mayRepeat && attempt + 1 < tries ? waitBefore(error, attempt, settings) : null;
+      if (waitMs === null) throw mayRepeat ? error : withDoubt(error);
+      await settings.sleep(waitMs);
+    }
+  }
 }
 
 type Settings = Required<ClientOptions>;
@@ -95,32 +106,83 @@ async function callOnce(settings: Settings, name: RouteName, input: LooseInput):
 async function exchange(settings: Settings, route: Route, input: LooseInput) {
   const signal = AbortSignal.timeout(settings.timeoutMs);
   try {
-    const response = await settings.fetch(addressOf(settings.url, route, input), {
-      method: route.method,
-      headers: {
-        authorization: `Bearer ${settings.token}`,
-        accept: "application/json",
-        "user-agent": settings.userAgent,
-        ...(input.body !== undefined && { "content-type": "application/json" }),
-      },
-      ...(input.body !== undefined && { body: JSON.stringify(input.body) }),
-      // A token never follows a redirect.
-      redirect: "manual",
-      signal,
-    });
+    const response = await request(settings, route, input, signal);
     return { response, text: await response.text() };
   } catch (cause) {
-    if (signal.aborted) {
-      const words = `${settings.url} did not answer within ${settings.timeoutMs / 1000} s.`;
-      throw new Failure("timeout", words, "Try again in a moment.", { retryable: true, cause });
-    }
-    throw new Failure(
-      "unreachable",
-      `${settings.url} cannot be reached${reasonOf(cause)}.`,
-      "Check the URL and the network. The local cloud starts with `npm start`.",
-      { retryable: true, cause },
-    );
+    throw unanswered(settings, signal, cause);
   }
+}
+
+/** No more of it is held than the reader has not taken yet. The time limit is one for the head, and one for each piece. */
+async function downloadOnce(settings: Settings, input: LooseInput): Promise<Download> {
+  const abort = new AbortController();
+  const begin = () => setTimeout(() => abort.abort(), settings.timeoutMs);
+  let timer = begin();
+  let response: Response;
+  try {
+    response = await request(settings, routes.getFile, input, abort.signal);
+    if (response.status >= 300) throw failureOf(response, await response.text(), settings);
+  } catch (cause) {
+    throw cause instanceof Failure ? cause : unanswered(settings, abort.signal, cause);
+  } finally {
+    clearTimeout(timer);
+  }
+  const length = response.headers.get("content-length");
+  const sizeBytes = length === null ? null : Number(length);
+  async function* bytes(): AsyncGenerator<Uint8Array, void> {
+    let got = 0;
+    let cause: unknown;
+    try {
+      timer = begin();
+      for await (const piece of response.body ?? []) {
+        // The time that the reader takes is not the sender's.
+        clearTimeout(timer);
+        got += piece.length;
+        yield piece;
+        timer = begin();
+      }
+    } catch (error) {
+      cause = error;
+    } finally {
+      clearTimeout(timer);
+    }
+    if (cause === undefined && (sizeBytes === null || got === sizeBytes)) return;
+    const hint = "Ask again. If it breaks at the same byte, the snapshot is damaged: an older one may have the file.";
+    throw new Failure("download_broken", `The download broke off after ${got} bytes.`, hint, {
+      retryable: true,
+      cause,
+    });
+  }
+  return { sizeBytes, bytes: bytes() };
+}
+
+function request(settings: Settings, route: Route, input: LooseInput, signal: AbortSignal): Promise<Response> {
+  return settings.fetch(addressOf(settings.url, route, input), {
+    method: route.method,
+    headers: {
+      authorization: `Bearer ${settings.token}`,
+      accept: route.isFile ? "application/octet-stream, application/json" : "application/json",
+      "user-agent": settings.userAgent,
+      ...(input.body !== undefined && { "content-type": "application/json" }),
+    },
+    ...(input.body !== undefined && { body: JSON.stringify(input.body) }),
+    // A token never follows a redirect.
+    redirect: "manual",
+    signal,
+  });
+}
+
+function unanswered(settings: Settings, signal: AbortSignal, cause: unknown): Failure {
+  if (signal.aborted) {
+    const words = `${settings.url} did not answer within ${settings.timeoutMs / 1000} s.`;
+    return new Failure("timeout", words, "Try again in a moment.", { retryable: true, cause });
+  }
+  return new Failure(
+    "unreachable",
+    `${settings.url} cannot be reached${reasonOf(cause)}.`,
+    "Check the URL and the network. The local cloud starts with `npm start`.",
+    { retryable: true, cause },
+  );
 }
 
 function addressOf(url: string, route: Route, input: LooseInput): URL {

@@ -101,7 +101,11 @@ function readStrictly(rawArgs: string[], args: ArgsDef): Values {
       options: Object.fromEntries(
         options.map(([name, one]) => [
           name,
-          { type: one.type === "boolean" ? ("boolean" as const) : ("string" as const), multiple: true },
+          {
+            type: one.type === "boolean" ? ("boolean" as const) : ("string" as const),
+            multiple: true,
+            ...(shortOf(one) && { short: shortOf(one) }),
+          },
         ]),
       ),
       allowPositionals: true,
@@ -119,6 +123,12 @@ function readStrictly(rawArgs: string[], args: ArgsDef): Values {
     if (given.some((one) => one === "")) throw usageFailure(`--${name} is empty.`);
   }
   return parsed.values;
+}
+
+/** `-o` of `--output`. */
+function shortOf(one: ArgsDef[string]): string | undefined {
+  const { alias } = one as { alias?: string | string[] };
+  return [alias ?? []].flat().find((name) => name.length === 1);
 }
 
 function firstOf(values: Values, name: string): string | boolean | undefined {

@@ -24,7 +24,15 @@ export const exitCodeWords: [ExitCode, string][] = [
 ];
 
 /** Codes that arise here and not in the control plane. */
-export type OwnCode = "usage" | "unreachable" | "timeout" | "malformed_answer" | "ambiguous" | "wait_failed";
+export type OwnCode =
+  | "usage"
+  | "unreachable"
+  | "timeout"
+  | "malformed_answer"
+  | "ambiguous"
+  | "wait_failed"
+  | "download_broken"
+  | "file_not_written";
 
 type RemoteError = ErrorBody["error"];
 

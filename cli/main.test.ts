@@ -8,6 +8,7 @@ import { defaultAutoHibernation } from "../core/protocol/config.ts";
 import { type SettingLayers, sourcesOf } from "../core/protocol/policy.ts";
 import { ledgerCsv } from "./money-words.ts";
 import { ledgerAnswer, savingsAnswer } from "./testing/money.ts";
+import { offersAnswer, seriesAnswer } from "./testing/series.ts";
 import {
   errorAnswer,
   eventOf,
@@ -723,5 +724,38 @@ describe("money", () => {
     expect(cost).toMatchObject({ code: 0, err: "" });
     expect(cost.out).toBe(`${ledgerCsv(ledgerAnswer())}\n`);
     expect((await soneca(["instance", "cost", "train", "--csv", "--json"])).code).toBe(2);
+  });
+});
+
+describe("over time, and for rent", () => {
+  test("series asks for its span, and shows a line for each GPU", async () => {
+    server.on(`GET /api/instances/${testId}/series`, { json: seriesAnswer() });
+    const [plain, json, wrong] = await Promise.all([
+      soneca(["instance", "series", "train"]),
+      soneca(["instance", "series", "train", "--span", "24h", "--json"]),
+      soneca(["instance", "series", "train", "--span", "2h"]),
+    ]);
+    expect([plain.code, plain.err]).toEqual([0, ""]);
+    expect(plain.out).toContain("GPU 0 RTX 4090");
+    expect(JSON.parse(json.out)).toEqual(seriesAnswer());
+    const asked = server.asked.filter((one) => one.path.endsWith("/series")).map((one) => one.query.get("span"));
+    expect(asked.toSorted()).toEqual(["24h", "6h"]);
+    expect(wrong.code).toBe(2);
+  });
+
+  test("offers asks for what is named, and for an instance by its name", async () => {
+    server.on("GET /api/offers", { json: offersAnswer() });
+    const [plain, own, wrong] = await Promise.all([
+      soneca(["offers", "--gpu", "RTX 4090", "--region", "EU"]),
+      soneca(["offers", "--instance", "train", "--json"]),
+      soneca(["offers", "--region", "Brazil"]),
+    ]);
+    expect([plain.code, plain.err]).toEqual([0, ""]);
+    expect(plain.out).toContain("over its price");
+    expect(JSON.parse(own.out)).toEqual(offersAnswer());
+    const asked = server.asked.filter((one) => one.path === "/api/offers").map((one) => Object.fromEntries(one.query));
+    expect(asked).toContainEqual({ gpu_type: "RTX 4090", region: "EU", limit: "12" });
+    expect(asked).toContainEqual({ instance: testId, limit: "12" });
+    expect(wrong.code).toBe(2);
   });
 });

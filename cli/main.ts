@@ -4,8 +4,10 @@ import { stripVTControlCharacters } from "node:util";
 import { type CommandDef, defineCommand, renderUsage, runCommand } from "citty";
 import { instanceCommand, listCommand } from "./commands/instance.ts";
 import { estimateCommand, savingsCommand } from "./commands/money.ts";
+import { offersCommand } from "./commands/offers.ts";
 import { policyCommand } from "./commands/policy.ts";
 import { simulateCommand } from "./commands/simulate.ts";
+import { snapshotCommand } from "./commands/snapshot.ts";
 import { tokenCommand, whoamiCommand } from "./commands/token.ts";
 import { configFilePath } from "./connect.ts";
 import { exitCodeWords, Failure, usageFailure } from "./failure.ts";
@@ -21,8 +23,10 @@ const root = defineCommand({
   meta: { name: "soneca", version, description: "Rented GPUs that go to sleep by themselves and wake when wanted" },
   subCommands: {
     instance: instanceCommand,
+    snapshot: snapshotCommand,
     policy: policyCommand,
     ls: topLevelList,
+    offers: offersCommand,
     estimate: estimateCommand,
     savings: savingsCommand,
     simulate: simulateCommand,

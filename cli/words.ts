@@ -338,10 +338,12 @@ const eventWords: Record<LogType, string> = {
 /** Where the utilisation is the reason; elsewhere it is noise. */
 const saysGpu = new Set<string>(["idle_detected", "active_again", "snapshot_started"] satisfies LogType[]);
 
+export function eventWord(type: string): string {
+  return Object.hasOwn(eventWords, type) ? eventWords[type as LogType] : type.replaceAll("_", " ");
+}
+
 export function eventPhrase(event: EventView): string {
-  const words = Object.hasOwn(eventWords, event.event_type)
-    ? eventWords[event.event_type as LogType]
-    : event.event_type.replaceAll("_", " ");
+  const words = eventWord(event.event_type);
   const extras = [
     event.snapshot_id,
     event.reason,

@@ -1,6 +1,6 @@
 /** Who is signed in decides what is shown; then the address does. */
 import { useQuery } from "@tanstack/react-query";
-import { useEffect } from "react";
+import { lazy, Suspense, useEffect } from "react";
 import { Link, Route, Switch, useLocation } from "wouter";
 import { Failure } from "./api/failure.ts";
 import { instancesQuery, sessionQuery } from "./api/queries.ts";
@@ -11,6 +11,8 @@ import { SignInPage } from "./pages/sign-in/page.tsx";
 import { Shell } from "./shell/shell.tsx";
 import { Boundary } from "./ui/boundary.tsx";
 import { FailureNote } from "./ui/failure.tsx";
+
+const NewPage = lazy(() => import("./pages/new/page.tsx"));
 
 export function App() {
   const { data, error, refetch } = useQuery(sessionQuery);
@@ -43,6 +45,25 @@ function Pages({ user }: { user: string }) {
         <Shell user={user} count={count} crumb={<h1>{t.instances.title}</h1>} hidesMeter>
           <Boundary>
             <InstancesPage />
+          </Boundary>
+        </Shell>
+      </Route>
+      <Route path="/new">
+        <Shell
+          user={user}
+          count={count}
+          crumb={
+            <>
+              <Link href="/">{t.common.nav.instances}</Link>
+              <span aria-hidden="true">/</span>
+              <h1>{t.fresh.title}</h1>
+            </>
+          }
+        >
+          <Boundary>
+            <Suspense>
+              <NewPage />
+            </Suspense>
           </Boundary>
         </Shell>
       </Route>

@@ -15,6 +15,7 @@ import { eventsCommand } from "./events.ts";
 import { costCommand } from "./money.ts";
 import { proxyKeyCommand } from "./proxy-key.ts";
 import { scheduleCommand } from "./schedule.ts";
+import { seriesCommand } from "./series.ts";
 
 const ruleArgs = {
   pause: {
@@ -266,6 +267,7 @@ export const instanceCommand = defineCommand({
     discard: discardCommand,
     config: configCommand,
     events: eventsCommand,
+    series: seriesCommand,
     cost: costCommand,
     key: proxyKeyCommand,
     snapshots,

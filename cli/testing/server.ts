@@ -1,5 +1,5 @@
 /** A control plane of canned answers over real HTTP, and views to answer with. */
-import { createServer, type IncomingMessage } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { defaultAutoHibernation } from "../../core/protocol/config.ts";
 import { AppError, type ErrorCode, type ErrorContext } from "../../core/protocol/errors.ts";
@@ -19,6 +19,9 @@ export interface Canned {
   headers?: Record<string, string>;
   json?: unknown;
   text?: string;
+  bytes?: Uint8Array;
+  /** Closes the connection after so many of `bytes`. */
+  cutAfter?: number;
   /** `hang`: no answer at all. `cut`: the connection is closed without one. */
   fault?: "hang" | "cut";
 }
@@ -44,6 +47,7 @@ export async function startTestServer(): Promise<TestServer> {
     const canned = typeof next === "function" ? next(one) : (next ?? errorAnswer("route_not_found"));
     if (canned.fault === "hang") return;
     if (canned.fault === "cut") return void request.socket.destroy();
+    if (canned.bytes) return void sendBytes(response, canned.bytes, canned);
     response.writeHead(canned.status ?? 200, {
       "content-type": "application/json",
       "x-request-id": "req-1",
@@ -62,6 +66,13 @@ export async function startTestServer(): Promise<TestServer> {
         server.closeAllConnections();
       }),
   };
+}
+
+function sendBytes(response: ServerResponse, bytes: Uint8Array, { headers, cutAfter }: Canned): void {
+  const own = { "content-type": "application/octet-stream", "content-length": String(bytes.length) };
+  response.writeHead(200, { ...own, ...headers });
+  if (cutAfter === undefined) return void response.end(bytes);
+  response.write(bytes.subarray(0, cutAfter), () => setTimeout(() => response.destroy(), 50));
 }
 
 async function readRequest(request: IncomingMessage): Promise<Asked> {

@@ -54,6 +54,28 @@ function ofWindows(schedule: Schedule, after: number, count: number): Occurrence
   return found;
 }
 
+/** Moments at which the zone's clock is set while a window is open, between two moments. */
+export function clockChangesIn(
+  schedule: Schedule,
+  after: number,
+  until: number,
+): { date: string; shiftMinutes: number }[] {
+  const found: { date: string; shiftMinutes: number }[] = [];
+  let at = Temporal.Instant.fromEpochMilliseconds(after).toZonedDateTimeISO(schedule.timezone);
+  for (;;) {
+    const change = at.getTimeZoneTransition("next");
+    if (!change || change.epochMilliseconds >= until) return found;
+    at = change;
+    const shiftMs = (change.offsetNanoseconds - change.subtract({ nanoseconds: 1 }).offsetNanoseconds) / 1e6;
+    // A change of the zone's rules may leave its clock as it was.
+    if (shiftMs === 0) continue;
+    const placed = placeWindows(schedule, change.toPlainDate().subtract({ days: 2 }), 4);
+    const moment = change.epochMilliseconds;
+    if (placed.some(({ from, to }) => from < moment && moment < to))
+      found.push({ date: change.toPlainDate().toString(), shiftMinutes: shiftMs / 60_000 });
+  }
+}
+
 function rank({ what }: Occurrence): number {
   return what === "sleep" ? 0 : 1;
 }

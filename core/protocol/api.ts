@@ -4,8 +4,11 @@
  * micro-dollars (1 US$ = 1,000,000), sizes bytes.
  */
 import * as z from "zod";
+import { browseRoutes } from "./browse.ts";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
+import { liveRoutes } from "./live.ts";
 import { estimateAnswer, estimateQuery, ledgerAnswer, periodQuery, savingsAnswer } from "./money.ts";
+import { offerRoutes } from "./offers.ts";
 import { settingNames, settingSources } from "./policy.ts";
 import { maxKeepTryingMinutes, rentRulesPatchSchema } from "./rent.ts";
 import { route } from "./route.ts";
@@ -408,6 +411,7 @@ export const routes = {
     status: 200,
     answer: z.object({ snapshots: z.array(pastSnapshotSchema) }),
   }),
+  ...browseRoutes,
   getLedger: route({
     method: "GET",
     path: "/api/instances/:id/ledger",
@@ -436,6 +440,8 @@ export const routes = {
     answer: estimateAnswer,
   }),
   ...sessionRoutes,
+  ...liveRoutes,
+  ...offerRoutes,
   agentStatus: route({
     method: "POST",
     path: "/api/agent/status",

@@ -9,7 +9,7 @@ import { time } from "./views.ts";
 const bytes = z.number().int().min(0);
 const path = z.string().max(65_536);
 const pageFields = {
-  /** The `next_after` of the page before. */
+  /** The `next_after` of the page before. A page may have fewer entries than its limit, even none, and a next one all the same. */
   after: z.string().max(65_536).optional(),
   limit: z.coerce.number().int().min(1).max(1000).default(200),
 };
@@ -29,7 +29,7 @@ export const entrySchema = z.object({
   kind: z.enum(["file", "folder", "link", "fifo", "device", "other"]),
   /** Of a file; null for what has none. */
   size_bytes: bytes.nullable(),
-  /** Below a folder, itself not counted. */
+  /** Below a folder, itself not counted; null, as `total_bytes`, where that is too much to count for one answer. */
   entries: z.number().int().nullable(),
   /** Of all files below a folder. */
   total_bytes: bytes.nullable(),
@@ -70,12 +70,14 @@ const changesAnswer = z.object({
     }),
   ),
   next_after: z.string().nullable(),
-  /** Of all pages. */
-  totals: z.object({
-    added: z.number().int(),
-    removed: z.number().int(),
-    changed: z.number().int(),
-  }),
+  /** Of all pages; null while the two differ in more than one request can count. */
+  totals: z
+    .object({
+      added: z.number().int(),
+      removed: z.number().int(),
+      changed: z.number().int(),
+    })
+    .nullable(),
 });
 
 const fileQuery = z.strictObject({ path: path.min(1) });

@@ -78,6 +78,18 @@ export const errorTable = {
     "That snapshot is not whole in the store.",
     "Choose another one; `context.detail` says what is wrong with it.",
   ),
+  snapshot_encrypted: row(
+    409,
+    false,
+    "That snapshot is encrypted, and its key never comes here.",
+    "Look into it where the passphrase is: `soneca-agent ls` and `cat`, or wake the instance.",
+  ),
+  snapshot_too_large: row(
+    409,
+    false,
+    "One request cannot read that much of a snapshot.",
+    "Look into it with `soneca-agent ls` and `cat`, or wake the instance.",
+  ),
   rollback_needs_sleep: row(
     409,
     false,

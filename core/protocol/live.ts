@@ -47,7 +47,10 @@ const replaySchema = z.object({
 });
 
 export const previewAnswer = z.object({
-  /** How the samples of the last days would have been slept through; null with less than a day of them, or no known price. */
+  /**
+   * How the samples of the last days would have been slept through; null with less than a day of them, or where a price, a
+   * size or a time is not known yet. Of GPUs alone: what other signals said is not kept, so they are not replayed.
+   */
   replay: z
     .object({
       from: time,

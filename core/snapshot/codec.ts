@@ -126,7 +126,7 @@ export function readBases(bytes: Uint8Array): Base[] {
 export async function decodeFrame(
   bytes: Uint8Array,
   plainBytes: number,
-  primitives: Primitives,
+  primitives: Pick<Primitives, "zstdDecompress">,
   reference?: Uint8Array,
   into?: Uint8Array,
 ): Promise<Uint8Array> {
@@ -189,7 +189,7 @@ function readHead(bytes: Uint8Array): Head {
 export async function decodeZstd(
   body: Uint8Array,
   plainBytes: number,
-  primitives: Primitives,
+  primitives: Pick<Primitives, "zstdDecompress">,
   what: string,
 ): Promise<Uint8Array> {
   checkZstdFrame(body, plainBytes, what);

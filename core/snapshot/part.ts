@@ -190,7 +190,7 @@ export function decodeFooter(bytes: Uint8Array, partBytes: number): PartFooter {
 export async function decodeTable(
   stored: Uint8Array,
   footer: PartFooter,
-  primitives: Primitives,
+  primitives: Pick<Primitives, "sha256" | "zstdDecompress">,
   open: OpenPiece = asIs,
 ): Promise<PartTable> {
   if (stored.length !== footer.tableBytes || !equalBytes(primitives.sha256(stored), footer.tableSha256)) {

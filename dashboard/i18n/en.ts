@@ -5,8 +5,10 @@ import { errors } from "./en/errors.ts";
 import { events } from "./en/events.ts";
 import { instance } from "./en/instance.ts";
 import { instances } from "./en/instances.ts";
+import { fresh } from "./en/new.ts";
 import { schedule } from "./en/schedule.ts";
 import { signIn } from "./en/sign-in.ts";
+import { wake } from "./en/wake.ts";
 
-export const en = { common, config, errors, events, instance, instances, schedule, signIn };
+export const en = { common, config, errors, events, instance, instances, fresh, schedule, signIn, wake };
 export type Words = typeof en;

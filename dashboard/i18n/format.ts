@@ -8,7 +8,7 @@ const dayMs = 86_400_000;
 export interface Formats {
   language: Language;
   zone: string;
-  /** `US$ 1,234.50`; with four decimals below ten cents where `isFine`. */
+  /** `US$ 1,234.50`; with three decimals below ten cents where `isFine`. */
   money(microUsd: number, isFine?: boolean): string;
   perHour(microUsd: number): string;
   number(value: number, digits?: number): string;
@@ -45,8 +45,7 @@ export function createFormats(language: Language, zone: string): Formats {
     numbers({ minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value);
   const money = (microUsd: number, isFine = false) => {
     const dollars = microUsd / 1_000_000;
-    const isSmall = isFine && dollars !== 0 && Math.abs(dollars) < 0.1;
-    const digits = isSmall ? (Math.abs(dollars) < 0.001 ? 4 : 3) : 2;
+    const digits = isFine && Math.abs(dollars) >= 0.0005 && Math.abs(dollars) < 0.0995 ? 3 : 2;
     const text = numbers({ minimumFractionDigits: digits, maximumFractionDigits: digits }).format(Math.abs(dollars));
     return `${dollars < 0 && Number(text.replace(/[^\d]/g, "")) !== 0 ? "−" : ""}US$${nbsp}${text}`;
   };

@@ -5,7 +5,9 @@ import { errors } from "./pt/errors.ts";
 import { events } from "./pt/events.ts";
 import { instance } from "./pt/instance.ts";
 import { instances } from "./pt/instances.ts";
+import { fresh } from "./pt/new.ts";
 import { schedule } from "./pt/schedule.ts";
 import { signIn } from "./pt/sign-in.ts";
+import { wake } from "./pt/wake.ts";
 
-export const ptBR: Words = { common, config, errors, events, instance, instances, schedule, signIn };
+export const ptBR: Words = { common, config, errors, events, instance, instances, fresh, schedule, signIn, wake };

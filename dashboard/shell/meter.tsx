@@ -16,7 +16,7 @@ export function Meter() {
       <Link href="/savings">
         <span>{t.common.meter.now}</span>
         <b>
-          {burn && burn.microUsdPerHour > 0 && <i className="live" />}
+          {burn && burn.microUsdPerHour >= 500 && <i className="live" />}
           {burn ? f.money(burn.microUsdPerHour, true) : "–"}
           <small>{t.common.perHour}</small>
         </b>

@@ -20,6 +20,12 @@ import { createVastProvider } from "../providers/vast.ts";
 const documentedMs = { search: 6_000, create: 4_500, list: 1_000, change: 1_000, destroy: 3_000 };
 type Kind = keyof typeof documentedMs;
 
+/** For who only looks around an answer may be so old. */
+const browseAgeMs = 60_000;
+/** Different questions of such that may wait at once: whoever wakes waits for each of them. */
+const mostBrowsing = 3;
+const mostSearchesKept = 50;
+
 export class AccountObject extends DurableObject<Env> {
   #provider: Provider | null = null;
   readonly #intervalsMs: Record<Kind, number>;
@@ -30,6 +36,7 @@ export class AccountObject extends DurableObject<Env> {
   #list: { at: number; covers: number; machines: RentedMachine[] } | null = null;
   #listsAsked = 0;
   #offers = new Map<string, { at: number; offers: Offer[] }>();
+  #browsing = new Map<string, Promise<ProviderAnswer<{ offers: Offer[] }>>>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -38,7 +45,7 @@ export class AccountObject extends DurableObject<Env> {
 
   async searchOffers(query: OfferQuery): Promise<ProviderAnswer<{ offers: Offer[] }>> {
     // One search serves what is asked within the same interval: a burst of wakes costs one call.
-    const key = JSON.stringify({ ...query, avoidMachineIds: [] });
+    const key = searchKey(query);
     const answer = await this.#call(
       "search",
       async (provider) => {
@@ -46,13 +53,42 @@ export class AccountObject extends DurableObject<Env> {
         if (known && Date.now() - known.at < this.#intervalsMs.search)
           return { ok: true as const, offers: known.offers };
         const fresh = await provider.searchOffers({ ...query, avoidMachineIds: [] });
-        if (fresh.ok) this.#offers.set(key, { at: Date.now(), offers: fresh.offers });
+        if (fresh.ok) this.#keepOffers(key, fresh.offers);
         return fresh;
       },
       () => Date.now() - (this.#offers.get(key)?.at ?? 0) < this.#intervalsMs.search,
     );
     if (!answer.ok) return answer;
     return { ok: true, offers: answer.offers.filter((offer) => !query.avoidMachineIds.includes(offer.machineId)) };
+  }
+
+  #keepOffers(key: string, offers: Offer[]): void {
+    this.#offers.delete(key);
+    this.#offers.set(key, { at: Date.now(), offers });
+    for (const oldest of this.#offers.keys()) {
+      if (this.#offers.size <= mostSearchesKept) return;
+      this.#offers.delete(oldest);
+    }
+  }
+
+  /**
+   * The same for who rents nothing yet: up to a minute old, and `at` says since when (epoch ms). Who looks around must not
+   * hold up who wakes: of too many different questions at once the last are refused with provider_rate_limited.
+   */
+  async browseOffers(query: OfferQuery): Promise<ProviderAnswer<{ offers: Offer[]; at: number }>> {
+    const key = searchKey(query);
+    const known = this.#offers.get(key);
+    if (known && Date.now() - known.at < browseAgeMs) return { ok: true, ...known };
+    const waiting = this.#browsing.get(key);
+    if (!waiting && this.#browsing.size >= mostBrowsing) {
+      const message = "Too many searches at once.";
+      const retryAfterMs = mostBrowsing * this.#intervalsMs.search;
+      return { ok: false, code: "provider_rate_limited", message, retryable: true, retryAfterMs };
+    }
+    const search = waiting ?? this.searchOffers({ ...query, avoidMachineIds: [] });
+    this.#browsing.set(key, search);
+    const answer = await search.finally(() => this.#browsing.delete(key));
+    return answer.ok ? { ...answer, at: this.#offers.get(key)?.at ?? Date.now() } : answer;
   }
 
   createMachine(request: CreateRequest): ReturnType<Provider["createMachine"]> {
@@ -164,6 +200,10 @@ export class AccountObject extends DurableObject<Env> {
   #createProvider(send?: typeof fetch): Provider {
     return createVastProvider({ baseUrl: this.env.VAST_URL, apiKey: this.env.VAST_API_KEY, fetch: send });
   }
+}
+
+function searchKey(query: OfferQuery): string {
+  return JSON.stringify({ ...query, avoidMachineIds: [] });
 }
 
 function sendsUntil(until: number): typeof fetch {

@@ -4,10 +4,13 @@ import { AppError } from "../../core/protocol/errors.ts";
 import type { UserId } from "../../core/protocol/ids.ts";
 import { mountAgent } from "./agent.ts";
 import { createToken, createUser, listTokens, revokeToken } from "./auth.ts";
+import { mountBrowse } from "./browse.ts";
 import type { App, AppContext, AppEnv } from "./context.ts";
 import { mountInstances } from "./instances.ts";
+import { mountLive } from "./live.ts";
 import { mountMoney } from "./money.ts";
 import { mount } from "./mount.ts";
+import { mountOffers } from "./offers.ts";
 import { openapiDocument } from "./openapi.ts";
 import { mountPolicies } from "./policies.ts";
 import { mountSession } from "./session.ts";
@@ -45,7 +48,10 @@ export function createApp(): App {
   });
   mountSession(app);
   mountInstances(app);
+  mountBrowse(app);
   mountMoney(app);
+  mountLive(app);
+  mountOffers(app);
   mountPolicies(app);
   mountAgent(app);
 

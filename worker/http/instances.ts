@@ -19,7 +19,8 @@ import type { App, AppContext } from "./context.ts";
 import { createForkOf } from "./forks.ts";
 import { mount } from "./mount.ts";
 
-const defaults = { image: "nvidia/cuda:12.4.1-runtime-ubuntu22.04", diskGb: 50, gpuCount: 1 };
+/** What is rented where nobody says otherwise. */
+export const defaults = { image: "nvidia/cuda:12.4.1-runtime-ubuntu22.04", diskGb: 50, gpuCount: 1 };
 
 /** Of one list: each is a request to an object. */
 const maxRefreshed = 100;

@@ -14,6 +14,9 @@ import type { Context, LifecycleEvent, Outcome } from "../../core/lifecycle/even
 import { lookBackMs } from "../../core/lifecycle/forecast.ts";
 import { compactSamples, judgeIdle } from "../../core/lifecycle/idle.ts";
 import { layersOf, ownSettings, type Policies } from "../../core/lifecycle/policy.ts";
+import { knownOf, type PreviewFacts, replayDays } from "../../core/lifecycle/preview.ts";
+import { type RentPlan, rentPlanOf } from "../../core/lifecycle/rent-plan.ts";
+import { dayMs } from "../../core/lifecycle/series.ts";
 import type { Copying, Hold, ProvedSnapshot } from "../../core/lifecycle/snapshot-types.ts";
 import { defaultTimings, type Timings } from "../../core/lifecycle/timings.ts";
 import { transition } from "../../core/lifecycle/transition.ts";
@@ -25,6 +28,7 @@ import type { AnswerOf } from "../../core/protocol/api.ts";
 import type { AutoHibernationPatch } from "../../core/protocol/config.ts";
 import { AppError, type ErrorCode, type ErrorContext } from "../../core/protocol/errors.ts";
 import type { InstanceId, UserId } from "../../core/protocol/ids.ts";
+import type { SeriesAnswer, SeriesSpan } from "../../core/protocol/live.ts";
 import { resolveSettings } from "../../core/protocol/policy.ts";
 import type { RentRulesPatch } from "../../core/protocol/rent.ts";
 import type { EventView, Glance, InstanceSummary, InstanceView } from "../../core/protocol/views.ts";
@@ -44,7 +48,8 @@ import { Outbox } from "./outbox.ts";
 import { PastWakes } from "./past-wakes.ts";
 import { proxyView } from "./proxy-view.ts";
 import { takeSamples } from "./samples.ts";
-import { changeSettings, settingsView } from "./settings.ts";
+import { InstanceSeries } from "./series.ts";
+import { changeSettings, notWhole, settingsView } from "./settings.ts";
 import { type Commit, InstanceStore, type Samples, type Saved } from "./store.ts";
 import { eventView, type Live, viewOf } from "./view.ts";
 import { Watchers, watcherHeader } from "./watchers.ts";
@@ -68,6 +73,7 @@ export class InstanceObject extends DurableObject<Env> {
   readonly #store: InstanceStore;
   readonly #outbox: Outbox;
   readonly #books: InstanceBooks;
+  readonly #series: InstanceSeries;
   #arming: Promise<void> = Promise.resolve();
   #saved: Saved | null;
   /** What SQLite holds of the samples: only that may the agent forget. */
@@ -91,6 +97,7 @@ export class InstanceObject extends DurableObject<Env> {
     this.#live.lastActivityAt = this.#kept?.lastActivityAt ?? null;
     const state = () => this.#saved!.state;
     this.#books = new InstanceBooks(this.#store, { state, keep: (work) => this.ctx.waitUntil(work) });
+    this.#series = new InstanceSeries(this.#store.series);
     this.#gate = new InstanceGate(env, {
       instance: () => state().instance,
       load: () => this.#store.loadGate(),
@@ -240,6 +247,11 @@ export class InstanceObject extends DurableObject<Env> {
     };
   }
 
+  /** What a plain wake would look for. */
+  async rentPlan(user: UserId): Promise<Answer<{ plan: RentPlan }>> {
+    return this.#isOwner(user) ? { ok: true, plan: rentPlanOf(this.#saved!.state, Date.now()) } : notFound;
+  }
+
   /** What is known of its snapshots beside the store. */
   async history(user: UserId): Promise<Answer<{ rows: HistoryRow[]; current: ProvedSnapshot | null }>> {
     if (!this.#isOwner(user)) return notFound;
@@ -311,12 +323,7 @@ export class InstanceObject extends DurableObject<Env> {
   ): Promise<Answer<{ settings: AnswerOf<"putConfig"> }>> {
     if (!this.#isOwner(user)) return notFound;
     const changed = changeSettings(this.#saved!.state, patch, unset);
-    if (!changed) {
-      const issues = [
-        { path: "auto_hibernation.schedule", message: "wake_time, sleep_time and timezone belong together" },
-      ];
-      return { ok: false, code: "invalid_input", context: { issues } };
-    }
+    if (!changed) return notWhole;
     this.#apply({ type: "configure", actor: { kind: "user", id: user }, ...changed });
     this.#wakeUp();
     return { ok: true, settings: settingsView(this.#saved!.state) };
@@ -342,6 +349,24 @@ export class InstanceObject extends DurableObject<Env> {
   async books(user: UserId, span: Span | null): Promise<Answer<{ books: Books; name: string }>> {
     if (!this.#isOwner(user)) return notFound;
     return { ok: true, books: this.#books.read(span), name: this.#saved!.state.name };
+  }
+
+  /** What its GPUs did, with its states and turning points. */
+  async series(user: UserId, span: SeriesSpan): Promise<Answer<{ series: SeriesAnswer }>> {
+    if (!this.#isOwner(user)) return notFound;
+    return { ok: true, series: this.#series.answer(this.#saved!.state, span, Date.now()) };
+  }
+
+  /** What it takes to say what other settings would have done. Changes nothing. */
+  async preview(user: UserId, patch: AutoHibernationPatch): Promise<Answer<{ facts: PreviewFacts }>> {
+    if (!this.#isOwner(user)) return notFound;
+    const { state } = this.#saved!;
+    const changed = changeSettings(state, patch, []);
+    if (!changed) return notWhole;
+    const now = Date.now();
+    const known = knownOf(state, this.#books.read(null), this.#pastWakes.of(state)?.usual ?? null);
+    const peaks = this.#series.peaks(now - replayDays * dayMs, now);
+    return { ok: true, facts: { asIs: state.config, asSet: changed.config, known, peaks } };
   }
 
   /** A request to one of its services. */
@@ -419,6 +444,7 @@ export class InstanceObject extends DurableObject<Env> {
     const saved = this.#saved!;
     const { config } = saved.state;
     const samples = takeSamples(saved.samples, { epoch, gpuCount, report, config, now });
+    this.#series.note(saved.samples.ring, samples.ring, now);
     const ring = compactSamples(samples.ring, config, now, gpuCount);
     this.#saved = { ...saved, samples: { ...samples, ring } };
   }
@@ -528,7 +554,10 @@ export class InstanceObject extends DurableObject<Env> {
   }
 
   #commit(commit: Commit): void {
-    this.#store.commit({ ...commit, ...this.#books.take(this.#saved?.state, commit.saved.state) });
+    const [before, after] = [this.#saved?.state, commit.saved.state];
+    const series = this.#series.take(before, after, Date.now());
+    this.#store.commit({ ...commit, ...this.#books.take(before, after), ...series });
+    this.#series.written();
     this.#saved = commit.saved;
     this.#kept = commit.saved.samples;
     this.#knocking.notify();

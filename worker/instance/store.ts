@@ -10,6 +10,7 @@ import { fillConfig } from "../../core/protocol/config.ts";
 import { type BookEntries, BookRows } from "./book-rows.ts";
 import type { GateRow } from "./gate.ts";
 import { SnapshotHistory } from "./history.ts";
+import { type SeriesEntries, SeriesRows } from "./series-rows.ts";
 
 /** What must be done outside: an effect of the lifecycle, or a copy to the read model. */
 export type OutboxTask = WorldEffect | { kind: "mirrorStatus" } | { kind: "mirrorEvents" };
@@ -62,6 +63,7 @@ export interface Commit {
   tasks: OutboxTask[];
   charges: PaidInterval[];
   books?: BookEntries;
+  series?: SeriesEntries;
   history?: HistoryEntry[];
   /** Rows that this commit completes. */
   done?: number[];
@@ -78,12 +80,14 @@ export class InstanceStore {
   readonly #sql: SqlStorage;
   readonly books: BookRows;
   readonly history: SnapshotHistory;
+  readonly series: SeriesRows;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
     this.#sql = storage.sql;
     this.books = new BookRows(storage.sql);
     this.history = new SnapshotHistory(storage.sql);
+    this.series = new SeriesRows(storage.sql);
   }
 
   /** Called once an instance is born here: an object that was only asked about keeps no table. */
@@ -104,6 +108,7 @@ export class InstanceStore {
     this.#createLedger();
     this.books.createTables();
     this.history.createTable();
+    this.series.createTables();
   }
 
   /** Objects of before have `ledger`, with one interval for each machine. */
@@ -145,8 +150,9 @@ export class InstanceStore {
     if (!this.#hasTable("paid")) this.#storage.transactionSync(() => this.#createLedger());
     // An object of before there were books, or of before the disk had a price of its own.
     this.books.createTables();
-    // An object of before there was a history.
+    // An object of before there was a history, or a series.
     this.history.createTable();
+    this.series.createTables();
     const row = this.#sql.exec("SELECT state, samples, version, saved_at FROM instance WHERE id = 1").toArray()[0];
     if (!row) return null;
     const state = JSON.parse(row.state as string) as State;
@@ -158,22 +164,24 @@ export class InstanceStore {
     };
   }
 
-  save(saved: Saved): void {
+  /** `series`: null leaves it as it was. */
+  save(saved: Saved, series: Uint8Array<ArrayBuffer> | null = null): void {
     this.#sql.exec(
-      `INSERT INTO instance (id, state, samples, version, saved_at) VALUES (1, ?, ?, ?, ?)
+      `INSERT INTO instance (id, state, samples, version, saved_at, series) VALUES (1, ?, ?, ?, ?, ?)
        ON CONFLICT (id) DO UPDATE SET state = excluded.state, samples = excluded.samples,
-         version = excluded.version, saved_at = excluded.saved_at`,
+         version = excluded.version, saved_at = excluded.saved_at, series = coalesce(excluded.series, series)`,
       JSON.stringify(saved.state),
       JSON.stringify(saved.samples),
       saved.version,
       saved.savedAt,
+      series?.buffer ?? null,
     );
   }
 
   /** State, log, outbox and ledger in one transaction: none of them can be there without the others. */
   commit(commit: Commit): void {
     this.#storage.transactionSync(() => {
-      this.save(commit.saved);
+      this.save(commit.saved, commit.series?.bytes);
       for (const id of commit.done ?? []) this.deleteTask(id);
       for (const row of commit.logs) {
         this.#sql.exec(
@@ -188,6 +196,7 @@ export class InstanceStore {
       }
       for (const charge of commit.charges) this.#addCharge(charge);
       if (commit.books) this.books.write(commit.books);
+      if (commit.series) this.series.write(commit.series);
       for (const entry of commit.history ?? []) this.history.note(entry);
       for (const task of commit.tasks) this.#addTask(task, commit.saved.savedAt);
     });

@@ -2,6 +2,8 @@
 declare namespace Cloudflare {
   interface Env extends WorkerEnv {
     TEST_MIGRATIONS: import("cloudflare:test").D1Migration[];
+    /** Snapshots that the engine took, on Node: see tools/testing/real-snapshots.ts. */
+    REAL_SNAPSHOTS: Fetcher;
   }
   interface GlobalProps {
     mainModule: typeof import("../index.ts");

@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { agentStorePath, type RouteName, routes } from "../../core/protocol/api.ts";
+import { browseRoutes } from "../../core/protocol/browse.ts";
 import type { ErrorBody } from "../../core/protocol/errors.ts";
 import { newInstanceId } from "../../core/protocol/ids.ts";
 import type { Principal, Route } from "../../core/protocol/route.ts";
@@ -23,6 +24,7 @@ import {
   startClock,
   type TestUser,
 } from "./helpers.ts";
+import { storeSnapshots } from "./real-snapshots.ts";
 import { FakeVast, vastErrors } from "./vast.ts";
 
 const vast = new FakeVast();
@@ -102,9 +104,16 @@ const good: Record<RouteName, () => { path?: string; json?: Record<string, unkno
   deletePolicy: () => ({ path: "/api/policies?gpu_type=H100" }),
   listEvents: () => ({}),
   listSnapshots: () => ({}),
+  listFiles: () => ({ path: "/api/instances/:id/snapshots/90/files" }),
+  getFile: () => ({ path: "/api/instances/:id/snapshots/90/file?path=kept" }),
+  listChanges: () => ({ path: "/api/instances/:id/snapshots/91/changes?since=90" }),
   getLedger: () => ({}),
   getSavings: () => ({}),
   estimate: () => ({ path: "/api/estimate?workspace_gb=70&uses_per_day=6&hours_per_day=6" }),
+  getSeries: () => ({ path: "/api/instances/:id/series?span=24h" }),
+  previewConfig: () => ({ json: {} }),
+  listOffers: () => ({ path: "/api/offers?gpu_type=RTX_4090" }),
+  listAdoptable: () => ({}),
   agentStatus: () => ({ json: agent.report({ gpu: 80 }) }),
 };
 let spareTokenId = "none";
@@ -208,6 +217,7 @@ describe("who may ask what", () => {
       spareTokenId = made.body.id;
     }
     await renewNest();
+    if (Object.hasOwn(browseRoutes, name)) await storeSnapshots("small", nest.id);
     if (name === "revokeProxyKey") {
       const path = `/api/instances/${nest.id}/proxy-keys`;
       const made = await api<{ id: string }>("POST", path, { token: owner.token, json: { name: "spare" } });

@@ -12,6 +12,8 @@ export interface VastMachine {
   region: string;
   gpuRam: number;
   machineId?: number;
+  /** Of traffic, both ways; not told without. */
+  usdPerGb?: number | undefined;
   /** Whether its row shows the environment. */
   showsEnv: boolean;
 }
@@ -109,6 +111,7 @@ export class FakeVast {
           geolocation,
           gpu_ram,
           machine_id,
+          inet_up_cost: usdPerGb,
         } = this.offers.find((one) => one.id === id) ?? this.offers[0]!;
         const machine = this.add(body.label as string, {
           env,
@@ -118,6 +121,7 @@ export class FakeVast {
           region: geolocation,
           gpuRam: gpu_ram,
           machineId: machine_id,
+          usdPerGb,
           showsEnv: true,
         });
         return Response.json({ success: true, new_contract: machine.id });
@@ -167,6 +171,8 @@ export function offer(id: number, usdPerHour: number, change: object = {}) {
     verification: "verified",
     is_bid: false,
     geolocation: "Brazil, BR",
+    inet_up_cost: undefined as number | undefined,
+    inet_down_cost: undefined as number | undefined,
     ...change,
   };
 }
@@ -185,6 +191,8 @@ function row(machine: VastMachine) {
     gpu_ram: machine.gpuRam,
     extra_env: machine.showsEnv ? Object.entries(machine.env) : [],
     dph_total: machine.usdPerHour,
+    inet_up_cost: machine.usdPerGb,
+    inet_down_cost: machine.usdPerGb,
     disk_space: 50,
     image_uuid: "nvidia/cuda:12.4.1-runtime-ubuntu22.04",
     geolocation: machine.region,

@@ -14,6 +14,7 @@ import { commandsFor } from "../commands.ts";
 import { deadlines, nextDeadline } from "../deadlines.ts";
 import type { Effect, LifecycleEvent } from "../events.ts";
 import { judgeIdle } from "../idle.ts";
+import { idleSteps } from "../idle-steps.ts";
 import { currentMachine } from "../machines.ts";
 import { defaultTimings } from "../timings.ts";
 import { mayEnd, transition } from "../transition.ts";
@@ -21,7 +22,7 @@ import type { Actor, Machine, RentedFacts, State } from "../types.ts";
 import { holdsGpuMemory, idleRuleOf } from "../vetoes.ts";
 import { untilNextBeatMs } from "../warning.ts";
 import { SimulatedMachine } from "./machine.ts";
-import { idleTimes, type Trace, TraceWalk } from "./trace.ts";
+import { type IdleTime, idleTimes, type Trace, TraceWalk } from "./trace.ts";
 import { costsOfWorld, type Policy, proveMs, type SimulatedWorld, settingOf } from "./world.ts";
 
 const hourMs = 3_600_000;
@@ -29,6 +30,8 @@ const timings = defaultTimings;
 const user: Actor = { kind: "user", id: newUserId(new Uint8Array(10)) };
 /** A Monday's midnight. */
 const startAt = Date.UTC(2026, 0, 5);
+/** Often enough for no work to be taken for stuck. */
+const workBeatMs = 5 * 60_000;
 /** An idle time of this length takes back what waiting for wakes has moved. */
 const catchUpMs = hourMs;
 
@@ -47,6 +50,16 @@ export interface Outcome {
   state: State;
   /** Idle time at which each sleep's machine went, in order. */
   wentAfterMs: number[];
+  /** When the machine was gone, from the trace's start: to the wish for it, not to its end of waking. */
+  asleep: IdleTime[];
+  asleepMs: number;
+}
+
+export interface SimulateOptions {
+  /** After a wake; the setting's default without. */
+  graceMinutes?: number;
+  /** While it is in use nothing is decided, so nothing is asked: far fewer steps, and the same but for seconds. */
+  isCoarse?: boolean;
 }
 
 export interface Reference {
@@ -75,8 +88,8 @@ export function referenceOf(trace: Trace, world: SimulatedWorld): Reference {
   };
 }
 
-export function simulate(trace: Trace, policy: Policy, world: SimulatedWorld): Outcome {
-  return new Simulation(trace, policy, world).run();
+export function simulate(trace: Trace, policy: Policy, world: SimulatedWorld, options: SimulateOptions = {}): Outcome {
+  return new Simulation(trace, policy, world, options).run();
 }
 
 class Simulation {
@@ -91,11 +104,16 @@ class Simulation {
   #asleepSince: number | null = null;
   #total = { machineMs: 0, asleepMs: 0, sent: 0, received: 0, cancelled: 0, waitedMs: 0 };
   #wentAfterMs: number[] = [];
+  #asleep: IdleTime[] = [];
+  readonly #isCoarse: boolean;
+  /** In a row: the first alone ends no idle time. */
+  #busyBeats = 0;
 
-  constructor(trace: Trace, policy: Policy, world: SimulatedWorld) {
+  constructor(trace: Trace, policy: Policy, world: SimulatedWorld, { graceMinutes, isCoarse }: SimulateOptions) {
     this.#world = world;
     this.#walk = new TraceWalk(trace, world.threshold);
-    this.#state = bornRunning(world, settingOf(policy, world));
+    this.#isCoarse = isCoarse ?? false;
+    this.#state = bornRunning(world, settingOf(policy, world), graceMinutes);
     this.#machine = new SimulatedMachine(1, world, this.#now);
     this.#beatAt = this.#now + world.intervalMs;
   }
@@ -122,6 +140,8 @@ class Simulation {
       waitedMs,
       state: this.#state,
       wentAfterMs: this.#wentAfterMs,
+      asleep: this.#asleep,
+      asleepMs,
     };
   }
 
@@ -182,10 +202,30 @@ class Simulation {
     const { results, seal } = machine.report(now, timings.sealHoldMs);
     const memoryHeld = holdsGpuMemory(machine.ring);
     const verdict = judgeIdle(machine.ring, idleRuleOf(this.#state, memoryHeld, now), now, 1);
+    this.#busyBeats = verdict.kind === "busy" ? this.#busyBeats + 1 : 0;
     this.#apply({ type: "beat", epoch: machine.epoch, verdict, results, seal, progressed: true, memoryHeld });
     if (this.#machine !== machine) return;
     machine.obey(commandsFor(this.#state, machine.epoch, timings), now);
     this.#beatAt = Math.ceil(now + untilNextBeatMs(this.#state, { now, timings }));
+    if (this.#isCoarse) this.#beatAt = Math.max(this.#beatAt, Math.ceil(this.#nextNews()));
+  }
+
+  /** While nothing changes nothing is decided, before the next step of an idle time. */
+  #nextNews(): number {
+    const now = this.#now;
+    const { now: phase } = this.#state;
+    const isBusy = (this.#machine?.readyAt ?? Number.POSITIVE_INFINITY) < Number.POSITIVE_INFINITY;
+    if (phase.status === "restoring") return isBusy ? now + workBeatMs : now;
+    if (phase.status === "snapshotting") return isBusy ? now + Math.min(workBeatMs, this.#walk.untilUseMs) : now;
+    if (phase.status !== "running") return now;
+    if (this.#walk.isActive) return this.#busyBeats < 2 ? now : now + this.#walk.untilIdleMs;
+    if (phase.idleSince === null) return now;
+    const steps = idleSteps(this.#state);
+    const due = [steps?.uploadAt, steps?.sleepAt].filter((at) => at != null);
+    // One that is over waits for something else.
+    if (due.some((at) => at <= now)) return now;
+    const { warn = Number.POSITIVE_INFINITY } = deadlines(this.#state, timings);
+    return Math.min(now + this.#walk.untilUseMs, warn, ...due.map((at) => at + 50));
   }
 
   #apply(event: LifecycleEvent): void {
@@ -193,16 +233,19 @@ class Simulation {
     const outcome = transition(before, event, { now: this.#now, timings });
     this.#state = outcome.state;
     const [from, to] = [before.now.status, this.#state.now.status];
-    if (from === "destroying" && to !== "destroying") this.#asleep(before);
+    if (from === "destroying" && to !== "destroying") this.#fallAsleep(before);
     if (this.#asleepSince !== null && this.#isServing()) this.#awake();
     for (const effect of outcome.effects) this.#carryOut(effect);
   }
 
-  #asleep(before: State): void {
+  #fallAsleep(before: State): void {
     const { gap } = autoOf(before);
     const { sleep } = autoOf(before);
     if (gap && sleep) this.#wentAfterMs.push(sleep.at - gap.startAt);
-    this.#asleepSince ??= this.#now;
+    if (this.#asleepSince === null) {
+      this.#asleepSince = this.#now;
+      this.#asleep.push({ fromMs: this.#walk.posMs, toMs: this.#walk.posMs });
+    }
     this.#leave();
     // Asked for while it was going: the wake begins at once, and its effects rent the next machine.
     if (this.#walk.isActive && this.#state.now.status === "hibernated") this.#want();
@@ -210,6 +253,7 @@ class Simulation {
 
   #awake(): void {
     this.#total.asleepMs += this.#now - this.#asleepSince!;
+    this.#asleep.at(-1)!.toMs = this.#walk.posMs;
     this.#asleepSince = null;
   }
 
@@ -262,7 +306,11 @@ class Simulation {
   }
 }
 
-function bornRunning(world: SimulatedWorld, pause: number | "auto" | null): State {
+function bornRunning(
+  world: SimulatedWorld,
+  pause: number | "auto" | null,
+  graceMinutes = defaultAutoHibernation.grace_minutes,
+): State {
   const ctx = { now: startAt, timings };
   const config = {
     ...defaultAutoHibernation,
@@ -270,6 +318,7 @@ function bornRunning(world: SimulatedWorld, pause: number | "auto" | null): Stat
     checkpoint: { ...defaultAutoHibernation.checkpoint, enabled: false },
     enabled: pause !== null,
     pause_after_idle_minutes: pause ?? defaultAutoHibernation.pause_after_idle_minutes,
+    grace_minutes: graceMinutes,
     gpu_usage_threshold: world.threshold,
     check_interval_seconds: world.intervalMs / 1000,
     schedule: null,

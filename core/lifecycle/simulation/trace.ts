@@ -68,6 +68,15 @@ export class TraceWalk {
     return this.isActive ? 0 : (this.idle?.toMs ?? this.#trace.endMs) - this.posMs;
   }
 
+  /** How long it is wanted without a break; 0 while it is not. */
+  get untilIdleMs(): number {
+    if (this.isOver || !this.isActive) return 0;
+    const { rows, endMs } = this.#trace;
+    let next = this.#row + 1;
+    while (next < rows.length && rows[next]!.util >= this.#threshold) next++;
+    return (rows[next]?.atMs ?? endMs) - this.posMs;
+  }
+
   /** When the present idle time begins, if it does within the next `ms`. */
   nextIdleWithin(ms: number): IdleTime | null {
     void this.idle;

@@ -26,6 +26,8 @@ export interface SimulatedWorld {
   endMs: number;
   /** Between two reports. */
   intervalMs: number;
+  /** Micro-dollars per hour of a disk that is kept while it sleeps; none without. */
+  keptDiskMicroUsdPerHour?: number;
   /** Percent; below it a GPU is idle. */
   threshold: number;
   memory: "held" | "free" | "unknown";
@@ -54,7 +56,7 @@ export function restoreMs(world: SimulatedWorld): number {
 export function costsOfWorld(world: SimulatedWorld): Costs {
   return {
     awakeMicroUsdPerHour: world.microUsdPerHour,
-    asleepMicroUsdPerHour: storageMicroUsdPerHour(world.storedBytes),
+    asleepMicroUsdPerHour: storageMicroUsdPerHour(world.storedBytes) + (world.keptDiskMicroUsdPerHour ?? 0),
     uploadMs: uploadMs(world, world.uploadBytes) + proveMs,
     wakeMs: world.bootMs + restoreMs(world),
     trafficMicroUsd: (world.uploadBytes * world.upMicroUsdPerGb + world.storedBytes * world.downMicroUsdPerGb) / 1e9,

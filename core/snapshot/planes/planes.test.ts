@@ -14,14 +14,16 @@ import { blockMaxBytes, type Layout, strides } from "./format.ts";
 import type { Kernels } from "./kernels.ts";
 import { createPlainKernels } from "./plain-kernels.ts";
 import { pieceBytes, planBlocks, probePieces } from "./plan.ts";
+import { createScriptKernels } from "./script-kernels.ts";
 import { normalise, readTable, writeTable } from "./table.ts";
 import { threadKernels } from "./thread-kernels.ts";
 
-const both: [string, Kernels][] = [
+const all: [string, Kernels][] = [
   ["plain", createPlainKernels()],
   ["WebAssembly", threadKernels()],
+  ["script", createScriptKernels()],
 ];
-const [plainKernels, fastKernels] = [both[0]![1], both[1]![1]];
+const fastKernels = all[1]![1];
 const vectors: Vector[] = JSON.parse(readFileSync(new URL("../vectors/planes.json", import.meta.url), "utf8"));
 const sha256 = (bytes: Uint8Array) => createHash("sha256").update(bytes).digest("hex");
 
@@ -74,7 +76,7 @@ const layouts: fc.Arbitrary<Layout> = fc
   .map((layout) => ({ ...layout, phase: layout.phase % layout.stride }));
 
 describe("golden frames", () => {
-  test.each(both)("decode with the %s kernels", (_, kernels) => {
+  test.each(all)("decode with the %s kernels", (_, kernels) => {
     expect(vectors.length).toBeGreaterThan(70);
     for (const { name, frame, plainBytes, plainSha256, reference } of vectors) {
       const plain = decodeWith(kernels, fromHex(frame), plainBytes, reference ? fromHex(reference) : undefined);
@@ -121,18 +123,18 @@ describe("golden frames", () => {
 });
 
 describe("blocks", () => {
-  test("come back from either encoder with either decoder, and both encoders write the same", () => {
+  test("come back from either encoder with either decoder, and all encoders write the same", () => {
     fc.assert(
       fc.property(layouts, fc.integer({ min: 8, max: 9000 }), fc.nat(), (layout, bytes, seed) => {
         const plain = mixed(bytes, seed);
         const reference = plain.map((byte, i) => (i % 7 === 0 ? byte + 1 : byte));
-        const frames = both.map(([, kernels]) => {
+        const frames = all.map(([, kernels]) => {
           const writer = new ByteWriter();
           encodeBlock(writer, plain, reference, layout, kernels);
           return writer.finish();
         });
         expect(Buffer.compare(frames[0]!, frames[1]!)).toBe(0);
-        for (const [, kernels] of both) {
+        for (const [, kernels] of all) {
           const out = new Uint8Array(bytes);
           expect(decodeBlock(new ByteReader(frames[0]!, "test"), out, reference, kernels)).toBe(bytes);
           expect(Buffer.compare(out, plain)).toBe(0);
@@ -148,7 +150,7 @@ describe("blocks", () => {
     ["of noise", mixed(blockMaxBytes, 3).map((_, i) => (Math.imul(i, 0x9e3779b1) >>> 13) ^ (i >>> 7))],
   ])("%s come back", (_, plain) => {
     for (const stride of strides) {
-      for (const [, kernels] of both) {
+      for (const [, kernels] of all) {
         const writer = new ByteWriter();
         const layout = { stride, phase: Math.min(plain.length, stride - 1), rotation: 1, residual: 0 };
         encodeBlock(writer, plain, undefined, layout, kernels);
@@ -183,7 +185,7 @@ test("wide distributions are told apart, though a few symbols of each say little
     for (const count of histogram) if (count > 0) bits += count * Math.log2(total / count);
   }
   expect(bits / plain.length).toBeGreaterThan(5);
-  for (const [, kernels] of both) {
+  for (const [, kernels] of all) {
     const writer = new ByteWriter(plain.length);
     encodeBlock(writer, plain, undefined, { stride: 1, phase: 0, rotation: 0, residual: 0 }, kernels);
     expect(writer.length).toBeLessThan(1.01 * (bits / 8));
@@ -191,11 +193,11 @@ test("wide distributions are told apart, though a few symbols of each say little
 });
 
 describe("bodies", () => {
-  test("of any bytes come back, and both sets of kernels plan and write the same", () => {
+  test("of any bytes come back, and all sets of kernels plan and write the same", () => {
     for (const bytes of [1, 7, 8, 5000, pieceBytes, pieceBytes + 3, 5 * pieceBytes + 1, blockMaxBytes + 9]) {
       const plain = mixed(bytes, bytes);
       const counts: number[][] = [];
-      const bodies = both.map(([, kernels]) => {
+      const bodies = all.map(([, kernels]) => {
         const writer = new ByteWriter();
         const plan = planBlocks(bytes, probePieces(plain, kernels));
         counts.push([...kernels.repeatCounts]);
@@ -204,7 +206,7 @@ describe("bodies", () => {
       });
       expect(counts[0]).toEqual(counts[1]);
       expect(Buffer.compare(bodies[0]!, bodies[1]!)).toBe(0);
-      for (const [, kernels] of both) {
+      for (const [, kernels] of all) {
         expect(Buffer.compare(decoded(bodies[0]!, bytes, undefined, kernels), plain)).toBe(0);
       }
     }
@@ -216,7 +218,7 @@ describe("bodies", () => {
     const words = new Uint16Array(after.buffer);
     for (let i = 0; i < words.length; i++) if (i % 9 === 0) words[i]! += (i % 5) - 2;
     const base = { id: "b".repeat(32), skip: 5, take: after.length };
-    for (const [, kernels] of both) {
+    for (const [, kernels] of all) {
       const writer = new ByteWriter();
       encodePlanesAgainst(writer, after, before, planAgainst(after, before, kernels).blocks, kernels);
       expect(Buffer.compare(decoded(writer.view(), after.length, before, kernels), after)).toBe(0);
@@ -319,9 +321,9 @@ describe("tables", () => {
 });
 
 describe("damage", () => {
-  /** Both decoders must agree: refuse with a FormatError, or give the same bytes. */
+  /** All decoders must agree: refuse with a FormatError, or give the same bytes. */
   function outcomes(frame: Uint8Array, plainBytes: number, reference?: Uint8Array): string {
-    const [first, second] = [plainKernels, fastKernels].map((kernels) => {
+    const [first, ...others] = all.map(([, kernels]) => {
       try {
         return sha256(decodeWith(kernels, frame, plainBytes, reference));
       } catch (error) {
@@ -329,7 +331,7 @@ describe("damage", () => {
         throw error;
       }
     });
-    expect(first).toBe(second);
+    for (const other of others) expect(other).toBe(first);
     return first!;
   }
 
@@ -414,7 +416,7 @@ describe("damage", () => {
     block.u32(0xffffffff);
     block.u32(0xffffffff);
     for (const byte of [1, 0, 0, 0]) block.u8(byte);
-    for (const [, kernels] of both) {
+    for (const [, kernels] of all) {
       expect(() => decodePlanes(block.view(), new Uint8Array(1 << 20), undefined, kernels)).toThrow(FormatError);
     }
   });

@@ -1,4 +1,4 @@
-/** The kernels in WebAssembly as `Kernels`. One set a thread; it holds nothing between two synchronous calls. */
+/** The kernels of this thread as `Kernels`: in WebAssembly unless it brings its own. They hold nothing between two synchronous calls. */
 import { kernelExports } from "../kernels/instance.ts";
 import { blockMaxBytes, groupsOf, lanes } from "./format.ts";
 import type { Kernels } from "./kernels.ts";
@@ -8,6 +8,11 @@ let kernels: Kernels | undefined;
 export function threadKernels(): Kernels {
   kernels ??= createKernels();
   return kernels;
+}
+
+/** Where no code may be compiled at run time, before anything is decoded: the plain ones do the same. */
+export function useKernels(own: Kernels): void {
+  kernels = own;
 }
 
 function createKernels(): Kernels {

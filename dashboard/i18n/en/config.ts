@@ -143,8 +143,8 @@ export const config = {
     failed: "The preview is not available now. The form works without it.",
     same: (money: string, naps: number, isLoss: boolean) =>
       `**${money}** ${isLoss ? "lost" : "saved"} in ${naps === 1 ? "1 nap" : `${naps} naps`}`,
-    change: (money: string, isLess: boolean, naps: { now: number; then: number }) =>
-      `**${money}** ${isLess ? "less" : "more"} saved, ${naps.then === 1 ? "1 nap" : `${naps.then} naps`} instead of ${naps.now}`,
+    change: (money: string, isLess: boolean, naps: { before: number; after: number }) =>
+      `**${money}** ${isLess ? "less" : "more"} saved, ${naps.after === 1 ? "1 nap" : `${naps.after} naps`} instead of ${naps.before}`,
     replayed: "Replayed from its own samples.",
     waited: (duration: string, change: number) =>
       change === 0

@@ -33,7 +33,7 @@ export const instance = {
     past: "15 min ago",
     now: "now",
     below: (threshold: string) => `below ${threshold}`,
-    above: (threshold: string) => `the threshold is ${threshold}`,
+    above: (threshold: string) => `above ${threshold}`,
     noKey: (duration: string) => `no key for ${duration}`,
     key: (duration: string) => `a key ${duration} ago`,
     kernels: (count: string) => `${count} busy`,
@@ -180,7 +180,7 @@ export const instance = {
   },
   cycles: {
     title: "How long it takes",
-    all: (count: number) => `All ${count} cycles`,
+    all: (count: number) => (count === 1 ? "1 cycle" : `All ${count} cycles`),
     lastSleep: "Last sleep",
     lastWake: "Last wake",
     none: "It has not slept yet.",

@@ -145,7 +145,7 @@ export const config: typeof en = {
     same: (money, naps, isLoss) =>
       `**${money}** ${isLoss ? "perdidos" : "poupados"} em ${naps === 1 ? "1 soneca" : `${naps} sonecas`}`,
     change: (money, isLess, naps) =>
-      `**${money}** ${isLess ? "a menos" : "a mais"} poupados, ${naps.then === 1 ? "1 soneca" : `${naps.then} sonecas`} em vez de ${naps.now}`,
+      `**${money}** ${isLess ? "a menos" : "a mais"} poupados, ${naps.after === 1 ? "1 soneca" : `${naps.after} sonecas`} em vez de ${naps.before}`,
     replayed: "Repassado das próprias amostras.",
     waited: (duration, change) =>
       change === 0

@@ -42,6 +42,14 @@ export const errors: typeof en = {
       next: "A retenção pode tê-lo removido. Veja a lista.",
     },
     snapshot_damaged: { what: "Esse snapshot não está inteiro no armazenamento.", next: "Escolha outro." },
+    snapshot_encrypted: {
+      what: "Esse snapshot é cifrado, e a chave dele nunca vem para cá.",
+      next: "Veja-o onde está a senha: `soneca-agent ls` e `cat`, ou acorde a instância.",
+    },
+    snapshot_too_large: {
+      what: "Um só pedido não consegue ler tanto de um snapshot.",
+      next: "Veja-o com `soneca-agent ls` e `cat`, ou acorde a instância.",
+    },
     rollback_needs_sleep: {
       what: "Só enquanto dorme ela pode voltar a um snapshot anterior.",
       next: "Ponha-a para dormir antes: o que está na máquina vira um snapshot próprio.",

@@ -35,7 +35,7 @@ export const instance: typeof en = {
     past: "há 15 min",
     now: "agora",
     below: (threshold) => `abaixo de ${threshold}`,
-    above: (threshold) => `o limite é ${threshold}`,
+    above: (threshold) => `acima de ${threshold}`,
     noKey: (duration) => `nenhuma tecla há ${duration}`,
     key: (duration) => `uma tecla há ${duration}`,
     kernels: (count) => `${count} ocupados`,
@@ -184,7 +184,7 @@ export const instance: typeof en = {
   },
   cycles: {
     title: "Quanto demora",
-    all: (count) => `Todos os ${count} ciclos`,
+    all: (count) => (count === 1 ? "1 ciclo" : `Todos os ${count} ciclos`),
     lastSleep: "Último sono",
     lastWake: "Último despertar",
     none: "Ela ainda não dormiu.",

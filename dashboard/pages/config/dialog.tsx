@@ -1,8 +1,7 @@
 /** The settings of one instance, in tabs that share one form: nothing is sent before it is saved, and nothing is lost unasked. */
-import * as Tabs from "@radix-ui/react-tabs";
 import { useQuery } from "@tanstack/react-query";
 import { TriangleAlert } from "lucide-react";
-import { useEffect, useRef, useState } from "react";
+import { type ReactNode, useEffect, useRef, useState } from "react";
 import type { InstanceView } from "../../../core/protocol/views.ts";
 import { configQuery, instanceQuery } from "../../api/queries.ts";
 import { useReader } from "../../i18n/context.tsx";
@@ -10,6 +9,7 @@ import { Button } from "../../ui/button.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
 import { Icon } from "../../ui/icon.tsx";
+import { Tabs } from "../../ui/tabs.tsx";
 import { Conflicts } from "./conflicts.tsx";
 import { DangerTab } from "./danger.tsx";
 import { DiscardDialog } from "./discard.tsx";
@@ -96,24 +96,20 @@ function Loaded({ view, config, firstTab, onClose }: LoadedProps) {
   return (
     <FormContext value={form}>
       <Dialog title={t.config.title(view.name)} lead={t.config.lead[tab]} isWide mayClose={mayClose} onClose={onClose}>
-        <Tabs.Root className="cfg" value={tab} onValueChange={(next) => setTab(next as Tab)}>
-          <TabList form={form} />
-          <Tabs.Content className="form" value="idle">
-            <IdleTab view={view} />
-          </Tabs.Content>
-          <Tabs.Content className="form wider" value="schedule">
-            <ScheduleTab view={view} />
-          </Tabs.Content>
-          <Tabs.Content className="form" value="snapshot">
-            <SnapshotTab />
-          </Tabs.Content>
-          <Tabs.Content className="form" value="service">
-            <ServiceTab view={view} />
-          </Tabs.Content>
-          <Tabs.Content className="form single" value="danger">
-            <DangerTab view={view} onDiscard={() => setIsDiscarding(true)} />
-          </Tabs.Content>
-        </Tabs.Root>
+        <div className="cfg">
+          <Tabs label={t.config.tabsLabel} tabs={useTabLabels(form)} value={tab} onChange={setTab}>
+            {tab === "danger" ? (
+              <DangerTab view={view} onDiscard={() => setIsDiscarding(true)} />
+            ) : (
+              <div className={`form${tab === "schedule" ? " wider" : ""}`} key={tab}>
+                {tab === "idle" && <IdleTab view={view} />}
+                {tab === "schedule" && <ScheduleTab view={view} />}
+                {tab === "snapshot" && <SnapshotTab />}
+                {tab === "service" && <ServiceTab view={view} />}
+              </div>
+            )}
+          </Tabs>
+        </div>
         <Foot
           id={view.id}
           form={form}
@@ -128,27 +124,22 @@ function Loaded({ view, config, firstTab, onClose }: LoadedProps) {
 }
 
 /** A tab with something that cannot be saved says so: it may be the one that is not looked at. */
-function TabList({ form }: { form: Form }) {
+function useTabLabels(form: Form): { value: Tab; label: ReactNode }[] {
   const { t } = useReader();
-  const wrong = [
-    ...namesOf(form.edits).filter((name) => form.edits[name]!.is === "bad"),
-    ...Object.keys(form.issues),
-  ].map(tabOf);
-  return (
-    <Tabs.List className="tabs" aria-label={t.config.tabsLabel}>
-      {tabs.map((one) => (
-        <Tabs.Trigger key={one} value={one}>
-          {t.config.tabs[one]}
-          {wrong.includes(one) && (
-            <>
-              <Icon of={TriangleAlert} className="bad-t" />
-              <span className="vh">{t.config.tabWrong}</span>
-            </>
-          )}
-        </Tabs.Trigger>
-      ))}
-    </Tabs.List>
-  );
+  const bad = namesOf(form.edits).filter((name) => form.edits[name]!.is === "bad");
+  const wrong = [...bad, ...Object.keys(form.issues)].map(tabOf);
+  return tabs.map((value) => ({
+    value,
+    label: wrong.includes(value) ? (
+      <>
+        {t.config.tabs[value]}
+        <Icon of={TriangleAlert} className="bad-t" />
+        <span className="vh">{t.config.tabWrong}</span>
+      </>
+    ) : (
+      t.config.tabs[value]
+    ),
+  }));
 }
 
 interface FootProps {

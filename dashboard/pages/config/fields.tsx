@@ -193,6 +193,7 @@ export function Toggle(props: { control: Partial<Control>; isOn: boolean; onChan
         className="sw"
         type="checkbox"
         role="switch"
+        aria-checked={props.isOn}
         checked={props.isOn}
         onChange={(event) => props.onChange(event.target.checked)}
       />

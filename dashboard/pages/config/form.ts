@@ -82,7 +82,7 @@ export function inheritedFrom(policies: readonly Policy[], gpuType: string | nul
     const values = [...layers.map((layer) => valueAt(layer, name)), valueAt(defaults, name)];
     const value = values.find((one) => one !== undefined);
     if (name !== "schedule" || !isTree(value)) return value;
-    return values.filter(isTree).reduceRight((all, part) => ({ ...all, ...part }), {});
+    return Object.assign({}, ...values.filter(isTree).reverse());
   };
 }
 

@@ -63,7 +63,7 @@ function Headline({ replay }: { replay: Replay }) {
   const days = Math.round((Date.parse(replay.to) - Date.parse(replay.from)) / 86_400_000);
   const more = as_set.saved_micro_usd - as_is.saved_micro_usd;
   const isSame = more === 0 && as_set.sleeps === as_is.sleeps;
-  const naps = { now: as_is.sleeps, then: as_set.sleeps };
+  const naps = { before: as_is.sleeps, after: as_set.sleeps };
   const big = isSame
     ? words.same(f.money(Math.abs(as_set.saved_micro_usd)), as_set.sleeps, as_set.saved_micro_usd < 0)
     : words.change(f.money(Math.abs(more)), more < 0, naps);

@@ -72,24 +72,24 @@ export function ZoneField({ zone, isWrong, onChange }: Props) {
             onBlur={() => setTyped(null)}
           />
         </span>
-        <ul id={`${id}-list`} role="listbox" aria-label={words.zone} hidden={found.length === 0}>
+        <div id={`${id}-list`} role="listbox" aria-label={words.zone} hidden={found.length === 0}>
           {found.map((name, i) => (
             // biome-ignore lint/a11y/useKeyWithClickEvents: the field above has the keys
             // biome-ignore lint/a11y/useFocusableInteractive: the focus stays in the field
-            <li
+            <div
               key={name}
               id={`${id}-${i}`}
               role="option"
               aria-selected={i === active}
-              ref={i === active ? (row) => row?.scrollIntoView({ block: "nearest" }) : undefined}
+              ref={i === active ? (row: HTMLElement | null) => row?.scrollIntoView({ block: "nearest" }) : undefined}
               onPointerDown={(event) => event.preventDefault()}
               onClick={() => choose(name)}
             >
               <span>{wordsOf(name)}</span>
               <span className="muted">{name}</span>
-            </li>
+            </div>
           ))}
-        </ul>
+        </div>
         {typed !== null && found.length === 0 && <p role="status">{words.zoneNone}</p>}
       </div>
     </div>

@@ -222,8 +222,9 @@ function nextWords(
         return [t.instances.staysAwake, t.instances.heldUntil(f.moment(why.until, now))];
       if (why.signal === "gpu" && why.threshold !== null)
         return [t.instances.staysAwake, t.instances.whileGpu(f.percent(why.threshold))];
-      const name = t.common.signal[why.signal as keyof typeof t.common.signal] ?? t.instance.blocker.other;
-      return [t.instances.staysAwake, t.instances.while(name)];
+      if (why.until) return [t.instances.staysAwake, t.instance.why.until(f.moment(why.until, now))];
+      const name = t.common.signal[why.signal as keyof typeof t.common.signal];
+      return [t.instances.staysAwake, name ? t.instances.while(name) : t.instance.blocker.other];
     }
     default:
       if (next?.what === "wake") return [t.instances.wakesAt(f.moment(next.at, now)), ""];

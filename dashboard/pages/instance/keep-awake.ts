@@ -1,0 +1,38 @@
+/**
+ * An hour more, an hour less: shown at once, asked half a second after the last press, and taken back should it be refused.
+ * The only thing on the page that is shown before it is so.
+ */
+import { useEffect, useRef, useState } from "react";
+import type { InstanceView } from "../../../core/protocol/views.ts";
+import { useInstanceAction } from "../../parts/actions.ts";
+
+const hourMs = 3_600_000;
+const settleMs = 500;
+
+export function useKeepAwake(view: InstanceView): { until: number | null; change: (hours: 1 | -1) => void } {
+  const action = useInstanceAction(view.id);
+  const known = heldUntil(view);
+  /** Undefined: nothing is wanted beyond what is. */
+  const [wanted, setWanted] = useState<number | null | undefined>(undefined);
+  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
+  useEffect(() => () => clearTimeout(timer.current), []);
+
+  const change = (hours: 1 | -1) => {
+    const now = Date.now();
+    const from = wanted === undefined ? known : wanted;
+    const next = Math.max(now, from ?? now) + hours * hourMs;
+    const until = next <= now ? null : next;
+    setWanted(until);
+    clearTimeout(timer.current);
+    timer.current = setTimeout(async () => {
+      await (until === null ? action.letSleep() : action.keepAwake((until - Date.now()) / 60_000));
+      setWanted(undefined);
+    }, settleMs);
+  };
+  return { until: wanted === undefined ? known : wanted, change };
+}
+
+function heldUntil({ leases }: InstanceView): number | null {
+  const times = leases.map((lease) => Date.parse(lease.until)).filter((at) => at > Date.now());
+  return times.length === 0 ? null : Math.max(...times);
+}

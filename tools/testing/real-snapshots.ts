@@ -1,0 +1,30 @@
+/**
+ * Snapshots for the tests in workerd, where the engine does not run: made once, at the first request, by a process of their
+ * own (e2e/make-snapshots.ts). `/` lists the files, `/<file>` is one: objects of the store, and what the workspaces held.
+ */
+import { spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+let made: Promise<string> | undefined;
+
+// The types of workerd's own Request and Response are not those of Node; both have what is used here.
+export async function serveRealSnapshots(request: { url: string }): Promise<Response> {
+  made ??= makeSnapshots();
+  const dir = await made;
+  const name = decodeURIComponent(new URL(request.url).pathname.slice(1));
+  if (name !== "") return new Response(new Uint8Array(readFileSync(join(dir, name))));
+  const files = readdirSync(dir, { recursive: true, encoding: "utf8" });
+  return Response.json(files.filter((file) => /^(store|truth)\//.test(file) && statSync(join(dir, file)).isFile()));
+}
+
+async function makeSnapshots(): Promise<string> {
+  const dir = mkdtempSync(join(tmpdir(), "soneca-real-snapshots-"));
+  process.on("exit", () => rmSync(dir, { recursive: true, force: true }));
+  const program = join(import.meta.dirname, "../../e2e/make-snapshots.ts");
+  const child = spawn(process.execPath, ["--disable-warning=ExperimentalWarning", program, dir], { stdio: "inherit" });
+  const code = await new Promise((resolve) => child.on("close", resolve));
+  if (code !== 0) throw new Error(`e2e/make-snapshots.ts ended with ${code}`);
+  return dir;
+}
