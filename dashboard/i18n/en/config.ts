@@ -11,6 +11,7 @@ export const config = {
     service: "How its services are reached, and what requests may do.",
     danger: "What cannot be had back.",
   },
+  side: "What the form means",
   source: {
     product: "Product default.",
     user: "From your defaults.",
@@ -158,6 +159,7 @@ export const config = {
       less: "would no longer sleep",
     },
     hours: "h",
+    today: "Today",
     table: "Each day under these rules",
     day: "Day",
   },
@@ -219,7 +221,7 @@ export const config = {
     moneyHint: "Above it requests no longer wake it. Empty: no limit.",
     hold: "Hold a request for",
     holdHint: "Until it is awake. 0: it is answered at once.",
-    copyUrl: "Copy the address",
+    address: "Address of its service",
     wakesWords: (wakes: string, money: string | null) =>
       `A request to its service wakes it, at most **${wakes} times an hour**${money === null ? "" : ` and until it has cost **${money}** within a day`}.`,
     sleepsWords: "Requests reach it **while it is awake**. They do not wake it.",
@@ -257,6 +259,7 @@ export const config = {
     gone: "Will be deleted",
     kept: "Will be kept",
     aMachine: "Its machine",
+    nothing: "Nothing: no machine is there.",
     machine: (gpu: string) => `${gpu} and its disk`,
     machineNumber: (gpu: string, number: string) => `${gpu}, vast.ai ${number}, and its disk`,
     everything: "**Everything on it.** It has no snapshot: nothing comes back.",
@@ -269,7 +272,7 @@ export const config = {
       count === 1 ? "1 command or keep-awake that holds it" : `${count} commands or keep-awakes that hold it`,
     point: (kind: "snapshot" | "checkpoint", moment: string, size: string | null) =>
       `The ${kind} of **${moment}**${size === null ? "" : `, ${size}`}. The next wake brings it back`,
-    noSnapshot: "No snapshot: there is none",
+    noSnapshot: "No snapshot: it has none",
     settings: "Its name, settings, schedule and keys",
     history: "Its events and what it cost",
     stops: (price: string) => `Stops **${price}** at once.`,

@@ -70,7 +70,7 @@ export const schedule = {
   noneNext: "Nothing is in sight.",
   nextFailed: "What comes next is not available now.",
   what: { wake: "Ready", sleep: "Sleep" },
-  dayAndClock: (weekday: string, date: string, clock: string) => `${weekday} ${date} ${clock}`,
+  today: "today",
   here: (moment: string) => `${moment} for you`,
   begins: (moment: string) => `starts ${moment}`,
   in: (duration: string) => `in ${duration}`,

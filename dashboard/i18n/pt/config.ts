@@ -4,7 +4,7 @@ export const config: typeof en = {
   title: (name) => `Configurar ${name}`,
   tabsLabel: "Ajustes",
   tabWrong: "algo nela não serve",
-  tabs: { idle: "Ociosidade", schedule: "Agenda", snapshot: "Snapshot", service: "Serviço", danger: "Perigo" },
+  tabs: { idle: "Ociosa", schedule: "Agenda", snapshot: "Snapshot", service: "Serviço", danger: "Perigo" },
   lead: {
     idle: "Quando ela pode adormecer, e o que conta como trabalho.",
     schedule: "Quando ela deve estar pronta para você.",
@@ -12,6 +12,7 @@ export const config: typeof en = {
     service: "Como se chega aos serviços dela, e o que os pedidos podem fazer.",
     danger: "O que não volta.",
   },
+  side: "O que o formulário significa",
   source: {
     product: "Padrão do produto.",
     user: "Dos seus padrões.",
@@ -159,6 +160,7 @@ export const config: typeof en = {
       less: "não dormiria mais",
     },
     hours: "h",
+    today: "Hoje",
     table: "Cada dia sob estas regras",
     day: "Dia",
   },
@@ -220,7 +222,7 @@ export const config: typeof en = {
     moneyHint: "Acima dele pedidos não a acordam mais. Vazio: sem limite.",
     hold: "Segurar um pedido por",
     holdHint: "Até ela acordar. 0: a resposta vem logo.",
-    copyUrl: "Copiar o endereço",
+    address: "Endereço do serviço",
     wakesWords: (wakes, money) =>
       `Um pedido ao serviço a acorda, no máximo **${wakes} vezes por hora**${money === null ? "" : ` e até ela ter custado **${money}** em um dia`}.`,
     sleepsWords: "Pedidos chegam a ela **enquanto está acordada**. Não a acordam.",
@@ -258,6 +260,7 @@ export const config: typeof en = {
     gone: "Será excluído",
     kept: "Será mantido",
     aMachine: "A máquina dela",
+    nothing: "Nada: não há máquina.",
     machine: (gpu) => `${gpu} e o seu disco`,
     machineNumber: (gpu, number) => `${gpu}, vast.ai ${number}, e o seu disco`,
     everything: "**Tudo o que está nela.** Não há snapshot: nada volta.",
@@ -270,7 +273,7 @@ export const config: typeof en = {
       count === 1 ? "1 comando ou pedido que a mantém acordada" : `${count} comandos ou pedidos que a mantêm acordada`,
     point: (kind, moment, size) =>
       `O ${kind} de **${moment}**${size === null ? "" : `, ${size}`}. Volta quando ela acordar`,
-    noSnapshot: "Nenhum snapshot: não há",
+    noSnapshot: "Nenhum snapshot: ela não tem",
     settings: "O nome, os ajustes, a agenda e as chaves",
     history: "Os eventos e o que ela custou",
     stops: (price) => `Para de gastar **${price}** na hora.`,

@@ -71,7 +71,7 @@ export const schedule: typeof en = {
   noneNext: "Nada à vista.",
   nextFailed: "O que vem a seguir não está disponível agora.",
   what: { wake: "Pronta", sleep: "Dorme" },
-  dayAndClock: (weekday, date, clock) => `${weekday} ${date} ${clock}`,
+  today: "hoje",
   here: (moment) => `${moment} para você`,
   begins: (moment) => `começa às ${moment}`,
   in: (duration) => `em ${duration}`,

@@ -25,7 +25,8 @@ export function DiscardDialog({ view, onClose }: { view: InstanceView; onClose: 
   const id = useId();
   // Only what cannot be had back asks for more than a press.
   const isLast = view.snapshot === null && view.recovery_point === null;
-  const isSure = !isLast || typed.trim() === view.name;
+  const may = view.actions.includes("discard");
+  const isSure = may && (!isLast || typed.trim() === view.name);
   const discard = () =>
     run(async () => {
       const after = await call("discardInstance", { params: { id: view.id }, body: { confirm: view.id } });
@@ -42,8 +43,8 @@ export function DiscardDialog({ view, onClose }: { view: InstanceView; onClose: 
           <Fate icon="gone" title={words.gone} lines={useGone(view)} />
           <Fate icon="kept" title={words.kept} lines={useKept(view)} />
         </div>
-        <Cost view={view} />
-        {isLast && (
+        {may ? <Cost view={view} /> : <p className="note">{t.config.danger.nothing}</p>}
+        {may && isLast && (
           <div className="sure">
             <label htmlFor={id}>
               <Rich words={words.type(view.name)} />
@@ -62,9 +63,9 @@ export function DiscardDialog({ view, onClose }: { view: InstanceView; onClose: 
       </div>
       <footer>
         <div className="end">
-          <Button tone="ghost" isBig onClick={onClose}>
+          <button ref={asFirst} type="button" className="btn ghost big" onClick={onClose}>
             {words.keepIt}
-          </Button>
+          </button>
           <Button tone="danger" isBig isBusy={isBusy} disabled={!isSure} onClick={discard}>
             <Icon of={Trash2} />
             {words.button}
@@ -73,6 +74,11 @@ export function DiscardDialog({ view, onClose }: { view: InstanceView; onClose: 
       </footer>
     </Dialog>
   );
+}
+
+/** Where a dialog's focus begins: at what changes nothing. */
+function asFirst(button: HTMLButtonElement | null): void {
+  button?.setAttribute("autofocus", "");
 }
 
 function Fate({ icon, title, lines }: { icon: "gone" | "kept"; title: string; lines: readonly string[] }) {
@@ -106,6 +112,7 @@ function useGone(view: InstanceView): string[] {
     const number = machine.vast_instance_id;
     lines.push(number === null ? words.machine(gpu) : words.machineNumber(gpu, String(number)));
   }
+  if (!view.actions.includes("discard")) return [words.nothing];
   if (since === null) lines.push(words.everything);
   else lines.push(words.since(f.duration(now - Date.parse(since)), f.moment(since, now)));
   if (point && point.torn > 0) lines.push(words.torn(point.torn));
@@ -134,7 +141,10 @@ function Cost({ view }: { view: InstanceView }) {
   const words = t.config.discard;
   const { burn, storage } = view;
   const stops = burn.micro_usd_per_hour > 0 ? words.stops(f.perHour(burn.micro_usd_per_hour)) : words.stopsUnknown;
-  const goesOn = storage === null ? "" : ` ${words.storage(f.money(storage.micro_usd_per_month, true))}`;
+  const goesOn =
+    storage === null || storage.micro_usd_per_month === 0
+      ? ""
+      : ` ${words.storage(f.money(storage.micro_usd_per_month, true))}`;
   return (
     <p className="words">
       <Rich words={`${stops}${goesOn}`} />

@@ -17,6 +17,17 @@ export function Rich({ words }: { words: string }) {
   return boldParts(words).map(([text, isBold], i) => (isBold ? <b key={i}>{text}</b> : text));
 }
 
+/** Beside the form: what it means. It scrolls by itself, so the keyboard must reach it. */
+export function Side({ className, children }: { className?: string; children: ReactNode }) {
+  const { t } = useReader();
+  return (
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: it scrolls
+    <div className={`side${className ? ` ${className}` : ""}`} role="group" aria-label={t.config.side} tabIndex={0}>
+      {children}
+    </div>
+  );
+}
+
 export interface Control {
   id: string;
   "aria-describedby": string;

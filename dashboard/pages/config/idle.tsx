@@ -1,7 +1,7 @@
 /** When it may fall asleep, and what counts as work. */
 import type { InstanceView } from "../../../core/protocol/views.ts";
 import { useReader } from "../../i18n/context.tsx";
-import { Choices, Field, NumberField, NumberInput, Rich, SwitchField, vars } from "./fields.tsx";
+import { Choices, Field, NumberField, NumberInput, Rich, Side, SwitchField, vars } from "./fields.tsx";
 import { Preview, usePreview } from "./preview.tsx";
 import { idleSentence } from "./sentence.ts";
 import { Signals } from "./signals.tsx";
@@ -32,12 +32,12 @@ export function IdleTab({ view }: { view: InstanceView }) {
         />
         <NumberField name="check_interval_seconds" label={words.interval} hint={words.intervalHint} unit={words.s} />
       </div>
-      <div className="side prev">
+      <Side className="prev">
         <p className="words">
           <Rich words={idleSentence(form.draft, price, { t, f })} />
         </p>
         <Preview state={preview} />
-      </div>
+      </Side>
     </>
   );
 

@@ -97,10 +97,10 @@ function Ribbons({ replay }: { replay: Replay }) {
   const kinds: PieceKind[] = ["awake", "slept", ...changes];
   return (
     <>
-      <div aria-hidden="true" className="ribs">
-        {days.map((day) => (
+      <div aria-hidden="true" className={`ribs${changes.length === 0 ? " same" : ""}`}>
+        {days.map((day, i) => (
           <div className="rib" key={day.at}>
-            <span>{f.weekday(day.at)}</span>
+            <span>{i === days.length - 1 ? words.today : f.weekday(day.at)}</span>
             <span className="z">
               {day.pieces.map(({ kind, from, to }) => (
                 <i

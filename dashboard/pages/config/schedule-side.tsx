@@ -6,7 +6,7 @@ import { useReader } from "../../i18n/context.tsx";
 import { createFormats, zoneWords } from "../../i18n/format.ts";
 import { Icon } from "../../ui/icon.tsx";
 import { useNow } from "../../ui/now.ts";
-import { Rich, Toggle } from "./fields.tsx";
+import { Rich, Side, Toggle } from "./fields.tsx";
 import type { PreviewState } from "./preview.tsx";
 import { leadOf, type ScheduleEditor } from "./schedule-editor.ts";
 import { runsOf } from "./windows.ts";
@@ -21,14 +21,14 @@ interface Props {
 export function ScheduleSide({ view, editor, isOn, preview }: Props) {
   const { t } = useReader();
   return (
-    <div className="side">
+    <Side>
       <p className="words">
         <Rich words={useSentence(editor, isOn)} />
       </p>
       <Holds editor={editor} lead={leadOf(view)} />
       {isOn && <Next preview={preview} zone={editor.schedule.timezone} lead={leadOf(view)} />}
       {!isOn && <p className="sub quiet">{t.schedule.nothingNext}</p>}
-    </div>
+    </Side>
   );
 }
 
@@ -90,6 +90,9 @@ function Next({ preview, zone, lead }: { preview: PreviewState; zone: string; le
   );
 }
 
+/** From so far away a moment is told by its day. */
+const farMs = 30 * 86_400_000;
+
 type ClockView = NonNullable<PreviewAnswer["schedule"]>;
 
 /** In the schedule's zone; in the reader's as well, where that is another. */
@@ -98,6 +101,8 @@ function Times({ next, zone, lead }: { next: ClockView["next"]; zone: string; le
   const words = t.schedule;
   const now = useNow(30_000);
   const there = createFormats(language, zone);
+  const dayOf = (time: number) =>
+    there.date(time) === there.date(now) ? words.today : `${there.weekday(time)} ${there.moment(time, time - farMs)}`;
   if (next.length === 0) return <p className="sub">{words.noneNext}</p>;
   return (
     <ul className="nexts">
@@ -113,7 +118,7 @@ function Times({ next, zone, lead }: { next: ClockView["next"]; zone: string; le
           <li key={`${what}${at}`}>
             <Icon of={what === "wake" ? Sun : Moon} />
             <span>
-              {words.what[what]}, {words.dayAndClock(there.weekday(time), there.date(time), there.moment(time, time))}
+              {words.what[what]}, {dayOf(time)} {there.moment(time, time)}
             </span>
             <span className="muted">{more}</span>
           </li>

@@ -53,6 +53,8 @@ export function ScheduleTab({ view }: { view: InstanceView }) {
                 />
               ))}
               {windows.length === 0 && <p className="sub">{words.noWindows}</p>}
+              <Exceptions editor={editor} />
+              <Onces editor={editor} />
               <Adders editor={editor} />
             </>
           )}
@@ -62,8 +64,6 @@ export function ScheduleTab({ view }: { view: InstanceView }) {
           isWrong={editor.problems.timezone !== undefined}
           onChange={(timezone) => change({ timezone })}
         />
-        <Exceptions editor={editor} />
-        <Onces editor={editor} />
       </div>
       <ScheduleSide view={view} editor={editor} isOn={isOn} preview={preview} />
     </>
@@ -86,7 +86,7 @@ function Adders({ editor: { schedule, change } }: { editor: ScheduleEditor }) {
   };
   const day = tomorrowIn(schedule.timezone);
   return (
-    <div className="row">
+    <div className="row adders">
       <Button onClick={add}>
         <Icon of={Plus} />
         {words.addWindow}

@@ -1,8 +1,8 @@
 /** How its services are reached, what requests may do while it sleeps, and who may send them. */
 import type { InstanceView } from "../../../core/protocol/views.ts";
 import { useReader } from "../../i18n/context.tsx";
-import { CopyButton } from "../../ui/copy.tsx";
-import { Choices, Field, NumberField, Rich, SwitchField, TextField } from "./fields.tsx";
+import { Command } from "../../ui/copy.tsx";
+import { Choices, Field, NumberField, Rich, Side, SwitchField, TextField } from "./fields.tsx";
 import { Keys } from "./keys.tsx";
 import { readPaths, readPorts } from "./units.ts";
 import { useForm } from "./use-form.ts";
@@ -46,15 +46,12 @@ export function ServiceTab({ view }: { view: InstanceView }) {
         />
         <NumberField name="proxy.hold_seconds" label={words.hold} hint={words.holdHint} unit={t.config.idle.s} />
       </div>
-      <div className="side">
+      <Side>
         <ServiceWords />
-        <div className="code">
-          <code>{view.proxy.url}</code>
-          <CopyButton text={view.proxy.url} label={words.copyUrl} />
-        </div>
+        <Command text={view.proxy.url} label={words.address} />
         <Access />
         <Keys id={view.id} />
-      </div>
+      </Side>
     </>
   );
 }

@@ -1,7 +1,7 @@
 /** How much a machine that vanishes would take with it, how long snapshots stay, and what runs around a sleep. */
 import { useState } from "react";
 import { useReader } from "../../i18n/context.tsx";
-import { Field, NumberField, Rich, SwitchField } from "./fields.tsx";
+import { Field, NumberField, Rich, Side, SwitchField } from "./fields.tsx";
 import { useForm } from "./use-form.ts";
 
 export function SnapshotTab() {
@@ -29,7 +29,7 @@ export function SnapshotTab() {
         <Hook name="hooks.after_wake" label={words.afterWake} hint={words.afterWakeHint} />
         <NumberField name="hooks.timeout_seconds" label={words.timeout} unit={t.config.idle.s} />
       </div>
-      <div className="side">
+      <Side>
         <p className="words">
           <Rich
             words={`${
@@ -42,7 +42,7 @@ export function SnapshotTab() {
           />
         </p>
         <p className="note">{words.note}</p>
-      </div>
+      </Side>
     </>
   );
 }
