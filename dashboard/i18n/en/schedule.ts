@@ -56,6 +56,7 @@ export const schedule = {
         none: "At the end nothing happens.",
       }[sleeps]
     }`,
+  everyDay: "every day",
   sentenceOff: "The clock does nothing. It sleeps and wakes as the other settings say.",
   sentenceNone: "No windows. Only other days and single times do something.",
   sentenceBad: "Something in the schedule does not fit yet.",

@@ -57,6 +57,7 @@ export const schedule: typeof en = {
         none: "No fim nada acontece.",
       }[sleeps]
     }`,
+  everyDay: "todos os dias",
   sentenceOff: "O relógio nada faz. Ela dorme e acorda conforme os outros ajustes.",
   sentenceNone: "Nenhuma janela. Só outros dias e horários únicos fazem algo.",
   sentenceBad: "Algo na agenda ainda não serve.",

@@ -2,6 +2,7 @@
 import { useReader } from "../../i18n/context.tsx";
 import { Button } from "../../ui/button.tsx";
 import { type SettingName, valueAt } from "./form.ts";
+import { settingWords } from "./setting-words.ts";
 import type { Form } from "./use-form.ts";
 import type { useSave } from "./use-save.ts";
 
@@ -12,6 +13,7 @@ export function Conflicts({ form, save }: { form: Form; save: ReturnType<typeof 
   const shown = (name: SettingName): string => {
     const value = valueAt(form.loaded, name);
     if (typeof value === "boolean") return value ? words.on : words.off;
+    if (typeof value === "number" && name === "proxy.max_micro_usd_per_day") return f.money(value);
     if (typeof value === "number") return f.number(value, Number.isInteger(value) ? 0 : 2);
     return typeof value === "string" ? value : words.another;
   };
@@ -21,7 +23,7 @@ export function Conflicts({ form, save }: { form: Form; save: ReturnType<typeof 
       <ul>
         {save.conflicts.map((name) => (
           <li key={name}>
-            <code className="mono">{name}</code> {words.isNow(shown(name))}
+            <b>{settingWords(name, t)}</b> {words.isNow(shown(name))}
           </li>
         ))}
       </ul>

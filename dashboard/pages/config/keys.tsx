@@ -1,7 +1,7 @@
 /** Keys to the services of one instance, and to nothing else. A secret is shown once. */
 import { queryOptions, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Plus } from "lucide-react";
-import { useId, useState } from "react";
+import { useState } from "react";
 import type { AnswerOf } from "../../../core/protocol/api.ts";
 import { call } from "../../api/client.ts";
 import { useReader } from "../../i18n/context.tsx";
@@ -62,6 +62,8 @@ function KeyRow({ id, of: key }: { id: string; of: Key }) {
   const revoke = () =>
     run(async () => {
       await call("revokeProxyKey", { params: { id, keyId: key.id } });
+      // Its row goes, and the focus with it.
+      document.getElementById(`${id}-new-key`)?.focus();
       await queries.invalidateQueries({ queryKey: keysQuery(id).queryKey });
     });
   return (
@@ -99,7 +101,7 @@ function NewKey({ id, onMade }: { id: string; onMade: (made: { name: string; sec
   const { t } = useReader();
   const queries = useQueryClient();
   const words = t.config.keys;
-  const field = useId();
+  const field = `${id}-new-key`;
   const [name, setName] = useState("");
   const [days, setDays] = useState(0);
   const { isBusy, error, run } = useAsk();

@@ -41,6 +41,7 @@ function useSentence({ schedule, problems }: ScheduleEditor, isOn: boolean): str
   if (windows.length === 0) return words.sentenceNone;
   const list = new Intl.ListFormat(language);
   const each = windows.map(({ days, start, end }) => {
+    if (days?.length === 7) return `**${words.everyDay} ${start}–${end}**`;
     const runs = runsOf(days).map(([first, last]) => {
       const [from, to] = [words.day[first].short, words.day[last].short];
       return first === last ? from : `${from}–${to}`;

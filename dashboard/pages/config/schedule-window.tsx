@@ -33,7 +33,7 @@ export function WindowRow({ place, window, problems, isOfDate, onChange, onRemov
       onChange={(value) => onChange({ ...window, [part]: value })}
     />
   );
-  const isOvernight = problem === undefined && window.end < window.start;
+  const isOvernight = problem === undefined && window.end < window.start && window.end !== "00:00";
   return (
     <div className="win" role="group" aria-label={words.windowName(window.start, window.end)}>
       {!isOfDate && <Days window={window} onChange={onChange} />}
