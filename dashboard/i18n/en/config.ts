@@ -140,7 +140,7 @@ export const config = {
     title: (days: number) =>
       days === 1 ? "Your last day under these rules" : `Your last ${days} days under these rules`,
     loading: "Replaying its last days…",
-    none: "A preview needs a day of samples and a known price.",
+    none: "A preview needs a day of samples, its prices, and a first sleep and wake.",
     failed: "The preview is not available now. The form works without it.",
     same: (money: string, naps: number, isLoss: boolean) =>
       `**${money}** ${isLoss ? "lost" : "saved"} in ${naps === 1 ? "1 nap" : `${naps} naps`}`,

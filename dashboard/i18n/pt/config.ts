@@ -141,7 +141,7 @@ export const config: typeof en = {
     title: (days) =>
       days === 1 ? "O seu último dia sob estas regras" : `Os seus últimos ${days} dias sob estas regras`,
     loading: "Repassando os últimos dias…",
-    none: "A prévia precisa de um dia de amostras e de um preço conhecido.",
+    none: "A prévia precisa de um dia de amostras, dos preços e de uma primeira vez dormindo e acordando.",
     failed: "A prévia não está disponível agora. O formulário funciona sem ela.",
     same: (money, naps, isLoss) =>
       `**${money}** ${isLoss ? "perdidos" : "poupados"} em ${naps === 1 ? "1 soneca" : `${naps} sonecas`}`,

@@ -136,13 +136,16 @@ function useKept(view: InstanceView): string[] {
   return [...lines, words.settings, words.history];
 }
 
+/** Of money a month, below which it is not worth a word. */
+const aCent = 10_000;
+
 function Cost({ view }: { view: InstanceView }) {
   const { t, f } = useReader();
   const words = t.config.discard;
   const { burn, storage } = view;
   const stops = burn.micro_usd_per_hour > 0 ? words.stops(f.perHour(burn.micro_usd_per_hour)) : words.stopsUnknown;
   const goesOn =
-    storage === null || storage.micro_usd_per_month === 0
+    storage === null || storage.micro_usd_per_month < aCent
       ? ""
       : ` ${words.storage(f.money(storage.micro_usd_per_month, true))}`;
   return (
