@@ -248,6 +248,7 @@ const cliHints: Record<string, string> = {
   token_expired: "Ask whoever runs the deployment for a new token, and set SONECA_TOKEN.",
   instance_not_found: "List yours with `soneca ls`.",
   action_not_allowed: "See what it can do now with `soneca instance show ID`.",
+  snapshot_not_found: "List them with `soneca instance snapshots ID`.",
   object_not_found: "List what there is and check the name.",
 };
 

@@ -12,6 +12,7 @@ import { Shell } from "./shell/shell.tsx";
 import { Boundary } from "./ui/boundary.tsx";
 import { FailureNote } from "./ui/failure.tsx";
 
+const FilesPage = lazy(() => import("./pages/files/page.tsx"));
 const NewPage = lazy(() => import("./pages/new/page.tsx"));
 
 export function App() {
@@ -66,6 +67,29 @@ function Pages({ user }: { user: string }) {
             </Suspense>
           </Boundary>
         </Shell>
+      </Route>
+      <Route path="/i/:id/files/:seq">
+        {({ id, seq }) => (
+          <Shell
+            user={user}
+            count={count}
+            crumb={
+              <>
+                <Link href="/">{t.common.nav.instances}</Link>
+                <span aria-hidden="true">/</span>
+                <Link href={`/i/${id}`}>{rows?.find((row) => row.id === id)?.name ?? id}</Link>
+                <span aria-hidden="true">/</span>
+                <b>{t.files.crumb}</b>
+              </>
+            }
+          >
+            <Boundary key={`${id}/${seq}`}>
+              <Suspense>
+                <FilesPage id={id} seq={Number(seq)} />
+              </Suspense>
+            </Boundary>
+          </Shell>
+        )}
       </Route>
       <Route path="/i/:id/*?">
         {({ id }) => (

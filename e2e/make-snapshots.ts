@@ -90,6 +90,8 @@ async function makeNasty(): Promise<void> {
   // Random, text and zeros: chunks of each codec, seventy megabytes.
   const text = Buffer.alloc(20 * mib, "a line of a log that is much like the next one\n");
   write(join(root, "seventy"), Buffer.concat([noise(28 * mib, 7), text, Buffer.alloc(22 * mib), noise(777, 8)]));
+  // The same chunks again, farther apart than a reader keeps them.
+  write(join(root, "twice"), Buffer.concat([noise(15 * mib, 9), noise(15 * mib, 9)]));
   for (let i = 0; i < 4000; i++) write(join(root, "crowd", `file-${i}`), `number ${i}`);
   for (let i = 0; i < 30; i++) write(join(root, "crowd", `sub-${i}`, "inner", "file"), `inner ${i}`);
   // One coded against the other.
@@ -113,7 +115,7 @@ async function makeSmall(): Promise<void> {
   const root = at("work", "small");
   write(join(root, "kept"), "as it was");
   // Some chunks, in a part of their own.
-  write(join(root, "pieces"), Buffer.concat([noise(9 * mib, 5), new Weights(mib, 6).bf16()]));
+  write(join(root, "pieces"), Buffer.concat([noise(5 * mib, 5), new Weights(mib, 6).bf16()]));
   write(join(root, "old"), "goes");
   await take("small", 90);
   rmSync(join(root, "old"));

@@ -167,6 +167,41 @@ describe("in few steps", () => {
     }
   });
 
+  it("comes to an end, whatever was measured and set", () => {
+    const random = seeded(3);
+    const upTo = (most: number) => Math.round(random() ** 3 * most);
+    const pauses = [0.05, 3, 30, 600, 10_080, "auto"] as const;
+    for (let i = 0; i < 60; i++) {
+      const odd: Known = {
+        prices: { perHour: upTo(4_000_000), diskPerHour: upTo(50_000), upPerGb: upTo(50_000), downPerGb: upTo(50_000) },
+        storedBytes: upTo(200e9),
+        uploadBytes: upTo(200e9),
+        uploadMs: upTo(2 * hour),
+        bootMs: upTo(2 * hour),
+        restoreMs: upTo(2 * hour),
+      };
+      const busyMs = minute + upTo(5 * hour);
+      const idleMs = minute + upTo(20 * hour);
+      const asSet = config({
+        pause_after_idle_minutes: pauses[i % pauses.length]!,
+        check_interval_seconds: 0.5 + upTo(299),
+        grace_minutes: upTo(1_440),
+        pause_mode: i % 4 === 0 ? "stop" : "destroy",
+      });
+      const peaks = peaksOf((at) => (at % (busyMs + idleMs) < busyMs ? 80 : null), now - 3 * dayMs - upTo(4 * dayMs));
+      const found = replay(peaks, odd, { asIs: config(), asSet });
+      if (!found) continue;
+      for (const one of [found.asIs, found.asSet]) {
+        expect(one.asleep).toHaveLength(one.sleeps);
+        for (const { fromAt, toAt } of one.asleep) {
+          expect(fromAt).toBeGreaterThanOrEqual(found.fromAt);
+          expect(toAt).toBeGreaterThanOrEqual(fromAt);
+          expect(toAt).toBeLessThanOrEqual(found.toAt);
+        }
+      }
+    }
+  });
+
   it("of a week that was in use every few minutes takes the newest part", () => {
     const found = play((at) => (Math.floor(at / (10 * minute)) % 2 === 0 ? 80 : 0), { grace_minutes: 4 })!;
     expect(found.toAt - found.fromAt).toBeGreaterThanOrEqual(dayMs);

@@ -72,7 +72,7 @@ export const replayDays = 7;
 /** A report more often than this moves a sleep by seconds and takes as many more steps. */
 const leastIntervalMs = 60_000;
 /** Each may be a whole sleep and wake, and takes time to be replayed: of a week that has more, the newest part alone. */
-const mostIdleTimes = 200;
+const mostIdleTimes = 100;
 const leastIdleMs = 180_000;
 /** A boot that takes longer is given up by the wake itself. */
 const longestBootMs = 840_000;
@@ -174,7 +174,7 @@ function isSame(configs: Configs, worlds: { asIs: SimulatedWorld; asSet: Simulat
 function newestOf(peaks: readonly Peak[], threshold: number): readonly Peak[] {
   const idle = stretchesOf(peaks, threshold).filter((one) => !one.isBusy && one.toAt - one.fromAt >= leastIdleMs);
   const cutAt = Math.min(idle.at(-mostIdleTimes)?.fromAt ?? 0, (peaks.at(-1)?.toAt ?? 0) - dayMs);
-  return peaks.filter(({ fromAt }) => fromAt >= cutAt);
+  return peaks.filter(({ toAt }) => toAt > cutAt);
 }
 
 function replayOne(peaks: readonly Peak[], config: AutoHibernation, world: SimulatedWorld): Replayed {

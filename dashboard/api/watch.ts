@@ -65,7 +65,9 @@ export function useWatch(id: string): boolean {
       document.removeEventListener("visibilitychange", look);
       clearTimeout(timer);
       clearInterval(pings);
-      socket?.close();
+      // One that is still being opened complains when it is closed.
+      if (socket?.readyState === WebSocket.CONNECTING) socket.onopen = () => socket?.close();
+      else socket?.close();
     };
   }, [id, queries]);
   return isLive;

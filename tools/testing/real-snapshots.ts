@@ -1,6 +1,6 @@
 /**
  * Snapshots for the tests in workerd, where the engine does not run: made once, at the first request, by a process of their
- * own (e2e/make-snapshots.ts). `/` lists the files, `/<file>` is one: objects of the store, and what the workspaces held.
+ * own (e2e/make-snapshots.ts). `/` lists the objects of the store, `/<file>` is one of them, or what a workspace held.
  */
 import { spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
@@ -15,8 +15,10 @@ export async function serveRealSnapshots(request: { url: string }): Promise<Resp
   const dir = await made;
   const name = decodeURIComponent(new URL(request.url).pathname.slice(1));
   if (name !== "") return new Response(new Uint8Array(readFileSync(join(dir, name))));
-  const files = readdirSync(dir, { recursive: true, encoding: "utf8" });
-  return Response.json(files.filter((file) => /^(store|truth)\//.test(file) && statSync(join(dir, file)).isFile()));
+  const files = readdirSync(join(dir, "store"), { recursive: true, encoding: "utf8" });
+  return Response.json(
+    files.filter((file) => statSync(join(dir, "store", file)).isFile()).map((file) => `store/${file}`),
+  );
 }
 
 async function makeSnapshots(): Promise<string> {

@@ -27,7 +27,7 @@ const recordBytes = 24 * mib;
 
 /** Of whole segments, plain. */
 const cache = new ByteCache(16 * mib);
-const cachedBytes = 8 * mib;
+const cachedBytes = 12 * mib;
 
 export class Segments {
   readonly #parts: Parts;

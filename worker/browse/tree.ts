@@ -24,7 +24,7 @@ const budgetBytes = 64 * mib;
 const requestsKept = 100;
 
 /** Frames of trees, plain. */
-const cache = new ByteCache(16 * mib);
+const cache = new ByteCache(8 * mib);
 
 interface Group {
   firstPath: string;
@@ -33,7 +33,13 @@ interface Group {
   to: number;
 }
 
-/** What a walk may read. The first two groups are free, so that each request gets on. */
+/**
+ * So many groups are read whatever is left, so that each request gets on: where it begins, what that leads past, and what
+ * comes then; or two on each side of a comparison.
+ */
+const freeGroups = 4;
+
+/** What a walk may read. */
 export class Budget {
   #bytes: number;
   #groups = 0;
@@ -43,7 +49,7 @@ export class Budget {
   }
 
   mayLoad(parts: Parts): boolean {
-    return this.#groups < 2 || (this.#bytes > 0 && parts.requests.left > requestsKept);
+    return this.#groups < freeGroups || (this.#bytes > 0 && parts.requests.left > requestsKept);
   }
 
   spend(bytes: number): void {

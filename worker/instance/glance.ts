@@ -1,10 +1,10 @@
 /** What a list shows of an instance: for its row in the read model, and asked for live. */
-import type { Sample } from "../../core/lifecycle/idle.ts";
 import type { Glance, InstanceSummary, InstanceView } from "../../core/protocol/views.ts";
 
-const minutesShown = 15;
+/** Of its use. */
+export const minutesShown = 15;
 
-export function glanceOf(view: InstanceView, ring: readonly Sample[], now: number): Glance {
+export function glanceOf(view: InstanceView, use: (number | null)[]): Glance {
   const { state_since, actions, gpu_count, next, progress, wake, trouble, last_report_at, storage, burn } = view;
   const { snapshot, machine, leases } = view;
   return {
@@ -21,7 +21,7 @@ export function glanceOf(view: InstanceView, ring: readonly Sample[], now: numbe
         .map((lease) => lease.until)
         .sort()
         .at(-1) ?? null,
-    use: machine ? recentUse(ring, now) : [],
+    use: machine ? use : [],
   };
 }
 
@@ -36,14 +36,4 @@ export function summaryOf(view: InstanceView, glance: Glance, now: number): Inst
     recovery_point_at: recovery_point?.at ?? null,
     updated_at: new Date(now).toISOString(),
   };
-}
-
-function recentUse(ring: readonly Sample[], now: number): (number | null)[] {
-  const use = new Array<number | null>(minutesShown).fill(null);
-  for (const { toAt, gpus } of ring) {
-    const minute = minutesShown - 1 - Math.floor((now - toAt) / 60_000);
-    if (minute < 0 || minute >= minutesShown) continue;
-    for (const { max } of gpus) if (max !== null) use[minute] = Math.max(use[minute] ?? 0, max);
-  }
-  return use;
 }

@@ -39,7 +39,7 @@ import { agentTokenLifeMs, signAgentToken } from "../tokens.ts";
 import { type Counts, InstanceBooks } from "./books.ts";
 import { changesMoreThanTheClock, commitOf } from "./commit.ts";
 import { InstanceGate } from "./gate.ts";
-import { glanceOf, summaryOf } from "./glance.ts";
+import { glanceOf, minutesShown, summaryOf } from "./glance.ts";
 import type { HistoryRow } from "./history.ts";
 import { type KnockAnswer, Knocking, type KnockRequest } from "./knocking.ts";
 import { type LendHost, lendSnapshot } from "./lend.ts";
@@ -631,7 +631,7 @@ export class InstanceObject extends DurableObject<Env> {
 
   #shown(): [InstanceView, Glance] {
     const view = this.#view();
-    return [view, glanceOf(view, this.#saved!.samples.ring, Date.now())];
+    return [view, glanceOf(view, this.#series.lastMinutes(minutesShown, Date.now()))];
   }
 
   #isOwner(user: UserId): boolean {

@@ -138,6 +138,15 @@ export class InstanceSeries {
     return withoutShort(rows, stepMs);
   }
 
+  /** Percent: the highest of each of the last so many minutes, oldest first; null where nothing was measured. */
+  lastMinutes(count: number, now: number): (number | null)[] {
+    const { gpus } = this.#whole(now).read(now, 60_000, count, []);
+    return Array.from({ length: count }, (_, i) => {
+      const known = gpus.map((gpu) => gpu.max[i] ?? null).filter((value) => value !== null);
+      return known.length === 0 ? null : Math.max(...known);
+    });
+  }
+
   /** The use of the busiest GPU between two moments. */
   peaks(fromAt: number, toAt: number): Peak[] {
     return this.#whole(toAt).peaks(fromAt, toAt, this.#rows.days(fromAt));

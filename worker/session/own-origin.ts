@@ -24,5 +24,6 @@ export function isOfThisOrigin(request: Request): boolean {
   const isSocket = request.headers.get("upgrade")?.toLowerCase() === "websocket";
   if (!isSocket && (request.method === "GET" || request.method === "HEAD")) return true;
   if (origin !== null) return origin === new URL(request.url).origin;
-  return site === "same-origin";
+  // No browser leaves both out: then it is a program, which sends nothing that it was not told to.
+  return site === null || site === "same-origin";
 }

@@ -10,11 +10,15 @@ import { sha256, zstd } from "../browse/frames.ts";
 import { openSnapshot } from "../browse/open.ts";
 import { Requests } from "../browse/parts.ts";
 
+export function openAs(instance: string, seq: number) {
+  const known = { rows: [], current: null };
+  return openSnapshot(env.SNAPSHOTS, instance as InstanceId, seq, known, new Requests());
+}
+
 /** Where the chunks of a file lie, and how many requests to the store its download takes. */
 export async function inside(instance: string, seq: number, path: string) {
-  const requests = new Requests();
-  const known = { rows: [], current: null };
-  const snapshot = await openSnapshot(env.SNAPSHOTS, instance as InstanceId, seq, known, requests);
+  const snapshot = await openAs(instance, seq);
+  const { requests } = snapshot.parts;
   const entry = await snapshot.tree.find(path);
   if (entry?.type !== "f") throw new Error(`${path} is no file`);
   const manifest = await manifestOf(instance, seq);

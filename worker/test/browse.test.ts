@@ -9,7 +9,9 @@ import { decodeFrame } from "../../core/snapshot/codec.ts";
 import { manifestObjectKey, partObjectKey } from "../../core/snapshot/store.ts";
 import vectors from "../../core/snapshot/vectors/planes.json";
 import { decodeStored, zstd } from "../browse/frames.ts";
-import { changeManifest, codecsOf, inside } from "./browse-inside.ts";
+import { listChanges } from "../browse/list-changes.ts";
+import { listFiles } from "../browse/list-files.ts";
+import { changeManifest, codecsOf, inside, openAs } from "./browse-inside.ts";
 import { api, newInstance, newUser, outcome, type Sleeper, send, sha256Hex, type TestUser } from "./helpers.ts";
 import { storeSnapshots, type Truth, truthOf } from "./real-snapshots.ts";
 import { endScene, setScene } from "./scene.ts";
@@ -297,6 +299,63 @@ describe("changes", () => {
   });
 });
 
+describe("a request that may read no more", () => {
+  /** As if all but what is kept for the end were spent: a few groups of entries are read, whatever is left. */
+  async function spent(seq: number) {
+    const snapshot = await openAs(nest.id, seq);
+    snapshot.parts.requests.left = 100;
+    return snapshot.tree;
+  }
+
+  /** Pages of one request each, and how many there were. */
+  async function eachPage<T>(ask: (after: string | undefined) => Promise<{ items: T[]; next: string | null }>) {
+    const all: T[] = [];
+    let pages = 0;
+    for (let after: string | null | undefined; after !== null; pages++) {
+      const page: { items: T[]; next: string | null } = await ask(after);
+      all.push(...page.items);
+      after = page.next;
+    }
+    return { all, pages };
+  }
+
+  it("answers with short pages, which together are the whole", async () => {
+    const queries: { path: string; search?: string }[] = [
+      { path: "crowd" },
+      { path: "", search: "file-39" },
+      { path: "", search: "nowhere at all" },
+    ];
+    for (const query of queries) {
+      const whole = await listAll({ ...query, limit: 1000 } as Record<string, string | number>);
+      const { all, pages } = await eachPage(async (after) => {
+        const page = await listFiles(await spent(1), { ...query, after, limit: 1000 });
+        return { items: page.entries, next: page.next_after };
+      });
+      expect(pages, JSON.stringify(query)).toBeGreaterThan(1);
+      expect(all.map((one) => one.path)).toEqual(whole.map((one) => one.path));
+    }
+  });
+
+  it("compares as far as it gets, and says no totals that it does not know", async () => {
+    const path = `/api/instances/${nest.id}/snapshots/2/changes?since=1&limit=1000`;
+    const whole = (await api<AnswerOf<"listChanges">>("GET", path, token())).body;
+    const seen: unknown[] = [];
+    const { all, pages } = await eachPage(async (after) => {
+      const page = await listChanges(await spent(1), await spent(2), { since: 1, after, limit: 1000 });
+      seen.push(page.totals);
+      return { items: page.changes, next: page.next_after };
+    });
+    expect(pages).toBeGreaterThan(1);
+    expect(all).toEqual(whole.changes);
+    expect([seen[0], seen.at(-1)]).toEqual([null, whole.totals]);
+  });
+
+  it("does not count what lies below a folder", async () => {
+    const { entries } = await listFiles(await spent(1), { path: "", limit: 200 });
+    expect(entries.find((one) => one.path === "crowd")).toMatchObject({ entries: null, total_bytes: null });
+  });
+});
+
 describe("who asks", () => {
   it("sees nothing of another's instance, and no snapshot that is not there", async () => {
     const bea = await newUser("Bea");
@@ -328,7 +387,7 @@ describe("who asks", () => {
   });
 });
 
-describe("damage", () => {
+describe("damage", { timeout: 180_000 }, () => {
   let intact: string;
   beforeAll(async () => {
     intact = await damaged(async () => {});

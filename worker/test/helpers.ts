@@ -55,7 +55,7 @@ export async function send(method: string, path: string, options: CallOptions = 
   if (options.token) headers.set("authorization", `Bearer ${options.token}`);
   const body = options.raw ?? (options.json === undefined ? undefined : JSON.stringify(options.json));
   if (options.json !== undefined) headers.set("content-type", "application/json");
-  return exports.default.fetch(new Request(`http://soneca.test${path}`, { method, headers, body }));
+  return exports.default.fetch(new Request(new URL(path, "http://soneca.test"), { method, headers, body }));
 }
 
 export async function api<T = InstanceView>(

@@ -85,7 +85,8 @@ const good: Record<RouteName, () => { path?: string; json?: Record<string, unkno
   getInstance: () => ({}),
   renameInstance: () => ({ json: { name: "renamed" } }),
   getSession: () => ({}),
-  openSession: () => ({ json: { token: owner.token } }),
+  // Where the pages of services are, no session is opened.
+  openSession: () => ({ path: "http://dashboard.test/api/session", json: { token: owner.token } }),
   closeSession: () => ({}),
   wakeInstance: () => ({ json: {} }),
   hibernateInstance: () => ({ json: {} }),

@@ -18,21 +18,25 @@ const read = (name: string) => env.REAL_SNAPSHOTS.fetch(`http://snapshots/${enco
 
 /** All snapshots of `from`, under the numbers that they have. */
 export async function storeSnapshots(from: "nasty" | "small", instance: string): Promise<void> {
-  const files = (await (await read("")).json()) as string[];
-  for (const file of files) {
-    const key = file.startsWith("store/") ? parseObjectKey(file.slice("store/".length)) : null;
-    if (key?.instance !== from) continue;
-    const bytes = await (await read(file)).arrayBuffer();
-    if (key.kind === "part") {
-      await env.SNAPSHOTS.put(partObjectKey(instance, key.sha256), bytes, { sha256: key.sha256 });
-      continue;
-    }
-    const parsed = parseManifest(new TextDecoder().decode(bytes));
-    if (!parsed.ok) throw new Error(parsed.message);
-    const name = manifestObjectKey(instance, key.seq, key.epoch);
-    await env.SNAPSHOTS.put(name, formatManifest({ ...parsed.manifest, instance }));
-  }
+  files ??= (await read("")).json();
+  await Promise.all(
+    (await files).map(async (file) => {
+      const key = parseObjectKey(file.slice("store/".length));
+      if (key?.instance !== from) return;
+      const bytes = await (await read(file)).arrayBuffer();
+      if (key.kind === "part") {
+        await env.SNAPSHOTS.put(partObjectKey(instance, key.sha256), bytes, { sha256: key.sha256 });
+        return;
+      }
+      const parsed = parseManifest(new TextDecoder().decode(bytes));
+      if (!parsed.ok) throw new Error(parsed.message);
+      const name = manifestObjectKey(instance, key.seq, key.epoch);
+      await env.SNAPSHOTS.put(name, formatManifest({ ...parsed.manifest, instance }));
+    }),
+  );
 }
+
+let files: Promise<string[]> | undefined;
 
 export async function truthOf(from: "nasty" | "small", seq: number): Promise<Truth[]> {
   return (await read(`truth/${from}-${seq}.json`)).json();

@@ -16,7 +16,7 @@ import type { Effect, LifecycleEvent } from "../events.ts";
 import { judgeIdle } from "../idle.ts";
 import { idleSteps } from "../idle-steps.ts";
 import { currentMachine } from "../machines.ts";
-import { defaultTimings } from "../timings.ts";
+import { defaultTimings, type Timings } from "../timings.ts";
 import { mayEnd, transition } from "../transition.ts";
 import type { Actor, Machine, RentedFacts, State } from "../types.ts";
 import { holdsGpuMemory, idleRuleOf } from "../vetoes.ts";
@@ -27,6 +27,8 @@ import { costsOfWorld, type Policy, proveMs, type SimulatedWorld, settingOf } fr
 
 const hourMs = 3_600_000;
 const timings = defaultTimings;
+/** Here no look at the provider's list finds anything. */
+const coarseTimings: Timings = { ...defaultTimings, lookEveryMs: 5 * 60_000 };
 const user: Actor = { kind: "user", id: newUserId(new Uint8Array(10)) };
 /** A Monday's midnight. */
 const startAt = Date.UTC(2026, 0, 5);
@@ -106,6 +108,7 @@ class Simulation {
   #wentAfterMs: number[] = [];
   #asleep: IdleTime[] = [];
   readonly #isCoarse: boolean;
+  readonly #timings: Timings;
   /** In a row: the first alone ends no idle time. */
   #busyBeats = 0;
 
@@ -113,6 +116,7 @@ class Simulation {
     this.#world = world;
     this.#walk = new TraceWalk(trace, world.threshold);
     this.#isCoarse = isCoarse ?? false;
+    this.#timings = isCoarse ? coarseTimings : timings;
     this.#state = bornRunning(world, settingOf(policy, world), graceMinutes);
     this.#machine = new SimulatedMachine(1, world, this.#now);
     this.#beatAt = this.#now + world.intervalMs;
@@ -155,7 +159,7 @@ class Simulation {
     const queued = this.#queue[0]?.at ?? Number.POSITIVE_INFINITY;
     // While it serves, the beats come before every deadline but the announcement of a sleep.
     const alarm =
-      (isServing ? deadlines(this.#state, timings).warn : nextDeadline(this.#state, timings)) ??
+      (isServing ? deadlines(this.#state, this.#timings).warn : nextDeadline(this.#state, this.#timings)) ??
       Number.POSITIVE_INFINITY;
     const beat = Math.min(this.#beatAt, Math.max(this.#now, this.#machine?.readyAt ?? Number.POSITIVE_INFINITY));
     const isWanted = this.#walk.isActive;
@@ -199,14 +203,14 @@ class Simulation {
     const now = this.#now;
     machine.sample(now, this.#peak);
     this.#peak = 0;
-    const { results, seal } = machine.report(now, timings.sealHoldMs);
+    const { results, seal } = machine.report(now, this.#timings.sealHoldMs);
     const memoryHeld = holdsGpuMemory(machine.ring);
     const verdict = judgeIdle(machine.ring, idleRuleOf(this.#state, memoryHeld, now), now, 1);
     this.#busyBeats = verdict.kind === "busy" ? this.#busyBeats + 1 : 0;
     this.#apply({ type: "beat", epoch: machine.epoch, verdict, results, seal, progressed: true, memoryHeld });
     if (this.#machine !== machine) return;
-    machine.obey(commandsFor(this.#state, machine.epoch, timings), now);
-    this.#beatAt = Math.ceil(now + untilNextBeatMs(this.#state, { now, timings }));
+    machine.obey(commandsFor(this.#state, machine.epoch, this.#timings), now);
+    this.#beatAt = Math.ceil(now + untilNextBeatMs(this.#state, { now, timings: this.#timings }));
     if (this.#isCoarse) this.#beatAt = Math.max(this.#beatAt, Math.ceil(this.#nextNews()));
   }
 
@@ -219,18 +223,19 @@ class Simulation {
     if (phase.status === "snapshotting") return isBusy ? now + Math.min(workBeatMs, this.#walk.untilUseMs) : now;
     if (phase.status !== "running") return now;
     if (this.#walk.isActive) return this.#busyBeats < 2 ? now : now + this.#walk.untilIdleMs;
-    if (phase.idleSince === null) return now;
+    // Nothing begins in the grace after a wake.
+    const free = phase.restlessUntil > now ? Math.min(now + this.#walk.untilUseMs, phase.restlessUntil) : now;
+    if (phase.idleSince === null) return free;
     const steps = idleSteps(this.#state);
     const due = [steps?.uploadAt, steps?.sleepAt].filter((at) => at != null);
-    // One that is over waits for something else.
-    if (due.some((at) => at <= now)) return now;
-    const { warn = Number.POSITIVE_INFINITY } = deadlines(this.#state, timings);
+    if (due.some((at) => at <= now)) return free;
+    const { warn = Number.POSITIVE_INFINITY } = deadlines(this.#state, this.#timings);
     return Math.min(now + this.#walk.untilUseMs, warn, ...due.map((at) => at + 50));
   }
 
   #apply(event: LifecycleEvent): void {
     const before = this.#state;
-    const outcome = transition(before, event, { now: this.#now, timings });
+    const outcome = transition(before, event, { now: this.#now, timings: this.#timings });
     this.#state = outcome.state;
     const [from, to] = [before.now.status, this.#state.now.status];
     if (from === "destroying" && to !== "destroying") this.#fallAsleep(before);

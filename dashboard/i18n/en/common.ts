@@ -7,7 +7,7 @@ type SignalName = InstanceView["signals"][number]["name"];
 export const common = {
   skip: "Skip to content",
   nav: { label: "Main", instances: "Instances", savings: "Savings", settings: "Settings" },
-  language: { label: "Language: English. Mudar para português", short: "EN" },
+  language: { label: "EN: language English. Mudar para português", short: "EN" },
   theme: { label: "Theme", light: "Light", dark: "Dark", system: "As the system" },
   meter: { label: "Money", now: "Spending now", month: (month: string) => `${month} so far`, saved: "Saved" },
   status: {

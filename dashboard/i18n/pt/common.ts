@@ -3,7 +3,7 @@ import type { common as en } from "../en/common.ts";
 export const common: typeof en = {
   skip: "Ir para o conteúdo",
   nav: { label: "Principal", instances: "Instâncias", savings: "Economia", settings: "Ajustes" },
-  language: { label: "Idioma: português. Switch to English", short: "PT" },
+  language: { label: "PT: idioma português. Switch to English", short: "PT" },
   theme: { label: "Tema", light: "Claro", dark: "Escuro", system: "Como o sistema" },
   meter: { label: "Dinheiro", now: "Gasto agora", month: (month) => `${month} até agora`, saved: "Poupado" },
   status: {

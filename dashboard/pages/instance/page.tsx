@@ -1,5 +1,5 @@
 /** One instance: what it does now and why, what it costs, what is safe, and what happened. */
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { Link, useLocation, useSearchParams } from "wouter";
 import type { InstanceView } from "../../../core/protocol/views.ts";
@@ -111,6 +111,7 @@ function Configure(_: { view: InstanceView; tab: string | null; onClose: () => v
 function useTellings(view: InstanceView | undefined): void {
   const { t } = useReader();
   const voice = useVoice();
+  const queries = useQueryClient();
   const before = useRef<InstanceView["status"] | null>(null);
   useEffect(() => {
     if (!view) return;
@@ -118,6 +119,12 @@ function useTellings(view: InstanceView | undefined): void {
     before.current = view.status;
     if (was === null || was === view.status) return;
     voice.announce(t.instances.announce(view.name, t.common.status[view.status]));
+    // Its snapshots, its log and its money are others now.
+    void queries.invalidateQueries({
+      queryKey: ["instance", view.id],
+      predicate: ({ queryKey }) => queryKey[2] !== "now",
+    });
+    void queries.invalidateQueries({ queryKey: ["money"] });
     const isReady = was === "waking" && (view.status === "running" || view.status === "idle");
     if (!isReady) return;
     voice.done(
@@ -126,7 +133,7 @@ function useTellings(view: InstanceView | undefined): void {
     );
     if (document.visibilityState === "hidden" && "Notification" in window && Notification.permission === "granted")
       new Notification(t.instance.waking.readyToast(view.name), { body: view.machine?.ssh ?? "" });
-  }, [view, t, voice]);
+  }, [view, t, voice, queries]);
 }
 
 function Skeleton() {

@@ -36,7 +36,7 @@ export function Plot({ series, span, price }: Props) {
     const width = () => Math.max(240, box.clientWidth);
     const plots = [
       new UPlot(
-        optionsOfUse({ series, spans, colours, f, said, width: width(), label: words.gpu }),
+        optionsOfUse({ series, spans, colours, f, said, width: width(), label: words.gpu, time: words.time }),
         dataOfUse(series),
         box,
       ),
@@ -89,10 +89,12 @@ interface Drawn {
   f: Formats;
   width: number;
   label: (index: number) => string;
+  /** The word for it. */
+  time: string;
   said: { threshold: string; asleep: (ms: number) => string; notSpent: (ms: number) => string | null };
 }
 
-function optionsOfUse({ series, spans, colours, f, width, said, label }: Drawn): UPlot.Options {
+function optionsOfUse({ series, spans, colours, f, width, said, label, time }: Drawn): UPlot.Options {
   const isMany = series.gpus.length > 1;
   return {
     width,
@@ -107,7 +109,7 @@ function optionsOfUse({ series, spans, colours, f, width, said, label }: Drawn):
     },
     axes: [timeAxis(colours, f), valueAxis(colours, (value) => f.number(value), [0, 25, 50, 75, 100])],
     series: [
-      { value: (_, seconds) => (seconds === null ? "–" : f.full(seconds * 1000)) },
+      { label: time, value: (_, seconds) => (seconds === null ? "–" : f.full(seconds * 1000)) },
       ...series.gpus.map((gpu, i) => ({
         label: `${label(gpu.index)}${gpu.name && isMany ? ` ${gpu.name}` : ""}`,
         stroke: colours.run,

@@ -134,7 +134,7 @@ export function Rent() {
       </div>
       <MoneyField label={t.fresh.cap} hint={t.fresh.capHint} value={wanted.cap} onChange={(cap) => change({ cap })} />
       <section aria-label={t.fresh.offers} aria-busy={offers.isFetching}>
-        <h3 className="h3">{t.fresh.offers}</h3>
+        <h2 className="h3">{t.fresh.offers}</h2>
         {offers.error && <FailureNote error={offers.error} onRetry={offers.refetch} />}
         {offers.isPending && <div className="bone" style={{ height: 64, borderRadius: 14 }} />}
         {best && <Offers name="best" offers={[best]} chosen={best} isBest onChoose={() => undefined} />}
