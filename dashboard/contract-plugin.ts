@@ -15,11 +15,10 @@ export function contractPlugin(): Plugin {
 
 function contractText(): string {
   const table = Object.fromEntries(Object.entries(routes).map(([name, { method, path }]) => [name, [method, path]]));
-  return [
-    `export const routes = ${JSON.stringify(table)};`,
-    `export const limits = ${JSON.stringify(limitsOf())};`,
-    `export const defaults = ${JSON.stringify(defaultAutoHibernation)};`,
-  ].join("\n");
+  const parts = { routes: table, limits: limitsOf(), defaults: defaultAutoHibernation };
+  return Object.entries(parts)
+    .map(([name, part]) => `export const ${name} = ${JSON.stringify(part)};`)
+    .join("\n");
 }
 
 interface Schema {

@@ -2,5 +2,5 @@
 declare module "soneca:contract" {
   export const routes: Record<string, readonly [method: string, path: string]>;
   export const limits: Record<string, readonly [least: number, most: number]>;
-  export const defaults: unknown;
+  export const defaults: object;
 }

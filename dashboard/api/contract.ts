@@ -1,4 +1,4 @@
-/** The parts of the contract that the page needs while it runs: the route table, and the limits of numbers among the settings. */
+/** The parts of the contract that the page needs while it runs: the route table, the limits of numbers among the settings, the defaults. */
 import { defaults, limits, routes } from "soneca:contract";
 import type { RouteName } from "../../core/protocol/api.ts";
 import type { AutoHibernation } from "../../core/protocol/config.ts";

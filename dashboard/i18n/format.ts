@@ -32,6 +32,8 @@ export interface Formats {
   /** `Tue, 3 Nov`. */
   day(at: number | string): string;
   ratio(value: number): string;
+  /** `Wed`. */
+  weekday(at: number | string): string;
 }
 
 const decimals = (value: number): number => (value >= 100 || value === 0 ? 0 : value >= 10 ? 1 : 1);
@@ -103,6 +105,7 @@ export function createFormats(language: Language, zone: string): Formats {
     dayMonth: (at) => dates({ day: "numeric", month: "short" }).format(time(at)),
     day: (at) => dates({ weekday: "short", day: "numeric", month: "short" }).format(time(at)),
     ratio: (value) => `${number(value, 2)}×`,
+    weekday: (at) => dates({ weekday: "short" }).format(time(at)).replace(".", ""),
   };
 }
 

@@ -29,8 +29,9 @@ export function Dialog({ title, lead, isWide, isAlert, mayClose, onClose, childr
     if (!dialog.open) dialog.showModal();
     document.documentElement.classList.add("has-dialog");
     return () => {
-      document.documentElement.classList.remove("has-dialog");
       dialog.close();
+      // Another may lie below.
+      document.documentElement.classList.toggle("has-dialog", document.querySelector("dialog[open]") !== null);
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
   }, []);

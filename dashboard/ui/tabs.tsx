@@ -3,7 +3,7 @@ import { type KeyboardEvent, type ReactNode, useId } from "react";
 
 interface Props<T extends string> {
   label: string;
-  tabs: readonly { value: T; label: string }[];
+  tabs: readonly { value: T; label: ReactNode }[];
   value: T;
   onChange: (value: T) => void;
   className?: string;

@@ -23,6 +23,7 @@ import { SnapshotsCard } from "./snapshots.tsx";
 import { TroublePanel } from "./trouble.tsx";
 import { WakingPanel } from "./waking.tsx";
 
+const ConfigDialog = lazy(async () => ({ default: (await import("../config/dialog.tsx")).ConfigDialog }));
 const UseChart = lazy(() => import("./chart.tsx"));
 
 export function InstancePage({ id }: { id: string }) {
@@ -103,8 +104,14 @@ function Panel({ view, onWake }: { view: InstanceView; onWake: () => void }) {
   }
 }
 
-function Configure(_: { view: InstanceView; tab: string | null; onClose: () => void }) {
-  return null;
+/** The address says that it is open, and at which tab: a link leads straight there. */
+function Configure({ view, tab, onClose }: { view: InstanceView; tab: string | null; onClose: () => void }) {
+  if (tab === null) return null;
+  return (
+    <Suspense>
+      <ConfigDialog id={view.id} name={view.name} tab={tab} onClose={onClose} />
+    </Suspense>
+  );
 }
 
 /** What changed while one looks: said to those who listen, and shown to those who look elsewhere. */
