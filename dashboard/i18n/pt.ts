@@ -28,27 +28,3 @@ export const ptBR: Words = {
   signIn,
   wake,
 };
-
-import { signIn } from "./pt/sign-in.ts";
-import { wake } from "./pt/wake.ts";
-
-export const ptBR: Words = {
-  common,
-  errors,
-  events,
-  files,
-  instance,
-  instances,
-  fresh,
-<<<<<<< HEAD
-  savings,
-  settings,
-  signIn,
-  wake,
-=======
-  signIn,
-  wake,
-  config,
-  schedule,
->>>>>>> config
-};
