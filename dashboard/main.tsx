@@ -6,13 +6,15 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { createQueries } from "./api/queries.ts";
 import { App } from "./app.tsx";
-import { ReaderProvider } from "./i18n/context.tsx";
+import { firstLanguage, ReaderProvider, wordsOf } from "./i18n/context.tsx";
 import { VoiceProvider } from "./ui/toast.tsx";
 
+const language = firstLanguage();
+const words = await wordsOf(language);
 createRoot(document.getElementById("root")!).render(
   <StrictMode>
     <QueryClientProvider client={createQueries()}>
-      <ReaderProvider>
+      <ReaderProvider first={{ language, words }}>
         <VoiceProvider>
           <App />
         </VoiceProvider>

@@ -1,5 +1,5 @@
 /** What a call that did not work comes back as: the API's own error, or that nothing came back. */
-import { type ErrorBody, type ErrorCode, isErrorCode } from "../../core/protocol/errors.ts";
+import type { ErrorBody, ErrorCode } from "../../core/protocol/errors.ts";
 
 export type FailureCode = ErrorCode | "unreachable" | "unknown";
 
@@ -33,7 +33,8 @@ export function failureOf(response: Response, text: string): Failure {
   const error = errorIn(text);
   if (!error) return new Failure("unknown", `status ${status}`, { status, retryAfterMs });
   const { code, message, hint, request_id, issues, context } = error;
-  return new Failure(isErrorCode(code) ? code : "unknown", message, {
+  // One of a later version has no words here, and is shown by its code.
+  return new Failure(code, message, {
     status,
     hint,
     requestId: request_id ?? null,

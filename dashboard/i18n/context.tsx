@@ -1,8 +1,7 @@
 /** The reader's words and formats, by language and zone; both are remembered by the browser. */
 import { createContext, type ReactNode, use, useCallback, useEffect, useMemo, useState } from "react";
-import { en, type Words } from "./en.ts";
+import type { Words } from "./en.ts";
 import { createFormats, type Formats, type Language } from "./format.ts";
-import { ptBR } from "./pt.ts";
 
 interface Reader {
   t: Words;
@@ -15,12 +14,23 @@ interface Reader {
 }
 
 const Context = createContext<Reader | null>(null);
-const words: Record<Language, Words> = { en, "pt-BR": ptBR };
 
-export function ReaderProvider({ children }: { children: ReactNode }) {
-  const [language, setLanguage] = useState<Language>(() =>
-    document.documentElement.lang === "pt-BR" ? "pt-BR" : "en",
-  );
+/** Only the reader's own language is fetched. */
+export async function wordsOf(language: Language): Promise<Words> {
+  return language === "pt-BR" ? (await import("./pt.ts")).ptBR : (await import("./en.ts")).en;
+}
+
+export function firstLanguage(): Language {
+  return document.documentElement.lang === "pt-BR" ? "pt-BR" : "en";
+}
+
+interface Spoken {
+  language: Language;
+  words: Words;
+}
+
+export function ReaderProvider({ first, children }: { first: Spoken; children: ReactNode }) {
+  const [{ language, words }, setSpoken] = useState(first);
   const [ownZone, setOwnZone] = useState<string | null>(() => read("soneca.zone"));
   const zone = ownZone ?? browserZone();
   useEffect(() => {
@@ -28,7 +38,11 @@ export function ReaderProvider({ children }: { children: ReactNode }) {
   }, [language]);
   const changeLanguage = useCallback((next: Language) => {
     write("soneca.language", next);
-    setLanguage(next);
+    // One that cannot be fetched changes nothing: the words that are here stay.
+    void wordsOf(next).then(
+      (fetched) => setSpoken({ language: next, words: fetched }),
+      (error) => console.error(error),
+    );
   }, []);
   const changeZone = useCallback((next: string | null) => {
     write("soneca.zone", next);
@@ -36,14 +50,14 @@ export function ReaderProvider({ children }: { children: ReactNode }) {
   }, []);
   const reader = useMemo<Reader>(
     () => ({
-      t: words[language],
+      t: words,
       f: createFormats(language, zone),
       language,
       zone,
       setLanguage: changeLanguage,
       setZone: changeZone,
     }),
-    [language, zone, changeLanguage, changeZone],
+    [language, words, zone, changeLanguage, changeZone],
   );
   return <Context value={reader}>{children}</Context>;
 }
