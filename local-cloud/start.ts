@@ -124,6 +124,7 @@ const { url, apiToken, vastUrl, vastApiKey } = cloud;
 say(
   { event: "ready", url, apiToken, vastUrl, vastApiKey, adminToken: cloud.adminToken, stateDir: cloud.stateDir },
   `
+  dashboard      ${url}   (open it: you are signed in)
   control plane  ${url}
   user token     ${apiToken}
   vast.ai        ${vastUrl}   (stand-in; key in ${join(cloud.stateDir, "vast-api-key")})

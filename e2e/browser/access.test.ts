@@ -9,9 +9,14 @@ describe.skipIf(!hasBrowser)("every page", () => {
   let test: TestCloud;
   let browser: Browser;
   let scene: Scene;
+  /** Numbers of its last two snapshots. */
+  let [newer, older] = [0, 0];
   beforeAll(async () => {
     [test, browser] = await Promise.all([startTestCloud({ timings: sceneTimings, bootMs: 2_500 }), startBrowser()]);
     scene = await makeScene(test.cloud);
+    const path = `/api/instances/${scene.asleep.id}/snapshots`;
+    const { body } = await test.cloud.api<{ snapshots: { seq: number }[] }>("GET", path);
+    [newer, older] = body.snapshots.map(({ seq }) => seq) as [number, number];
   });
   afterAll(async () => {
     await browser?.close();
@@ -26,9 +31,16 @@ describe.skipIf(!hasBrowser)("every page", () => {
       { name: "idle", path: `/i/${idle.id}`, ready: ".ring" },
       { name: "asleep", path: `/i/${asleep.id}`, ready: ".clips tbody tr" },
       { name: "gone", path: `/i/${gone.id}`, ready: ".clips tbody tr" },
-      { name: "files", path: `/i/${asleep.id}/files/1`, ready: ".files tbody tr" },
-      { name: "changes", path: `/i/${asleep.id}/files/2?since=1`, ready: ".files tbody tr" },
+      { name: "files", path: `/i/${asleep.id}/files/${older}`, ready: ".files tbody tr" },
+      { name: "changes", path: `/i/${asleep.id}/files/${newer}?since=${older}`, ready: ".files tbody tr" },
       { name: "new", path: "/new", ready: ".offer" },
+      { name: "savings", path: "/savings", ready: "tbody tr" },
+      { name: "settings", path: "/settings", ready: ".card h2" },
+      ...["idle", "schedule", "snapshot", "service", "danger"].map((tab) => ({
+        name: `configure ${tab}`,
+        path: `/i/${asleep.id}?configure=${tab}`,
+        ready: "dialog [role=tabpanel]",
+      })),
       { name: "copy", path: `/new?from=${asleep.id}`, ready: ".words" },
       {
         name: "wake",
@@ -42,29 +54,38 @@ describe.skipIf(!hasBrowser)("every page", () => {
     ];
   };
 
-  for (const language of ["en", "pt-BR"] as const) {
-    for (const width of [1280, 360]) {
-      it(`is heard, read and not too wide: ${language}, ${width} px, light and dark`, async () => {
-        const { page, complaints, close } = await openPage(browser, test.cloud.url, { language, width });
-        const found: string[] = [];
-        for (const { name, path, ready, open } of pages()) {
-          await page.goto(test.cloud.url + path);
-          await page.locator(ready).first().waitFor();
-          await open?.(page);
-          for (const theme of ["light", "dark"]) {
-            await page.evaluate((wanted) => {
-              document.documentElement.dataset.theme = wanted;
-            }, theme);
-            for (const one of await violationsOf(page)) found.push(`${name}, ${theme}: ${one}`);
-          }
-          const excess = await excessWidth(page);
-          if (excess > 0) found.push(`${name}: ${excess} px wider than the window`);
+  // Each language wide or narrow, both themes; the other halves are looked at by npm run test:slow.
+  const looks = [
+    { language: "en", width: 1280 },
+    { language: "pt-BR", width: 360 },
+    ...(process.env.SONECA_SLOW
+      ? ([
+          { language: "en", width: 360 },
+          { language: "pt-BR", width: 1280 },
+        ] as const)
+      : []),
+  ] as const;
+  for (const { language, width } of looks) {
+    it(`is heard, read and not too wide: ${language}, ${width} px, light and dark`, async () => {
+      const { page, complaints, close } = await openPage(browser, test.cloud.url, { language, width });
+      const found: string[] = [];
+      for (const { name, path, ready, open } of pages()) {
+        await page.goto(test.cloud.url + path);
+        await page.locator(ready).first().waitFor();
+        await open?.(page);
+        for (const theme of ["light", "dark"]) {
+          await page.evaluate((wanted) => {
+            document.documentElement.dataset.theme = wanted;
+          }, theme);
+          for (const one of await violationsOf(page)) found.push(`${name}, ${theme}: ${one}`);
         }
-        expect(found).toEqual([]);
-        expect(complaints).toEqual([]);
-        await close();
-      });
-    }
+        const excess = await excessWidth(page);
+        if (excess > 0) found.push(`${name}: ${excess} px wider than the window`);
+      }
+      expect(found).toEqual([]);
+      expect(complaints).toEqual([]);
+      await close();
+    });
   }
 
   it("is used by the keyboard alone, and a dialog gives the focus back", async () => {
