@@ -1,11 +1,12 @@
 /**
  * `npm run bench`: the snapshot engine beside restic, borg and tar | zstd, on the same data in the same run. `control` and
- * `wake` measure the control plane: control/; `proxy` the wake proxy: proxy/.
+ * `wake` measure the control plane: control/; `proxy` the wake proxy: proxy/; `dashboard` the dashboard: dashboard/.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { isControlCommand, mainOfControl } from "./control/main.ts";
 import { type Context, removeFolder } from "./course.ts";
+import { mainOfDashboard } from "./dashboard/main.ts";
 import { loadCheckpoints } from "./data/mlp.ts";
 import { installPackages } from "./data/packages.ts";
 import { type Size, sizes } from "./data/sizes.ts";
@@ -190,7 +191,9 @@ function checkRoom({ size, only, tools, keep, dir, synthetic }: Options, cacheDi
 try {
   const args = process.argv.slice(2);
   if (isControlCommand(args[0])) process.exitCode = await mainOfControl(args, repository);
-  else process.exitCode = args[0] === "proxy" ? await mainOfProxy(args, repository) : await main(args);
+  else if (args[0] === "proxy") process.exitCode = await mainOfProxy(args, repository);
+  else if (args[0] === "dashboard") process.exitCode = await mainOfDashboard(args, repository);
+  else process.exitCode = await main(args);
 } catch (error) {
   console.error(error instanceof UsageError ? `${error.message}\n\n${usage}` : error);
   process.exitCode = error instanceof UsageError ? 2 : 1;

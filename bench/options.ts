@@ -29,7 +29,8 @@ export const usage = `npm run bench -- [options]
   --drop-caches        empties the page cache before each step (root only)
   --synthetic          synthetic data, without the packages
 npm run bench -- control|wake --help   the control plane instead: what a heartbeat costs, what a wake takes
-npm run bench -- proxy --help          the wake proxy: what it adds to calling a service directly`;
+npm run bench -- proxy --help          the wake proxy: what it adds to calling a service directly
+npm run bench -- dashboard --help      the dashboard: how soon it shows something, how a long list feels`;
 
 export interface Options {
   size: SizeName;
