@@ -1,6 +1,6 @@
 /** What stands around every page: the rail, the money, language and theme. */
 import { ChartColumn, Cpu, Monitor, Moon, SlidersHorizontal, Sun } from "lucide-react";
-import type { ReactNode } from "react";
+import { type ReactNode, useEffect, useState } from "react";
 import { Link, useLocation } from "wouter";
 import { useReader } from "../i18n/context.tsx";
 import { zoneWords } from "../i18n/format.ts";
@@ -23,6 +23,7 @@ interface Props {
 
 export function Shell({ user, count, crumb, hidesMeter, children }: Props) {
   const { t, language, setLanguage } = useReader();
+  const isRepeated = useIsInView(".kpis", hidesMeter ?? false);
   return (
     <>
       <a className="skip" href="#main">
@@ -38,7 +39,7 @@ export function Shell({ user, count, crumb, hidesMeter, children }: Props) {
           <Footer user={user} />
         </aside>
         <div>
-          <header className={`top${hidesMeter ? " no-meter" : ""}`}>
+          <header className={`top${hidesMeter ? " no-meter" : ""}${isRepeated ? " repeats" : ""}`}>
             <div className="crumb">
               <span className="only-s">
                 <Mark />
@@ -65,6 +66,21 @@ export function Shell({ user, count, crumb, hidesMeter, children }: Props) {
       </div>
     </>
   );
+}
+
+/** Whether what stands there is seen now. */
+function useIsInView(selector: string, isWanted: boolean): boolean {
+  const [isInView, setIsInView] = useState(isWanted);
+  useEffect(() => {
+    const place = document.querySelector(selector);
+    if (!isWanted || !place) return setIsInView(false);
+    const observer = new IntersectionObserver(([entry]) => setIsInView(entry?.isIntersecting ?? false), {
+      rootMargin: "-64px 0px 0px",
+    });
+    observer.observe(place);
+    return () => observer.disconnect();
+  }, [selector, isWanted]);
+  return isInView;
 }
 
 function Nav({ count }: { count: number | null }) {

@@ -14,7 +14,7 @@ export function DangerTab({ view, onDiscard }: { view: InstanceView; onDiscard: 
       <h3 id={id}>{words.discard}</h3>
       <p>{words.discardWords}</p>
       <p className="sub">{may ? words.hibernateFirst : words.nothing}</p>
-      <Button tone="danger" aria-labelledby={id} disabled={!may} onClick={onDiscard}>
+      <Button tone="danger" aria-describedby={id} disabled={!may} onClick={onDiscard}>
         {words.discardButton}
       </Button>
     </div>

@@ -15,6 +15,7 @@ interface Props {
   price: number | null;
 }
 
+const valueAxisPx = 36;
 const heights = { use: 214, memory: 96 };
 const sync = "soneca-instance";
 
@@ -107,7 +108,7 @@ function optionsOfUse({ series, spans, colours, f, width, said, label, time }: D
       x: { time: true, range: () => [Date.parse(series.from) / 1000, Date.parse(series.to) / 1000] },
       y: { range: [0, 100] },
     },
-    axes: [timeAxis(colours, f), valueAxis(colours, (value) => f.number(value), [0, 25, 50, 75, 100])],
+    axes: [timeAxis(colours, f, series), valueAxis(colours, (value) => f.number(value), [0, 25, 50, 75, 100])],
     series: [
       { label: time, value: (_, seconds) => (seconds === null ? "–" : f.full(seconds * 1000)) },
       ...series.gpus.map((gpu, i) => ({
@@ -152,7 +153,7 @@ function optionsOfMemory({
       y: { range: (_, __, most) => [0, total ?? Math.max(1, most * 1.1)] },
     },
     axes: [
-      { ...timeAxis(colours, f), show: false },
+      { ...timeAxis(colours, f, series), show: false },
       valueAxis(colours, (value) => f.bytes(value), total ? [0, total / 2, total] : undefined),
     ],
     series: [
@@ -170,7 +171,8 @@ function optionsOfMemory({
   };
 }
 
-function timeAxis(colours: Colours, f: Formats): UPlot.Axis {
+function timeAxis(colours: Colours, f: Formats, series: SeriesAnswer): UPlot.Axis {
+  const [from, to] = [Date.parse(series.from) / 1000, Date.parse(series.to) / 1000];
   return {
     stroke: colours["ink-3"],
     font: "450 11px Figtree Variable, sans-serif",
@@ -181,8 +183,8 @@ function timeAxis(colours: Colours, f: Formats): UPlot.Axis {
     // A word that the edge would cut is left out.
     values: (plot, seconds, __, ___, step) =>
       seconds.map((at) => {
-        const x = plot.valToPos(at, "x");
-        if (x < 14 || x > plot.over.clientWidth - 16) return "";
+        const x = ((at - from) / (to - from)) * (plot.width - valueAxisPx);
+        if (x < 14 || x > plot.width - valueAxisPx - 16) return "";
         return step >= 86_400 ? f.moment(at * 1000, 0) : f.clock(at * 1000).slice(0, 5);
       }),
   };
@@ -194,7 +196,7 @@ function valueAxis(colours: Colours, text: (value: number) => string, splits?: n
     font: "450 11px Figtree Variable, sans-serif",
     grid: { stroke: colours["line-soft"], width: 1 },
     ticks: { show: false },
-    size: splits && splits.at(-1)! > 100 ? 62 : 36,
+    size: splits && splits.at(-1)! > 100 ? 62 : valueAxisPx,
     ...(splits && { splits: () => splits }),
     values: (_, values) => values.map(text),
   };

@@ -1,0 +1,186 @@
+/** What is changed and destroyed in dialogs does what it says, in the API and on the provider's side. */
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { Instance, listMachines, setGpu, startTestCloud, type TestCloud, workspaceOf } from "../testing/cloud.ts";
+import { writeLargeWorkspace } from "../testing/workspace.ts";
+import { hasBrowser, mustBeAccessible, openPage, startBrowser } from "./browser.ts";
+
+describe.skipIf(!hasBrowser)("dialogs", () => {
+  let test: TestCloud;
+  let browser: Browser;
+  beforeAll(async () => {
+    [test, browser] = await Promise.all([
+      startTestCloud({ timings: { endEveryMs: 500, goneAgainMs: 300, lookEveryMs: 500, wakeEveryMs: 1_000 } }),
+      startBrowser(),
+    ]);
+  });
+  afterAll(async () => {
+    await browser?.close();
+    await test?.end();
+  });
+
+  async function running(name: string, config: object = {}): Promise<Instance> {
+    const instance = await Instance.create(test.cloud, {
+      name,
+      gpu_type: "RTX 4090",
+      auto_hibernation: { enabled: false, check_interval_seconds: 1, grace_minutes: 0, ...config },
+    });
+    await instance.untilState("running");
+    return instance;
+  }
+  const at = (instance: Instance, more = "") => openPage(browser, `${test.cloud.url}/i/${instance.id}${more}`);
+  const save = (page: Page) => page.getByRole("button", { name: "Save" });
+
+  it("settings: only what was changed is sent, a wrong value is not, a change is not lost by Esc", async () => {
+    const instance = await running("settings");
+    const { page, complaints, close } = await at(instance, "?configure=idle");
+    const dialog = page.getByRole("dialog", { name: "Configure settings" });
+    const grace = dialog.getByRole("textbox", { name: "Grace after a wake" });
+    await grace.waitFor();
+    await expect.poll(() => save(page).isDisabled()).toBe(true);
+    await grace.fill("nonsense");
+    await expect.poll(() => save(page).isDisabled()).toBe(true);
+    await grace.fill("7");
+    const sent = page.waitForRequest((request) => request.method() === "PUT" && request.url().endsWith("/config"));
+    await page.keyboard.press("Escape");
+    await page.getByText("1 change is not saved.").waitFor();
+    await page.getByRole("button", { name: "Go on editing" }).click();
+    await save(page).click();
+    expect((await sent).postDataJSON()).toEqual({ auto_hibernation: { grace_minutes: 7 } });
+    await expect.poll(async () => (await instance.view()).auto_hibernation.grace_minutes).toBe(7);
+    await dialog.getByText("Saved", { exact: true }).waitFor();
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "hidden" });
+    expect(page.url()).not.toContain("configure");
+    expect(complaints).toEqual([]);
+    await close();
+  });
+
+  it("the schedule: a window, the zone, what comes next", async () => {
+    const instance = await running("clock");
+    const { page, close } = await at(instance, "?configure=schedule");
+    const dialog = page.getByRole("dialog", { name: "Configure clock" });
+    await dialog.getByRole("switch", { name: "Wake and sleep by the clock" }).check();
+    await save(page).click();
+    await expect.poll(async () => (await instance.view()).auto_hibernation.wake_method).toBe("scheduled");
+    expect((await instance.view()).schedule?.next).toHaveLength(3);
+    await close();
+  });
+
+  it("destroying without a snapshot wants the name where nothing comes back", async () => {
+    const instance = await running("doomed");
+    const { page, close } = await at(instance, "?configure=danger");
+    await page.getByRole("button", { name: "Destroy…" }).click();
+    const dialog = page.getByRole("alertdialog", { name: "Destroy the machine of doomed" });
+    await dialog.getByText("Will be deleted").waitFor();
+    await mustBeAccessible(page, "discard");
+    const destroy = dialog.getByRole("button", { name: "Destroy the machine" });
+    expect(await destroy.isDisabled()).toBe(true);
+    await dialog.getByRole("textbox").fill("doomed");
+    await destroy.click();
+    await dialog.waitFor({ state: "hidden" });
+    await instance.untilState("deleted");
+    expect((await instance.machines()).filter((one) => one.status === "running")).toEqual([]);
+    await close();
+  });
+
+  it("another name, and going back to an older snapshot, and another instance from one", async () => {
+    const instance = await running("first name");
+    writeLargeWorkspace(workspaceOf(await instance.machine()), { files: 6, fileBytes: 9_000, seed: 3 });
+    await instance.post("hibernate");
+    await instance.untilState("hibernated");
+    await instance.post("wake");
+    await instance.untilState("running");
+    await instance.post("hibernate");
+    await instance.untilState("hibernated");
+    const { page, close } = await at(instance);
+    await page.getByRole("button", { name: "More for first name", exact: true }).click();
+    await page.getByRole("menuitem", { name: "Rename" }).click();
+    await page.getByRole("textbox", { name: "Rename" }).fill("second name");
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "second name", level: 1 }).waitFor();
+
+    const rows = page.getByRole("table", { name: "Snapshots" }).getByRole("row");
+    await expect.poll(() => rows.count()).toBe(3);
+    await rows.last().getByRole("button").click();
+    await page.getByRole("menuitem", { name: "Go back to it" }).click();
+    const dialog = page.getByRole("dialog", { name: "Wake second name" });
+    await dialog.getByText(/^It goes back to snapshot/).waitFor();
+    await dialog.getByRole("button", { name: "Go back and wake" }).click();
+    await instance.untilState("running");
+    expect((await instance.eventsUpTo("rolled_back")).length).toBeGreaterThan(0);
+
+    await page
+      .getByRole("button", { name: /^More for Snapshots/ })
+      .first()
+      .click();
+    await page.getByRole("menuitem", { name: "New instance from it" }).click();
+    await page.getByRole("textbox", { name: "Name" }).fill("a copy");
+    await page.getByRole("button", { name: "Make it, asleep" }).click();
+    await page.getByRole("heading", { name: "a copy", level: 1 }).waitFor();
+    await close();
+  });
+
+  it("all idle ones at once, from the list; all events, with their words and as a file", async () => {
+    const idle = await Promise.all(
+      ["idle a", "idle b"].map((name) => running(name, { enabled: true, pause_after_idle_minutes: 60 })),
+    );
+    for (const one of idle) {
+      await setGpu(test.cloud, await one.machine(), "0");
+      await one.until("it is idle", (view) => view.status === "idle");
+    }
+    const { page, close } = await openPage(browser, test.cloud.url);
+    await page.getByRole("button", { name: /^Hibernate all \d idle ones$/ }).click();
+    const dialog = page.getByRole("dialog", { name: /^Hibernate \d idle instances$/ });
+    await mustBeAccessible(page, "hibernate all idle");
+    await dialog.getByRole("button", { name: /^Hibernate all \d idle ones$/ }).click();
+    for (const one of idle) await one.untilState("hibernated");
+    await page.keyboard.press("?");
+    await page.getByRole("dialog", { name: "Keys" }).waitFor();
+    await page.keyboard.press("Escape");
+
+    await page.goto(`${test.cloud.url}/i/${idle[0]!.id}`);
+    await page.getByRole("button", { name: "All events" }).click();
+    const events = page.getByRole("dialog", { name: "Events: idle a" });
+    await mustBeAccessible(page, "events");
+    await events.getByRole("combobox", { name: "Type" }).selectOption("hibernated");
+    expect(await events.getByRole("listitem").count()).toBe(1);
+    const download = page.waitForEvent("download");
+    await events.getByRole("button", { name: "CSV" }).click();
+    expect((await download).suggestedFilename()).toBe("idle a-events.csv");
+    await close();
+  });
+
+  it("a token is shown once, opens a session, and ends it when it is revoked", async () => {
+    const { page, close } = await openPage(browser, `${test.cloud.url}/settings`);
+    await page.getByRole("button", { name: "New token" }).click();
+    const dialog = page.getByRole("dialog", { name: "New API token" });
+    await dialog.getByRole("textbox", { name: "Name" }).fill("from the page");
+    await dialog.getByRole("button", { name: "Create" }).click();
+    const secret = await page.getByText(/^snu_/).first().textContent();
+    const me = (token: string) => test.cloud.api("GET", "/api/me", undefined, token);
+    expect((await me(secret!.trim())).status).toBe(200);
+    await page.getByRole("button", { name: "Done" }).click();
+    expect(await page.getByText(secret!.trim()).count()).toBe(0);
+    await page.getByRole("button", { name: "Revoke from the page" }).click();
+    await page
+      .getByRole("dialog")
+      .or(page.getByRole("alertdialog"))
+      .getByRole("button", { name: "Revoke from the page" })
+      .click();
+    await expect.poll(async () => (await me(secret!.trim())).status).toBe(401);
+    await close();
+  });
+
+  it("leaves no machine behind that costs", async () => {
+    const { body } = await test.cloud.api<{ instances: { id: string; name: string; status: string }[] }>(
+      "GET",
+      "/api/instances",
+    );
+    const awake = body.instances
+      .filter(({ status }) => status !== "hibernated" && status !== "deleted")
+      .map(({ id }) => id);
+    const rented = (await listMachines(test.cloud)).filter((one) => one.status === "running");
+    expect(rented.filter((one) => !awake.some((id) => one.label?.includes(id)))).toEqual([]);
+  });
+});
