@@ -20,7 +20,8 @@ export interface Scene {
 /** Times that a scene wants of its cloud. */
 export const sceneTimings = { endEveryMs: 500, goneAgainMs: 300, lookEveryMs: 500, wakeEveryMs: 500 };
 
-export async function makeScene(cloud: LocalCloud): Promise<Scene> {
+/** After three wakes it is known how long they usually take. */
+export async function makeScene(cloud: LocalCloud, sleeps = 2): Promise<Scene> {
   const make = (name: string, gpu_type: string, more: object = {}) =>
     Instance.create(cloud, {
       name,
@@ -36,7 +37,7 @@ export async function makeScene(cloud: LocalCloud): Promise<Scene> {
   await Promise.all([
     work(cloud, busy, "93"),
     rest(cloud, idle),
-    cycles(asleep, 2),
+    cycles(asleep, sleeps),
     cycles(gone, 1).then(() => gone.untilState("deleted")),
   ]);
   await cloud.api("PUT", `/api/instances/${asleep.id}/schedule`, {

@@ -55,7 +55,7 @@ async function main(wanted: string[]): Promise<void> {
   try {
     mkdirSync(folder, { recursive: true });
     await takeEmpty(browser, test.cloud.url, wanted);
-    const scene = await makeScene(test.cloud);
+    const scene = await makeScene(test.cloud, 4);
     await live(scene);
     for (const shot of shotsOf(scene)) {
       if (wanted.length > 0 && !wanted.includes(shot.name)) continue;

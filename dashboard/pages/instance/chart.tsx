@@ -53,7 +53,7 @@ export default function UseChart({ view }: { view: InstanceView }) {
           ) : (
             <>
               <Ribbon series={data} />
-              {hasSamples(data) ? (
+              {hasSamples(data) || spansOf(data).length > 0 ? (
                 <Plot series={data} span={words.span[span]} price={view.burn.micro_usd_per_hour || lastPrice(view)} />
               ) : (
                 <p className="plot-space empty-plot">{words.empty}</p>

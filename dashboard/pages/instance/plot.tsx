@@ -1,5 +1,5 @@
 /** uPlot, told of our colours, spans and words. A gap where no machine or sample is: never a line. */
-import { useEffect, useRef } from "react";
+import { useEffect, useMemo, useRef } from "react";
 import UPlot from "uplot";
 import type { SeriesAnswer } from "../../../core/protocol/live.ts";
 import { useReader } from "../../i18n/context.tsx";
@@ -19,10 +19,11 @@ const valueAxisPx = 36;
 const heights = { use: 214, memory: 96 };
 const sync = "soneca-instance";
 
-export function Plot({ series, span, price }: Props) {
+export function Plot({ series: told, span, price }: Props) {
   const { t, f } = useReader();
   const colours = useColours();
   const words = t.instance.chart;
+  const series = useMemo(() => withLine(told), [told]);
   const use = useRef<HTMLDivElement>(null);
   const memory = useRef<HTMLDivElement>(null);
   const hasMemory = series.memory.used_mb.some((value) => value !== null);
@@ -70,6 +71,14 @@ export function Plot({ series, span, price }: Props) {
       )}
     </>
   );
+}
+
+/** Where nothing was measured there are states all the same. */
+function withLine(series: SeriesAnswer): SeriesAnswer {
+  if (series.gpus.length > 0) return series;
+  const count = Math.round((Date.parse(series.to) - Date.parse(series.from)) / 1000 / series.step_seconds);
+  const nothing = new Array<null>(count).fill(null);
+  return { ...series, gpus: [{ index: 0, name: null, max: nothing, mean: nothing }] };
 }
 
 function dataOfUse(series: SeriesAnswer): UPlot.AlignedData {
