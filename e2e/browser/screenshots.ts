@@ -12,7 +12,7 @@ import { makeScene, type Scene, sceneTimings } from "./scene.ts";
 const folder = join(import.meta.dirname, "../../docs/screenshots");
 const widths = [360, 768, 1440];
 /** How long machines work and rest before pictures are taken: a chart of nothing says nothing. */
-const liveMs = 240_000;
+const liveMs = 200_000;
 
 interface Shot {
   name: string;
@@ -22,7 +22,7 @@ interface Shot {
   open?: (page: Page) => Promise<void>;
 }
 
-function shotsOf({ busy, idle, asleep, waking }: Scene): Shot[] {
+function shotsOf({ busy, idle, asleep }: Scene): Shot[] {
   return [
     { name: "instances", path: "/", ready: "#list tbody tr.r" },
     { name: "instancias", path: "/", ready: "#list tbody tr.r", language: "pt-BR" },
@@ -30,7 +30,7 @@ function shotsOf({ busy, idle, asleep, waking }: Scene): Shot[] {
     { name: "busy", path: `/i/${busy.id}`, ready: ".plot canvas" },
     { name: "asleep", path: `/i/${asleep.id}`, ready: ".clips tbody tr" },
     { name: "dormindo", path: `/i/${asleep.id}`, ready: ".clips tbody tr", language: "pt-BR" },
-    { name: "waking", path: `/i/${waking.id}`, ready: ".dawn" },
+    { name: "waking", path: `/i/${asleep.id}`, ready: ".dawn" },
     {
       name: "wake",
       path: `/i/${asleep.id}`,
@@ -59,14 +59,13 @@ async function main(wanted: string[]): Promise<void> {
     await live(scene);
     for (const shot of shotsOf(scene)) {
       if (wanted.length > 0 && !wanted.includes(shot.name)) continue;
-      if (shot.name === "waking") await scene.asleep.post("wake");
-      await takeAll(
-        browser,
-        test.cloud.url,
-        shot.name === "waking" ? { ...shot, path: `/i/${scene.asleep.id}` } : shot,
-      );
+      if (shot.name === "waking") {
+        // Longer than six pictures take.
+        await test.cloud.vastLocal("POST", "/local/faults", { name: "boot_slow", ms: 120_000, times: 1 });
+        await scene.asleep.post("wake");
+      }
+      await takeAll(browser, test.cloud.url, shot);
       if (shot.name !== "waking") continue;
-      await scene.asleep.untilState("running");
       await scene.asleep.post("hibernate");
       await scene.asleep.untilState("hibernated");
     }
