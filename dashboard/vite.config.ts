@@ -57,6 +57,12 @@ export default defineConfig({
     emptyOutDir: true,
     assetsInlineLimit: 2_048,
     modulePreload: { polyfill: false },
+    rolldownOptions: {
+      output: {
+        // What several pages share is one file: in many small ones it is compressed worse, and asked for one by one.
+        codeSplitting: { groups: [{ name: "shared", test: /dashboard\/(ui|parts|api)\/|node_modules\/(?!uplot|@fontsource)/ }] },
+      },
+    },
     reportCompressedSize: false,
     chunkSizeWarningLimit: 1_000,
   },

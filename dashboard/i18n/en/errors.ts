@@ -46,7 +46,6 @@ export const errors = {
     ]),
   ) as Record<FailureCode, ErrorWords>,
   providerSays: (words: string) => `vast.ai says: ${words}`,
-  retryIn: (duration: string) => `Again in ${duration}.`,
   broken: "This part of the page broke.",
   brokenNext: "Reload it. Your machines are not touched by that.",
 };

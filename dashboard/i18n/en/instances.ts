@@ -86,7 +86,6 @@ export const instances = {
   noMatch: "No instance fits this filter.",
   clearFilters: "Clear filters",
   newOne: "New instance",
-  listAge: (duration: string) => `This list is ${duration} old.`,
   doing: {
     hibernate: (name: string) => `${name} goes to sleep.`,
     wake: (name: string) => `${name} wakes.`,

@@ -16,10 +16,8 @@ export const settings = {
     until: (moment: string) => `until ${moment}`,
     accessOut: "Cloudflare Access lets this browser in. To leave, sign out there.",
     language: "Language",
-    zone: "Time zone",
     zoneHint: (words: string) => `Now ${words}. Days of money begin at midnight there.`,
     zoneLikeBrowser: "As this browser",
-    zoneWrong: "This is not the name of a time zone. One is chosen as soon as its whole name stands here.",
     theme: "Theme",
   },
   tokens: {

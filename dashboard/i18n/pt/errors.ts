@@ -106,7 +106,6 @@ export const errors: typeof en = {
     },
   },
   providerSays: (words) => `A vast.ai diz: ${words}`,
-  retryIn: (duration) => `De novo em ${duration}.`,
   broken: "Esta parte da página se quebrou.",
   brokenNext: "Recarregue-a. Suas máquinas não são tocadas por isso.",
 };

@@ -86,7 +86,6 @@ export const instances: typeof en = {
   noMatch: "Nenhuma instância passa por este filtro.",
   clearFilters: "Limpar filtros",
   newOne: "Nova instância",
-  listAge: (duration) => `Esta lista tem ${duration}.`,
   doing: {
     hibernate: (name) => `${name} vai dormir.`,
     wake: (name) => `${name} acorda.`,

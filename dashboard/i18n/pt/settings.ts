@@ -17,10 +17,8 @@ export const settings: typeof en = {
     until: (moment) => `até ${moment}`,
     accessOut: "O Cloudflare Access deixa este navegador entrar. Para sair, saia por lá.",
     language: "Idioma",
-    zone: "Fuso horário",
     zoneHint: (words) => `Agora ${words}. Os dias do dinheiro começam à meia-noite de lá.`,
     zoneLikeBrowser: "Como este navegador",
-    zoneWrong: "Este não é o nome de um fuso horário. A escolha vale assim que o nome inteiro estiver aqui.",
     theme: "Tema",
   },
   tokens: {

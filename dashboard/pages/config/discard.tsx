@@ -6,6 +6,7 @@ import type { InstanceView } from "../../../core/protocol/views.ts";
 import { call } from "../../api/client.ts";
 import { instanceQuery, instancesQuery } from "../../api/queries.ts";
 import { useReader } from "../../i18n/context.tsx";
+import { useAsk } from "../../parts/use-ask.ts";
 import { Button } from "../../ui/button.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
@@ -13,7 +14,6 @@ import { Icon } from "../../ui/icon.tsx";
 import { useNow } from "../../ui/now.ts";
 import { useVoice } from "../../ui/toast.tsx";
 import { Rich } from "./fields.tsx";
-import { useAsk } from "./use-ask.ts";
 
 export function DiscardDialog({ view, onClose }: { view: InstanceView; onClose: () => void }) {
   const { t } = useReader();

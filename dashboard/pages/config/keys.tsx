@@ -5,12 +5,12 @@ import { useState } from "react";
 import type { AnswerOf } from "../../../core/protocol/api.ts";
 import { call } from "../../api/client.ts";
 import { useReader } from "../../i18n/context.tsx";
+import { useAsk } from "../../parts/use-ask.ts";
 import { Button } from "../../ui/button.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { useNow } from "../../ui/now.ts";
-import { useAsk } from "./use-ask.ts";
 
 type Key = AnswerOf<"listProxyKeys">["keys"][number];
 

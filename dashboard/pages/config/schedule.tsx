@@ -3,6 +3,7 @@ import { CalendarOff, Clock, Plus } from "lucide-react";
 import type { ScheduleWindow } from "../../../core/protocol/schedule.ts";
 import type { InstanceView } from "../../../core/protocol/views.ts";
 import { useReader } from "../../i18n/context.tsx";
+import { ZoneField } from "../../parts/zone-field.tsx";
 import { Button } from "../../ui/button.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { Field, Toggle } from "./fields.tsx";
@@ -14,7 +15,6 @@ import { WindowRow } from "./schedule-window.tsx";
 import { useForm } from "./use-form.ts";
 import { WeekGrid } from "./week-grid.tsx";
 import { weekdays } from "./windows.ts";
-import { ZoneField } from "./zone-field.tsx";
 
 export function ScheduleTab({ view }: { view: InstanceView }) {
   const { t, zone } = useReader();
@@ -61,7 +61,12 @@ export function ScheduleTab({ view }: { view: InstanceView }) {
         </Field>
         <ZoneField
           zone={schedule.timezone}
-          isWrong={editor.problems.timezone !== undefined}
+          hint={
+            <>
+              {words.zoneHint}
+              {editor.problems.timezone !== undefined && <span className="problem">{words.problem.zone}</span>}
+            </>
+          }
           onChange={(timezone) => change({ timezone })}
         />
       </div>

@@ -18,6 +18,7 @@ import { Head } from "./head.tsx";
 import { IdlePanel } from "./idle.tsx";
 import { MoneyCard } from "./money.tsx";
 import { SafeCard } from "./safe.tsx";
+import { ServiceCard } from "./service.tsx";
 import { SleepingPanel } from "./sleeping.tsx";
 import { SnapshotsCard } from "./snapshots.tsx";
 import { TroublePanel } from "./trouble.tsx";
@@ -77,6 +78,7 @@ function Whole({ view, isLive, isDim }: { view: InstanceView; isLive: boolean; i
         <div className="stack">
           <SafeCard view={view} />
           <MoneyCard view={view} />
+          <ServiceCard view={view} />
           <EventsCard view={view} />
         </div>
       </div>

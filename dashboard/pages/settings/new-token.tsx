@@ -6,11 +6,11 @@ import { call } from "../../api/client.ts";
 import { Failure } from "../../api/failure.ts";
 import { tokensQuery } from "../../api/queries.ts";
 import { useReader } from "../../i18n/context.tsx";
+import { useAsk } from "../../parts/use-ask.ts";
 import { Button } from "../../ui/button.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
-import { useDeed } from "./deed.ts";
 import { TextField } from "./pieces.tsx";
 
 type Made = AnswerOf<"createToken">;
@@ -34,7 +34,7 @@ function Form({ onMade, onCancel }: { onMade: (made: Made) => void; onCancel: ()
   const [name, setName] = useState("");
   const [days, setDays] = useState("90");
   const [isTried, setIsTried] = useState(false);
-  const { isBusy, error, run } = useDeed();
+  const { isBusy, error, run } = useAsk();
   const refused = error instanceof Failure ? error.issues.map(({ path }) => path) : [];
   const isNameWrong = name.trim() === "" || name.trim().length > 80;
   const isDaysWrong =

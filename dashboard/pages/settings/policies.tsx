@@ -6,12 +6,12 @@ import type { AnswerOf } from "../../../core/protocol/api.ts";
 import { call } from "../../api/client.ts";
 import { policiesQuery } from "../../api/queries.ts";
 import { useReader } from "../../i18n/context.tsx";
+import { useAsk } from "../../parts/use-ask.ts";
 import { Button } from "../../ui/button.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { Stale } from "../instances/page.tsx";
-import { useDeed } from "./deed.ts";
 import { Part } from "./part.tsx";
 import { LineBones, TwoLists } from "./pieces.tsx";
 import { leavesOf, settingAt } from "./policy-fields.ts";
@@ -126,7 +126,7 @@ function Remove({ policy, onRemoved, onClose }: RemoveProps) {
   const words = t.settings.policy;
   const queries = useQueryClient();
   const { labelOf, nameOf } = usePolicyWords();
-  const { isBusy, error, run } = useDeed();
+  const { isBusy, error, run } = useAsk();
   const remove = () =>
     run(async () => {
       const { gpu_type } = policy;

@@ -7,10 +7,10 @@ import { defaultSettings, limitsOf } from "../../api/contract.ts";
 import { Failure } from "../../api/failure.ts";
 import { instancesQuery, policiesQuery } from "../../api/queries.ts";
 import { useReader } from "../../i18n/context.tsx";
+import { useAsk } from "../../parts/use-ask.ts";
 import { Button } from "../../ui/button.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
-import { useDeed } from "./deed.ts";
 import { TextField } from "./pieces.tsx";
 import { PolicyField } from "./policy-field.tsx";
 import {
@@ -100,7 +100,7 @@ function usePolicyDraft(policy: Policy | null, onSaved: (reached: Reached) => vo
   const [draft, setDraft] = useState<Draft>(() => draftOf(before));
   const [dropped, setDropped] = useState<string[]>([]);
   const [isTried, setIsTried] = useState(false);
-  const { isBusy, error, run, forget } = useDeed();
+  const { isBusy, error, run, forget } = useAsk();
   const change = changeOf(before, draft, dropped);
   const wrong = fieldNames.filter((name) => isWrong(name, draft[name], limitsOf(name)));
   const isGpuMissing = policy === null && gpu.trim() === "";

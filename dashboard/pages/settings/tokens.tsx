@@ -6,13 +6,13 @@ import type { AnswerOf } from "../../../core/protocol/api.ts";
 import { call } from "../../api/client.ts";
 import { sessionQuery, tokensQuery } from "../../api/queries.ts";
 import { useReader } from "../../i18n/context.tsx";
+import { useAsk } from "../../parts/use-ask.ts";
 import { Button } from "../../ui/button.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { useVoice } from "../../ui/toast.tsx";
 import { Stale } from "../instances/page.tsx";
-import { useDeed } from "./deed.ts";
 import { NewToken } from "./new-token.tsx";
 import { Part } from "./part.tsx";
 import { LineBones, TwoLists } from "./pieces.tsx";
@@ -85,7 +85,7 @@ function Revoke({ token, onClose }: { token: Token; onClose: () => void }) {
   const words = t.settings.tokens;
   const queries = useQueryClient();
   const voice = useVoice();
-  const { isBusy, error, run } = useDeed();
+  const { isBusy, error, run } = useAsk();
   const revoke = () =>
     run(async () => {
       await call("revokeToken", { params: { tokenId: token.id } });

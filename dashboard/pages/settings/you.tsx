@@ -2,14 +2,15 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { call } from "../../api/client.ts";
 import { sessionQuery } from "../../api/queries.ts";
-import { useReader, write } from "../../i18n/context.tsx";
-import type { Language } from "../../i18n/format.ts";
+import { read, useReader, write } from "../../i18n/context.tsx";
+import { type Language, zoneWords } from "../../i18n/format.ts";
+import { useAsk } from "../../parts/use-ask.ts";
+import { ZoneField } from "../../parts/zone-field.tsx";
 import { themes, useTheme } from "../../shell/theme.ts";
 import { Button } from "../../ui/button.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
-import { useDeed } from "./deed.ts";
+import { useNow } from "../../ui/now.ts";
 import { Part } from "./part.tsx";
-import { ZoneField } from "./zone-field.tsx";
 
 const languages: { of: Language; name: string }[] = [
   { of: "en", name: "English" },
@@ -33,7 +34,7 @@ export function You() {
           ))}
         </div>
       </div>
-      <ZoneField />
+      <Zone />
       <div className="fld">
         <span className="lb">{words.theme}</span>
         <div className="seg" role="group" aria-label={words.theme}>
@@ -48,12 +49,25 @@ export function You() {
   );
 }
 
+/** The reader's own; at first the browser's. */
+function Zone() {
+  const { t, f, zone, language, setZone } = useReader();
+  const words = t.settings.you;
+  const now = useNow(10_000);
+  const clock = t.common.clockOf(f.clock(now).slice(0, 5), zoneWords(zone, language, now));
+  return (
+    <ZoneField zone={zone} hint={words.zoneHint(clock)} onChange={setZone}>
+      {read("soneca.zone") !== null && <Button onClick={() => setZone(null)}>{words.zoneLikeBrowser}</Button>}
+    </ZoneField>
+  );
+}
+
 function Session() {
   const { t, f } = useReader();
   const words = t.settings.you;
   const queries = useQueryClient();
   const { data: session } = useQuery(sessionQuery);
-  const { isBusy, error, run } = useDeed();
+  const { isBusy, error, run } = useAsk();
   const signOut = () =>
     run(async () => {
       await call("closeSession");

@@ -1,4 +1,4 @@
-/** One request at a time, and what went wrong with the last. */
+/** One request at a time; what went wrong with the last stays to be read, or is forgotten. */
 import { useState } from "react";
 
 export function useAsk() {
@@ -15,5 +15,5 @@ export function useAsk() {
       setIsBusy(false);
     }
   };
-  return { isBusy, error, run };
+  return { isBusy, error, run, forget: () => setError(null) };
 }

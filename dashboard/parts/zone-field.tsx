@@ -1,19 +1,21 @@
-/** The schedule's time zone: chosen from a list that is searched by city, by the zone's own name or by its offset. */
+/** A time zone: chosen from a list that is searched by city, by the zone's own name or by its offset. */
 import { Globe } from "lucide-react";
-import { type KeyboardEvent, useId, useState } from "react";
-import { useReader } from "../../i18n/context.tsx";
-import { zoneWords } from "../../i18n/format.ts";
-import { Icon } from "../../ui/icon.tsx";
+import { type KeyboardEvent, type ReactNode, useId, useState } from "react";
+import { useReader } from "../i18n/context.tsx";
+import { zoneWords } from "../i18n/format.ts";
+import { Icon } from "../ui/icon.tsx";
 
 interface Props {
   zone: string;
-  isWrong: boolean;
+  hint: ReactNode;
   onChange: (zone: string) => void;
+  /** Beside the field. */
+  children?: ReactNode;
 }
 
 const mostShown = 40;
 
-export function ZoneField({ zone, isWrong, onChange }: Props) {
+export function ZoneField({ zone, hint, onChange, children }: Props) {
   const { t, language, zone: own } = useReader();
   const words = t.schedule;
   const id = useId();
@@ -44,10 +46,7 @@ export function ZoneField({ zone, isWrong, onChange }: Props) {
   return (
     <div className="fld below zone">
       <label htmlFor={id}>{words.zone}</label>
-      <p id={`${id}-hint`}>
-        {words.zoneHint}
-        {isWrong && <span className="problem">{words.problem.zone}</span>}
-      </p>
+      <p id={`${id}-hint`}>{hint}</p>
       <div className="full">
         <span className="inp">
           <Icon of={Globe} />
@@ -72,6 +71,7 @@ export function ZoneField({ zone, isWrong, onChange }: Props) {
             onBlur={() => setTyped(null)}
           />
         </span>
+        {children}
         <div id={`${id}-list`} role="listbox" aria-label={words.zone} hidden={found.length === 0}>
           {found.map((name, i) => (
             // biome-ignore lint/a11y/useKeyWithClickEvents: the field above has the keys
