@@ -60,7 +60,9 @@ export default defineConfig({
     rolldownOptions: {
       output: {
         // What several pages share is one file: in many small ones it is compressed worse, and asked for one by one.
-        codeSplitting: { groups: [{ name: "shared", test: /dashboard\/(ui|parts|api)\/|node_modules\/(?!uplot|@fontsource)/ }] },
+        codeSplitting: {
+          groups: [{ name: "shared", test: /dashboard\/(ui|parts|api)\/|node_modules\/(?!uplot|@fontsource)/ }],
+        },
       },
     },
     reportCompressedSize: false,
