@@ -12,7 +12,6 @@ import { commandsFor } from "../../core/lifecycle/commands.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
 import type { Context, LifecycleEvent, Outcome } from "../../core/lifecycle/events.ts";
 import { lookBackMs } from "../../core/lifecycle/forecast.ts";
-import { compactSamples, judgeIdle } from "../../core/lifecycle/idle.ts";
 import { layersOf, ownSettings, type Policies } from "../../core/lifecycle/policy.ts";
 import { knownOf, type PreviewFacts, replayDays } from "../../core/lifecycle/preview.ts";
 import { type RentPlan, rentPlanOf } from "../../core/lifecycle/rent-plan.ts";
@@ -21,9 +20,8 @@ import type { Copying, Hold, ProvedSnapshot } from "../../core/lifecycle/snapsho
 import { defaultTimings, type Timings } from "../../core/lifecycle/timings.ts";
 import { transition } from "../../core/lifecycle/transition.ts";
 import type { MachineSpec, RentedFacts, State, WakeRequest } from "../../core/lifecycle/types.ts";
-import { holdsGpuMemory, idleRuleOf } from "../../core/lifecycle/vetoes.ts";
 import { untilNextBeatMs } from "../../core/lifecycle/warning.ts";
-import { explainSignals, trackSince } from "../../core/lifecycle/why.ts";
+import { explainSignals } from "../../core/lifecycle/why.ts";
 import type { AnswerOf } from "../../core/protocol/api.ts";
 import type { AutoHibernationPatch } from "../../core/protocol/config.ts";
 import { AppError, type ErrorCode, type ErrorContext } from "../../core/protocol/errors.ts";
@@ -32,22 +30,24 @@ import type { SeriesAnswer, SeriesSpan } from "../../core/protocol/live.ts";
 import { resolveSettings } from "../../core/protocol/policy.ts";
 import type { RentRulesPatch } from "../../core/protocol/rent.ts";
 import type { EventView, Glance, InstanceSummary, InstanceView } from "../../core/protocol/views.ts";
-import type { Command, StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
+import type { StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
 import type { Env } from "../env.ts";
 import { holdMs } from "../snapshots/effects.ts";
 import { agentTokenLifeMs, signAgentToken } from "../tokens.ts";
+import { Alarm } from "./alarm.ts";
 import { type Counts, InstanceBooks } from "./books.ts";
 import { changesMoreThanTheClock, commitOf } from "./commit.ts";
 import { InstanceGate } from "./gate.ts";
 import { glanceOf, minutesShown, summaryOf } from "./glance.ts";
+import { hearReport } from "./hearing.ts";
 import type { HistoryRow } from "./history.ts";
 import { type KnockAnswer, Knocking, type KnockRequest } from "./knocking.ts";
 import { type LendHost, lendSnapshot } from "./lend.ts";
 import { machineOf } from "./machine-of.ts";
+import { Nudges } from "./nudges.ts";
 import { Outbox } from "./outbox.ts";
 import { PastWakes } from "./past-wakes.ts";
 import { proxyView } from "./proxy-view.ts";
-import { takeSamples } from "./samples.ts";
 import { InstanceSeries } from "./series.ts";
 import { changeSettings, notWhole, settingsView } from "./settings.ts";
 import { type Commit, InstanceStore, type Samples, type Saved } from "./store.ts";
@@ -67,14 +67,12 @@ export interface WakeOptions {
 /** An ordinary heartbeat is written once per this many intervals; the agent repeats what is not written yet. */
 const beatsPerSave = 16;
 const alarmAgainMs = 10_000;
-const nudgeAfterMs = 50;
 
 export class InstanceObject extends DurableObject<Env> {
   readonly #store: InstanceStore;
   readonly #outbox: Outbox;
   readonly #books: InstanceBooks;
   readonly #series: InstanceSeries;
-  #arming: Promise<void> = Promise.resolve();
   #saved: Saved | null;
   /** What SQLite holds of the samples: only that may the agent forget. */
   #kept: Samples | null;
@@ -83,9 +81,8 @@ export class InstanceObject extends DurableObject<Env> {
   readonly #gate: InstanceGate;
   readonly #knocking: Knocking;
   readonly #watchers: Watchers;
-  /** The commands that the agent was last told, and by a nudge reminded of. */
-  #told = "";
-  #isNudging = false;
+  readonly #nudges: Nudges;
+  readonly #alarm: Alarm;
   #live: Live = { verdict: null, gpuUtil: null, lastActivityAt: null, lastBeatAt: null, progress: null };
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -115,6 +112,15 @@ export class InstanceObject extends DurableObject<Env> {
       gate: this.#gate,
       pastWakes: this.#pastWakes,
     });
+    this.#nudges = new Nudges({
+      state,
+      timings: () => this.#timings(),
+      nudge: (epoch) => this.#gate.nudge(epoch),
+      keep: (work) => this.ctx.waitUntil(work),
+    });
+    this.#alarm = new Alarm(ctx.storage, () =>
+      this.#saved ? [nextDeadline(state(), this.#timings()), this.#store.nextTaskAt()] : [],
+    );
     this.#watchers = new Watchers(ctx, {
       view: () => this.#view(),
       hurry: () => this.#gate.nudge(machineOf(state())?.epoch ?? 0),
@@ -126,7 +132,7 @@ export class InstanceObject extends DurableObject<Env> {
       timings: () => this.#timings(),
       apply: (event, doneRow) => this.#apply(event, doneRow),
       count: (bucket, tally) => this.#books.countStore(bucket, tally),
-      arm: () => this.#arm(),
+      arm: () => this.#alarm.arm(),
     });
   }
 
@@ -400,28 +406,13 @@ export class InstanceObject extends DurableObject<Env> {
     // A report that was overtaken on its way says nothing new; above all its seal may be off by now.
     if (this.#isOvertaken(report))
       return { ok: true, answer: await this.#answerFor(epoch, tokenIssuedAt, report, now) };
-    // One that is missing from a report is not idle.
     const gpuCount = machineWith(this.#saved.state, epoch)?.facts?.gpuCount ?? null;
-    this.#takeReport(epoch, report, gpuCount, now);
-    const { config } = this.#saved.state;
-    const { ring, since: before } = this.#saved.samples;
-    const memoryHeld = holdsGpuMemory(ring);
-    const verdict = judgeIdle(ring, idleRuleOf(this.#saved.state, memoryHeld, now), now, gpuCount);
-    const since = trackSince(explainSignals(ring.at(-1), config, now, gpuCount, before), now);
-    const lastActivityAt = verdict.kind === "busy" ? now : this.#live.lastActivityAt;
-    this.#saved = { ...this.#saved, samples: { ...this.#saved.samples, lastActivityAt, since } };
-    const progressed =
-      report.progress != null && JSON.stringify(report.progress) !== JSON.stringify(this.#live.progress);
-    this.#live = {
-      verdict,
-      gpuUtil: report.gpu_util ?? null,
-      lastActivityAt,
-      lastBeatAt: now,
-      progress: report.progress ?? null,
-    };
+    const heard = hearReport(this.#saved, this.#live, { epoch, gpuCount, report, now });
+    this.#series.note(this.#saved.samples.ring, heard.arrived, now);
+    this.#saved = { ...this.#saved, samples: heard.samples };
+    this.#live = heard.live;
     this.#lastReport = { bootId: report.agent?.bootId ?? null, sentAt: report.sentAt ?? 0 };
-    const { results = [], seal = null, held } = report;
-    this.#apply({ type: "beat", epoch, verdict, results, seal, progressed, memoryHeld, ...(held && { held }) });
+    this.#apply(heard.event);
     if (machineOf(this.#saved.state)?.epoch === epoch) this.#gate.learn(epoch, report.gate);
     this.#watchers.tell();
     this.#wakeUp();
@@ -440,15 +431,6 @@ export class InstanceObject extends DurableObject<Env> {
     if (this.#saved) this.#books.count(epoch, counts);
   }
 
-  #takeReport(epoch: number, report: StatusReport, gpuCount: number | null, now: number): void {
-    const saved = this.#saved!;
-    const { config } = saved.state;
-    const samples = takeSamples(saved.samples, { epoch, gpuCount, report, config, now });
-    this.#series.note(saved.samples.ring, samples.ring, now);
-    const ring = compactSamples(samples.ring, config, now, gpuCount);
-    this.#saved = { ...saved, samples: { ...samples, ring } };
-  }
-
   #isOvertaken(report: StatusReport): boolean {
     const last = this.#lastReport;
     return last !== null && report.agent?.bootId === last.bootId && (report.sentAt ?? last.sentAt) < last.sentAt;
@@ -460,7 +442,7 @@ export class InstanceObject extends DurableObject<Env> {
     const token = isOld ? await signAgentToken(this.env.AGENT_JWT_SECRET, state.instance, epoch, now) : undefined;
     const kept = this.#kept;
     const commands = commandsFor(state, epoch, this.#timings());
-    this.#told = namesOf(commands);
+    this.#nudges.tell(commands);
     const gate = await this.#gate.order(epoch, report.gate);
     return {
       ok: true,
@@ -484,7 +466,7 @@ export class InstanceObject extends DurableObject<Env> {
       if (!this.#saved) return;
       this.#apply({ type: "tick" });
       await Promise.race([this.#outbox.drainAll(), scheduler.wait(5_000)]);
-      await this.#arm();
+      await this.#alarm.arm();
     } catch (error) {
       console.error(
         JSON.stringify({ event: "alarm_failed", instance: this.#saved?.state.instance, error: String(error) }),
@@ -564,53 +546,12 @@ export class InstanceObject extends DurableObject<Env> {
     this.#watchers.tell();
     const machines = allMachines(commit.saved.state);
     this.#gate.settle((epoch) => machines.some((one) => one.epoch === epoch));
-    this.#nudge();
-  }
-
-  /** What the agent is to do is not what it was last told: it is to ask now, and not at its next beat. */
-  #nudge(): void {
-    const news = () => {
-      const { state } = this.#saved!;
-      const epoch = machineOf(state)?.epoch;
-      const wanted = epoch === undefined ? "" : namesOf(commandsFor(state, epoch, this.#timings()));
-      return epoch === undefined || wanted === this.#told ? null : { epoch, wanted };
-    };
-    if (this.#isNudging || news() === null) return;
-    this.#isNudging = true;
-    // Where a beat brought the news, its answer carries it.
-    const work = scheduler.wait(nudgeAfterMs).then(() => {
-      this.#isNudging = false;
-      const left = news();
-      if (!left) return;
-      this.#told = left.wanted;
-      this.#gate.nudge(left.epoch);
-    });
-    this.ctx.waitUntil(work);
+    this.#nudges.look();
   }
 
   /** Starts what the outbox holds without waiting for it; the alarm is the safety net if this object dies meanwhile. */
   #wakeUp(): void {
-    this.ctx.waitUntil(this.#arm().then(() => this.#outbox.drainAll()));
-  }
-
-  /** One after the other: those that look at the same time would each move the alarm, and each move is a row. */
-  #arm(): Promise<void> {
-    this.#arming = this.#arming.catch(() => undefined).then(() => this.#armOnce());
-    return this.#arming;
-  }
-
-  async #armOnce(): Promise<void> {
-    if (!this.#saved) return;
-    const times = [nextDeadline(this.#saved.state, this.#timings()), this.#store.nextTaskAt()].filter(
-      (at) => at !== null,
-    );
-    if (times.length === 0) return;
-    const now = Date.now();
-    const wanted = Math.max(Math.min(...times), now + 1);
-    const armed = await this.ctx.storage.getAlarm();
-    // A later deadline keeps the earlier alarm: it costs nothing to look too early, and a heartbeat moves no alarm.
-    if (armed !== null && armed <= wanted && armed > now - 60_000) return;
-    await this.ctx.storage.setAlarm(wanted);
+    this.ctx.waitUntil(this.#alarm.arm().then(() => this.#outbox.drainAll()));
   }
 
   #view(): InstanceView {
@@ -647,10 +588,6 @@ export class InstanceObject extends DurableObject<Env> {
       ? { ...defaultTimings, ...JSON.parse(this.env.LIFECYCLE_TIMINGS) }
       : defaultTimings;
   }
-}
-
-function namesOf(commands: readonly Command[]): string {
-  return commands.map((one) => one.id).join();
 }
 
 const notFound = { ok: false, code: "instance_not_found" } as const;
