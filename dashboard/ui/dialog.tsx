@@ -22,11 +22,14 @@ interface Props {
 export function Dialog({ title, lead, isWide, isAlert, mayClose, onClose, children }: Props) {
   const { t } = useReader();
   const box = useRef<HTMLDialogElement>(null);
+  const heading = useRef<HTMLHeadingElement>(null);
   const titleId = useId();
   useEffect(() => {
     const dialog = box.current!;
     const before = document.activeElement;
     if (!dialog.open) dialog.showModal();
+    // What it is about comes first, and not the way out of it; unless something in it asked for the focus.
+    if (document.activeElement === dialog.querySelector("header .btn")) heading.current?.focus();
     document.documentElement.classList.add("has-dialog");
     return () => {
       dialog.close();
@@ -56,7 +59,9 @@ export function Dialog({ title, lead, isWide, isAlert, mayClose, onClose, childr
       <div className="dlg-in">
         <header>
           <div>
-            <h2 id={titleId}>{title}</h2>
+            <h2 id={titleId} ref={heading} tabIndex={-1}>
+              {title}
+            </h2>
             {lead && <p>{lead}</p>}
           </div>
           <Button tone="ghost" isIcon aria-label={t.common.action.close} onClick={close}>

@@ -47,7 +47,7 @@ export const instances = {
   stillRented: "still rented",
   untilDestroyed: "until destroyed",
   storage: "storage",
-  nothingRented: "nothing is rented",
+  nothingRented: "nothing rented",
   hibernatesIn: (countdown: string) => `hibernates in ${countdown}`,
   gpuBusy: "GPU busy",
   heldUntil: (moment: string) => `held until ${moment}`,

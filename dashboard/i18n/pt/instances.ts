@@ -48,7 +48,7 @@ export const instances: typeof en = {
   stillRented: "ainda alugada",
   untilDestroyed: "até ser destruída",
   storage: "armazenamento",
-  nothingRented: "nada está alugado",
+  nothingRented: "nada alugado",
   hibernatesIn: (countdown) => `hiberna em ${countdown}`,
   gpuBusy: "GPU ocupada",
   heldUntil: (moment) => `mantida até ${moment}`,

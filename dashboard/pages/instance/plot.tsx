@@ -15,7 +15,8 @@ interface Props {
   price: number | null;
 }
 
-const valueAxisPx = 36;
+/** As the ribbon above begins, too: look/instance.css. */
+const valueAxisPx = 52;
 const heights = { use: 214, memory: 96 };
 const sync = "soneca-instance";
 
@@ -205,7 +206,7 @@ function valueAxis(colours: Colours, text: (value: number) => string, splits?: n
     font: "450 11px Figtree Variable, sans-serif",
     grid: { stroke: colours["line-soft"], width: 1 },
     ticks: { show: false },
-    size: splits && splits.at(-1)! > 100 ? 62 : valueAxisPx,
+    size: valueAxisPx,
     ...(splits && { splits: () => splits }),
     values: (_, values) => values.map(text),
   };

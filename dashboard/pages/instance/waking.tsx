@@ -67,7 +67,7 @@ function Sky({ view, wake }: { view: InstanceView; wake: Wake }) {
           {usual ? (
             <>
               <span>{usual.leftMs > 0 ? words.readyIn : "\u00a0"}</span>
-              <b className={usual.leftMs > 0 ? "" : "words"}>{says}</b>
+              <b className={usual.leftMs > 0 ? "" : "soon"}>{says}</b>
               <span>{usual.isLate ? words.longer(f.clock(wake.since)) : words.atLatest(f.clock(usual.latestAt))}</span>
             </>
           ) : (
