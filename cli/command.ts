@@ -36,6 +36,8 @@ export interface Session {
   now: number;
   /** Options that may be given several times. */
   all(name: string): string[];
+  /** What stands after `--`, where the command takes it. */
+  rest: string[];
   /** The instance that a person means. */
   resolve(text: string): Promise<string>;
   /** Answers are made safe for a terminal when they are for people; with --json they stay as they are. */
@@ -47,6 +49,8 @@ interface Definition<T extends ArgsDef> {
   alias?: string;
   description: string;
   args: T;
+  /** Whether it takes words after `--`. */
+  hasRest?: boolean;
   run(session: Session, args: ParsedArgs<T>): Promise<void>;
 }
 
@@ -57,8 +61,8 @@ export function command<const T extends ArgsDef>(definition: Definition<T>): Com
     meta: { name, description, ...(alias && { alias }) },
     args,
     async run(context: CommandContext<T & typeof globalArgs>) {
-      const values = readStrictly(context.rawArgs, args);
-      const session = openSession(values);
+      const { values, rest } = readStrictly(context.rawArgs, args, definition.hasRest);
+      const session = openSession(values, rest);
       await definition.run(session, context.args as unknown as ParsedArgs<T>);
     },
   });
@@ -68,6 +72,8 @@ export interface LocalSession {
   output: Output;
   /** Options that may be given several times. */
   all(name: string): string[];
+  /** What stands after `--`, where the command takes it. */
+  rest: string[];
 }
 
 /** A command that works on this machine alone and asks no control plane. */
@@ -79,8 +85,8 @@ export function localCommand<const T extends ArgsDef>(
     meta: { name: definition.name, description: definition.description },
     args,
     async run(context: CommandContext<T & Pick<typeof globalArgs, "json">>) {
-      const values = readStrictly(context.rawArgs, args);
-      const session = { output: openOutput(values), all: (name: string) => allOf(values, name) };
+      const { values, rest } = readStrictly(context.rawArgs, args, definition.hasRest);
+      const session = { output: openOutput(values), all: (name: string) => allOf(values, name), rest };
       await definition.run(session, context.args as unknown as ParsedArgs<T>);
     },
   });
@@ -91,13 +97,15 @@ type Values = Record<string, string | boolean | (string | boolean)[] | undefined
 const repeatable = new Set(["set", "policy", "unset", "setting", "window", "skip", "wake-once", "sleep-once"]);
 
 /** citty lets unknown options and spare arguments pass; a mistyped --max-price must not rent at any price. */
-function readStrictly(rawArgs: string[], args: ArgsDef): Values {
+function readStrictly(rawArgs: string[], args: ArgsDef, hasRest = false): { values: Values; rest: string[] } {
+  const end = hasRest ? rawArgs.indexOf("--") : -1;
+  const rest = end < 0 ? [] : rawArgs.slice(end + 1);
   const options = Object.entries(args).filter(([, one]) => one.type !== "positional");
   const positionals = Object.values(args).filter((one) => one.type === "positional").length;
   let parsed: { values: Values; positionals: string[] };
   try {
     parsed = parseArgs({
-      args: rawArgs,
+      args: end < 0 ? rawArgs : rawArgs.slice(0, end),
       options: Object.fromEntries(
         options.map(([name, one]) => [
           name,
@@ -122,7 +130,7 @@ function readStrictly(rawArgs: string[], args: ArgsDef): Values {
       throw usageFailure(`--${name} is given more than once.`);
     if (given.some((one) => one === "")) throw usageFailure(`--${name} is empty.`);
   }
-  return parsed.values;
+  return { values: parsed.values, rest };
 }
 
 /** `-o` of `--output`. */
@@ -145,7 +153,7 @@ function openOutput(values: Values): Output {
   return new Output({ json, env: process.env, out: process.stdout, err: process.stderr });
 }
 
-function openSession(values: Values): Session {
+function openSession(values: Values, rest: string[]): Session {
   const { env } = process;
   const first = (name: string) => firstOf(values, name);
   const output = openOutput(values);
@@ -161,6 +169,7 @@ function openSession(values: Values): Session {
     source: connection.source,
     now: Date.now(),
     all: (name) => allOf(values, name),
+    rest,
     resolve: (text) => resolveInstance(client, text),
     call: async (name, ...input) => {
       const answer = await client.call(name, ...input);

@@ -2,10 +2,14 @@
 /** The `soneca` command line: hands the words to citty, and ends with the exit code of what came out. */
 import { stripVTControlCharacters } from "node:util";
 import { type CommandDef, defineCommand, renderUsage, runCommand } from "citty";
+import { completionCommand } from "./commands/completion.ts";
 import { instanceCommand, listCommand } from "./commands/instance.ts";
+import { loginCommand, logoutCommand } from "./commands/login.ts";
 import { estimateCommand, savingsCommand } from "./commands/money.ts";
 import { offersCommand } from "./commands/offers.ts";
+import { openCommand } from "./commands/open.ts";
 import { policyCommand } from "./commands/policy.ts";
+import { copyCommand, sshCommand } from "./commands/shell.ts";
 import { simulateCommand } from "./commands/simulate.ts";
 import { snapshotCommand } from "./commands/snapshot.ts";
 import { tokenCommand, whoamiCommand } from "./commands/token.ts";
@@ -19,7 +23,7 @@ const topLevelList: typeof listCommand = {
   meta: { name: "ls", description: "The same as instance list" },
 };
 
-const root = defineCommand({
+const root: CommandDef = defineCommand({
   meta: { name: "soneca", version, description: "Rented GPUs that go to sleep by themselves and wake when wanted" },
   subCommands: {
     instance: instanceCommand,
@@ -32,6 +36,12 @@ const root = defineCommand({
     simulate: simulateCommand,
     whoami: whoamiCommand,
     token: tokenCommand,
+    login: loginCommand,
+    logout: logoutCommand,
+    open: openCommand,
+    ssh: sshCommand,
+    cp: copyCommand,
+    completion: completionCommand(() => root),
   },
 });
 
@@ -99,7 +109,8 @@ async function main(argv: string[]): Promise<number> {
       return 0;
     }
     await runCommand(root, { rawArgs: sortGlobals(argv) });
-    return 0;
+    // A command that became another program ends as that one did.
+    return Number(process.exitCode ?? 0);
   } catch (error) {
     const failure = asFailure(error);
     output.fail(failure);

@@ -14,6 +14,7 @@ import { discardCommand } from "./discard.ts";
 import { eventsCommand } from "./events.ts";
 import { costCommand } from "./money.ts";
 import { proxyKeyCommand } from "./proxy-key.ts";
+import { renameCommand } from "./rename.ts";
 import { scheduleCommand } from "./schedule.ts";
 import { seriesCommand } from "./series.ts";
 
@@ -258,6 +259,7 @@ export const instanceCommand = defineCommand({
     show,
     create,
     adopt,
+    rename: renameCommand,
     wake,
     fork,
     hibernate,

@@ -1,0 +1,184 @@
+/** What reaches beyond the API: the config file, the browser, SSH, the shell's completion. With stand-ins for ssh and scp that say what they were told. */
+import { spawn } from "node:child_process";
+import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { placeOf } from "./commands/shell.ts";
+import {
+  errorAnswer,
+  hibernatedView,
+  instanceView,
+  startTestServer,
+  summary,
+  type TestServer,
+  testId,
+} from "./testing/server.ts";
+
+const program = process.env.SONECA_CLI_UNDER_TEST ?? join(import.meta.dirname, "main.ts");
+const token = "snu_kept-in-the-file-alone";
+let server: TestServer;
+let home: string;
+
+beforeAll(() => {
+  home = mkdtempSync(join(tmpdir(), "soneca-edges-"));
+  mkdirSync(join(home, "bin"));
+  for (const name of ["ssh", "scp"]) {
+    const file = join(home, "bin", name);
+    writeFileSync(file, `#!/bin/sh\nprintf '%s\\n' "${name}" "$@"\nexit 7\n`);
+    chmodSync(file, 0o755);
+  }
+});
+afterAll(() => rmSync(home, { recursive: true, force: true }));
+beforeEach(async () => {
+  rmSync(join(home, ".config"), { recursive: true, force: true });
+  server = await startTestServer();
+  server.on("GET /api/me", { json: { id: "u-aaaaaaaaaa", name: "Ana" } });
+  server.on("GET /api/instances", { json: { instances: [summary()] } });
+  server.on(`GET /api/instances/${testId}`, { json: instanceView() });
+});
+afterEach(() => server.close());
+
+function soneca(args: string[], { input = "", env = {} }: { input?: string; env?: Record<string, string> } = {}) {
+  const child = spawn(process.execPath, [program, ...args], {
+    env: { PATH: `${join(home, "bin")}:${process.env.PATH}`, HOME: home, ...env },
+    cwd: home,
+  });
+  let [out, err] = ["", ""];
+  child.stdout.on("data", (chunk) => (out += chunk));
+  child.stderr.on("data", (chunk) => (err += chunk));
+  child.stdin.end(input);
+  return new Promise<{ code: number | null; out: string; err: string }>((resolve) =>
+    child.on("close", (code) => resolve({ code, out, err })),
+  );
+}
+const connected = () => ({ env: { SONECA_URL: server.url, SONECA_TOKEN: token } });
+const configFile = () => join(home, ".config", "soneca", "config.json");
+
+describe("login", () => {
+  test("keeps address and token where nobody else can read them, and every later command finds them", async () => {
+    const signedIn = await soneca(["login", server.url], { input: `${token}\n` });
+    expect([signedIn.code, signedIn.err]).toEqual([0, ""]);
+    expect(signedIn.out).toContain("as Ana");
+    expect(signedIn.out + signedIn.err).not.toContain(token);
+    expect(statSync(configFile()).mode & 0o777).toBe(0o600);
+    const later = await soneca(["whoami"]);
+    expect([later.code, later.out.includes("Ana")]).toEqual([0, true]);
+    expect(server.asked.at(-1)?.authorization).toBe(`Bearer ${token}`);
+    const out = await soneca(["logout"]);
+    expect(out.out).toContain("still valid");
+    expect(JSON.parse(readFileSync(configFile(), "utf8"))).toEqual({ url: server.url });
+    expect((await soneca(["whoami"])).code).toBe(2);
+  });
+
+  test("a token that is refused is not kept, and what somebody wrote by hand is not overwritten", async () => {
+    server.on("GET /api/me", errorAnswer("unauthenticated"));
+    expect((await soneca(["login", server.url, "--token", "snu_wrong"])).code).toBe(5);
+    expect(() => statSync(configFile())).toThrow();
+    mkdirSync(join(home, ".config", "soneca"), { recursive: true });
+    writeFileSync(configFile(), "not json");
+    const refused = await soneca(["login", server.url, "--token", token]);
+    expect([refused.code, readFileSync(configFile(), "utf8")]).toEqual([2, "not json"]);
+    expect((await soneca(["login"], { input: "\n" })).code).toBe(2);
+  });
+});
+
+describe("ssh and cp", () => {
+  test("go to where the machine is now, with a host key of that machine, and end as they end", async () => {
+    const shell = await soneca(["ssh", "train", "--", "nvidia-smi", "-L"], connected());
+    expect(shell.code).toBe(7);
+    expect(shell.out.trim().split("\n")).toEqual([
+      ...["ssh", "-p", "4022", "-o", `HostKeyAlias=soneca-${testId}-1`, "-o", "StrictHostKeyChecking=accept-new"],
+      ...["root@192.0.2.7", "nvidia-smi", "-L"],
+    ]);
+    const copied = await soneca(["cp", "-r", "train:/workspace/models", "./here"], connected());
+    expect(copied.out.trim().split("\n")).toEqual([
+      ...["scp", "-P", "4022", "-o", `HostKeyAlias=soneca-${testId}-1`, "-o", "StrictHostKeyChecking=accept-new", "-r"],
+      ...["root@192.0.2.7:/workspace/models", "./here"],
+    ]);
+  });
+
+  test("one that sleeps is woken only where that was said", async () => {
+    server.on(`GET /api/instances/${testId}`, { json: hibernatedView() });
+    const refused = await soneca(["ssh", "train"], connected());
+    expect([refused.code, refused.out]).toEqual([6, ""]);
+    expect(refused.err).toContain("--wake");
+    server.on(`GET /api/instances/${testId}`, { json: hibernatedView() }, { json: instanceView() });
+    server.on(`POST /api/instances/${testId}/wake`, {
+      status: 202,
+      json: instanceView({ status: "waking", state: "provisioning" }),
+    });
+    const woken = await soneca(["ssh", "train", "--wake"], connected());
+    expect(woken.out).toContain("root@192.0.2.7");
+  });
+
+  test("a path says where it lies as scp reads it; two here, or two there, are refused", async () => {
+    expect([placeOf("a:b"), placeOf("./a:b"), placeOf("/x"), placeOf("i-a:")]).toEqual([
+      { id: "a", path: "b" },
+      { id: null, path: "./a:b" },
+      { id: null, path: "/x" },
+      { id: "i-a", path: "" },
+    ]);
+    expect((await soneca(["cp", "a", "b"], connected())).code).toBe(2);
+    expect((await soneca(["cp", "train:a", "train:b"], connected())).code).toBe(2);
+  });
+
+  test("without a client it says so", async () => {
+    const { env } = connected();
+    const missing = await soneca(["ssh", "train"], { env: { ...env, PATH: "/nowhere" } });
+    expect([missing.code, missing.err.includes("no ssh")]).toEqual([2, true]);
+  });
+});
+
+test("open prints where the dashboard shows it", async () => {
+  const [all, one] = await Promise.all([
+    soneca(["open", "--print"], connected()),
+    soneca(["open", "train", "--print", "--json"], connected()),
+  ]);
+  expect(all.out).toBe(`${server.url}/\n`);
+  expect(JSON.parse(one.out)).toEqual({ url: `${server.url}/i/${testId}` });
+});
+
+test("rename", async () => {
+  server.on(`PUT /api/instances/${testId}`, { json: instanceView({ name: "other" }) });
+  const renamed = await soneca(["instance", "rename", "train", "other"], connected());
+  expect(renamed.out).toBe(`${testId} is other now.\n`);
+  expect(server.asked.at(-1)?.body).toEqual({ name: "other" });
+});
+
+describe("completion", () => {
+  const words = async (...typed: string[]) => {
+    const { out, code } = await soneca(["completion", "words", "--", ...typed], connected());
+    expect(code).toBe(0);
+    return out.trim() === "" ? [] : out.trim().split("\n");
+  };
+
+  test("commands, options, instances, and nothing where nothing fits", async () => {
+    expect(await words("inst")).toEqual(["instance"]);
+    expect(await words("instance", "wa")).toEqual(["wake"]);
+    expect(await words("instance", "wake", "")).toEqual(["train", testId]);
+    expect(await words("instance", "wake", "tr")).toEqual(["train"]);
+    expect(await words("instance", "wake", "train", "--max")).toEqual(["--max-price"]);
+    expect(await words("instance", "wake", "train", "")).toEqual([]);
+    expect(await words("nonsense", "")).toContain("instance");
+  });
+
+  test("a control plane that does not answer is no error, and takes no time", async () => {
+    server.on("GET /api/instances", { fault: "hang" });
+    const from = Date.now();
+    expect(await words("ssh", "")).toEqual([]);
+    expect(Date.now() - from).toBeLessThan(6_000);
+  });
+
+  test("bash takes its lines", async () => {
+    const { out } = await soneca(["completion", "bash"], connected());
+    const script = `soneca() { "${process.execPath}" "${program}" "$@"; }\n${out}\nCOMP_WORDS=(soneca instance wa); COMP_CWORD=2; _soneca; echo "$COMPREPLY"`;
+    const child = spawn("bash", ["-c", script], { env: { ...connected().env, HOME: home, PATH: process.env.PATH } });
+    let said = "";
+    child.stdout.on("data", (chunk) => (said += chunk));
+    await new Promise((resolve) => child.on("close", resolve));
+    expect(said.trim()).toBe("wake");
+    for (const shell of ["zsh", "fish"])
+      expect((await soneca(["completion", shell], connected())).out).toContain("soneca completion words");
+  });
+});
