@@ -22,10 +22,9 @@ describe("parsing", () => {
 
 describe("measuring", () => {
   test("CPU time of both sides of a pipe is counted", async () => {
-    const one = await measure({ script: burn(100), args: [process.execPath] }, { scratch });
-    const two = await measure({ script: `${burn(100)} | ${burn(100)}`, args: [process.execPath] }, { scratch });
-    expect(one.cpuMs).toBeGreaterThan(80);
-    expect(two.cpuMs).toBeGreaterThan(one.cpuMs * 1.4);
+    const { cpuMs } = await measure({ script: `${burn(400)} | ${burn(400)}`, args: [process.execPath] }, { scratch });
+    // What each side has counted itself before it ends. Beside other work a process's start alone may take half of it.
+    expect(cpuMs).toBeGreaterThan(790);
   });
   test("peak memory is the process's own, even when it is freed before the end", async () => {
     const script = `"$1" -e 'let a = Buffer.alloc(200e6, 1); a = null; globalThis.gc?.(); setTimeout(() => {}, 200)'`;

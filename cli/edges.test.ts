@@ -158,7 +158,7 @@ describe("completion", () => {
     expect(await words("instance", "wa")).toEqual(["wake"]);
     expect(await words("instance", "wake", "")).toEqual(["train", testId]);
     expect(await words("instance", "wake", "tr")).toEqual(["train"]);
-    expect(await words("instance", "wake", "train", "--max")).toEqual(["--max-price"]);
+    expect(await words("instance", "wake", "train", "--max-p")).toEqual(["--max-price"]);
     expect(await words("instance", "wake", "train", "")).toEqual([]);
     expect(await words("nonsense", "")).toContain("instance");
   });
