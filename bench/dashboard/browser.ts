@@ -83,8 +83,10 @@ export async function fillList(page: Page, count: number): Promise<void> {
 }
 
 export interface Felt {
-  /** From each key to the frame that shows what it did, ms. */
+  /** From each key to the frame that shows its letter, ms. */
   keys: number[];
+  /** From each key to the list that fits it, ms. */
+  lists: number[];
   /** Between frames while it is scrolled, ms. */
   frames: number[];
   /** Of the page's own work while two refreshes came, ms: each task over 50. */
@@ -93,29 +95,44 @@ export interface Felt {
 
 export async function feelList(page: Page): Promise<Felt> {
   const tasks = await observeTasks(page, 11_000);
-  const keys: number[] = [];
+  const typed: Typed[] = [];
   await page.getByRole("searchbox").focus();
-  for (const key of "sample-4") keys.push(await timeKey(page, key));
-  for (let i = 0; i < 8; i++) keys.push(await timeKey(page, "Backspace"));
-  return { keys, frames: await scroll(page), tasks };
+  for (const key of "sample-4") typed.push(await timeKey(page, key));
+  for (let i = 0; i < 8; i++) typed.push(await timeKey(page, "Backspace"));
+  const keys = typed.map(({ letterMs }) => letterMs);
+  const lists = typed.map(({ listMs }) => listMs);
+  return { keys, lists, frames: await scroll(page), tasks };
 }
 
-async function timeKey(page: Page, key: string): Promise<number> {
+interface Typed {
+  letterMs: number;
+  listMs: number;
+}
+
+async function timeKey(page: Page, key: string): Promise<Typed> {
   await page.evaluate(() => {
-    const seen = { ms: 0 };
+    const seen = { letterMs: 0, listMs: 0 };
     Object.assign(window, { key: seen });
     addEventListener(
       "keydown",
-      (event) => {
-        const from = event.timeStamp;
-        requestAnimationFrame(() => setTimeout(() => (seen.ms = performance.now() - from)));
+      ({ timeStamp }) => {
+        const afterFrame = (then: (ms: number) => void) =>
+          requestAnimationFrame(() => setTimeout(() => then(performance.now() - timeStamp)));
+        const follow = (ms: number) => {
+          if (document.querySelector("#list[aria-busy=true]")) afterFrame(follow);
+          else seen.listMs = ms;
+        };
+        afterFrame((ms) => {
+          seen.letterMs = ms;
+          follow(ms);
+        });
       },
       { once: true, capture: true },
     );
   });
   await page.keyboard.press(key);
-  await page.waitForFunction(() => (window as unknown as { key: { ms: number } }).key.ms > 0);
-  return page.evaluate(() => (window as unknown as { key: { ms: number } }).key.ms);
+  await page.waitForFunction(() => (window as unknown as { key: Typed }).key.listMs > 0);
+  return page.evaluate(() => (window as unknown as { key: Typed }).key);
 }
 
 async function scroll(page: Page): Promise<number[]> {

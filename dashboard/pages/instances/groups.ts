@@ -34,7 +34,9 @@ export function groupsOf(rows: readonly InstanceSummary[], sort: SortKey): Group
 
 type Comparer = (a: InstanceSummary, b: InstanceSummary) => number;
 
-const byName: Comparer = (a, b) => a.name.localeCompare(b.name) || a.id.localeCompare(b.id);
+/** Made once: a comparison that looks for its language each time is many times slower. */
+const { compare } = new Intl.Collator();
+const byName: Comparer = (a, b) => compare(a.name, b.name) || compare(a.id, b.id);
 const byCost: Comparer = (a, b) => costOfRow(b) - costOfRow(a) || byName(a, b);
 const needs = (row: InstanceSummary) => (row.status === "failed" ? 0 : row.status === "unreachable" ? 1 : 2);
 

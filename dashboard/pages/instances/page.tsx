@@ -1,7 +1,7 @@
 /** All instances: what they cost now, why, and what happens next. */
 import { useQuery } from "@tanstack/react-query";
 import { Moon, Plus } from "lucide-react";
-import { useEffect, useMemo, useRef, useState } from "react";
+import { useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import { Link, useLocation, useSearchParams } from "wouter";
 import type { InstanceSummary } from "../../../core/protocol/views.ts";
 import { instancesQuery } from "../../api/queries.ts";
@@ -57,9 +57,11 @@ function List({ rows }: { rows: InstanceSummary[] }) {
   const field = useRef<HTMLInputElement>(null);
   const [waking, setWaking] = useState<InstanceSummary | null>(null);
   const [isHibernatingIdle, setIsHibernatingIdle] = useState(false);
+  // What is typed stands there at once; the list follows.
+  const wanted = useDeferredValue(text);
   const shown = useMemo(
-    () => rows.filter((row) => matches(row, text) && (chip === null || chipOf(row) === chip)),
-    [rows, text, chip],
+    () => rows.filter((row) => matches(row, wanted) && (chip === null || chipOf(row) === chip)),
+    [rows, wanted, chip],
   );
   const groups = useMemo(() => groupsOf(shown, sort), [shown, sort]);
   const ordered = useMemo(() => groups.flatMap((group) => group.rows), [groups]);
@@ -102,6 +104,7 @@ function List({ rows }: { rows: InstanceSummary[] }) {
           groups={groups}
           sort={sort}
           isDim={error !== null}
+          isBehind={wanted !== text}
           current={keys.current}
           onSort={(key) => change("sort", key === "need" ? null : key)}
           onWake={setWaking}
@@ -119,12 +122,13 @@ interface TableProps {
   groups: Group[];
   sort: SortKey;
   isDim: boolean;
+  isBehind: boolean;
   current: string | null;
   onSort: (key: SortKey) => void;
   onWake: (row: InstanceSummary) => void;
 }
 
-function Table({ groups, sort, isDim, current, onSort, onWake }: TableProps) {
+function Table({ groups, sort, isDim, isBehind, current, onSort, onWake }: TableProps) {
   const { t } = useReader();
   const words = t.instances.columns;
   const head = (word: string, key: SortKey | null, className = "") => (
@@ -145,7 +149,7 @@ function Table({ groups, sort, isDim, current, onSort, onWake }: TableProps) {
     </th>
   );
   return (
-    <section className={`card cards${isDim ? " dimmed" : ""}`} id="list">
+    <section className={`card cards${isDim ? " dimmed" : ""}`} id="list" aria-busy={isBehind}>
       <div>
         {/* Laid out as cards on a narrow page, it stays a table for those who hear it. */}
         <table className="tbl" role="table">
@@ -177,8 +181,8 @@ function Table({ groups, sort, isDim, current, onSort, onWake }: TableProps) {
           {groups.map((group) => (
             <tbody key={group.name} role="rowgroup">
               <GroupHead group={group} />
-              {group.rows.map((row) => (
-                <Row key={row.id} row={row} isCurrent={current === row.id} onWake={onWake} />
+              {group.rows.map((row, i) => (
+                <Row key={row.id} row={row} isCurrent={current === row.id} isFirst={i < 20} onWake={onWake} />
               ))}
             </tbody>
           ))}

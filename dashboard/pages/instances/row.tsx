@@ -13,24 +13,44 @@ import { looks, StatusBadge } from "../../parts/status.tsx";
 import { Button } from "../../ui/button.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { Menu } from "../../ui/menu.tsx";
+import { useNear } from "../../ui/near.ts";
 import { useNow } from "../../ui/now.ts";
 
 interface Props {
   row: InstanceSummary;
   isCurrent: boolean;
+  /** One of those that a page shows before it is scrolled. */
+  isFirst: boolean;
   onWake: (row: InstanceSummary) => void;
 }
 
-export const Row = memo(function Row({ row, isCurrent, onWake }: Props) {
+/** Far from what is on the screen it is its name alone: to be found, heard and reached, and cheap by the hundred. */
+export const Row = memo(function Row({ row, isCurrent, isFirst, onWake }: Props) {
   const { tone } = looks[row.status];
+  const { ref, isNear, height } = useNear(isFirst);
   return (
-    <tr role="row" className={`r ${tone}${isCurrent ? " at" : ""}`} data-id={row.id}>
+    <tr
+      ref={ref}
+      role="row"
+      className={`r ${tone}${isCurrent ? " at" : ""}`}
+      data-id={row.id}
+      style={height === undefined ? undefined : { height }}
+    >
       <td role="cell" className="c-name">
         <Link href={`/i/${row.id}`} className="nm">
           {row.name}
         </Link>
-        <div className="sub mono">{row.id}</div>
+        {isNear && <div className="sub mono">{row.id}</div>}
       </td>
+      {isNear && <Cells row={row} onWake={onWake} />}
+    </tr>
+  );
+});
+
+function Cells({ row, onWake }: Pick<Props, "row" | "onWake">) {
+  const { tone } = looks[row.status];
+  return (
+    <>
       <td role="cell" className={`c-st ${tone}`}>
         <div className="line">
           <StatusBadge status={row.status} />
@@ -57,9 +77,9 @@ export const Row = memo(function Row({ row, isCurrent, onWake }: Props) {
       <td role="cell" className="c-act">
         <Actions row={row} onWake={onWake} />
       </td>
-    </tr>
+    </>
   );
-});
+}
 
 function StatusMore({ row }: { row: InstanceSummary }) {
   const { t, f } = useReader();
