@@ -110,6 +110,15 @@ export async function bundleDashboard(outDir: string): Promise<void> {
   ];
   const env = { ...process.env, NODE_ENV: "production" };
   await promisify(execFile)(process.execPath, [...argv, "--outDir", outDir], { cwd: root, env, timeout: 120_000 });
+  writeReference(join(outDir, "reference"));
+}
+
+/** The page that shows /api/openapi.json: Swagger UI as its makers built it, and the few lines that start it. */
+function writeReference(dir: string): void {
+  cpSync(join(root, "dashboard/reference"), dir, { recursive: true });
+  cpSync(join(root, "dashboard/look/favicon.svg"), join(dir, "favicon.svg"));
+  for (const name of ["swagger-ui.css", "swagger-ui-bundle.js", "LICENSE", "NOTICE"])
+    cpSync(join(root, "node_modules/swagger-ui-dist", name), join(dir, name));
 }
 
 function mkdirp(dir: string): string {

@@ -120,10 +120,19 @@ async function feel(browser: Browser, url: string, condition: Condition, rows: n
     await timeList(page, url);
     // Its line does not matter for what is felt.
     await slowDown(page, condition);
-    return await feelList(page);
+    return await within(90_000, feelList(page));
   } finally {
     await context.close();
   }
+}
+
+/** A browser that no longer answers ends the run, with words. */
+async function within<T>(ms: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`the page did not answer within ${ms / 1000} s`)), ms);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
 async function sizesOf(dir: string): Promise<Sizes> {

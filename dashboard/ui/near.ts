@@ -2,42 +2,41 @@
 import { useEffect, useState } from "react";
 
 const margin = "600px";
-const told = new WeakMap<Element, (isNear: boolean) => void>();
+const told = new WeakMap<Element, (entry: IntersectionObserverEntry) => void>();
 /** One for all of them: each brings work of its own to every frame. */
 let observer: IntersectionObserver | undefined;
-/** Height of the last one that was drawn in full, px: the best guess for those that were not yet. */
+/** Height of the last one that was seen drawn in full, px: the best guess for those that were not yet. */
 let usualHeight = 57;
 
 function observerOfAll(): IntersectionObserver {
   observer ??= new IntersectionObserver(
     (entries) => {
-      for (const { target, isIntersecting } of entries) told.get(target)?.(isIntersecting);
+      const drawn = entries.find(({ target }) => isDrawn(target));
+      usualHeight = drawn?.boundingClientRect.height || usualHeight;
+      for (const entry of entries) told.get(entry.target)?.(entry);
     },
     { rootMargin: margin },
   );
   return observer;
 }
 
-/** `isFirst`: drawn in full from the start. The ref goes to the element, `height` (px) is its own while it is far. */
-export function useNear(isFirst: boolean): {
-  ref: (element: HTMLElement | null) => void;
-  isNear: boolean;
-  height: number | undefined;
-} {
+const isDrawn = (element: Element) => (element as HTMLElement).style.height === "";
+
+/**
+ * `isFirst`: drawn in full from the start. The ref goes to the element; `height` (px) is its style while it is far, and
+ * undefined while it is drawn in full.
+ */
+export function useNear(isFirst: boolean): { ref: (element: HTMLElement | null) => void; height: number | undefined } {
   const [element, ref] = useState<HTMLElement | null>(null);
-  const [far, setFar] = useState<number | null>(isFirst ? null : usualHeight);
+  const [height, setHeight] = useState(isFirst ? undefined : usualHeight);
   useEffect(() => {
     if (!element) return;
-    told.set(element, (isNear) =>
-      setFar((before) => {
-        if (isNear) return null;
-        if (before !== null) return before;
-        usualHeight = element.getBoundingClientRect().height || usualHeight;
-        return usualHeight;
-      }),
-    );
+    told.set(element, ({ isIntersecting, boundingClientRect }) => {
+      if (isIntersecting) setHeight(undefined);
+      else setHeight(isDrawn(element) ? boundingClientRect.height : usualHeight);
+    });
     observerOfAll().observe(element);
     return () => observerOfAll().unobserve(element);
   }, [element]);
-  return { ref, isNear: far === null, height: far ?? undefined };
+  return { ref, height };
 }

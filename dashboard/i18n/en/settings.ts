@@ -132,7 +132,7 @@ export const settings = {
     version: "Control plane",
     time: "Its clock",
     api: "API",
-    apiLink: "openapi.json",
+    apiLink: "Reference of the API",
     key: "The vast.ai key belongs to this deployment. Whoever runs it sets it there; it is not shown or changed here.",
     keeps: "What this browser keeps",
     keepsWords: [

@@ -139,7 +139,7 @@ export const settings: typeof en = {
     version: "Plano de controle",
     time: "Relógio dele",
     api: "API",
-    apiLink: "openapi.json",
+    apiLink: "Referência da API",
     key: "A chave do vast.ai pertence a esta instalação. Quem a opera define a chave lá; aqui ela não aparece nem muda.",
     keeps: "O que este navegador guarda",
     keepsWords: [

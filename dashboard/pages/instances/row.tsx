@@ -27,14 +27,15 @@ interface Props {
 /** Far from what is on the screen it is its name alone: to be found, heard and reached, and cheap by the hundred. */
 export const Row = memo(function Row({ row, isCurrent, isFirst, onWake }: Props) {
   const { tone } = looks[row.status];
-  const { ref, isNear, height } = useNear(isFirst);
+  const { ref, height } = useNear(isFirst);
+  const isNear = height === undefined;
   return (
     <tr
       ref={ref}
       role="row"
       className={`r ${tone}${isCurrent ? " at" : ""}`}
       data-id={row.id}
-      style={height === undefined ? undefined : { height }}
+      style={isNear ? undefined : { height }}
     >
       <td role="cell" className="c-name">
         <Link href={`/i/${row.id}`} className="nm">

@@ -1,6 +1,5 @@
 /** What runs here, and what this browser keeps of it. */
 import { useQuery } from "@tanstack/react-query";
-import { addressOf } from "../../api/client.ts";
 import { healthQuery } from "../../api/queries.ts";
 import { useReader } from "../../i18n/context.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
@@ -19,7 +18,7 @@ export function About() {
         <dd>{health ? f.full(health.time) : "–"}</dd>
         <dt>{words.api}</dt>
         <dd>
-          <a className="link" href={addressOf("openapi")}>
+          <a className="link" href="/reference/">
             {words.apiLink}
           </a>
         </dd>
