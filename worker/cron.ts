@@ -1,6 +1,7 @@
 /** Each minute: objects whose deadline has passed are poked. Each five minutes: the provider's list against the objects. */
 import { parseMachineLabel } from "../core/protocol/ids.ts";
 import { accountOf } from "./account/object.ts";
+import { noteCronRun } from "./db/cron-runs.ts";
 import { instancesWithMachine, overdueInstances } from "./db/read-model.ts";
 import type { Env } from "./env.ts";
 import { seen } from "./instance/effects.ts";
@@ -13,7 +14,10 @@ const overdueGraceMs = 30_000;
 
 export async function runCron(cron: string, env: Env): Promise<void> {
   // A read model that does not answer must not keep the bill from being looked at.
-  await orLog("poke_failed", pokeOverdue(env));
+  await orLog(
+    "poke_failed",
+    pokeOverdue(env).then(() => noteCronRun(env.DB, "sweep")),
+  );
   await orLog("policies_failed", tellOthers(env));
   if (!cron.startsWith("*/5")) return;
   await orLog("reconcile_failed", reconcile(env));
@@ -60,6 +64,7 @@ export async function reconcile(env: Env): Promise<void> {
   const listed = new Set(list.machines.map((machine) => machine.id));
   const missing = (await instancesWithMachine(env.DB)).filter((one) => !listed.has(one.vastInstanceId));
   await eachOf(missing, (one) => env.INSTANCE.getByName(one.id).lookAgain());
+  await noteCronRun(env.DB, "provider");
 }
 
 /** Tunnels of machines that are gone, and of such as were never rented. */

@@ -150,6 +150,8 @@ const tokenSchema = z.object({
   expires_at: time.nullable(),
 });
 const proxyKeySchema = tokenSchema.extend({ wakes_per_hour: z.number().int().nullable() });
+/** `is_late`: for three times its interval; null was never, as on a new deployment. */
+const cronRunSchema = z.object({ at: time, age_seconds: z.number(), is_late: z.boolean() }).nullable();
 /** `live`: what is awake is asked itself, and not only the read model. */
 const listQuery = z.strictObject({ live: z.enum(["true", "false"]).default("false") });
 const eventsQuery = z.strictObject({
@@ -162,9 +164,22 @@ export const routes = {
     method: "GET",
     path: "/api/health",
     principal: "public",
-    summary: "Whether the control plane answers",
+    summary: "Whether the control plane answers, and when its cron last did its work",
     status: 200,
-    answer: z.object({ ok: z.literal(true), version: z.string(), time }),
+    answer: z.object({
+      ok: z.literal(true),
+      version: z.string(),
+      time,
+      /** Null: the database did not answer. */
+      cron: z
+        .object({
+          /** Overdue instances are looked at, each minute. */
+          sweep: cronRunSchema,
+          /** The provider's list is compared with what is known, each five minutes. */
+          provider: cronRunSchema,
+        })
+        .nullable(),
+    }),
   }),
   openapi: route({
     method: "GET",

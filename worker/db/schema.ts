@@ -132,3 +132,9 @@ export const hibernationEvents = sqliteTable(
     uniqueIndex("idx_hibernation_events_seq").on(table.instanceId, table.seq),
   ],
 );
+
+/** When each of the cron's duties was last done in full. */
+export const cronRuns = sqliteTable("cron_runs", {
+  duty: text("duty").primaryKey(),
+  at: text("at").notNull(),
+});

@@ -6,6 +6,7 @@ import { mountAgent } from "./agent.ts";
 import { createToken, createUser, listTokens, revokeToken } from "./auth.ts";
 import { mountBrowse } from "./browse.ts";
 import type { App, AppContext, AppEnv } from "./context.ts";
+import { healthOf } from "./health.ts";
 import { mountInstances } from "./instances.ts";
 import { mountLive } from "./live.ts";
 import { mountMoney } from "./money.ts";
@@ -14,8 +15,7 @@ import { mountOffers } from "./offers.ts";
 import { openapiDocument } from "./openapi.ts";
 import { mountPolicies } from "./policies.ts";
 import { mountSession } from "./session.ts";
-
-export const version = "0.1.0";
+import { version } from "./version.ts";
 
 export function createApp(): App {
   const app = new Hono<AppEnv>();
@@ -30,7 +30,7 @@ export function createApp(): App {
     c.header("x-content-type-options", "nosniff");
   });
 
-  mount(app, "health", async () => ({ ok: true as const, version, time: new Date().toISOString() }));
+  mount(app, "health", (c) => healthOf(c.env));
   mount(app, "openapi", async (c) => openapiDocument(c.env.PUBLIC_URL || new URL(c.req.url).origin, version));
   mount(app, "createUser", async (c, { body }) => {
     const { id, name, token } = await createUser(c.env.DB, body.name);

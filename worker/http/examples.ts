@@ -233,7 +233,15 @@ const configuration: AnswerOf<"getConfig"> = {
 };
 
 const answers: { [N in RouteName]?: AnswerOf<N> } = {
-  health: { ok: true, version: "0.1.0", time: "2026-11-29T17:41:20.000Z" },
+  health: {
+    ok: true,
+    version: "0.1.0",
+    time: "2026-11-29T17:41:20.000Z",
+    cron: {
+      sweep: { at: "2026-11-29T17:41:00.000Z", age_seconds: 20, is_late: false },
+      provider: { at: "2026-11-29T17:40:00.000Z", age_seconds: 80, is_late: false },
+    },
+  },
   createUser: { user: { id: "u-w6cekeftay", name: "New" }, token: "snu_EXAMPLE" },
   me: { id: "u-w6cekeftay", name: "Ana" },
   listTokens: {

@@ -2,10 +2,12 @@
 import { createScheduledController, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { AnswerOf } from "../../core/protocol/api.ts";
 import { runCron } from "../cron.ts";
 import type { Env } from "../env.ts";
+import { healthOf } from "../http/health.ts";
 import worker from "../index.ts";
-import { advance, alarmAfter, fallAsleep, runningInstance, settle, stubOf, type TestUser } from "./helpers.ts";
+import { advance, alarmAfter, api, fallAsleep, runningInstance, settle, stubOf, type TestUser } from "./helpers.ts";
 import { endScene, setScene } from "./scene.ts";
 import { type FakeVast, vastErrors } from "./vast.ts";
 
@@ -194,5 +196,43 @@ describe("each five minutes", () => {
     await settle(nest.id);
     expect(vast.machines.has(stray.id)).toBe(false);
     expect(error.mock.calls.flat().join()).toContain("poke_failed");
+  });
+});
+
+describe("/api/health", () => {
+  const cron = async () => (await api<AnswerOf<"health">>("GET", "/api/health")).body.cron;
+
+  it("says when each duty was last done in full, and when that is long ago", async () => {
+    await runCron(fiveMinutes, env);
+    const done = { at: new Date().toISOString(), age_seconds: 0, is_late: false };
+    expect(await cron()).toEqual({ sweep: done, provider: done });
+    advance(240_000);
+    expect(await cron()).toEqual({
+      sweep: { ...done, age_seconds: 240, is_late: true },
+      provider: { ...done, age_seconds: 240 },
+    });
+    await runCron(minute, env);
+    expect((await cron())?.sweep).toMatchObject({ age_seconds: 0, is_late: false });
+    expect((await cron())?.provider).toEqual({ ...done, age_seconds: 240 });
+  });
+
+  it("a list that the provider did not give is no comparison", async () => {
+    await runCron(fiveMinutes, env);
+    advance(300_000);
+    vast.always.list = vastErrors.auth;
+    await runCron(fiveMinutes, env);
+    delete vast.always.list;
+    expect((await cron())?.provider?.age_seconds).toBe(300);
+    expect((await cron())?.sweep?.age_seconds).toBe(0);
+  });
+
+  it("answers without its database, and says what it then does not know", async () => {
+    const DB = {
+      prepare: () => {
+        throw new Error("D1_ERROR: down");
+      },
+    } as unknown as D1Database;
+    vi.spyOn(console, "error").mockImplementation(() => {});
+    expect(await healthOf({ ...(env as Env), DB })).toMatchObject({ ok: true, cron: null });
   });
 });
