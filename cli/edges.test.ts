@@ -146,6 +146,43 @@ test("rename", async () => {
   expect(server.asked.at(-1)?.body).toEqual({ name: "other" });
 });
 
+describe("around the instances", () => {
+  test("machines that nothing manages, with what to do about them", async () => {
+    const machine = {
+      vast_instance_id: 31337042,
+      gpu_type: "RTX 4090",
+      gpu_count: 1,
+      region: "BR",
+      micro_usd_per_hour: 400_000,
+      status: "running",
+      image: null,
+      label: null,
+      started_at: null,
+    };
+    server.on("GET /api/machines", { json: { machines: [machine] } });
+    const some = await soneca(["machines"], connected());
+    expect([some.code, some.err]).toEqual([0, ""]);
+    expect(some.out).toMatch(/31337042 +.*RTX 4090 +BR .*0\.40.* running +unknown/);
+    expect(some.out).toContain("soneca instance adopt 31337042");
+    server.on("GET /api/machines", { json: { machines: [] } });
+    expect((await soneca(["machines"], connected())).out).toContain("Every machine of the account is managed");
+  });
+
+  test("health: what is late is said, and so is a database that does not answer", async () => {
+    const time = "2026-11-29T12:00:00.000Z";
+    const cron = { sweep: { at: "2026-11-29T11:50:00.000Z", age_seconds: 600, is_late: true }, provider: null };
+    server.on("GET /api/health", { json: { ok: true, version: "0.1.0", time, cron } });
+    const late = await soneca(["health"], connected());
+    expect([late.code, late.err]).toEqual([0, ""]);
+    expect(late.out).toMatch(/Overdue looked at +10 ?min.* ago, which is late/);
+    expect(late.out).toMatch(/Provider's list compared +not yet/);
+    server.on("GET /api/health", { json: { ok: true, version: "0.1.0", time, cron: null } });
+    expect((await soneca(["health"], connected())).out).toMatch(/Database +does not answer/);
+    const { out } = await soneca(["health", "--json"], connected());
+    expect(JSON.parse(out)).toMatchObject({ cron: null });
+  });
+});
+
 describe("completion", () => {
   const words = async (...typed: string[]) => {
     const { out, code } = await soneca(["completion", "words", "--", ...typed], connected());

@@ -3,8 +3,10 @@
 import { stripVTControlCharacters } from "node:util";
 import { type CommandDef, defineCommand, renderUsage, runCommand } from "citty";
 import { completionCommand } from "./commands/completion.ts";
+import { healthCommand } from "./commands/health.ts";
 import { instanceCommand, listCommand } from "./commands/instance.ts";
 import { loginCommand, logoutCommand } from "./commands/login.ts";
+import { machinesCommand } from "./commands/machines.ts";
 import { estimateCommand, savingsCommand } from "./commands/money.ts";
 import { offersCommand } from "./commands/offers.ts";
 import { openCommand } from "./commands/open.ts";
@@ -31,6 +33,7 @@ const root: CommandDef = defineCommand({
     policy: policyCommand,
     ls: topLevelList,
     offers: offersCommand,
+    machines: machinesCommand,
     estimate: estimateCommand,
     savings: savingsCommand,
     simulate: simulateCommand,
@@ -41,6 +44,7 @@ const root: CommandDef = defineCommand({
     open: openCommand,
     ssh: sshCommand,
     cp: copyCommand,
+    health: healthCommand,
     completion: completionCommand(() => root),
   },
 });
