@@ -1,6 +1,6 @@
 /** Who is signed in decides what is shown; then the address does. */
 import { useQuery } from "@tanstack/react-query";
-import { lazy, Suspense, useEffect } from "react";
+import { lazy, type ReactNode, Suspense, useEffect } from "react";
 import { Link, Route, Switch, useLocation } from "wouter";
 import { Failure } from "./api/failure.ts";
 import { instancesQuery, sessionQuery } from "./api/queries.ts";
@@ -43,6 +43,13 @@ function Pages({ user }: { user: string }) {
     if (isOut) void refetch();
   }, [isOut, refetch]);
   const count = rows ? rows.filter((row) => row.status !== "deleted").length : null;
+  const seldom = (title: string, page: ReactNode) => (
+    <Shell user={user} count={count} crumb={<h1>{title}</h1>}>
+      <Boundary>
+        <Suspense fallback={<div className="arriving" aria-busy="true" />}>{page}</Suspense>
+      </Boundary>
+    </Shell>
+  );
   return (
     <Switch>
       <Route path="/">
@@ -113,24 +120,8 @@ function Pages({ user }: { user: string }) {
           </Shell>
         )}
       </Route>
-      <Route path="/savings">
-        <Shell user={user} count={count} crumb={<h1>{t.savings.title}</h1>}>
-          <Boundary>
-            <Suspense fallback={<div className="arriving" aria-busy="true" />}>
-              <SavingsPage />
-            </Suspense>
-          </Boundary>
-        </Shell>
-      </Route>
-      <Route path="/settings">
-        <Shell user={user} count={count} crumb={<h1>{t.settings.title}</h1>}>
-          <Boundary>
-            <Suspense fallback={<div className="arriving" aria-busy="true" />}>
-              <SettingsPage />
-            </Suspense>
-          </Boundary>
-        </Shell>
-      </Route>
+      <Route path="/savings">{seldom(t.savings.title, <SavingsPage />)}</Route>
+      <Route path="/settings">{seldom(t.settings.title, <SettingsPage />)}</Route>
       <Route>
         <Shell user={user} count={count} crumb={<h1>Soneca</h1>}>
           <div className="nothing">

@@ -10,7 +10,7 @@ export const healthCommand = command({
   async run({ call, output, now }) {
     const answer = await call("health");
     output.document(answer);
-    if (!output.json) output.print(showHealth(answer, now));
+    output.print(showHealth(answer, now));
   },
 });
 

@@ -10,7 +10,7 @@ export const machinesCommand = command({
   async run({ call, output, now }) {
     const answer = await call("listAdoptable");
     output.document(answer);
-    if (!output.json) output.print(showMachines(answer, now));
+    output.print(showMachines(answer, now));
   },
 });
 

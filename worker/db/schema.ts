@@ -133,7 +133,7 @@ export const hibernationEvents = sqliteTable(
   ],
 );
 
-/** When each of the cron's duties was last done in full. */
+/** When each of the cron's duties last came to its end. */
 export const cronRuns = sqliteTable("cron_runs", {
   duty: text("duty").primaryKey(),
   at: text("at").notNull(),

@@ -1,11 +1,10 @@
 /** The HTTP face of the control plane: request id, errors, routes. */
 import { Hono } from "hono";
 import { AppError } from "../../core/protocol/errors.ts";
-import type { UserId } from "../../core/protocol/ids.ts";
 import { mountAgent } from "./agent.ts";
 import { createToken, createUser, listTokens, revokeToken } from "./auth.ts";
 import { mountBrowse } from "./browse.ts";
-import type { App, AppContext, AppEnv } from "./context.ts";
+import { type App, type AppContext, type AppEnv, userOf } from "./context.ts";
 import { healthOf } from "./health.ts";
 import { mountInstances } from "./instances.ts";
 import { mountLive } from "./live.ts";
@@ -98,10 +97,4 @@ function answerError(c: AppContext, error: AppError, more: Record<string, string
   if (retryAfterMs !== undefined) headers.set("retry-after", String(Math.max(1, Math.ceil(retryAfterMs / 1000))));
   if (error.status === 401) headers.set("www-authenticate", "Bearer");
   return new Response(JSON.stringify(error.toBody(requestId)), { status: error.status, headers });
-}
-
-function userOf(c: AppContext): { id: UserId; name: string } {
-  const user = c.get("user");
-  if (!user) throw new AppError("unauthenticated");
-  return user;
 }

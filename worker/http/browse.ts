@@ -8,8 +8,8 @@ import { listFiles } from "../browse/list-files.ts";
 import { openSnapshot } from "../browse/open.ts";
 import { Requests } from "../browse/parts.ts";
 import { objectOf, orThrow } from "./ask.ts";
-import type { App, AppContext } from "./context.ts";
-import { idOf, userOf } from "./instances.ts";
+import { type App, type AppContext, userOf } from "./context.ts";
+import { idOf } from "./instances.ts";
 import { mount } from "./mount.ts";
 
 export function mountBrowse(app: App): void {

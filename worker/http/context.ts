@@ -1,5 +1,6 @@
 /** What a request carries through its handlers. */
 import type { Context, Hono } from "hono";
+import { AppError } from "../../core/protocol/errors.ts";
 import type { UserId } from "../../core/protocol/ids.ts";
 import type { Env } from "../env.ts";
 import type { AgentClaims } from "../tokens.ts";
@@ -12,3 +13,10 @@ export interface Principals {
 export type AppEnv = { Bindings: Env; Variables: Principals & { requestId: string } };
 export type App = Hono<AppEnv>;
 export type AppContext = Context<AppEnv>;
+
+/** Whoever the route's principal let in. */
+export function userOf(c: AppContext): { id: UserId; name: string } {
+  const user = c.get("user");
+  if (!user) throw new AppError("unauthenticated");
+  return user;
+}

@@ -1,6 +1,6 @@
 /**
- * One example of each body and each answer, as /api/openapi.json shows them. The answers are a control plane's own, shortened;
- * that they fit the contract is checked by the compiler and by a test.
+ * One example of each body and each answer, as /api/openapi.json shows them: one instance, on one day. That they fit the
+ * contract is checked by the compiler and by a test.
  */
 import type * as z from "zod";
 import type { AnswerOf, RouteName, routes } from "../../core/protocol/api.ts";
@@ -64,6 +64,31 @@ const bodies: { [N in RouteName]?: BodyInput<N> } = {
   openSession: { token: "snu_EXAMPLE" },
   previewConfig: { auto_hibernation: { pause_after_idle_minutes: 10 } },
 };
+
+/** Of a machine at 0.40 US$ an hour that ran so long and did not sleep. */
+function figuresOf(seconds: number): AnswerOf<"getLedger">["total"] {
+  const microUsd = Math.round((seconds * 400_000) / 3_600);
+  return {
+    paid: {
+      gpu_micro_usd: 0,
+      disk_micro_usd: 0,
+      machine_micro_usd: microUsd,
+      traffic_up_micro_usd: 0,
+      traffic_down_micro_usd: 0,
+      storage_micro_usd: 0,
+      operations_micro_usd: 0,
+      total_micro_usd: microUsd,
+    },
+    unpriced: { machine_seconds: 0, asleep_seconds: 0, traffic_up_bytes: 0, traffic_down_bytes: 0 },
+    hours_awake: seconds / 3_600,
+    hours_hibernated: 0,
+    avoided_micro_usd: 0,
+    saved_micro_usd: 0,
+    always_on_micro_usd: microUsd,
+    hibernations: 0,
+    mean_wake_seconds: null,
+  };
+}
 
 const instance: InstanceView = {
   id: "i-k3v7q2m4xa",
@@ -441,7 +466,7 @@ const answers: { [N in RouteName]?: AnswerOf<N> } = {
   getLedger: {
     id: "i-k3v7q2m4xa",
     name: "train",
-    from: "2026-11-30T00:00:00.000Z",
+    from: "2026-11-01T00:00:00.000Z",
     to: "2026-11-29T17:46:40.000Z",
     tz: "UTC",
     rows: [
@@ -458,102 +483,30 @@ const answers: { [N in RouteName]?: AnswerOf<N> } = {
       },
     ],
     cycles: [],
-    total: {
-      paid: {
-        gpu_micro_usd: 0,
-        disk_micro_usd: 0,
-        machine_micro_usd: 15889,
-        traffic_up_micro_usd: 0,
-        traffic_down_micro_usd: 0,
-        storage_micro_usd: 0,
-        operations_micro_usd: 0,
-        total_micro_usd: 15889,
-      },
-      unpriced: { machine_seconds: 0, asleep_seconds: 0, traffic_up_bytes: 0, traffic_down_bytes: 0 },
-      hours_awake: 0.03972222222222222,
-      hours_hibernated: 0,
-      avoided_micro_usd: 0,
-      saved_micro_usd: 0,
-      always_on_micro_usd: 15889,
-      hibernations: 0,
-      mean_wake_seconds: null,
-    },
+    total: figuresOf(143),
     storage_measured_at: null,
   },
   getSavings: {
-    from: "2026-11-30T00:00:00.000Z",
+    from: "2026-11-01T00:00:00.000Z",
     to: "2026-11-29T17:46:50.000Z",
     tz: "UTC",
     instances: [
       {
         id: "i-k3v7q2m4xa",
         name: "train",
-        paid: {
-          gpu_micro_usd: 0,
-          disk_micro_usd: 0,
-          machine_micro_usd: 17000,
-          traffic_up_micro_usd: 0,
-          traffic_down_micro_usd: 0,
-          storage_micro_usd: 0,
-          operations_micro_usd: 0,
-          total_micro_usd: 17000,
-        },
-        unpriced: { machine_seconds: 0, asleep_seconds: 0, traffic_up_bytes: 0, traffic_down_bytes: 0 },
-        hours_awake: 0.0425,
-        hours_hibernated: 0,
-        avoided_micro_usd: 0,
-        saved_micro_usd: 0,
-        always_on_micro_usd: 17000,
-        hibernations: 0,
-        mean_wake_seconds: null,
+        ...figuresOf(153),
         storage_measured_at: null,
       },
     ],
     days: [
       {
-        date: "2026-12-29",
+        date: "2026-11-29",
         from: "2026-11-29T00:00:00.000Z",
         to: "2026-11-29T17:46:50.000Z",
-        paid: {
-          gpu_micro_usd: 0,
-          disk_micro_usd: 0,
-          machine_micro_usd: 103889,
-          traffic_up_micro_usd: 0,
-          traffic_down_micro_usd: 0,
-          storage_micro_usd: 0,
-          operations_micro_usd: 0,
-          total_micro_usd: 103889,
-        },
-        unpriced: { machine_seconds: 0, asleep_seconds: 0, traffic_up_bytes: 0, traffic_down_bytes: 0 },
-        hours_awake: 0.25805555555555554,
-        hours_hibernated: 0,
-        avoided_micro_usd: 0,
-        saved_micro_usd: 0,
-        always_on_micro_usd: 103889,
-        hibernations: 0,
-        mean_wake_seconds: null,
+        ...figuresOf(153),
       },
     ],
-    total: {
-      paid: {
-        gpu_micro_usd: 0,
-        disk_micro_usd: 0,
-        machine_micro_usd: 17000,
-        traffic_up_micro_usd: 0,
-        traffic_down_micro_usd: 0,
-        storage_micro_usd: 0,
-        operations_micro_usd: 0,
-        total_micro_usd: 17000,
-      },
-      unpriced: { machine_seconds: 0, asleep_seconds: 0, traffic_up_bytes: 0, traffic_down_bytes: 0 },
-      hours_awake: 0.0425,
-      hours_hibernated: 0,
-      avoided_micro_usd: 0,
-      saved_micro_usd: 0,
-      always_on_micro_usd: 17000,
-      hibernations: 0,
-      mean_wake_seconds: null,
-    },
+    total: figuresOf(153),
     missing: [],
   },
   estimate: {
@@ -640,13 +593,13 @@ const answers: { [N in RouteName]?: AnswerOf<N> } = {
   getSession: {
     user: { id: "u-w6cekeftay", name: "Ana" },
     way: "token",
-    expires_at: "2027-01-28T17:47:20.000Z",
+    expires_at: "2026-12-29T17:47:20.000Z",
     ways: ["token"],
   },
   openSession: {
     user: { id: "u-w6cekeftay", name: "Ana" },
     way: "token",
-    expires_at: "2027-01-28T17:47:20.000Z",
+    expires_at: "2026-12-29T17:47:20.000Z",
     ways: ["token"],
   },
   listSnapshots: {

@@ -15,7 +15,7 @@ import { pastSnapshots } from "../snapshots/view.ts";
 import { signAgentToken } from "../tokens.ts";
 import { freshInstanceId, objectOf, orThrow, settingsFor, wantOffer } from "./ask.ts";
 import { authenticate } from "./auth.ts";
-import type { App, AppContext } from "./context.ts";
+import { type App, type AppContext, userOf } from "./context.ts";
 import { createForkOf } from "./forks.ts";
 import { mount } from "./mount.ts";
 
@@ -185,10 +185,4 @@ async function ownedId(c: AppContext): Promise<InstanceId> {
   const id = idOf(c);
   orThrow(await objectOf(c, id).settings(userOf(c).id));
   return id;
-}
-
-export function userOf(c: AppContext) {
-  const user = c.get("user");
-  if (!user) throw new AppError("unauthenticated");
-  return user;
 }

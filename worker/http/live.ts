@@ -1,7 +1,7 @@
 /** The routes of what happens to an instance over time. */
 import { objectOf, orThrow } from "./ask.ts";
-import type { App } from "./context.ts";
-import { idOf, userOf } from "./instances.ts";
+import { type App, userOf } from "./context.ts";
+import { idOf } from "./instances.ts";
 import { mount } from "./mount.ts";
 import { previewView } from "./preview.ts";
 

@@ -12,8 +12,8 @@ import { accountOf } from "../account/object.ts";
 import { listInstances } from "../db/read-model.ts";
 import { climbLadder } from "../providers/climb.ts";
 import { objectOf, orThrow } from "./ask.ts";
-import type { App, AppContext } from "./context.ts";
-import { idOf, userOf } from "./instances.ts";
+import { type App, type AppContext, userOf } from "./context.ts";
+import { idOf } from "./instances.ts";
 import { cycleViews, ledgerRows, savingsView, storageMeasuredAt } from "./money-view.ts";
 import { mount } from "./mount.ts";
 

@@ -11,8 +11,8 @@ import { labelOf } from "../instance/whose.ts";
 import type { Offer, OfferQuery, RentedMachine } from "../providers/provider.ts";
 import { listCountries } from "../providers/regions.ts";
 import { objectOf, orThrow } from "./ask.ts";
-import type { App, AppContext } from "./context.ts";
-import { defaults, userOf } from "./instances.ts";
+import { type App, type AppContext, userOf } from "./context.ts";
+import { defaults } from "./instances.ts";
 import { mount } from "./mount.ts";
 
 /** A list that is shown to people may be so old. */

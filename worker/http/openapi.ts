@@ -13,8 +13,9 @@ import { exampleOf, parameterExamples } from "./examples.ts";
 
 type Json = Record<string, unknown>;
 
-/** Schemas that stand in several answers or bodies. The others are named after their operation. */
-const shared = {
+/** Schemas that stand in several bodies, and in several answers. The others are named after their operation. */
+const sharedBodies = { AutoHibernationPatch: autoHibernationPatchSchema };
+const sharedAnswers = {
   Instance: instanceSchema,
   InstanceSummary: instanceSummarySchema,
   Event: eventSchema,
@@ -22,7 +23,6 @@ const shared = {
   FileEntry: entrySchema,
   Offer: offerSchema,
   AutoHibernation: autoHibernationSchema,
-  AutoHibernationPatch: autoHibernationPatchSchema,
 };
 
 /** In the order in which a reader meets them; each path belongs to the last one that begins it. */
@@ -58,8 +58,10 @@ const tags = [
   { name: "Agent", path: "/api/agent", description: "Machines speak here, with a token of their own." },
 ];
 
-/** `serverUrl` is where this deployment is reached, without a trailing slash. */
-export function openapiDocument(serverUrl: string, version: string): Json {
+/** The same for every request: zod takes its time over it. */
+let described: { paths: Json; schemas: Json } | undefined;
+
+function describeRoutes(): { paths: Json; schemas: Json } {
   const named = nameSchemas();
   const paths: Record<string, Json> = {};
   for (const [name, route] of Object.entries(routes) as [keyof typeof routes, Route][]) {
@@ -67,6 +69,13 @@ export function openapiDocument(serverUrl: string, version: string): Json {
     paths[path] ??= {};
     paths[path][route.method.toLowerCase()] = operation(name, route, named);
   }
+  return { paths, schemas: named.schemas };
+}
+
+/** `serverUrl` is where this deployment is reached, without a trailing slash. */
+export function openapiDocument(serverUrl: string, version: string): Json {
+  described ??= describeRoutes();
+  const { paths, schemas } = described;
   return {
     openapi: "3.1.0",
     info: {
@@ -81,7 +90,7 @@ export function openapiDocument(serverUrl: string, version: string): Json {
     tags: tags.flatMap(({ name, description }) => (description ? [{ name, description }] : [])),
     paths,
     components: {
-      schemas: { ...named.schemas, Error: errorSchema },
+      schemas: { ...schemas, Error: errorSchema },
       examples: { Instance: { summary: "One that runs and is idle", value: exampleOf("getInstance").answer } },
       responses: errorResponses(),
       securitySchemes: {
@@ -127,26 +136,28 @@ interface Named {
 
 /** All schemas of bodies and answers, each once, by reference. */
 function nameSchemas(): Named {
-  const names = new Map<z.ZodType, string>(Object.entries(shared).map(([name, schema]) => [schema, name]));
+  const names = new Map<z.ZodType, string>();
   const inputs = z.registry<{ id: string }>();
   const outputs = z.registry<{ id: string }>();
-  inputs.add(shared.AutoHibernationPatch, { id: "AutoHibernationPatch" });
-  for (const [name, schema] of Object.entries(shared)) {
-    if (name !== "AutoHibernationPatch") outputs.add(schema, { id: name });
-  }
+  const add = (registry: typeof inputs, schema: z.ZodType, id: string) => {
+    if (names.has(schema)) return;
+    names.set(schema, id);
+    registry.add(schema, { id });
+  };
+  for (const [id, schema] of Object.entries(sharedBodies)) add(inputs, schema, id);
+  for (const [id, schema] of Object.entries(sharedAnswers)) add(outputs, schema, id);
   for (const [name, route] of Object.entries(routes) as [string, Route][]) {
-    const isJson = !route.isFile && route.status !== 204;
-    for (const [schema, kind, registry] of [
-      [route.body, "Body", inputs],
-      [isJson ? route.answer : undefined, "Answer", outputs],
-    ] as const) {
-      if (!schema || names.has(schema)) continue;
-      names.set(schema, capital(name) + kind);
-      registry.add(schema, { id: capital(name) + kind });
-    }
+    if (route.body) add(inputs, route.body, `${capital(name)}Body`);
+    if (!route.isFile && route.status !== 204) add(outputs, route.answer, `${capital(name)}Answer`);
   }
-  const schemas = { ...schemasOf(inputs, "input"), ...schemasOf(outputs, "output") };
-  return { schemas, ref: (schema) => ({ $ref: refTo(names.get(schema) ?? "Error") }) };
+  return {
+    schemas: { ...schemasOf(inputs, "input"), ...schemasOf(outputs, "output") },
+    ref(schema) {
+      const name = names.get(schema);
+      if (!name) throw new Error("a schema of no row of the table");
+      return { $ref: refTo(name) };
+    },
+  };
 }
 
 const refTo = (name: string) => `#/components/schemas/${name}`;

@@ -1,19 +1,18 @@
 /** The routes of policies: what a user sets for all of its instances, or for those of one GPU type. */
-import { AppError } from "../../core/protocol/errors.ts";
 import { mergePatches, withoutSettings } from "../../core/protocol/policy.ts";
 import { changePolicy, listPolicies, type PolicyRow } from "../db/policies.ts";
 import { tellPolicies } from "../policies.ts";
-import type { App, AppContext } from "./context.ts";
+import { type App, userOf } from "./context.ts";
 import { mount } from "./mount.ts";
 
 /** A request waits for so many instances; the cron tells the others within a minute. */
 const toldPerRequest = 100;
 
 export function mountPolicies(app: App): void {
-  mount(app, "listPolicies", async (c) => ({ policies: (await listPolicies(c.env.DB, userOf(c))).map(view) }));
+  mount(app, "listPolicies", async (c) => ({ policies: (await listPolicies(c.env.DB, userOf(c).id)).map(view) }));
 
   mount(app, "putPolicy", async (c, { body }) => {
-    const user = userOf(c);
+    const user = userOf(c).id;
     const row = await changePolicy(c.env.DB, user, body.gpu_type ?? null, (settings) =>
       mergePatches(withoutSettings(settings, body.unset ?? []), body.auto_hibernation ?? {}),
     );
@@ -21,7 +20,7 @@ export function mountPolicies(app: App): void {
   });
 
   mount(app, "deletePolicy", async (c, { query }) => {
-    const user = userOf(c);
+    const user = userOf(c).id;
     const row = await changePolicy(c.env.DB, user, query.gpu_type ?? null, () => ({}));
     return { policy: view(row), instances: await tellPolicies(c.env, user, toldPerRequest) };
   });
@@ -29,10 +28,4 @@ export function mountPolicies(app: App): void {
 
 function view({ gpuType, settings, updatedAt }: PolicyRow) {
   return { gpu_type: gpuType, auto_hibernation: settings, updated_at: updatedAt };
-}
-
-function userOf(c: AppContext): string {
-  const user = c.get("user");
-  if (!user) throw new AppError("unauthenticated");
-  return user.id;
 }
