@@ -138,20 +138,26 @@ export class AccountObject extends DurableObject<Env> {
     });
   }
 
-  /** `until`: epoch ms after which nothing may be sent any more, however long the call waited; null for no limit. */
-  destroyMachine(id: number, until: number | null): Promise<ProviderAnswer<{ gone: boolean }>> {
-    return this.#call("destroy", (provider) => {
-      const timely = until === null ? provider : this.#createProvider(sendsUntil(until));
-      return this.#changing(timely.destroyMachine(id));
+  /**
+   * Waits until a call of this kind may be sent; the caller then sends it at once with destroyMachine or stopMachine. Two
+   * steps, because what was true before the wait may not be after it: a seal may have ended. Of twenty machines that fall
+   * asleep in one minute the last waits for a minute, and its call has the whole of its own time then.
+   */
+  async turn(kind: "change" | "destroy"): Promise<void> {
+    await this.#inTurn(kind, async () => {
+      await this.#untilFree(kind);
+      this.#occupy(kind);
     });
   }
 
-  /** `until`: as for a destroy. */
+  /** In its turn. `until`: epoch ms after which nothing may be sent any more; null for no limit. */
+  destroyMachine(id: number, until: number | null): Promise<ProviderAnswer<{ gone: boolean }>> {
+    return this.#send("destroy", (provider) => this.#changing(provider.destroyMachine(id)), until);
+  }
+
+  /** In its turn. `until`: as for a destroy. */
   stopMachine(id: number, until: number | null): Promise<ProviderAnswer<object>> {
-    return this.#call("change", (provider) => {
-      const timely = until === null ? provider : this.#createProvider(sendsUntil(until));
-      return this.#changing(timely.stopMachine(id));
-    });
+    return this.#send("change", (provider) => this.#changing(provider.stopMachine(id)), until);
   }
 
   startMachine(id: number): Promise<ProviderAnswer<{ queued: boolean }>> {
@@ -173,23 +179,45 @@ export class AccountObject extends DurableObject<Env> {
     work: (provider: Provider) => Promise<T>,
     isFree: () => boolean = () => false,
   ): Promise<T | ProviderFailure> {
-    const run = async (): Promise<T | ProviderFailure> => {
+    return this.#inTurn(kind, async () => {
       if (isFree()) return work(this.#theProvider());
-      const waitMs = (this.#freeAt.get(kind) ?? 0) - Date.now();
-      if (waitMs > 0) await scheduler.wait(waitMs);
-      try {
-        const answer = await work(this.#theProvider());
-        const retryAfterMs = !answer.ok ? (answer as unknown as ProviderFailure).retryAfterMs : undefined;
-        this.#freeAt.set(kind, Date.now() + Math.min(Math.max(this.#intervalsMs[kind], retryAfterMs ?? 0), 60_000));
-        return answer;
-      } catch (error) {
-        this.#freeAt.set(kind, Date.now() + this.#intervalsMs[kind]);
-        return { ok: false, code: "provider_unavailable", message: String(error).slice(0, 300), retryable: true };
-      }
-    };
-    const next = (this.#queues.get(kind) ?? Promise.resolve()).then(run, run);
+      await this.#untilFree(kind);
+      return this.#send(kind, work);
+    });
+  }
+
+  /** One after another. */
+  #inTurn<T>(kind: Kind, work: () => Promise<T>): Promise<T> {
+    const next = (this.#queues.get(kind) ?? Promise.resolve()).then(work, work);
     this.#queues.set(kind, next);
     return next;
+  }
+
+  async #untilFree(kind: Kind): Promise<void> {
+    const waitMs = (this.#freeAt.get(kind) ?? 0) - Date.now();
+    if (waitMs > 0) await scheduler.wait(waitMs);
+  }
+
+  #occupy(kind: Kind, leastMs = 0): void {
+    const at = Date.now() + Math.min(Math.max(this.#intervalsMs[kind], leastMs), 60_000);
+    this.#freeAt.set(kind, Math.max(this.#freeAt.get(kind) ?? 0, at));
+  }
+
+  /** The interval counts from the answer too: what was sent may have been long on its way. */
+  async #send<T extends { ok: boolean }>(
+    kind: Kind,
+    work: (provider: Provider) => Promise<T>,
+    until: number | null = null,
+  ): Promise<T | ProviderFailure> {
+    this.#occupy(kind);
+    try {
+      const answer = await work(until === null ? this.#theProvider() : this.#createProvider(sendsUntil(until)));
+      this.#occupy(kind, answer.ok ? 0 : (answer as unknown as ProviderFailure).retryAfterMs);
+      return answer;
+    } catch (error) {
+      this.#occupy(kind);
+      return { ok: false, code: "provider_unavailable", message: String(error).slice(0, 300), retryable: true };
+    }
   }
 
   #theProvider(): Provider {
@@ -209,7 +237,7 @@ function searchKey(query: OfferQuery): string {
 function sendsUntil(until: number): typeof fetch {
   return async (input, init) => {
     const leftMs = until - Date.now();
-    if (leftMs <= 0) throw new Error("its time was over before its turn came");
+    if (leftMs <= 0) throw new Error("its time was over before it was sent");
     const signals = [AbortSignal.timeout(leftMs), ...(init?.signal ? [init.signal] : [])];
     return fetch(input, { ...init, signal: AbortSignal.any(signals) });
   };

@@ -164,13 +164,14 @@ async function end(effect: Extract<WorldEffect, { kind: "end" }>, deps: EffectDe
     stillRuns = machine?.phase === "running";
     // Accepted and still there: most providers take some seconds. Asking again does no harm.
   }
+  await account.turn("destroy");
   if (deps.isStopped(epoch) && deps.acceptedAt(epoch) === null) {
     // Somebody may have started it since.
     const event = await look({ ...effect, fresh: true }, deps);
     if (event.type !== "seen" || event.phase === "running") return event;
   }
   if (!deps.mayEnd(epoch)) return { type: "tick" };
-  // On a proof the destroy has endCallMs and no longer, its wait for its turn included: after that the seal may be off.
+  // On a proof the destroy has endCallMs and no longer: after that the seal may be off.
   const isOnSeal = effect.basis.kind === "proof" && deps.acceptedAt(epoch) === null && !deps.isStopped(epoch);
   const answer = await account.destroyMachine(effect.providerId, isOnSeal ? Date.now() + endCallMs : null);
   if (!answer.ok) return { type: "endTried", epoch, accepted: false, message: answer.message };
@@ -191,6 +192,7 @@ async function stop(effect: Extract<WorldEffect, { kind: "stop" }>, deps: Effect
     const event = await look({ ...effect, fresh: true }, deps);
     if (event.type !== "seen" || event.phase === "stopped") return event;
   }
+  await account.turn("change");
   if (!deps.mayStop(epoch)) return { type: "tick" };
   const answer = await account.stopMachine(providerId, deps.isOnSeal(epoch) ? Date.now() + endCallMs : null);
   if (!answer.ok) return { type: "stopTried", epoch, accepted: false, message: answer.message };

@@ -1,10 +1,12 @@
 /** What must never happen, whatever the store, the provider and the read model do: a machine ended without its proof. */
 import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { ErrorBody } from "../../core/protocol/errors.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import type { SnapshotRef } from "../../core/protocol/wire.ts";
+import { accountOf } from "../account/object.ts";
+import type { Env } from "../env.ts";
 import type { InstanceObject } from "../instance/object.ts";
 import {
   advance,
@@ -185,7 +187,39 @@ describe("destroy only after proof", () => {
   }
 });
 
+/** Whoever waits for the provider's interval waits until it is let go. */
+function holdTurns(): { waits(): number; release(): void } {
+  const held = vi.mocked(scheduler.wait);
+  const shortly = held.getMockImplementation()!;
+  let [waiting, isHeld] = [0, true];
+  held.mockImplementation(async (ms: number) => {
+    waiting++;
+    while (isHeld) await realWait(5);
+    await shortly(ms);
+  });
+  const release = () => {
+    isHeld = false;
+    held.mockImplementation(shortly);
+  };
+  return { waits: () => waiting, release };
+}
+
 describe("the seal", () => {
+  it("that lasts as long as the destroys of other machines are in the way is good: the wait costs the call nothing", async () => {
+    const { nest, agent } = await runningInstance(vast, user);
+    const ref = await upToSeal(nest, agent);
+    await accountOf(env as Env).turn("destroy");
+    const turn = holdTurns();
+    await agent.beat({ gpu: 0, seal: agent.sealOf(ref) });
+    await until("it waits for its turn", async () => turn.waits() > 0);
+    // A destroy that was sent has ten seconds; this one was not.
+    advance(30_000);
+    await agent.beat({ gpu: 0, seal: agent.sealOf(ref) });
+    turn.release();
+    await until("it is gone", async () => vast.ofInstance(nest.id).length === 0);
+    expect(await nest.eventTypes()).not.toContain("destroy_failed");
+  });
+
   it("that ends before the destroy is sent leaves the machine alone", async () => {
     const { nest, agent } = await runningInstance(vast, user);
     const ref = await upToSeal(nest, agent);
@@ -203,19 +237,17 @@ describe("the seal", () => {
     advance(10_000);
     const second = await runningInstance(vast, user);
     const refs = [await upToSeal(first.nest, first.agent), await upToSeal(second.nest, second.agent)];
-    let isHeld = true;
-    vast.once("destroy", async () => {
-      while (isHeld) await realWait(5);
-      return null;
-    });
     await first.agent.beat({ gpu: 0, seal: first.agent.sealOf(refs[0]!) });
-    await until("the first destroy is under way", async () => vast.count("destroy") === 1);
+    await until("the first is destroyed", async () => vast.ofInstance(first.nest.id).length === 0);
+    const turn = holdTurns();
     // Sealed for 20 s: five for the way here, and ten for a destroy that has been sent.
     await second.agent.beat({ gpu: 0, seal: second.agent.sealOf(refs[1]!, 20_000) });
-    await realWait(50);
+    await until("the second waits for its turn", async () => turn.waits() > 0);
     advance(21_000);
-    isHeld = false;
-    await settle(first.nest.id);
+    turn.release();
+    // Whoever comes after it has its turn: it had its own.
+    await accountOf(env as Env).turn("destroy");
+    await realWait(100);
     await settle(second.nest.id);
     expect(vast.ofInstance(first.nest.id)).toEqual([]);
     expect(vast.ofInstance(second.nest.id).length).toBe(1);
