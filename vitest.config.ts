@@ -17,6 +17,7 @@ const maxWorkers = Math.max(2, availableParallelism() - 1);
 const bindings = {
   TEST_MIGRATIONS: migrations,
   AGENT_JWT_SECRET: "a-secret-for-tests-of-at-least-32-characters",
+  SECRETS_KEYS: "1:a-key-for-tests-of-forty-three-characters-A",
   ADMIN_TOKEN: "sna_a-token-for-tests",
   VAST_API_KEY: "vast-key-for-tests",
   VAST_URL: "http://vast.test",

@@ -74,6 +74,7 @@ function worker(options: ProgramOptions, secrets: Secrets): Start {
   // Secrets travel in a file: the arguments of a process can be read by everybody on the machine.
   const variables = {
     AGENT_JWT_SECRET: secrets.agentJwtSecret,
+    SECRETS_KEYS: secrets.secretsKeys,
     ADMIN_TOKEN: secrets.adminToken,
     VAST_API_KEY: secrets.vastApiKey,
     PUBLIC_URL: urlOf(secrets.port),

@@ -12,6 +12,8 @@ export class CloudError extends Error {
 /** Kept in the state folder, mode 0600: a later start uses the same keys and ports. */
 export interface Secrets {
   agentJwtSecret: string;
+  /** SECRETS_KEYS of the worker. */
+  secretsKeys: string;
   adminToken: string;
   vastApiKey: string;
   port: number;
@@ -43,6 +45,7 @@ export async function readSecrets(
   }
   const secrets: Secrets = known ?? {
     agentJwtSecret: randomBytes(32).toString("base64url"),
+    secretsKeys: `1:${randomBytes(32).toString("base64url")}`,
     adminToken: `sna_${randomBytes(24).toString("base64url")}`,
     vastApiKey: randomBytes(32).toString("hex"),
     port: (await isFree(8787)) ? 8787 : await freePort(),
@@ -50,6 +53,8 @@ export async function readSecrets(
     apiToken: null,
     tunnels: null,
   };
+  // A state folder of before has none.
+  secrets.secretsKeys ??= `1:${randomBytes(32).toString("base64url")}`;
   if (port !== undefined) secrets.port = port;
   // The ports of an earlier start may be taken by somebody else now.
   if (known && !(await isFree(secrets.port))) {

@@ -46,6 +46,8 @@ export interface Env {
   CLOUDFLARED_SHA256?: string;
   TUNNEL_EDGE_URL?: string;
 
+  /** What seals secrets in D1: `VERSION:KEY,…`, 32 bytes in base64url each; the first seals, all open. A secret. */
+  SECRETS_KEYS?: string;
   AGENT_JWT_SECRET: string;
   ADMIN_TOKEN: string;
   VAST_API_KEY: string;

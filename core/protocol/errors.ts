@@ -46,6 +46,18 @@ export const errorTable = {
     "Cloudflare Access did not answer, so who asks could not be checked.",
     "Try again in a moment.",
   ),
+  secrets_key_missing: row(
+    503,
+    false,
+    "This deployment has no key to keep secrets with.",
+    "Whoever runs it sets SECRETS_KEYS (docs/SECURITY.md).",
+  ),
+  secret_unreadable: row(
+    503,
+    false,
+    "A secret that was kept cannot be read: the key that it was sealed with is gone.",
+    "Put the key back into SECRETS_KEYS, or enter the secret again.",
+  ),
   epoch_fenced: row(
     403,
     false,

@@ -27,6 +27,14 @@ export const errors: typeof en = {
       what: "O Cloudflare Access não respondeu, então não se pôde verificar quem pergunta.",
       next: "Tente de novo em um momento.",
     },
+    secrets_key_missing: {
+      what: "Esta implantação não tem chave para guardar segredos.",
+      next: "Quem a mantém define SECRETS_KEYS (docs/SECURITY.md).",
+    },
+    secret_unreadable: {
+      what: "Um segredo guardado não pode ser lido: a chave que o selou não existe mais.",
+      next: "Devolva a chave a SECRETS_KEYS, ou informe o segredo de novo.",
+    },
     epoch_fenced: { what: "Esta máquina foi substituída por outra mais nova.", next: "Veja a máquina atual." },
     instance_not_found: { what: "Não há tal instância.", next: "Veja a sua lista de instâncias." },
     action_not_allowed: {
