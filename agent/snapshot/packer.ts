@@ -45,7 +45,10 @@ interface Encoded {
 }
 
 export const zstdLevel = 3;
-/** While the coders are the slowest of all: a few more bytes for a third less time. */
+/**
+ * While the coders are the slowest of all: a few more bytes for a third less time. Not for many small files in one frame,
+ * code and text mostly, which it makes an eighth larger and hardly quicker.
+ */
 const hastyLevel = 1;
 /** While the sender is the slowest of all: fewer bytes for processor time that nothing else wants. */
 const patientLevel = 9;
@@ -206,7 +209,8 @@ export class Packer {
     // One thread reads what comes next.
     if (this.#input.coders.load + 1 >= this.#input.coders.size) this.#isAhead = true;
     const source = against && { root: against.root, bases: against.bases };
-    const answer = this.#input.coders.run({ kind: "encode", buffer, plainBytes, level: this.#level, against: source });
+    const level = chunks.length > 1 ? Math.max(this.#level, zstdLevel) : this.#level;
+    const answer = this.#input.coders.run({ kind: "encode", buffer, plainBytes, level, against: source });
     if (against) this.#follow(answer, chunks[0]!.id, against);
     const encoded: Encoded = { buffer, answer, isDone: false, plainBytes, chunks };
     const onEnd = () => {
