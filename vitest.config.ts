@@ -44,7 +44,7 @@ export default defineConfig({
           environment: "node",
           include: [
             "{core,agent,cli,local-cloud,tools,bench}/**/*.test.ts",
-            "worker/{http,providers,tunnel,proxy}/*.test.ts",
+            "worker/{http,notices,providers,tunnel,proxy}/*.test.ts",
             "dashboard/**/*.test.ts",
           ],
           globalSetup: ["tools/testing/build-programs.ts"],

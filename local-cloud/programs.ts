@@ -81,6 +81,7 @@ function worker(options: ProgramOptions, secrets: Secrets): Start {
     VAST_URL: urlOf(secrets.vastPort),
     PIPE: options.pipe ?? "direct",
     LOCAL_SIGN_IN: "on",
+    NOTICES_LOOPBACK: "on",
     ...tunnelVariables(secrets),
     ...(timings ? { LIFECYCLE_TIMINGS: `'${JSON.stringify(timings)}'` } : {}),
     ...(intervals ? { PROVIDER_INTERVALS: `'${JSON.stringify(intervals)}'` } : {}),

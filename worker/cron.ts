@@ -6,6 +6,7 @@ import { instancesWithMachine, overdueInstances } from "./db/read-model.ts";
 import type { Env } from "./env.ts";
 import { seen } from "./instance/effects.ts";
 import { labelOf } from "./instance/whose.ts";
+import { pokeLateNotices } from "./notices/queue.ts";
 import { tellPolicies } from "./policies.ts";
 import { tunnelSettings } from "./tunnel/settings.ts";
 import { createTunnels } from "./tunnel/tunnels.ts";
@@ -19,6 +20,7 @@ export async function runCron(cron: string, env: Env): Promise<void> {
     pokeOverdue(env).then(() => noteCronRun(env.DB, "sweep")),
   );
   await orLog("policies_failed", tellOthers(env));
+  await orLog("notices_failed", pokeLateNotices(env));
   if (!cron.startsWith("*/5")) return;
   await orLog("reconcile_failed", reconcile(env));
   await orLog("tunnels_failed", sweepTunnels(env));

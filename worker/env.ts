@@ -1,6 +1,7 @@
 /** The bindings of wrangler.toml, by hand: generated types would differ from machine to machine. */
 import type { AccountObject } from "./account/object.ts";
 import type { InstanceObject } from "./instance/object.ts";
+import type { NoticesObject } from "./notices/object.ts";
 import type { RelayObject } from "./relay/object.ts";
 
 export interface Env {
@@ -10,6 +11,12 @@ export interface Env {
   INSTANCE: DurableObjectNamespace<InstanceObject>;
   ACCOUNT: DurableObjectNamespace<AccountObject>;
   RELAY: DurableObjectNamespace<RelayObject>;
+  NOTICES: DurableObjectNamespace<NoticesObject>;
+  /** Where notices may go by e-mail (docs/NOTICES.md), with an address that Cloudflare lets this deployment send from. */
+  EMAIL?: SendEmail;
+  NOTICES_EMAIL_FROM?: string;
+  /** `on`: notices may be sent to this machine's own addresses, without TLS too. For the local cloud. */
+  NOTICES_LOOPBACK?: string;
 
   /** Where agents and people reach this deployment, without a trailing slash. */
   PUBLIC_URL: string;

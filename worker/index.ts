@@ -6,6 +6,7 @@ import { serveService, serviceAddressOf } from "./proxy/serve.ts";
 
 export { AccountObject } from "./account/object.ts";
 export { InstanceObject } from "./instance/object.ts";
+export { NoticesObject } from "./notices/object.ts";
 export { RelayObject } from "./relay/object.ts";
 
 const app = createApp();

@@ -8,6 +8,7 @@ import { browseRoutes } from "./browse.ts";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
 import { liveRoutes } from "./live.ts";
 import { estimateAnswer, estimateQuery, ledgerAnswer, periodQuery, savingsAnswer } from "./money.ts";
+import { noticeRoutes } from "./notices.ts";
 import { offerRoutes } from "./offers.ts";
 import { settingNames, settingSources } from "./policy.ts";
 import { maxKeepTryingMinutes, rentRulesPatchSchema } from "./rent.ts";
@@ -457,6 +458,7 @@ export const routes = {
   ...sessionRoutes,
   ...liveRoutes,
   ...offerRoutes,
+  ...noticeRoutes,
   agentStatus: route({
     method: "POST",
     path: "/api/agent/status",

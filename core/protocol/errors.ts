@@ -189,6 +189,19 @@ export const errorTable = {
     "Send `confirm` with the instance's id.",
   ),
 
+  too_many_channels: row(
+    409,
+    false,
+    "There are as many channels as one user may have.",
+    "Delete one of them first; `context.max` says how many.",
+  ),
+  email_not_set_up: row(
+    409,
+    false,
+    "This deployment sends no e-mail.",
+    "Choose another kind of channel; whoever runs it can set e-mail up (docs/NOTICES.md).",
+  ),
+  button_spent: row(409, false, "That button has been pressed already.", "Open the dashboard for anything more."),
   object_not_found: row(404, false, "There is no such object.", "List the store to see what it holds."),
   range_not_satisfiable: row(416, false, "The range lies outside of the object.", "Ask for its size with HEAD first."),
   part_hash_mismatch: row(

@@ -24,6 +24,11 @@ export function newUserId(random: Uint8Array): UserId {
   return `u-${letters(random)}` as UserId;
 }
 
+/** `ch-` and ten characters of a-z2-7. */
+export function newChannelId(random: Uint8Array): string {
+  return `ch-${letters(random)}`;
+}
+
 export function isInstanceId(text: unknown): text is InstanceId {
   return typeof text === "string" && text.startsWith("i-") && idPattern.test(text);
 }

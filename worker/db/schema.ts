@@ -1,4 +1,5 @@
 /** The read model in D1: the plan's two tables and columns, plus what the product needs. The objects are the truth. */
+import { sql } from "drizzle-orm";
 import { index, integer, real, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
 
 export const users = sqliteTable("users", {
@@ -132,6 +133,71 @@ export const hibernationEvents = sqliteTable(
     uniqueIndex("idx_hibernation_events_seq").on(table.instanceId, table.seq),
   ],
 );
+
+/** Where a user is told what happens. */
+export const channels = sqliteTable(
+  "channels",
+  {
+    id: text("id").primaryKey(),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id),
+    kind: text("kind", { length: 20 }).notNull(),
+    name: text("name").notNull(),
+    language: text("language", { length: 10 }).notNull(),
+    /** JSON: names of groups. */
+    groups: text("groups").notNull(),
+    /** JSON: ids; null for all. */
+    instances: text("instances"),
+    buttons: integer("buttons", { mode: "boolean" }).notNull(),
+    /** What is shown of the address. */
+    target: text("target").notNull(),
+    hasToken: integer("has_token", { mode: "boolean" }).notNull(),
+    /** Address and secrets, sealed for `channel:<id>`. */
+    sealed: text("sealed").notNull(),
+    /** Null: it is told. */
+    off: text("off", { length: 20 }),
+    /** Epoch ms: what happened before is not told. */
+    createdAt: integer("created_at").notNull(),
+  },
+  (table) => [index("idx_channels_user").on(table.userId)],
+);
+
+/** A notice on its way to a channel, and afterwards the log of it. */
+export const deliveries = sqliteTable(
+  "deliveries",
+  {
+    /** Made of channel, instance and number of the event: a repeated write is harmless. */
+    id: text("id").primaryKey(),
+    channelId: text("channel_id").notNull(),
+    userId: text("user_id", { length: 100 }).notNull(),
+    /** JSON: what is told, before it has words. */
+    notice: text("notice").notNull(),
+    /** Epoch ms, as all times here. */
+    createdAt: integer("created_at").notNull(),
+    state: text("state", { length: 20 }).notNull(),
+    tries: integer("tries").notNull().default(0),
+    lastTryAt: integer("last_try_at"),
+    /** Null once it is over. */
+    nextTryAt: integer("next_try_at"),
+    status: integer("status"),
+    code: text("code", { length: 20 }),
+    answer: text("answer"),
+    tookMs: integer("took_ms"),
+  },
+  (table) => [
+    index("idx_deliveries_channel").on(table.channelId, table.createdAt),
+    // What is over leaves it, so it stays small.
+    index("idx_deliveries_due").on(table.userId, table.nextTryAt).where(sql`next_try_at IS NOT NULL`),
+  ],
+);
+
+/** Buttons of notices that were pressed: each can be once. */
+export const pressed = sqliteTable("pressed", {
+  id: text("id").primaryKey(),
+  /** When it would have ended by itself, epoch ms. */
+  expiresAt: integer("expires_at").notNull(),
+});
 
 /** When each of the cron's duties last came to its end. */
 export const cronRuns = sqliteTable("cron_runs", {

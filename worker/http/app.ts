@@ -10,6 +10,7 @@ import { mountInstances } from "./instances.ts";
 import { mountLive } from "./live.ts";
 import { mountMoney } from "./money.ts";
 import { mount } from "./mount.ts";
+import { mountNotices } from "./notices.ts";
 import { mountOffers } from "./offers.ts";
 import { openapiDocument } from "./openapi.ts";
 import { mountPolicies } from "./policies.ts";
@@ -52,6 +53,7 @@ export function createApp(): App {
   mountLive(app);
   mountOffers(app);
   mountPolicies(app);
+  mountNotices(app);
   mountAgent(app);
 
   app.notFound((c) => {

@@ -7,6 +7,7 @@ import type { AnswerOf, RouteName, routes } from "../../core/protocol/api.ts";
 import { defaultAutoHibernation } from "../../core/protocol/config.ts";
 import { defaultRentRules } from "../../core/protocol/rent.ts";
 import type { InstanceView } from "../../core/protocol/views.ts";
+import { noticeAnswers, noticeBodies } from "./notice-examples.ts";
 
 type BodyInput<N extends RouteName> = (typeof routes)[N] extends { body: infer B extends z.ZodType }
   ? z.input<B>
@@ -28,6 +29,11 @@ export const parameterExamples: Record<string, { schema: object; description: st
     schema: { type: "string" },
     description: "As the list of keys says it.",
     example: "a14dae7f-7502-4a5a-87f5-0c96a4d0e9b1",
+  },
+  channelId: {
+    schema: { type: "string" },
+    description: "As the list of channels says it.",
+    example: "ch-m4xaq2k3v7",
   },
 };
 
@@ -63,6 +69,7 @@ const bodies: { [N in RouteName]?: BodyInput<N> } = {
   putPolicy: { gpu_type: "RTX 4090", auto_hibernation: { not_now_minutes: 31 } },
   openSession: { token: "snu_EXAMPLE" },
   previewConfig: { auto_hibernation: { pause_after_idle_minutes: 10 } },
+  ...noticeBodies,
 };
 
 /** Of a machine at 0.40 US$ an hour that ran so long and did not sleep. */
@@ -641,6 +648,7 @@ const answers: { [N in RouteName]?: AnswerOf<N> } = {
     ],
   },
   getInstance: instance,
+  ...noticeAnswers,
   putSchedule: {
     ...configuration,
     schedule: {

@@ -49,6 +49,8 @@ const tags = [
   { name: "History", path: "/api/instances/:id/series" },
   { name: "Money", path: "/api/savings", description: "What was paid, avoided and saved." },
   { name: "Money", path: "/api/instances/:id/ledger" },
+  { name: "Notices", path: "/api/channels", description: "Who is told what happens, and how each delivery went." },
+  { name: "Notices", path: "/api/notices" },
   { name: "Account", path: "/api/me", description: "Who asks: tokens, and sessions of a browser." },
   { name: "Account", path: "/api/tokens" },
   { name: "Account", path: "/api/session" },

@@ -2,6 +2,7 @@
 
 import type { Effect } from "../../core/lifecycle/events.ts";
 import type { Actor, Machine, State } from "../../core/lifecycle/types.ts";
+import { mayBeTold } from "../notices/notice.ts";
 import type { Commit, OutboxTask, Saved } from "./store.ts";
 
 export function commitOf(saved: Saved, effects: Effect[], gpuUtil: number | null, doneRow?: number): Commit {
@@ -33,6 +34,7 @@ export function commitOf(saved: Saved, effects: Effect[], gpuUtil: number | null
     }
   }
   if (commit.logs.length > 0) commit.tasks.push({ kind: "mirrorEvents" });
+  if (commit.logs.some(({ type }) => mayBeTold(type))) commit.tasks.push({ kind: "queueNotices" });
   return commit;
 }
 

@@ -1,7 +1,7 @@
 /**
- * Carries out what the outbox holds. Three lanes, so that neither a read model that stalls nor work on old snapshots ever
- * delays a machine: `world` asks the provider and proves, `store` copies and deletes, `mirror` copies to D1. A row stays until its outcome is written with the state, so each
- * runs at least once; what must not run twice says so by itself (effects.ts).
+ * Carries out what the outbox holds. Four lanes, so that neither a read model that stalls nor work on old snapshots ever
+ * delays a machine: `world` asks the provider and proves, `store` copies and deletes, `mirror` copies to D1, `notice` queues what
+ * its owner is told. A row stays until its outcome is written with the state, so each runs at least once; what must not run twice says so by itself (effects.ts).
  */
 import { machineWith, wantsRental } from "../../core/lifecycle/attempts.ts";
 import { nextDeadline } from "../../core/lifecycle/deadlines.ts";
@@ -10,17 +10,19 @@ import { isOnSeal, mayStop } from "../../core/lifecycle/parked.ts";
 import { inUse, mayCollect } from "../../core/lifecycle/snapshots.ts";
 import type { Timings } from "../../core/lifecycle/timings.ts";
 import { mayEnd } from "../../core/lifecycle/transition.ts";
-import type { Glance, InstanceView } from "../../core/protocol/views.ts";
+import type { EventView, Glance, InstanceView } from "../../core/protocol/views.ts";
 import { countedBucket, newTally, type Tally } from "../counted-bucket.ts";
 import { mirrorEvents, mirrorStatus } from "../db/read-model.ts";
 import type { Env } from "../env.ts";
+import { queueNotices } from "../notices/queue.ts";
 import { runEffect } from "./effects.ts";
-import type { InstanceStore, Lane, OutboxRow, Saved } from "./store.ts";
+import type { InstanceStore, Lane, LogReader, OutboxRow, Saved } from "./store.ts";
 import { eventView } from "./view.ts";
 
 /** After this time a row that was begun and has no outcome is taken up again: the object died in the middle. */
 const redoAfterMs = 90_000;
 const maxBackoffMs = 60_000;
+const lanes: readonly Lane[] = ["world", "store", "mirror", "notice"];
 
 export interface OutboxHost {
   saved(): Saved | null;
@@ -37,7 +39,7 @@ export class Outbox {
   readonly #env: Env;
   readonly #store: InstanceStore;
   readonly #host: OutboxHost;
-  #busy: Record<Lane, Promise<void> | null> = { world: null, store: null, mirror: null };
+  #busy: Record<Lane, Promise<void> | null> = { world: null, store: null, mirror: null, notice: null };
   /** Rows begun by this very object: a row that was tried and is not here was cut off in an earlier life. */
   #mine = new Set<number>();
 
@@ -48,7 +50,7 @@ export class Outbox {
   }
 
   async drainAll(): Promise<void> {
-    await Promise.all([this.drain("world"), this.drain("store"), this.drain("mirror")]);
+    await Promise.all(lanes.map((lane) => this.drain(lane)));
   }
 
   /** Runs the lane until nothing is due. One run per lane at a time; a second caller waits for the first. */
@@ -102,7 +104,11 @@ export class Outbox {
       return this.#store.deleteLike(task, lastId);
     }
     if (task.kind === "mirrorEvents") {
-      await this.#mirrorLog();
+      await this.#readLog("mirrored", (events) => mirrorEvents(this.#env.DB, events));
+      return this.#store.deleteLike(task, lastId);
+    }
+    if (task.kind === "queueNotices") {
+      await this.#readLog("noticed", (events) => queueNotices(this.#env, this.#host.saved()!.state, events));
       return this.#store.deleteLike(task, lastId);
     }
     const state = () => this.#host.saved()!.state;
@@ -137,17 +143,13 @@ export class Outbox {
     this.#host.count(env.SNAPSHOTS, tally);
   }
 
-  async #mirrorLog(): Promise<void> {
+  async #readLog(reader: LogReader, take: (events: EventView[]) => Promise<void>): Promise<void> {
     for (;;) {
-      const from = this.#store.mirroredSeq();
-      const rows = this.#store.logAfter(from, 100);
+      const rows = this.#store.logAfter(this.#store.readTo(reader), 100);
       if (rows.length === 0) return;
       const { state } = this.#host.saved()!;
-      await mirrorEvents(
-        this.#env.DB,
-        rows.map((row) => eventView(state, row)),
-      );
-      this.#store.setMirroredSeq(rows.at(-1)!.seq);
+      await take(rows.map((row) => eventView(state, row)));
+      this.#store.setReadTo(reader, rows.at(-1)!.seq);
     }
   }
 }

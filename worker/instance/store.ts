@@ -12,10 +12,12 @@ import type { GateRow } from "./gate.ts";
 import { SnapshotHistory } from "./history.ts";
 import { type SeriesEntries, SeriesRows } from "./series-rows.ts";
 
-/** What must be done outside: an effect of the lifecycle, or a copy to the read model. */
-export type OutboxTask = WorldEffect | { kind: "mirrorStatus" } | { kind: "mirrorEvents" };
-/** `world` asks the provider, `store` works on the snapshots, `mirror` copies to D1: none waits for another. */
-export type Lane = "world" | "store" | "mirror";
+/** What must be done outside: an effect of the lifecycle, a copy to the read model, or that its owner is told. */
+export type OutboxTask = WorldEffect | { kind: "mirrorStatus" } | { kind: "mirrorEvents" } | { kind: "queueNotices" };
+/** `world` asks the provider, `store` works on the snapshots, `mirror` copies to D1, `notice` queues notices: none waits for another. */
+export type Lane = "world" | "store" | "mirror" | "notice";
+/** How far the log is copied, and how far it was looked through for notices. */
+export type LogReader = "mirrored" | "noticed";
 
 export interface OutboxRow {
   id: number;
@@ -71,6 +73,7 @@ export interface Commit {
 
 function laneOf({ kind }: OutboxTask): Lane {
   if (kind === "mirrorStatus" || kind === "mirrorEvents") return "mirror";
+  if (kind === "queueNotices") return "notice";
   // What may take long; a proof is waited for by a machine that costs.
   return kind === "copy" || kind === "collect" || kind === "salvage" ? "store" : "world";
 }
@@ -104,6 +107,7 @@ export class InstanceStore {
         attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER NOT NULL);
       CREATE TABLE IF NOT EXISTS mirrored (id INTEGER PRIMARY KEY CHECK (id = 1), log_seq INTEGER NOT NULL);
     `);
+    this.#createNoticed();
     this.#createGate();
     this.#createLedger();
     this.books.createTables();
@@ -124,6 +128,12 @@ export class InstanceStore {
       );
       this.#sql.exec("DROP TABLE ledger");
     }
+  }
+
+  #createNoticed(): void {
+    this.#sql.exec(
+      "CREATE TABLE IF NOT EXISTS noticed (id INTEGER PRIMARY KEY CHECK (id = 1), log_seq INTEGER NOT NULL)",
+    );
   }
 
   #createGate(): void {
@@ -150,7 +160,8 @@ export class InstanceStore {
     if (!this.#hasTable("paid")) this.#storage.transactionSync(() => this.#createLedger());
     // An object of before there were books, or of before the disk had a price of its own.
     this.books.createTables();
-    // An object of before there was a history, or a series.
+    // An object of before there was a history, a series, or notices.
+    this.#createNoticed();
     this.history.createTable();
     this.series.createTables();
     const row = this.#sql.exec("SELECT state, samples, version, saved_at FROM instance WHERE id = 1").toArray()[0];
@@ -246,14 +257,14 @@ export class InstanceStore {
     return this.#sql.exec("SELECT * FROM log WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit).toArray().map(toLogRow);
   }
 
-  mirroredSeq(): number {
-    const row = this.#sql.exec("SELECT log_seq FROM mirrored WHERE id = 1").toArray()[0];
+  readTo(reader: LogReader): number {
+    const row = this.#sql.exec(`SELECT log_seq FROM ${reader} WHERE id = 1`).toArray()[0];
     return (row?.log_seq as number | undefined) ?? 0;
   }
 
-  setMirroredSeq(seq: number): void {
+  setReadTo(reader: LogReader, seq: number): void {
     this.#sql.exec(
-      "INSERT INTO mirrored (id, log_seq) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET log_seq = excluded.log_seq",
+      `INSERT INTO ${reader} (id, log_seq) VALUES (1, ?) ON CONFLICT (id) DO UPDATE SET log_seq = excluded.log_seq`,
       seq,
     );
   }
@@ -290,8 +301,8 @@ export class InstanceStore {
   #addTask(task: OutboxTask, now: number): void {
     const json = JSON.stringify(task);
     const lane = laneOf(task);
-    if (lane === "mirror") {
-      // A copy that still waits and was not begun will carry the newest state anyway.
+    if (lane === "mirror" || lane === "notice") {
+      // One that still waits and was not begun will carry the newest state anyway.
       const waiting = this.#sql.exec("SELECT id FROM outbox WHERE task = ? AND attempts = 0", json).toArray();
       if (waiting.length > 0) return;
     }

@@ -5,8 +5,10 @@ import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { agentStorePath, type RouteName, routes } from "../../core/protocol/api.ts";
 import { browseRoutes } from "../../core/protocol/browse.ts";
 import type { ErrorBody } from "../../core/protocol/errors.ts";
-import { newInstanceId } from "../../core/protocol/ids.ts";
+import { newInstanceId, type UserId } from "../../core/protocol/ids.ts";
+import { noticeRoutes } from "../../core/protocol/notices.ts";
 import type { Principal, Route } from "../../core/protocol/route.ts";
+import { signButton } from "../notices/button.ts";
 import { signAgentToken } from "../tokens.ts";
 import {
   adminToken,
@@ -67,6 +69,20 @@ async function renewNest(): Promise<void> {
   await settle(nest.id);
 }
 
+/** A channel of the owner, and a button in a notice to it. */
+async function renewChannel(): Promise<void> {
+  const json = { kind: "ntfy", url: "https://ntfy.example.com/spare" };
+  spareChannelId = (await api<{ id: string }>("POST", "/api/channels", { token: owner.token, json })).body.id;
+  spareButton = await signButton(env.AGENT_JWT_SECRET, {
+    id: crypto.randomUUID(),
+    name: "not_now",
+    instance: nest.id,
+    user: owner.id as UserId,
+    channel: spareChannelId,
+    expiresAt: Date.now() + 60_000,
+  });
+}
+
 const names = Object.keys(routes) as RouteName[];
 const routeOf = (name: RouteName): Route => routes[name];
 
@@ -115,8 +131,18 @@ const good: Record<RouteName, () => { path?: string; json?: Record<string, unkno
   previewConfig: () => ({ json: {} }),
   listOffers: () => ({ path: "/api/offers?gpu_type=RTX_4090" }),
   listAdoptable: () => ({}),
+  listChannels: () => ({}),
+  createChannel: () => ({ json: { kind: "webhook", url: "https://hooks.example.com/one" } }),
+  changeChannel: () => ({ path: `/api/channels/${spareChannelId}`, json: { name: "other" } }),
+  deleteChannel: () => ({ path: `/api/channels/${spareChannelId}` }),
+  // Nobody is there, which the answer says.
+  testChannel: () => ({ path: `/api/channels/${spareChannelId}/test`, json: {} }),
+  listDeliveries: () => ({ path: `/api/channels/${spareChannelId}/deliveries` }),
+  pressButton: () => ({ json: { token: spareButton } }),
   agentStatus: () => ({ json: agent.report({ gpu: 80 }) }),
 };
+let spareChannelId = "none";
+let spareButton = "none";
 let spareTokenId = "none";
 let spareKeyId = "none";
 let spareMachine = 0;
@@ -212,12 +238,13 @@ describe("who may ask what", () => {
   it.each(names)("%s", async (name) => {
     const route = routeOf(name);
     const isOfInstance = route.path.includes(":id");
-    const isOfOthers = isOfInstance || name === "revokeToken";
+    const isOfOthers = isOfInstance || name === "revokeToken" || route.path.includes(":channelId");
     if (name === "revokeToken") {
       const made = await api<{ id: string }>("POST", "/api/tokens", { token: owner.token, json: { name: "spare" } });
       spareTokenId = made.body.id;
     }
     await renewNest();
+    if (Object.hasOwn(noticeRoutes, name)) await renewChannel();
     if (Object.hasOwn(browseRoutes, name)) await storeSnapshots("small", nest.id);
     if (name === "revokeProxyKey") {
       const path = `/api/instances/${nest.id}/proxy-keys`;

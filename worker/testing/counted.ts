@@ -4,9 +4,14 @@
  */
 import type { InstanceId, UserId } from "../../core/protocol/ids.ts";
 import type { Env } from "../env.ts";
-import worker, { AccountObject as RealAccount, InstanceObject as RealInstance, RelayObject } from "../index.ts";
+import worker, {
+  NoticesObject,
+  AccountObject as RealAccount,
+  InstanceObject as RealInstance,
+  RelayObject,
+} from "../index.ts";
 
-export { RelayObject };
+export { NoticesObject, RelayObject };
 
 export interface UsageCounts {
   requests: number;
