@@ -60,7 +60,7 @@ export async function queueNotice(db: D1Database, userId: string, notice: Notice
          AND (instances IS NULL OR EXISTS (SELECT 1 FROM json_each(instances) WHERE value = ?1))
        ON CONFLICT (id) DO NOTHING`,
     )
-    .bind(notice.instance?.id ?? "", notice.seq, JSON.stringify(notice), now, userId, notice.at, notice.group)
+    .bind(notice.instance?.id ?? "", String(notice.seq), JSON.stringify(notice), now, userId, notice.at, notice.group)
     .run();
   return meta.changes;
 }
