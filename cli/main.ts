@@ -2,6 +2,7 @@
 /** The `soneca` command line: hands the words to citty, and ends with the exit code of what came out. */
 import { stripVTControlCharacters } from "node:util";
 import { type CommandDef, defineCommand, renderUsage, runCommand } from "citty";
+import { channelCommand } from "./commands/channel.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { healthCommand } from "./commands/health.ts";
 import { instanceCommand, listCommand } from "./commands/instance.ts";
@@ -31,6 +32,7 @@ const root: CommandDef = defineCommand({
     instance: instanceCommand,
     snapshot: snapshotCommand,
     policy: policyCommand,
+    channel: channelCommand,
     ls: topLevelList,
     offers: offersCommand,
     machines: machinesCommand,

@@ -69,7 +69,7 @@ export function checked<T>(schema: z.ZodType<T>, value: unknown): T {
   throw usageFailure("A value does not fit.", "Correct what is named above; see --help.", { issues });
 }
 
-function readSwitch(flag: string, text: string): boolean {
+export function readSwitch(flag: string, text: string): boolean {
   if (["true", "on", "yes"].includes(text)) return true;
   if (["false", "off", "no"].includes(text)) return false;
   throw usageFailure(`${flag} takes on or off, not "${text}".`);

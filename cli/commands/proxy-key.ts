@@ -2,8 +2,8 @@
 import { defineCommand } from "citty";
 import { routes } from "../../core/protocol/api.ts";
 import { command, idArg } from "../command.ts";
-import { Failure } from "../failure.ts";
 import { expiryWords, formatTable, formatTime } from "../format.ts";
+import { pickOne } from "../pick.ts";
 import { checked, readNumber } from "../settings.ts";
 
 const list = command({
@@ -60,18 +60,8 @@ const revoke = command({
   async run({ call, resolve, output }, args) {
     const params = { id: await resolve(args.id) };
     const { keys } = await call("listProxyKeys", { params });
-    const exact = keys.filter((one) => one.id === args.key);
-    const fits = (one: { id: string; name: string }) =>
-      one.name === args.key || (args.key.length >= 4 && one.id.startsWith(args.key));
-    const [key, ...others] = exact.length > 0 ? exact : keys.filter(fits);
-    if (!key) {
-      const words = `It has no key with the id or name "${args.key}".`;
-      throw new Failure("object_not_found", words, "List them with `soneca instance key list`.", { status: 404 });
-    }
-    if (others.length > 0) {
-      const lines = [key, ...others].map((one) => `  ${one.id}  ${one.name}`).join("\n");
-      throw new Failure("ambiguous", `"${args.key}" fits ${others.length + 1} keys:\n${lines}`, "Give the id.");
-    }
+    const words = { none: "It has no key", many: "keys", listed: "soneca instance key list" };
+    const key = pickOne(keys, args.key, words);
     await call("revokeProxyKey", { params: { ...params, keyId: key.id } });
     output.document({ revoked: { id: key.id, name: key.name } });
     output.print(`Revoked ${key.name} (${key.id}).`);

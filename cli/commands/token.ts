@@ -2,8 +2,8 @@
 import { defineCommand } from "citty";
 import { routes } from "../../core/protocol/api.ts";
 import { command } from "../command.ts";
-import { Failure } from "../failure.ts";
 import { expiryWords, formatFacts, formatTable, formatTime } from "../format.ts";
+import { pickOne } from "../pick.ts";
 import { checked, readNumber } from "../settings.ts";
 
 export const whoamiCommand = command({
@@ -70,21 +70,8 @@ const revoke = command({
   args: { token_id: { type: "positional", required: true, description: "Id, beginning of an id, or name" } },
   async run({ call, output }, args) {
     const { tokens } = await call("listTokens");
-    const wanted = args.token_id;
-    const exact = tokens.filter((one) => one.id === wanted);
-    const matches =
-      exact.length > 0
-        ? exact
-        : tokens.filter((one) => one.name === wanted || (wanted.length >= 4 && one.id.startsWith(wanted)));
-    const [token] = matches;
-    if (!token) {
-      const words = `No token of yours has the id or name "${wanted}".`;
-      throw new Failure("object_not_found", words, "List them with `soneca token list`.", { status: 404 });
-    }
-    if (matches.length > 1) {
-      const lines = matches.map((one) => `  ${one.id}  ${one.name}`).join("\n");
-      throw new Failure("ambiguous", `"${wanted}" fits ${matches.length} tokens:\n${lines}`, "Give the id.");
-    }
+    const words = { none: "You have no token", many: "tokens", listed: "soneca token list" };
+    const token = pickOne(tokens, args.token_id, words);
     await call("revokeToken", { params: { tokenId: token.id } });
     output.document({ revoked: { id: token.id, name: token.name } });
     output.print(`Revoked ${token.name} (${token.id}).`);
