@@ -59,9 +59,20 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     rolldownOptions: {
       output: {
-        // What several pages share is one file: in many small ones it is compressed worse, and asked for one by one.
+        // In many small files it is compressed worse, and asked for one by one: what every visit needs is one, what is seldom
+        // opened another. A page that is seldom opened takes nothing of the first with it.
         codeSplitting: {
-          groups: [{ name: "shared", test: /dashboard\/(ui|parts|api)\/|node_modules\/(?!uplot|@fontsource)/ }],
+          groups: [
+            {
+              name: "shared",
+              test: /dashboard\/(ui|parts|api|shell|pages\/instances)\/|node_modules\/(?!uplot|@fontsource)/,
+            },
+            {
+              name: "seldom",
+              test: /dashboard\/pages\/(savings|settings|files)\//,
+              includeDependenciesRecursively: false,
+            },
+          ],
         },
       },
     },

@@ -106,6 +106,11 @@ export const tokensQuery = queryOptions({
   queryFn: async () => (await call("listTokens")).tokens,
 });
 
+export const channelsQuery = queryOptions({
+  queryKey: ["channels"],
+  queryFn: async () => (await call("listChannels")).channels,
+});
+
 export const healthQuery = queryOptions({ queryKey: ["health"], queryFn: () => call("health"), staleTime: 60_000 });
 
 export const keysOfSpan = (id: string, span: SeriesSpan) => ["instance", id, "series", span] as const;

@@ -3,6 +3,7 @@ import { useEffect } from "react";
 import { useReader } from "../../i18n/context.tsx";
 import { useTitle } from "../instances/page.tsx";
 import { About } from "./about.tsx";
+import { Channels } from "./channels.tsx";
 import { Notifications } from "./notifications.tsx";
 import { Policies } from "./policies.tsx";
 import { Tokens } from "./tokens.tsx";
@@ -20,6 +21,7 @@ export function SettingsPage() {
     { id: "you", title: words.you.title },
     { id: "tokens", title: words.tokens.title },
     { id: "defaults", title: words.policy.title },
+    { id: "channels", title: words.channels.title },
     { id: "notifications", title: words.notifications.title },
     { id: "about", title: words.about.title },
   ];
@@ -36,6 +38,7 @@ export function SettingsPage() {
         <You />
         <Tokens />
         <Policies />
+        <Channels />
         <Notifications />
         <About />
       </div>
