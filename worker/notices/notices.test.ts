@@ -2,10 +2,11 @@ import { describe, expect, it } from "vitest";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import { noticeGroups, noticeLanguages } from "../../core/protocol/notices.ts";
 import type { EventView } from "../../core/protocol/views.ts";
+import document from "../../docs/NOTICES.md?raw";
 import { refuseAddress } from "./address.ts";
 import { afterTry } from "./deliver.ts";
 import { type Notice, noticesOf } from "./notice.ts";
-import { topicOf } from "./requests.ts";
+import { topicOf, webhookBody } from "./requests.ts";
 import { readRetryAfter } from "./send.ts";
 import { messageOf } from "./words.ts";
 
@@ -149,4 +150,13 @@ describe("the next try", () => {
 it("finds topic and server of an ntfy address", () => {
   expect(topicOf("https://ntfy.sh/one")).toEqual({ base: "https://ntfy.sh/", topic: "one" });
   expect(topicOf("https://example.com/ntfy/two/")).toEqual({ base: "https://example.com/ntfy", topic: "two" });
+});
+
+it("docs/NOTICES.md shows what a webhook is sent", () => {
+  const shown = JSON.parse(/```json\n([\s\S]*?)```/.exec(document)![1]!);
+  const { seq, ...event } = shown.data.event;
+  const { group, instance } = shown.data;
+  const notice: Notice = { type: "wake_failed", at: Date.parse(shown.timestamp), group, instance, seq, ...event };
+  expect(webhookBody(notice, messageOf(notice, "en", "https://soneca.example.com"))).toEqual(shown);
+  for (const name of Object.keys(noticeGroups)) expect(document).toContain(`\`${name}\``);
 });
