@@ -1,5 +1,11 @@
 /** How channels and deliveries look to people. */
-import type { ChannelView, DeliveryCode, DeliveryView, NoticeGroup } from "../core/protocol/notices.ts";
+import {
+  type ChannelView,
+  type DeliveryCode,
+  type DeliveryView,
+  groupNames,
+  type NoticeGroup,
+} from "../core/protocol/notices.ts";
 import { formatTable, formatTime } from "./format.ts";
 import { eventWord } from "./words.ts";
 
@@ -37,7 +43,7 @@ export function channelTable(channels: readonly ChannelView[], now: number): str
     one.name,
     one.kind,
     one.target,
-    one.groups.join(","),
+    one.groups.length === groupNames.length ? "all" : one.groups.join(","),
     one.instances === null ? "all" : one.instances.join(","),
     stateWords(one, now),
   ]);

@@ -164,6 +164,7 @@ export const settings = {
     secret: "Signing secret",
     newSecret: "New secret",
     remove: "Delete",
+    sure: "Delete for good",
     turnOn: "Turn on",
     turnOff: "Turn off",
     off: { user: "off", gone: "off: its address is gone" } satisfies Record<OffReason, string>,

@@ -163,6 +163,7 @@ export const settings: typeof en = {
     secret: "Segredo da assinatura",
     newSecret: "Novo segredo",
     remove: "Apagar",
+    sure: "Apagar de vez",
     turnOn: "Ligar",
     turnOff: "Desligar",
     off: { user: "desligado", gone: "desligado: o endereço não existe mais" },

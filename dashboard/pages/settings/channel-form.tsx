@@ -32,6 +32,7 @@ export function ChannelForm({ of, onClose }: { of: ChannelView | null; onClose: 
   const [groups, setGroups] = useState<string[]>(of?.groups ?? all.slice(0, usual));
   const [instances, setInstances] = useState<string[]>(of?.instances ?? []);
   const [buttons, setButtons] = useState(of?.buttons ?? true);
+  const [isSure, setIsSure] = useState(false);
   const [secret, setSecret] = useState<string | null>(null);
   const done = async () => {
     await queries.invalidateQueries({ queryKey: channelsQuery.queryKey });
@@ -133,8 +134,8 @@ export function ChannelForm({ of, onClose }: { of: ChannelView | null; onClose: 
           <div className="end">
             {of && (
               <>
-                <Button tone="danger" onClick={remove}>
-                  {words.remove}
+                <Button tone="danger" onClick={isSure ? remove : () => setIsSure(true)}>
+                  {isSure ? words.sure : words.remove}
                 </Button>
                 <Button onClick={() => change({ on: of.off !== null })}>{of.off ? words.turnOn : words.turnOff}</Button>
               </>

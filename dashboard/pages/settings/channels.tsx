@@ -72,11 +72,15 @@ function Line({ of: one, onEdit, onLook }: { of: ChannelView; onEdit: () => void
         <p className="sub">
           {words.kinds[one.kind]} <span className="mono">{one.target}</span>
         </p>
-        <p className={one.off === "gone" || one.last?.state === "failed" ? "sub bad-t" : "sub"}>
-          {one.off ? words.off[one.off] : one.groups.map((group) => words.groups[group]).join(", ")}
+        <p className="sub">
+          {one.off ? (
+            <span className="bad-t">{words.off[one.off]}</span>
+          ) : (
+            one.groups.map((group) => words.groups[group]).join(", ")
+          )}
         </p>
-        <p role="status" className={answer?.code ? "sub bad-t" : "sub"}>
-          {answer && how(answer)}
+        <p role="status" className="sub">
+          {answer && <span className={toneOf(answer)}>{how(answer)}</span>}
         </p>
         {error !== null && <FailureNote error={error} />}
       </div>
@@ -93,6 +97,10 @@ function Line({ of: one, onEdit, onLook }: { of: ChannelView; onEdit: () => void
       </div>
     </li>
   );
+}
+
+function toneOf({ code }: DeliveryView): string | undefined {
+  return code ? "bad-t" : undefined;
 }
 
 /** How a delivery went, in words. */
@@ -127,8 +135,8 @@ function Deliveries({ of: { id, name }, onClose }: { of: ChannelView; onClose: (
                   {one.instance_name ?? words.test}
                   {one.event_type !== "test" && `: ${t.events.types[one.event_type as keyof typeof t.events.types]}`}
                 </b>
-                <p className={one.code ? "sub bad-t" : "sub"}>
-                  {f.full(one.created_at)}, {words.tries(one.tries)}: {how(one)}
+                <p className="sub">
+                  {f.full(one.created_at)}, {words.tries(one.tries)}: <span className={toneOf(one)}>{how(one)}</span>
                 </p>
               </div>
             </li>
