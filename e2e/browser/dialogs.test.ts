@@ -1,4 +1,6 @@
 /** What is changed and destroyed in dialogs does what it says, in the API and on the provider's side. */
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { Instance, listMachines, setGpu, startTestCloud, type TestCloud, workspaceOf } from "../testing/cloud.ts";
@@ -170,6 +172,42 @@ describe.skipIf(!hasBrowser)("dialogs", () => {
       .click();
     await expect.poll(async () => (await me(secret!.trim())).status).toBe(401);
     await close();
+  });
+
+  it("a channel: a wrong address is named, the secret shown once, the test says what was answered", async () => {
+    const receiver = createServer((_, response) => response.writeHead(418).end("short and stout"));
+    await new Promise<void>((resolve) => receiver.listen(0, "127.0.0.1", resolve));
+    const { page, close } = await openPage(browser, `${test.cloud.url}/settings`);
+    try {
+      await page.getByRole("button", { name: "New channel" }).click();
+      const dialog = page.getByRole("dialog");
+      await dialog.getByRole("combobox", { name: "Kind" }).selectOption("webhook");
+      await dialog.getByRole("textbox", { name: "Name" }).fill("pager");
+      const address = dialog.getByRole("textbox", { name: "URL" });
+      await address.fill("https://10.0.0.1/x");
+      await save(page).click();
+      await dialog.getByText("a host by its name, not by its number").waitFor();
+      await mustBeAccessible(page, "a channel");
+      await address.fill(`http://127.0.0.1:${(receiver.address() as AddressInfo).port}/teapot`);
+      await save(page).click();
+      await page
+        .getByText(/^whsec_/)
+        .first()
+        .waitFor();
+      await page.keyboard.press("Escape");
+      await page.getByRole("button", { name: "Test: pager" }).click();
+      await page.getByText("refused, 418, short and stout").waitFor();
+      await page.getByRole("button", { name: "Deliveries: pager" }).click();
+      await page.getByRole("dialog").getByText("1 try").waitFor();
+      await page.keyboard.press("Escape");
+      await page.getByRole("button", { name: "Change: pager" }).click();
+      await page.getByRole("button", { name: "Delete" }).click();
+      await page.getByRole("button", { name: "Delete for good" }).click();
+      await page.getByText("No channel yet.").waitFor();
+    } finally {
+      receiver.close();
+      await close();
+    }
   });
 
   it("leaves no machine behind that costs", async () => {

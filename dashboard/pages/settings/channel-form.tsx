@@ -18,49 +18,10 @@ const usual = 4;
 
 /** `of`: null for a new one. */
 export function ChannelForm({ of, onClose }: { of: ChannelView | null; onClose: () => void }) {
-  const { t, language } = useReader();
+  const { t } = useReader();
   const words = t.settings.channels;
-  const queries = useQueryClient();
-  const id = useId();
-  const { isBusy, error, run } = useAsk();
-  const { data: rows } = useQuery(instancesQuery);
-  const all = Object.keys(words.groups) as NoticeGroup[];
-  const [kind, setKind] = useState<ChannelKind>(of?.kind ?? "ntfy");
-  const [name, setName] = useState(of?.name ?? "");
-  const [address, setAddress] = useState("");
-  const [token, setToken] = useState("");
-  const [groups, setGroups] = useState<string[]>(of?.groups ?? all.slice(0, usual));
-  const [instances, setInstances] = useState<string[]>(of?.instances ?? []);
-  const [buttons, setButtons] = useState(of?.buttons ?? true);
-  const [isSure, setIsSure] = useState(false);
-  const [secret, setSecret] = useState<string | null>(null);
-  const done = async () => {
-    await queries.invalidateQueries({ queryKey: channelsQuery.queryKey });
-    onClose();
-  };
-  const change = (more: { on?: boolean; new_secret?: true }) =>
-    run(async () => {
-      const target = address.trim() && { [kind === "email" ? "email" : "url"]: address.trim() };
-      const body = {
-        ...(name.trim() && { name: name.trim() }),
-        ...target,
-        ...(token.trim() && { token: token.trim() }),
-        groups: groups as NoticeGroup[],
-        instances: instances.length > 0 ? instances : null,
-        buttons,
-        ...more,
-      };
-      const saved = of
-        ? await call("changeChannel", { params: { channelId: of.id }, body })
-        : await call("createChannel", { body: { ...body, kind, language } });
-      if (saved.secret === null) return done();
-      setSecret(saved.secret);
-    });
-  const remove = () =>
-    run(async () => {
-      await call("deleteChannel", { params: { channelId: of!.id } });
-      await done();
-    });
+  const form = useChannelDraft(of, onClose);
+  const { secret, change, done } = form;
   const save = (event: FormEvent) => {
     event.preventDefault();
     void change({});
@@ -74,80 +35,148 @@ export function ChannelForm({ of, onClose }: { of: ChannelView | null; onClose: 
         </div>
       </Dialog>
     );
-  const refused = error instanceof Failure ? error.issues : [];
-  const wrong = refused.find(({ path }) => path === "url" || path === "email")?.message ?? null;
   return (
     <Dialog title={of ? `${words.edit}: ${of.name}` : words.add} onClose={onClose}>
       <form className="dlg-form" onSubmit={save} noValidate>
-        <div className="sec">
-          {!of && (
-            <label className="fld">
-              <span className="lb">{words.kind}</span>
-              <select className="field" value={kind} onChange={(event) => setKind(event.target.value as ChannelKind)}>
-                {Object.entries(words.kinds).map(([one, word]) => (
-                  <option key={one} value={one}>
-                    {word}
-                  </option>
-                ))}
-              </select>
-            </label>
-          )}
-          <TextField
-            id={`${id}-to`}
-            label={kind === "email" ? words.kinds.email : words.address}
-            hint={of ? words.keptHint(of.target) : words.addressHint[kind]}
-            value={address}
-            wrong={wrong}
-            onChange={setAddress}
-          />
-          {kind === "ntfy" && (
-            <TextField id={`${id}-key`} label={words.token} hint="" value={token} wrong={null} onChange={setToken} />
-          )}
-          <TextField
-            id={`${id}-name`}
-            label={t.settings.tokens.name}
-            hint=""
-            value={name}
-            wrong={null}
-            onChange={setName}
-          />
-          <Boxes title={words.events} all={Object.entries(words.groups)} chosen={groups} onChange={setGroups} />
-          {rows && rows.length > 0 && (
-            <Boxes
-              title={words.instances}
-              all={rows.map((row) => [row.id, row.name])}
-              chosen={instances}
-              onChange={setInstances}
-            />
-          )}
-          {kind === "ntfy" && (
-            <Boxes
-              title={words.buttons}
-              all={[["on", words.buttonsHint]]}
-              chosen={buttons ? ["on"] : []}
-              onChange={(chosen) => setButtons(chosen.length > 0)}
-            />
-          )}
-          {error !== null && wrong === null && <FailureNote error={error} />}
-        </div>
+        <Fields of={of} form={form} />
         <footer>
           <div className="end">
-            {of && (
-              <>
-                <Button tone="danger" onClick={isSure ? remove : () => setIsSure(true)}>
-                  {isSure ? words.sure : words.remove}
-                </Button>
-                <Button onClick={() => change({ on: of.off !== null })}>{of.off ? words.turnOn : words.turnOff}</Button>
-              </>
-            )}
-            {of?.kind === "webhook" && <Button onClick={() => change({ new_secret: true })}>{words.newSecret}</Button>}
-            <Button type="submit" tone="ink" isBusy={isBusy} disabled={groups.length === 0}>
+            {of && <Deeds of={of} form={form} />}
+            <Button type="submit" tone="ink" isBusy={form.isBusy} disabled={form.draft.groups.length === 0}>
               {t.settings.policy.save}
             </Button>
           </div>
         </footer>
       </form>
     </Dialog>
+  );
+}
+
+type Form = ReturnType<typeof useChannelDraft>;
+
+/** What was typed and chosen, and its way to the API. */
+function useChannelDraft(of: ChannelView | null, onClose: () => void) {
+  const { t, language } = useReader();
+  const queries = useQueryClient();
+  const { isBusy, error, run } = useAsk();
+  const [secret, setSecret] = useState<string | null>(null);
+  const [draft, setDraft] = useState(() => ({
+    kind: of?.kind ?? ("ntfy" as ChannelKind),
+    name: of?.name ?? "",
+    address: "",
+    token: "",
+    groups: of?.groups ?? (Object.keys(t.settings.channels.groups) as NoticeGroup[]).slice(0, usual),
+    instances: of?.instances ?? [],
+    buttons: of?.buttons ?? true,
+  }));
+  const done = async () => {
+    await queries.invalidateQueries({ queryKey: channelsQuery.queryKey });
+    onClose();
+  };
+  const change = (more: { on?: boolean; new_secret?: true }) =>
+    run(async () => {
+      const { kind, groups, instances, buttons } = draft;
+      const [name, address, token] = [draft.name.trim(), draft.address.trim(), draft.token.trim()];
+      const body = {
+        ...(name && { name }),
+        ...(address && { [kind === "email" ? "email" : "url"]: address }),
+        ...(token && { token }),
+        ...{ groups, buttons, instances: instances.length > 0 ? instances : null },
+        ...more,
+      };
+      const saved = of
+        ? await call("changeChannel", { params: { channelId: of.id }, body })
+        : await call("createChannel", { body: { ...body, kind, language } });
+      if (saved.secret === null) return done();
+      setSecret(saved.secret);
+    });
+  const remove = () =>
+    run(async () => {
+      await call("deleteChannel", { params: { channelId: of!.id } });
+      await done();
+    });
+  const set = (part: Partial<typeof draft>) => setDraft({ ...draft, ...part });
+  return { draft, set, change, remove, done, secret, isBusy, error };
+}
+
+function Fields({ of, form: { draft, set, error } }: { of: ChannelView | null; form: Form }) {
+  const { t } = useReader();
+  const words = t.settings.channels;
+  const id = useId();
+  const { data: rows = [] } = useQuery(instancesQuery);
+  const { kind } = draft;
+  const refused = error instanceof Failure ? error.issues : [];
+  const wrong = refused.find(({ path }) => path === "url" || path === "email")?.message ?? null;
+  const text = (name: "address" | "token" | "name", label: string, hint = "", problem: string | null = null) => (
+    <TextField
+      id={`${id}-${name}`}
+      {...{ label, hint }}
+      value={draft[name]}
+      wrong={problem}
+      onChange={(value) => set({ [name]: value })}
+    />
+  );
+  return (
+    <div className="sec">
+      {!of && (
+        <label className="fld">
+          <span className="lb">{words.kind}</span>
+          <select className="field" value={kind} onChange={(event) => set({ kind: event.target.value as ChannelKind })}>
+            {Object.entries(words.kinds).map(([one, word]) => (
+              <option key={one} value={one}>
+                {word}
+              </option>
+            ))}
+          </select>
+        </label>
+      )}
+      {text(
+        "address",
+        kind === "email" ? words.kinds.email : words.address,
+        of ? words.keptHint(of.target) : words.addressHint[kind],
+        wrong,
+      )}
+      {kind === "ntfy" && text("token", words.token)}
+      {text("name", t.settings.tokens.name)}
+      <Boxes
+        title={words.events}
+        all={Object.entries(words.groups)}
+        chosen={draft.groups}
+        onChange={(chosen) => set({ groups: chosen as NoticeGroup[] })}
+      />
+      {rows.length > 0 && (
+        <Boxes
+          title={words.instances}
+          all={rows.map((row) => [row.id, row.name])}
+          chosen={draft.instances}
+          onChange={(instances) => set({ instances })}
+        />
+      )}
+      {kind === "ntfy" && (
+        <Boxes
+          title={words.buttons}
+          all={[["on", words.buttonsHint]]}
+          chosen={draft.buttons ? ["on"] : []}
+          onChange={(chosen) => set({ buttons: chosen.length > 0 })}
+        />
+      )}
+      {error !== null && wrong === null && <FailureNote error={error} />}
+    </div>
+  );
+}
+
+/** What can be done to one that is there. */
+function Deeds({ of, form: { change, remove } }: { of: ChannelView; form: Form }) {
+  const words = useReader().t.settings.channels;
+  const [isSure, setIsSure] = useState(false);
+  return (
+    <>
+      <Button tone="danger" onClick={isSure ? remove : () => setIsSure(true)}>
+        {isSure ? words.sure : words.remove}
+      </Button>
+      <Button onClick={() => change({ on: of.off !== null })}>{of.off ? words.turnOn : words.turnOff}</Button>
+      {of.kind === "webhook" && <Button onClick={() => change({ new_secret: true })}>{words.newSecret}</Button>}
+    </>
   );
 }
 
