@@ -43,7 +43,7 @@ export default defineConfig({
           name: "node",
           environment: "node",
           include: [
-            "{core,agent,cli,local-cloud,tools,bench}/**/*.test.ts",
+            "{core,agent,cli,local-cloud,tools,bench,deploy}/**/*.test.ts",
             "worker/{http,notices,providers,tunnel,proxy}/*.test.ts",
             "dashboard/**/*.test.ts",
           ],

@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { PipeKind } from "../core/protocol/gate.ts";
+import { quietWrangler } from "../tools/wrangler-env.ts";
 import { type Program, spawnGroup } from "./processes.ts";
 import { CloudError, type Secrets } from "./secrets.ts";
 
@@ -139,13 +140,7 @@ export function migrateDatabase(stateDir: string): void {
 function wranglerEnv(stateDir: string): NodeJS.ProcessEnv {
   return {
     ...process.env,
-    CI: "1",
-    NO_COLOR: "1",
-    WRANGLER_SEND_METRICS: "false",
-    WRANGLER_SEND_ERROR_REPORTS: "false",
-    WRANGLER_HIDE_BANNER: "true",
-    WRANGLER_NO_SKILLS_UPDATE_PROMPTS: "true",
-    CLOUDFLARE_CF_FETCH_ENABLED: "false",
+    ...quietWrangler,
     // Every request and every call would be traced into a database that nobody reads, which takes more than they themselves do.
     X_LOCAL_OBSERVABILITY: "false",
     X_LOCAL_EXPLORER: "false",

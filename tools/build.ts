@@ -126,7 +126,8 @@ function mkdirp(dir: string): string {
   return dir;
 }
 
-function hashOfSources(folders: string[]): string {
+/** Of the lockfile and all files of these folders. */
+export function hashOfSources(folders: string[]): string {
   const hash = createHash("sha256").update(readFileSync(join(root, "package-lock.json")));
   for (const folder of folders) {
     const files = readdirSync(join(root, folder), { recursive: true, withFileTypes: true })

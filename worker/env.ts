@@ -27,6 +27,8 @@ export interface Env {
   PROXY_ZONE?: string;
   /** `off`: no services under `/p/`, whose pages would share the origin of this deployment's own. */
   PROXY_PATHS?: string;
+  /** What was deployed: the next deployment compares it. */
+  BUILD?: string;
   /** JSON that replaces some of the lifecycle's waiting times; for tests and the demo. */
   LIFECYCLE_TIMINGS?: string;
   /** JSON that replaces some of the least times between two calls of a kind to the provider, ms; for tests. */

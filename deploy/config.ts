@@ -1,0 +1,79 @@
+/** wrangler's configuration of one deployment: the tracked wrangler.toml, with what this one has of its own. */
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { parse } from "smol-toml";
+
+/** What is read of wrangler.toml; everything else goes through as it stands. */
+interface WranglerToml {
+  main: string;
+  assets: { directory: string };
+  d1_databases: { binding: string; database_name: string; database_id: string; migrations_dir: string }[];
+  r2_buckets: { binding: string; bucket_name: string }[];
+  triggers: { crons: string[] };
+  vars: Record<string, string>;
+  compatibility_date: string;
+}
+
+export interface Target {
+  name: string;
+  databaseId: string;
+  vars: Record<string, string>;
+  /** Null: on workers.dev. */
+  customDomain: string | null;
+  proxyZone: string | null;
+  cpuMs: number | null;
+}
+
+export const bucketOf = (name: string) => `${name}-snapshots`;
+export const projectOf = (name: string) => `${name}-dashboard`;
+
+export function readBase(root: string): WranglerToml {
+  return parse(readFileSync(join(root, "wrangler.toml"), "utf8")) as unknown as WranglerToml;
+}
+
+/** `root`: paths of the sources begin with it. */
+export function workerConfig(base: WranglerToml, target: Target, root: string) {
+  const [database] = base.d1_databases;
+  const [bucket] = base.r2_buckets;
+  const { customDomain, proxyZone } = target;
+  return {
+    ...base,
+    name: target.name,
+    main: join(root, base.main),
+    assets: { ...base.assets, directory: join(root, base.assets.directory) },
+    workers_dev: customDomain === null,
+    routes: [
+      ...(customDomain === null ? [] : [{ pattern: customDomain, custom_domain: true }]),
+      ...(proxyZone === null ? [] : [{ pattern: proxyPattern(proxyZone), zone_name: proxyZone }]),
+    ],
+    d1_databases: [
+      {
+        ...database,
+        database_name: target.name,
+        database_id: target.databaseId,
+        migrations_dir: join(root, database!.migrations_dir),
+      },
+    ],
+    r2_buckets: [{ ...bucket, bucket_name: bucketOf(target.name) }],
+    ...(target.cpuMs === null ? {} : { limits: { cpu_ms: target.cpuMs } }),
+    vars: target.vars,
+  };
+}
+
+export const proxyPattern = (zone: string) => `*.${zone}/*`;
+
+/** `outputDir`: the built dashboard, as seen from the configuration. */
+export function pagesConfig(base: WranglerToml, name: string, outputDir: string) {
+  return {
+    name: projectOf(name),
+    pages_build_output_dir: outputDir,
+    compatibility_date: base.compatibility_date,
+    services: [{ binding: "API", service: name }],
+  };
+}
+
+/** Names all that a deployment consists of: equal for what is equal, whatever machine it is made on. */
+export function buildIdOf(sources: string, config: object): string {
+  return createHash("sha256").update(sources).update(JSON.stringify(config)).digest("hex").slice(0, 16);
+}

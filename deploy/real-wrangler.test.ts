@@ -1,0 +1,46 @@
+/**
+ * The real wrangler against the stand-in for Cloudflare's API, from nothing to a deployment and once more. What its commands ask of
+ * the API is what `recorded-wrangler.ts` repeats.
+ */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { buildAll } from "../tools/build.ts";
+import { Scene } from "./testing/scene.ts";
+import { createWrangler } from "./wrangler.ts";
+
+const dist = join(import.meta.dirname, "../dist");
+
+it("deploys, changes nothing the second time, and says in Cloudflare's words what is refused", async () => {
+  if (!existsSync(join(dist, "public/index.html"))) await buildAll();
+  const scene = await Scene.open();
+  try {
+    const { account, url, changes } = scene.api;
+    const env = { CLOUDFLARE_API_BASE_URL: url, CLOUDFLARE_API_TOKEN: account.token, CLOUDFLARE_ACCOUNT_ID: account.id };
+    const world = scene.world(account.token, createWrangler(env));
+
+    const first = await scene.deploy([], world);
+    expect(first.failure).toBeUndefined();
+    expect(scene.script).toMatchObject({ migrationTag: expect.any(String), onWorkersDev: true, versions: 1 });
+    expect(scene.script?.crons).toEqual(["* * * * *", "*/5 * * * *"]);
+    expect(Object.keys(scene.script?.secrets ?? {})).toHaveLength(4);
+    const tables = scene.database?.sql.prepare("SELECT count(*) AS n FROM d1_migrations").get() as { n: number };
+    expect(tables.n).toBeGreaterThan(5);
+    const project = account.projects.get("soneca-dashboard");
+    expect(project?.canonical_deployment?.deployment_trigger.metadata.commit_message).toMatch(/^soneca [0-9a-f]{16}$/);
+
+    changes.length = 0;
+    const again = await scene.deploy([], world);
+    expect(again.failure).toBeUndefined();
+    expect(changes).toEqual([]);
+
+    scene.sources = "sources-2";
+    const body = { success: false, errors: [{ code: 10000, message: "Authentication error" }], result: null };
+    scene.api.faults = [{ method: "PUT", path: /scripts\/soneca$/, how: { status: 403, body } }];
+    const { failure } = await scene.deploy([], world);
+    expect(failure).toMatchObject({ step: "deploy", code: "permission_missing" });
+    expect(failure?.hint).toContain("Workers Scripts · Edit");
+  } finally {
+    await scene.close();
+  }
+});
