@@ -16,7 +16,11 @@ it("deploys, changes nothing the second time, and says in Cloudflare's words wha
   const scene = await Scene.open();
   try {
     const { account, url, changes } = scene.api;
-    const env = { CLOUDFLARE_API_BASE_URL: url, CLOUDFLARE_API_TOKEN: account.token, CLOUDFLARE_ACCOUNT_ID: account.id };
+    const env = {
+      CLOUDFLARE_API_BASE_URL: url,
+      CLOUDFLARE_API_TOKEN: account.token,
+      CLOUDFLARE_ACCOUNT_ID: account.id,
+    };
     const world = scene.world(account.token, createWrangler(env));
 
     const first = await scene.deploy([], world);

@@ -1,5 +1,6 @@
 /** wrangler as a port: what it does, it does in a process of its own, with its own retries. */
 import { spawn } from "node:child_process";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { stripVTControlCharacters } from "node:util";
 import { quietWrangler } from "../tools/wrangler-env.ts";
@@ -25,6 +26,7 @@ export function createWrangler(env: Record<string, string | undefined>): Wrangle
   return {
     run: (argv, { input = "", cwd } = {}) =>
       new Promise((done) => {
+        if (cwd !== undefined) mkdirSync(cwd, { recursive: true });
         const child = spawn(process.execPath, ["--no-warnings", program, ...argv], {
           cwd,
           // Its log would hold what it was given.

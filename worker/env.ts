@@ -3,6 +3,7 @@ import type { AccountObject } from "./account/object.ts";
 import type { InstanceObject } from "./instance/object.ts";
 import type { NoticesObject } from "./notices/object.ts";
 import type { RelayObject } from "./relay/object.ts";
+import type { SelfTestObject } from "./self-test/object.ts";
 
 export interface Env {
   ASSETS: Fetcher;
@@ -17,6 +18,7 @@ export interface Env {
   NOTICES_EMAIL_FROM?: string;
   /** `on`: notices may be sent to this machine's own addresses, without TLS too. For the local cloud. */
   NOTICES_LOOPBACK?: string;
+  SELF_TEST: DurableObjectNamespace<SelfTestObject>;
 
   /** Where agents and people reach this deployment, without a trailing slash. */
   PUBLIC_URL: string;

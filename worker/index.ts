@@ -8,6 +8,7 @@ export { AccountObject } from "./account/object.ts";
 export { InstanceObject } from "./instance/object.ts";
 export { NoticesObject } from "./notices/object.ts";
 export { RelayObject } from "./relay/object.ts";
+export { SelfTestObject } from "./self-test/object.ts";
 
 const app = createApp();
 

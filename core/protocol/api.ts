@@ -14,6 +14,7 @@ import { settingNames, settingSources } from "./policy.ts";
 import { maxKeepTryingMinutes, rentRulesPatchSchema } from "./rent.ts";
 import { route } from "./route.ts";
 import { scheduleFields } from "./schedule.ts";
+import { selfTestRoutes } from "./self-test.ts";
 import { sessionRoutes } from "./session.ts";
 import {
   eventSchema,
@@ -456,6 +457,7 @@ export const routes = {
     answer: estimateAnswer,
   }),
   ...sessionRoutes,
+  ...selfTestRoutes,
   ...liveRoutes,
   ...offerRoutes,
   ...noticeRoutes,

@@ -1,6 +1,7 @@
 /** The HTTP face of the control plane: request id, errors, routes. */
 import { Hono } from "hono";
 import { AppError } from "../../core/protocol/errors.ts";
+import { mountSelfTest } from "../self-test/routes.ts";
 import { mountAgent } from "./agent.ts";
 import { createToken, createUser, listTokens, revokeToken } from "./auth.ts";
 import { mountBrowse } from "./browse.ts";
@@ -55,6 +56,7 @@ export function createApp(): App {
   mountPolicies(app);
   mountNotices(app);
   mountAgent(app);
+  mountSelfTest(app);
 
   app.notFound((c) => {
     const allowed = methodsOf(app, c.req.path);

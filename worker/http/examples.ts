@@ -43,6 +43,7 @@ export function exampleOf(name: RouteName): { body?: unknown; answer?: unknown }
 
 const bodies: { [N in RouteName]?: BodyInput<N> } = {
   createUser: { name: "Ana" },
+  selfTest: { part: "alarm" },
   createToken: { name: "ci", expires_in_days: 90 },
   createInstance: {
     name: "train",
@@ -274,6 +275,7 @@ const answers: { [N in RouteName]?: AnswerOf<N> } = {
       provider: { at: "2026-11-29T17:40:00.000Z", age_seconds: 80, is_late: false },
     },
   },
+  selfTest: { part: "alarm", checks: [{ name: "an alarm of a Durable Object fires", ok: true, detail: "3 ms late" }] },
   createUser: { user: { id: "u-w6cekeftay", name: "New" }, token: "snu_EXAMPLE" },
   me: { id: "u-w6cekeftay", name: "Ana" },
   listTokens: {

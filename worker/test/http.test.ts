@@ -91,6 +91,7 @@ const good: Record<RouteName, () => { path?: string; json?: Record<string, unkno
   health: () => ({}),
   openapi: () => ({}),
   createUser: () => ({ json: { name: "New" } }),
+  selfTest: () => ({ json: { part: "database" } }),
   me: () => ({}),
   listTokens: () => ({}),
   createToken: () => ({ json: { name: "ci" } }),
@@ -341,6 +342,7 @@ describe("bad input", () => {
 
   const long = "x".repeat(81);
   const wrong: Partial<Record<RouteName, object[]>> = {
+    selfTest: [{}, { part: "all" }, { part: 1 }],
     createUser: [{}, { name: 1 }, { name: "" }, { name: "   " }, { name: long }, { name: null }],
     createToken: [
       {},

@@ -4,7 +4,7 @@
  */
 import worker from "../index.ts";
 
-export { AccountObject, InstanceObject, NoticesObject, RelayObject } from "../index.ts";
+export { AccountObject, InstanceObject, NoticesObject, RelayObject, SelfTestObject } from "../index.ts";
 
 export default {
   ...worker,

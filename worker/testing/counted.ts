@@ -9,9 +9,10 @@ import worker, {
   AccountObject as RealAccount,
   InstanceObject as RealInstance,
   RelayObject,
+  SelfTestObject,
 } from "../index.ts";
 
-export { NoticesObject, RelayObject };
+export { NoticesObject, RelayObject, SelfTestObject };
 
 export interface UsageCounts {
   requests: number;

@@ -8,7 +8,7 @@ import type { Env } from "../env.ts";
 import worker from "../index.ts";
 import { relayPipe } from "../proxy/relay-pipe.ts";
 
-export { AccountObject, InstanceObject, NoticesObject, RelayObject } from "../index.ts";
+export { AccountObject, InstanceObject, NoticesObject, RelayObject, SelfTestObject } from "../index.ts";
 
 /** `/through/INSTANCE/PATH` goes to the gate as `/PATH`; `/born/INSTANCE` makes one with a machine of epoch 1. */
 export default {
