@@ -11,7 +11,10 @@ import { createWrangler } from "./wrangler.ts";
 
 const dist = join(import.meta.dirname, "../dist");
 
-it("deploys, changes nothing the second time, and says in Cloudflare's words what is refused", async () => {
+// A second and a half for each start of wrangler: npm run test:slow.
+const slowly = it.skipIf(!process.env.SONECA_SLOW);
+
+slowly("deploys, changes nothing the second time, and says in Cloudflare's words what is refused", async () => {
   if (!existsSync(join(dist, "public/index.html"))) await buildAll();
   const scene = await Scene.open();
   try {
@@ -37,6 +40,12 @@ it("deploys, changes nothing the second time, and says in Cloudflare's words wha
     const again = await scene.deploy([], world);
     expect(again.failure).toBeUndefined();
     expect(changes).toEqual([]);
+
+    const moved = await scene.deploy(["--domain", "soneca.example.com", "--proxy-zone", "example.com"], world);
+    expect(moved.failure).toBeUndefined();
+    expect(account.domains).toMatchObject([{ hostname: "soneca.example.com", service: "soneca" }]);
+    expect(account.zoneRoutes).toMatchObject([{ pattern: "*.example.com/*", script: "soneca" }]);
+    expect(scene.script?.onWorkersDev).toBe(false);
 
     scene.sources = "sources-2";
     const body = { success: false, errors: [{ code: 10000, message: "Authentication error" }], result: null };

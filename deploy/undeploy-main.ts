@@ -31,7 +31,7 @@ function readOptions(): (UndeployOptions & { account: string | null }) | null {
     return {
       name: readName(values.name ?? "soneca"),
       yes: values.yes ?? null,
-      account: values.account ?? process.env.CLOUDFLARE_ACCOUNT_ID ?? null,
+      account: values.account ?? (process.env.CLOUDFLARE_ACCOUNT_ID || null),
       leaveMachines: values["leave-machines"],
       deleteSnapshots: values["delete-snapshots"],
       dryRun: values["dry-run"],

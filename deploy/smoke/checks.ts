@@ -40,6 +40,10 @@ interface Health {
   cron: Record<"sweep" | "provider", { age_seconds: number; is_late: boolean } | null> | null;
 }
 
+interface Me {
+  id: string;
+}
+
 const atTheDoor: Check[] = [
   {
     name: "it answers",
@@ -87,9 +91,9 @@ const atTheDoor: Check[] = [
       const isGuarded = (page.headers.get("location") ?? "").includes("cloudflareaccess.com");
       if (!isGuarded) return skip("no Access stands in front of this address");
       if (!target.userToken) return skip(noUser);
-      const { status } = await target.json("GET", "/api/me");
+      const { status, body } = await target.json<Me>("GET", "/api/me");
       return when(
-        status === 200,
+        status === 200 && body?.id !== undefined,
         `with a token it answers ${status}; agents need a policy Bypass for /api/ and /agent/`,
       );
     },
@@ -117,13 +121,13 @@ async function cronCheck(target: Target, duty: "sweep" | "provider", patienceMs:
 
 const forPeople: Check[] = [
   forUser("a token opens what is its own", async (target) => {
-    const { status } = await target.json("GET", "/api/me");
-    return when(status === 200, `/api/me answers ${status}`);
+    const { status, body } = await target.json<Me>("GET", "/api/me");
+    return when(status === 200 && body?.id !== undefined, `/api/me answers ${status}`);
   }),
   forUser("vast.ai takes the deployment's key", async (target) => {
     const { status, body } = await target.json<{ offers?: unknown[]; error?: { code: string } }>("GET", "/api/offers");
     const words = body?.error ? `${status} ${body.error.code}` : `${body?.offers?.length ?? 0} offers`;
-    return when(status === 200, words);
+    return when(status === 200 && body?.offers !== undefined, words);
   }),
   forUser("a page hears of its instance over a WebSocket", async (target) => {
     const { body } = await target.json<{ instances?: { id: string }[] }>("GET", "/api/instances");

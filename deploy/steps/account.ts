@@ -18,7 +18,7 @@ export async function findAccount({ options, world, found }: Context): Promise<R
     found.account = "ACCOUNT";
     return wouldDo("no credentials: nothing is looked at, a new account is assumed");
   }
-  const given = options.account ?? world.env.CLOUDFLARE_ACCOUNT_ID;
+  const given = options.account ?? (world.env.CLOUDFLARE_ACCOUNT_ID || null);
   found.account = given ?? (await onlyAccount(world.cloudflare));
   return alreadyThere(found.account);
 }
