@@ -57,7 +57,9 @@ export interface Found {
   vars: Record<string, string>;
   /** Why the worker must be deployed although its code is the same. */
   drift: string[];
-  /** Values of secrets that are to be set. */
+  /** Names of secrets that are to be set; a dry run may not know a value. */
+  wanted: string[];
+  /** Values of those. */
   secrets: Record<string, string>;
   /** Those among them that were made here: nobody else knows them. */
   made: ReadonlySet<string>;

@@ -39,6 +39,7 @@ const emptyFound = (): Found => ({
   proxyZone: null,
   vars: {},
   drift: [],
+  wanted: [],
   secrets: {},
   made: new Set(),
   buildId: "",

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { buildAll } from "../tools/build.ts";
 import { Scene } from "./testing/scene.ts";
+import { findToken } from "./world.ts";
 import { createWrangler } from "./wrangler.ts";
 
 const dist = join(import.meta.dirname, "../dist");
@@ -55,5 +56,17 @@ slowly("deploys, changes nothing the second time, and says in Cloudflare's words
     expect(failure?.hint).toContain("Workers Scripts · Edit");
   } finally {
     await scene.close();
+  }
+});
+
+slowly("takes the token of the environment, and asks wrangler for the one of its session", async () => {
+  expect(await findToken({ CLOUDFLARE_API_TOKEN: "of-the-environment" })).toBe("of-the-environment");
+  const before = process.env.CLOUDFLARE_API_TOKEN;
+  process.env.CLOUDFLARE_API_TOKEN = "that-wrangler-knows";
+  try {
+    expect(await findToken({})).toBe("that-wrangler-knows");
+  } finally {
+    if (before === undefined) delete process.env.CLOUDFLARE_API_TOKEN;
+    else process.env.CLOUDFLARE_API_TOKEN = before;
   }
 });

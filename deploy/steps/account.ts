@@ -81,6 +81,7 @@ export async function gatherSecrets(context: Context): Promise<Result> {
   const tunnels = options.tunnels !== null && options.tunnels !== "none";
   const wantsTunnelToken = tunnels && (!has("CLOUDFLARE_API_TOKEN") || world.env.TUNNEL_API_TOKEN !== undefined);
   if (wanted.length === 0 && !wantsTunnelToken) return alreadyThere(secretNames.join(", "));
+  found.wanted = [...wanted, ...(wantsTunnelToken ? ["CLOUDFLARE_API_TOKEN"] : [])];
   const made = new Set<string>();
   for (const name of wanted) {
     const { value, isMade } = await secretValue(name, context);

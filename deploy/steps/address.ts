@@ -1,13 +1,13 @@
 /** Where the worker answers, so that PUBLIC_URL is right from its first version on; and what its variables are. */
 import { proxyPattern, readBase } from "../config.ts";
-import { alreadyThere, type Context, done, permissions, type Result, wouldDo } from "../context.ts";
+import { alreadyThere, type Context, permissions, planned, type Result } from "../context.ts";
 import { DeployError } from "../error.ts";
 
 const scripts = { permission: permissions.scripts };
 
 /** Errors: no_address, name_taken (somebody else answers at the domain). */
 export async function findAddress(context: Context): Promise<Result> {
-  const { options, world, found } = context;
+  const { options, found } = context;
   const domain = options.domain ?? domainOf(found.worker?.vars.PUBLIC_URL);
   found.customDomain = domain === "none" ? null : domain;
   const zone = options.proxyZone ?? (found.worker?.vars.PROXY_ZONE || null);
@@ -16,8 +16,7 @@ export async function findAddress(context: Context): Promise<Result> {
   const zoneWords = found.proxyZone === null ? "" : await onProxyZone(context, found.proxyZone);
   found.vars = await gatherVars(context);
   const text = `${found.url ?? `https://${options.name}.SUBDOMAIN.workers.dev`}${words}${zoneWords}`;
-  if (options.dryRun && (!world.hasCredentials || words !== "")) return wouldDo(text);
-  return words === "" ? alreadyThere(text) : done(text);
+  return found.worker && words === "" ? alreadyThere(text) : planned(context, text);
 }
 
 /** Of an address that is not on workers.dev. */

@@ -64,9 +64,9 @@ export async function deployWorker(context: Context): Promise<Result> {
 }
 
 export async function setSecrets({ options, world, found, tellSecrets }: Context): Promise<Result> {
-  const names = Object.keys(found.secrets);
-  if (names.length === 0 && (found.worker || !options.dryRun)) return alreadyThere("none is missing, none is changed");
-  if (options.dryRun) return wouldDo(`wrangler secret bulk: ${names.join(", ") || "what is asked for"}`);
+  const names = found.wanted;
+  if (names.length === 0) return alreadyThere("none is missing, none is changed");
+  if (options.dryRun) return wouldDo(`wrangler secret bulk: ${names.join(", ")}`);
   // Before they are set: a run that is cut off here leaves values that are written down and opened nothing, never the other way round.
   const kept = ["ADMIN_TOKEN", "SECRETS_KEYS"].filter((name) => found.made.has(name));
   if (kept.length > 0) tellSecrets(Object.fromEntries(kept.map((name) => [name, found.secrets[name] ?? ""])));

@@ -8,6 +8,7 @@ import type { ErrorBody } from "../../core/protocol/errors.ts";
 import { newInstanceId, type UserId } from "../../core/protocol/ids.ts";
 import { noticeRoutes } from "../../core/protocol/notices.ts";
 import type { Principal, Route } from "../../core/protocol/route.ts";
+import { selfTestPaths } from "../../core/protocol/self-test.ts";
 import { signButton } from "../notices/button.ts";
 import { signAgentToken } from "../tokens.ts";
 import {
@@ -277,6 +278,16 @@ describe("who may ask what", () => {
     expect(headers.get("cache-control")).toBe("no-store");
     await settle(nest.id);
   });
+});
+
+it("what the self-test has beside its route is the admin's alone", async () => {
+  for (const [what, path] of Object.entries(selfTestPaths)) {
+    const method = what === "body" ? "PUT" : "GET";
+    for (const [who, asker] of Object.entries(askers)) {
+      if (asker.says.admin === "ok") continue;
+      expect(await outcome(method, path, { token: await asker.token() }), `${path} ${who}`).toBe(asker.says.admin);
+    }
+  }
 });
 
 describe("another user", () => {
