@@ -286,6 +286,19 @@ describe("what goes wrong", () => {
     expect(scene.api.account.databases.size).toBe(1);
   });
 
+  it("waits for new secrets to reach the worker, and makes no second user where an answer was lost", async () => {
+    scene.refusals = 2;
+    scene.losesUser = true;
+    const lost = await scene.deploy();
+    expect(lost.failure).toMatchObject({ step: "user", code: "no_answer" });
+    expect(scene.slept).toBe(6_000);
+    scene.env.ADMIN_TOKEN = lost.secrets.ADMIN_TOKEN;
+    expect((await scene.deploy()).outcomes.user).toBe("already there");
+    expect((await scene.deploy(["--user", "bia"])).secrets).toEqual({ SONECA_TOKEN: "snu_bia" });
+    scene.env.ADMIN_TOKEN = "sna_not-the-one-that-it-has";
+    expect((await scene.deploy(["--user", "caio"])).failure).toMatchObject({ step: "user", code: "no_answer" });
+  });
+
   it("says when the worker does not answer, and what it said", async () => {
     scene.answers = false;
     const { failure } = await scene.deploy();

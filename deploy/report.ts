@@ -34,11 +34,12 @@ export function createReport(
         say({ event: "secret", name, value }, `${" ".repeat(15)}${name}=${value}   (shown this once: keep it)`);
     },
     end: say,
-    fail: (step, { code, message, hint }) =>
-      say(
-        { event: "failed", step, code, message, hint },
-        `failed         ${step.padEnd(11)} ${message}\n\nWhat to do: ${hint}\nWhat is done stays: the same command goes on from here.`,
-      ),
+    fail(step, { code, message, hint }) {
+      const goesOn =
+        code === "usage" || step === "start" ? "" : "\nWhat is done stays: the same command goes on from here.";
+      const text = `failed         ${step.padEnd(11)} ${message}\n\nWhat to do: ${hint}${goesOn}`;
+      say({ event: "failed", step, code, message, hint }, text);
+    },
   };
 }
 

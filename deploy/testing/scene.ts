@@ -41,6 +41,10 @@ export class Scene {
   /** Of the worker: whether it answers, and the addresses it was asked at. */
   answers = true;
   readonly asked: string[] = [];
+  /** How often it does not know its new secrets yet. */
+  refusals = 0;
+  /** Whether the answer to the next new user is lost, once the user is made. */
+  losesUser = false;
   env: Record<string, string | undefined> = { VAST_API_KEY: "a-key-of-vast" };
   ask: World["ask"] = null;
   sources = "sources-1";
@@ -119,10 +123,14 @@ export class Scene {
     if (!this.answers || !script) throw new TypeError("fetch failed", { cause: new Error("getaddrinfo ENOTFOUND") });
     if (request.url.endsWith("/api/health")) return Response.json({ ok: true, version: "0.1.0" });
     const isAdmin = request.headers.get("authorization") === `Bearer ${script.secrets.ADMIN_TOKEN}`;
-    if (!isAdmin) return Response.json({ error: { code: "unauthenticated" } }, { status: 401 });
+    if (!isAdmin || this.refusals-- > 0) return Response.json({ error: { code: "unauthenticated" } }, { status: 401 });
     const { name } = (await request.json()) as { name: string };
     const sql = "INSERT INTO users (id, name, created_at) VALUES (?, ?, '2026-11-29')";
     this.database?.sql.prepare(sql).run(`u-${name}`, name);
+    if (this.losesUser) {
+      this.losesUser = false;
+      throw new TypeError("fetch failed", { cause: new Error("socket hang up") });
+    }
     return Response.json({ user: { id: `u-${name}`, name }, token: `snu_${name}` }, { status: 201 });
   }
 }
