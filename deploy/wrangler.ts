@@ -7,7 +7,8 @@ import { quietWrangler } from "../tools/wrangler-env.ts";
 import { explain } from "./cloudflare.ts";
 import { DeployError } from "./error.ts";
 
-const program = join(import.meta.dirname, "../node_modules/wrangler/bin/wrangler.js");
+/** Not the file in bin/: that is a second process before it, which takes no signal along. */
+const wranglerFile = join(import.meta.dirname, "../node_modules/wrangler/wrangler-dist/cli.js");
 const timeoutMs = 300_000;
 
 export interface WranglerRun {
@@ -21,8 +22,11 @@ export interface Wrangler {
   run(argv: readonly string[], options?: { input?: string; cwd?: string }): Promise<WranglerRun>;
 }
 
-/** `env`: beside this process's own. */
-export function createWrangler(env: Record<string, string | undefined>): Wrangler {
+/** `env`: beside this process's own. `program`, `timeout`: of tests. */
+export function createWrangler(
+  env: Record<string, string | undefined>,
+  { program = wranglerFile, timeout = timeoutMs } = {},
+): Wrangler {
   return {
     run: (argv, { input = "", cwd } = {}) =>
       new Promise((done) => {
@@ -31,7 +35,7 @@ export function createWrangler(env: Record<string, string | undefined>): Wrangle
           cwd,
           // Its log would hold what it was given.
           env: { ...process.env, ...quietWrangler, WRANGLER_WRITE_LOGS: "false", ...env },
-          timeout: timeoutMs,
+          timeout,
           killSignal: "SIGKILL",
         });
         let output = "";
