@@ -10,6 +10,7 @@ import { agentVersion, type Tokens } from "./identity.ts";
 import { describeError, type Logger } from "./log.ts";
 import { highestUtilization, type Monitor, type MonotonicInterval } from "./monitor.ts";
 import type { Signals } from "./signals/poller.ts";
+import type { Updater } from "./update.ts";
 import type { Work } from "./work.ts";
 
 /** fenced: a newer machine owns the workspace; this agent must not run again. */
@@ -37,6 +38,8 @@ export interface LinkOptions {
   work: Pick<Work, "onAnswer" | "report" | "isActive" | "stop">;
   /** The gate of this machine, where it has one. */
   gate?: { report(): GateReport; order(order: GateOrder): void } | null;
+  /** Takes new agents, where something starts them. */
+  updater?: Pick<Updater, "build" | "report" | "onAnswer"> | null;
   log: Logger;
   fetch?: typeof fetch;
   random?: () => number;
@@ -108,6 +111,8 @@ const answerSchema = z.object({
   resultsKept: z.array(z.string()),
   token: z.string().min(1).max(8192).optional(),
   gate: gateOrderSchema.optional(),
+  update: z.object({ version: z.string().max(40), build: z.string().regex(/^[0-9a-f]{64}$/) }).optional(),
+  updateKept: z.string().max(80).optional(),
 });
 
 export type ParsedAnswer = Omit<z.infer<typeof answerSchema>, "commands"> & {
@@ -142,7 +147,7 @@ type BeatOutcome =
 export function createLink(options: LinkOptions): Link {
   const { url, instance, workspace, container, tokens, monitor, signals, work, log } = options;
   const { timeoutMs = 5_000, refusedMs = 30_000, maxBackoffMs = 15_000, activeBackoffMs = 3_000 } = options;
-  const { random = Math.random } = options;
+  const { random = Math.random, updater } = options;
   const doFetch = options.fetch ?? fetch;
   const bootId = randomBytes(9).toString("base64url");
   const startedAt = Date.now();
@@ -163,6 +168,7 @@ export function createLink(options: LinkOptions): Link {
     const sentAt = Date.now();
     const offsetMs = sentAt - performance.now();
     const utilization = newest ? highestUtilization(newest, threshold) : null;
+    const update = updater?.report();
     const limit = Math.max(
       1,
       Math.min(MAX_INTERVALS, Math.floor(MAX_READINGS / Math.max(1, newest?.gpus.length ?? 1))),
@@ -173,7 +179,12 @@ export function createLink(options: LinkOptions): Link {
       timestamp: new Date(sentAt).toISOString(),
       status: statusWord(utilization, threshold),
       sentAt,
-      agent: { version: agentVersion, bootId, startedAt, workspace, ...(container && { container }) },
+      agent: {
+        ...{ version: agentVersion, bootId, startedAt, workspace },
+        ...(container && { container }),
+        ...(updater && { build: updater.build }),
+      },
+      ...(update && { update }),
       intervals: intervals.slice(-limit).map((one) => placeInterval(one, offsetMs)),
       held: options.held(),
       ...(options.gate && { gate: options.gate.report() }),
@@ -256,6 +267,7 @@ export function createLink(options: LinkOptions): Link {
     if (answer.status !== lastStatus) log.info("instance_status", { status: answer.status, next_beat_ms: nextMs });
     lastStatus = answer.status;
     work.onAnswer(answer);
+    updater?.onAnswer(answer);
     return nextMs;
   };
 

@@ -16,6 +16,7 @@ import { createSealer } from "./seal.ts";
 import { createSensors } from "./signals/all.ts";
 import { countOwnTraffic } from "./signals/own-traffic.ts";
 import { createSignals } from "./signals/poller.ts";
+import { createUpdater } from "./update.ts";
 import { createWork } from "./work.ts";
 import type { Engine } from "./work-run.ts";
 
@@ -75,10 +76,12 @@ export async function runAgent({ env, logFile, createEngine }: RunOptions): Prom
   const withTraffic = { ...signals, take: () => ({ ...signals.take(), traffic: traffic.take() }) };
   const held = () => readHeld(home);
   const { url, container } = settings;
+  const isAtRest = () => !work.isActive() && traffic.open() === 0;
+  const updater = createUpdater({ home, url, env, log, isAtRest, onReady: () => void end() });
   const link = createLink({
     ...{ url, instance, workspace, container, tokens, monitor, held, work, log },
     signals: pipes ? withTraffic : signals,
-    gate: pipes,
+    ...{ gate: pipes, updater },
   });
   const watcher = watchHeld(home, () => link.beatNow());
 
@@ -112,6 +115,7 @@ export async function runAgent({ env, logFile, createEngine }: RunOptions): Prom
   signals.start();
   const reason = await link.run();
   await ending;
+  updater?.stop();
   monitor.stop();
   signals.stop();
   watcher.close();
@@ -120,8 +124,10 @@ export async function runAgent({ env, logFile, createEngine }: RunOptions): Prom
   await cloudflared.stop();
   await gate.stop();
   await work.stop("the agent ends", true);
-  log.info("agent_ended", { reason });
+  const isUpdated = reason === "stopped" && updater?.isReady() === true;
+  log.info("agent_ended", { reason: isUpdated ? "updated" : reason });
   lock.release();
+  if (isUpdated) return exitCode.updated;
   return reason === "fenced" ? exitCode.fenced : exitCode.done;
 }
 

@@ -332,6 +332,8 @@ const eventWords: Record<LogType, string> = {
   sleep_postponed: "Not now: the sleep is put off",
   schedule_due: "The clock wants it otherwise",
   schedule_waits: "Its hours are over; the sleep waits for what holds it",
+  agent_updated: "The agent on the machine is a new one",
+  agent_rolled_back: "A new agent did not work: the one before is back",
   orphan_found: "A machine with our label was found",
 };
 

@@ -24,6 +24,8 @@ export interface ProgramOptions {
   timings?: Record<string, number>;
   /** JSON values that replace the least times between two calls to the provider, ms. */
   intervals?: Record<string, number>;
+  /** Where the Node for machines without one is had; nodejs.org without it. */
+  nodeMirror?: string;
   /** How the worker reaches the machines; direct without it. */
   pipe?: PipeKind;
 }
@@ -84,6 +86,7 @@ function worker(options: ProgramOptions, secrets: Secrets): Start {
     LOCAL_SIGN_IN: "on",
     NOTICES_LOOPBACK: "on",
     ...tunnelVariables(secrets),
+    ...(options.nodeMirror ? { NODE_MIRROR: options.nodeMirror } : {}),
     ...(timings ? { LIFECYCLE_TIMINGS: `'${JSON.stringify(timings)}'` } : {}),
     ...(intervals ? { PROVIDER_INTERVALS: `'${JSON.stringify(intervals)}'` } : {}),
   };

@@ -17,6 +17,7 @@ import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { constants, zstdCompressSync } from "node:zlib";
 import { type BuildOptions, build, type Plugin } from "esbuild";
+import { startScript } from "../core/protocol/boot/start-script.ts";
 import { installScript } from "../core/protocol/bootstrap.ts";
 
 const root = join(import.meta.dirname, "..");
@@ -148,6 +149,7 @@ function writePublic(dir: string, agent: Uint8Array): void {
   const sha256 = createHash("sha256").update(agent).digest("hex");
   writeFileSync(join(folder, "soneca-agent.mjs.sha256"), `${sha256}  soneca-agent.mjs\n`);
   writeFileSync(join(folder, "install.sh"), installScript());
+  writeFileSync(join(folder, "start.sh"), startScript());
 }
 
 /** `soneca:koffi-linux-x64` becomes the addon's bytes; an agent built without it says in `stats.degraded` what it lacks. */

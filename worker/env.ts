@@ -31,6 +31,10 @@ export interface Env {
   PROXY_PATHS?: string;
   /** What was deployed: the next deployment compares it. */
   BUILD?: string;
+  /** `off`: agents that run are left as they are. */
+  AGENT_UPDATES?: string;
+  /** Where the Node for machines without one is had, in place of nodejs.org. */
+  NODE_MIRROR?: string;
   /** JSON that replaces some of the lifecycle's waiting times; for tests and the demo. */
   LIFECYCLE_TIMINGS?: string;
   /** JSON that replaces some of the least times between two calls of a kind to the provider, ms; for tests. */

@@ -6,6 +6,8 @@ export interface Traffic {
   begin(): () => void;
   /** Of the time since the last take: what began in it, and what was under way before. */
   take(): SignalReading;
+  /** How many are under way now. */
+  open(): number;
 }
 
 /** `onFirst`: called when something begins while nothing was under way. */
@@ -27,5 +29,6 @@ export function createTraffic(onFirst: () => void = () => undefined): Traffic {
       count = open;
       return { value, ...(open > 0 && { detail: `${open} under way` }) };
     },
+    open: () => open,
   };
 }

@@ -1,7 +1,7 @@
 /** What can happen to an instance, what it asks of the world, and what it tells. */
 import type { AutoHibernation, AutoHibernationPatch } from "../protocol/config.ts";
 import type { SignalName } from "../protocol/signals.ts";
-import type { Held, Result, Seal, SnapshotRef } from "../protocol/wire.ts";
+import type { Held, Result, Seal, SnapshotRef, UpdateReport } from "../protocol/wire.ts";
 import type { ClimbFacts, RungReport } from "./ladder.ts";
 import type { PaidInterval } from "./ledger.ts";
 import type { Policies } from "./policy.ts";
@@ -49,6 +49,8 @@ export type LifecycleEvent =
       held?: Held[];
       /** Whether a process may hold GPU memory; absent: not known, so it may. */
       memoryHeld?: boolean;
+      /** What became of a new agent; repeated until it is known to have arrived. */
+      update?: UpdateReport;
     }
   | { type: "tick" }
   | { type: "wake"; wake: WakeRequest }
@@ -217,6 +219,8 @@ export type LogType =
   | "sleep_postponed"
   | "schedule_due"
   | "schedule_waits"
+  | "agent_updated"
+  | "agent_rolled_back"
   | "orphan_found";
 
 export interface Context {

@@ -3,6 +3,7 @@
  * words; here stand the fences that hold in every state, then the table.
  */
 import { settleHook } from "./after-wake.ts";
+import { tellUpdate } from "./agent-update.ts";
 import { deleted, hibernated } from "./asleep.ts";
 import { activeMachines, allMachines, inFront, machineWith, speaks } from "./attempts.ts";
 import { afterEvent, announce, askAwake, beforeBeat } from "./awake.ts";
@@ -71,6 +72,8 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
   switch (event.type) {
     case "beat": {
       if (!speaks(state, event.epoch)) return out(state);
+      const told = tellUpdate(state, event);
+      if (told) return andThen(told, (next) => decide(next, event, ctx));
       if (state.parked?.machine.epoch === event.epoch && state.now.status !== "destroying")
         return hearParked(state, state.parked, ctx);
       const before = beforeBeat(state, event, ctx);

@@ -348,6 +348,8 @@ export interface State {
   schedule?: ScheduleState;
   /** Wakes of the last hour that requests to its services began, oldest first. */
   knocked?: { at: number; by: string }[];
+  /** `id` of the last report on a new agent: it is told once. */
+  agentUpdate?: string;
   /** Idle gaps, what was measured, what sleeps saved. Absent in states of before: nothing is known yet. */
   auto?: AutoState;
   /** When the store is looked through for what may go (null: nothing is known to), and since when an answer is awaited. */

@@ -17,7 +17,9 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { startScript } from "./boot/start-script.ts";
 import { installCommand, installScript, onstartMaxChars, onstartScript } from "./bootstrap.ts";
+import { nodeRelease, nodeTarballPath } from "./node-release.ts";
 
 const run = promisify(execFile);
 
@@ -63,7 +65,13 @@ afterEach(async () => {
 
 function publish(text: string): void {
   files.set("/agent/soneca-agent.mjs", text);
-  files.set("/agent/soneca-agent.mjs.sha256", `${createHash("sha256").update(text).digest("hex")}  soneca-agent.mjs\n`);
+  files.set("/agent/soneca-agent.mjs.sha256", `${sha256Of(text)}  soneca-agent.mjs\n`);
+  files.set("/agent/start.sh", startScript());
+  files.set("/agent/install.sh", installScript());
+}
+
+function sha256Of(text: string | Buffer): string {
+  return createHash("sha256").update(text).digest("hex");
 }
 
 function environment(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
@@ -82,7 +90,7 @@ function environment(extra: Record<string, string> = {}): NodeJS.ProcessEnv {
 /** As vast.ai does it, or its stand-in: by `sh`, in the workspace. */
 async function onstart(env = environment()): Promise<void> {
   const file = join(folder, "onstart.sh");
-  writeFileSync(file, onstartScript());
+  writeFileSync(file, onstartScript(sha256Of(installScript())));
   await run("/bin/sh", [file], { env, cwd: join(folder, "workspace"), timeout: 5_000 });
 }
 
@@ -102,8 +110,7 @@ function ownProcesses(): number[] {
 
 function loops(): number[] {
   return ownProcesses().filter(
-    (pid) =>
-      read(`/proc/${pid}/cmdline`).startsWith("sh\0-c\0") && read(`/proc/${pid}/cmdline`).includes("soneca-loop"),
+    (pid) => read(`/proc/${pid}/cmdline`).startsWith("sh\0") && read(`/proc/${pid}/cmdline`).includes("start.sh\0loop"),
   );
 }
 
@@ -130,7 +137,7 @@ vi.setConfig({ testTimeout: 20_000 });
 
 describe("onstart", () => {
   it("is a POSIX script with its mark, within vast.ai's limit", async () => {
-    const text = onstartScript();
+    const text = onstartScript(sha256Of(installScript()));
     expect(text.split("\n").slice(0, 2)).toEqual(["#!/bin/sh", "# soneca-onstart"]);
     expect(text.length).toBeLessThan(onstartMaxChars);
     writeFileSync(join(folder, "x.sh"), text);

@@ -40,6 +40,12 @@ export const errorTable = {
     "At this address a browser cannot be signed in: the pages of every service under /p/ could act for it.",
     "Open the dashboard at an address of its own, or set PROXY_PATHS to off (docs/DASHBOARD.md).",
   ),
+  node_unavailable: row(
+    502,
+    true,
+    "Node could not be had from its mirror.",
+    "Try again in a moment, or set NODE_MIRROR to a mirror that this deployment reaches (docs/AGENT.md).",
+  ),
   access_unavailable: row(
     503,
     true,

@@ -197,6 +197,18 @@ export const gateReportSchema = z.object({
 });
 export type GateReport = z.infer<typeof gateReportSchema>;
 
+/** What became of a new agent. Reported until an answer confirms its `id`. */
+export const updateReportSchema = z.object({
+  id: z.string().min(1).max(80),
+  outcome: z.enum(["updated", "rolled_back"]),
+  /** The new one, by its SHA-256. */
+  build: sha256Hex,
+  version: z.string().max(40).nullable(),
+  /** Why it did not stay, for people. */
+  reason: z.string().max(300).nullable(),
+});
+export type UpdateReport = z.infer<typeof updateReportSchema>;
+
 /**
  * `POST /api/agent/status`. The first four fields are the plan's own; a report with those alone is valid: it says what
  * one reading said at that moment.
@@ -219,8 +231,11 @@ export const statusReportSchema = z.object({
       workspace: z.string().max(4096),
       /** The provider's number of the machine it runs on; absent where the machine does not say. */
       container: z.number().int().positive().optional(),
+      /** SHA-256 of its program; absent where nothing would start another one in its place. */
+      build: sha256Hex.optional(),
     })
     .optional(),
+  update: updateReportSchema.optional(),
   intervals: z.array(intervalSchema).max(256).optional(),
   progress: progressSchema
     .extend({ commandId: z.string().max(80) })
@@ -250,6 +265,17 @@ export interface StatusAnswer {
   token?: string;
   /** Where the report's gate lacks its key, or keeps another pipe than this. */
   gate?: GateOrder;
+  /** Where the report's build is another than this deployment serves. */
+  update?: UpdateOrder;
+  /** `id` of the report's `update`, which arrived. */
+  updateKept?: string;
+}
+
+/** The agent that is wanted: `/agent/soneca-agent.mjs` of the control plane. */
+export interface UpdateOrder {
+  version: string;
+  /** SHA-256, 64 hex digits. */
+  build: string;
 }
 
 /** What the agent's gate is to be. */

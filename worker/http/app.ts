@@ -12,6 +12,7 @@ import { mountLive } from "./live.ts";
 import { mountMoney } from "./money.ts";
 import { mount } from "./mount.ts";
 import { mountNotices } from "./notices.ts";
+import { mountNodeMirror } from "./node-mirror.ts";
 import { mountOffers } from "./offers.ts";
 import { openapiDocument } from "./openapi.ts";
 import { mountPolicies } from "./policies.ts";
@@ -57,6 +58,7 @@ export function createApp(): App {
   mountNotices(app);
   mountAgent(app);
   mountSelfTest(app);
+  mountNodeMirror(app);
 
   app.notFound((c) => {
     const allowed = methodsOf(app, c.req.path);

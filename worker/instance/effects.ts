@@ -7,9 +7,10 @@ import { endCallMs } from "../../core/lifecycle/deadlines.ts";
 import type { LifecycleEvent, WorldEffect } from "../../core/lifecycle/events.ts";
 import type { Timings } from "../../core/lifecycle/timings.ts";
 import type { RentedFacts } from "../../core/lifecycle/types.ts";
-import { onstartScript } from "../../core/protocol/bootstrap.ts";
+import { installScript, onstartScript } from "../../core/protocol/bootstrap.ts";
 import { agentEnv } from "../../core/protocol/wire.ts";
 import { accountOf } from "../account/object.ts";
+import { sha256Hex } from "../http/auth.ts";
 import { climbLadder, noOfferWords } from "../providers/climb.ts";
 import type { Offer, ProviderFailure, RentedMachine } from "../providers/provider.ts";
 import { runStoreEffect, type StoreDeps } from "../snapshots/effects.ts";
@@ -82,7 +83,7 @@ async function rent(effect: Extract<WorldEffect, { kind: "rent" }>, deps: Effect
       [agentEnv.instance]: deps.instance,
       [agentEnv.epoch]: String(epoch),
     },
-    onstart: onstartScript(),
+    onstart: onstartScript(await sha256Hex(installScript())),
   };
   // The account's object may die with the call under way: then the label decides, as after any lost answer.
   const created = await account.createMachine(request).catch(() => null);

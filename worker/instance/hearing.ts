@@ -30,7 +30,7 @@ export function hearReport(
   const since = trackSince(explainSignals(ring.at(-1), config, now, gpuCount, taken.since), now);
   const lastActivityAt = verdict.kind === "busy" ? now : live.lastActivityAt;
   const progressed = report.progress != null && JSON.stringify(report.progress) !== JSON.stringify(live.progress);
-  const { results = [], seal = null, held } = report;
+  const { results = [], seal = null, held, update } = report;
   return {
     samples: { ...taken, ring, lastActivityAt, since },
     arrived: taken.ring,
@@ -41,6 +41,16 @@ export function hearReport(
       lastBeatAt: now,
       progress: report.progress ?? null,
     },
-    event: { type: "beat", epoch, verdict, results, seal, progressed, memoryHeld, ...(held && { held }) },
+    event: {
+      type: "beat",
+      epoch,
+      verdict,
+      results,
+      seal,
+      progressed,
+      memoryHeld,
+      ...(held && { held }),
+      ...(update && { update }),
+    },
   };
 }

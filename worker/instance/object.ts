@@ -34,6 +34,7 @@ import type { StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
 import type { Env } from "../env.ts";
 import { holdMs } from "../snapshots/effects.ts";
 import { agentTokenLifeMs, signAgentToken } from "../tokens.ts";
+import { orderUpdate } from "./agent-build.ts";
 import { Alarm } from "./alarm.ts";
 import { type Counts, InstanceBooks } from "./books.ts";
 import { changesMoreThanTheClock, commitOf } from "./commit.ts";
@@ -444,6 +445,7 @@ export class InstanceObject extends DurableObject<Env> {
     const commands = commandsFor(state, epoch, this.#timings());
     this.#nudges.tell(commands);
     const gate = await this.#gate.order(epoch, report.gate);
+    const update = await orderUpdate(this.env, report, { isAtRest: commands.length === 0 });
     return {
       ok: true,
       status: state.now.status,
@@ -455,6 +457,8 @@ export class InstanceObject extends DurableObject<Env> {
       resultsKept: (report.results ?? []).map((result) => result.commandId),
       ...(token ? { token } : {}),
       ...(gate ? { gate } : {}),
+      ...(update ? { update } : {}),
+      ...(report.update ? { updateKept: report.update.id } : {}),
     };
   }
 

@@ -70,6 +70,8 @@ export const events = {
     sleep_postponed: "Not now: the sleep is put off",
     schedule_due: "The clock is due",
     schedule_waits: "Its hours are over; the sleep waits for what holds it",
+    agent_updated: "The agent on the machine is a new one",
+    agent_rolled_back: "A new agent did not work: the one before is back",
     orphan_found: "A machine with our label was found",
   } satisfies Record<LogType, string>,
   actor: {

@@ -23,6 +23,10 @@ export const errors: typeof en = {
       what: "Neste endereço um navegador não pode entrar: as páginas de todo serviço em /p/ poderiam agir por ele.",
       next: "Abra o painel em um endereço próprio, ou ponha PROXY_PATHS em off (docs/DASHBOARD.md).",
     },
+    node_unavailable: {
+      what: "O Node não pôde ser obtido do espelho.",
+      next: "Tente de novo em um momento, ou aponte NODE_MIRROR para um espelho que esta instalação alcance (docs/AGENT.md).",
+    },
     access_unavailable: {
       what: "O Cloudflare Access não respondeu, então não se pôde verificar quem pergunta.",
       next: "Tente de novo em um momento.",

@@ -69,6 +69,8 @@ export const events: typeof en = {
     sleep_postponed: "Agora não: o sono foi adiado",
     schedule_due: "O horário chegou",
     schedule_waits: "O horário acabou; o sono espera pelo que a segura",
+    agent_updated: "O agente da máquina é um novo",
+    agent_rolled_back: "Um agente novo não funcionou: o anterior voltou",
     orphan_found: "Uma máquina com a nossa etiqueta foi encontrada",
   },
   actor: {
