@@ -217,7 +217,7 @@ export function isHomeInUse(home: string): boolean {
   return holder !== null && holder.bootId === readBootId() && isAlive(holder);
 }
 
-function readLock(file: string): Lock | null {
+export function readLock(file: string): Lock | null {
   try {
     return JSON.parse(readFileSync(file, "utf8")) as Lock;
   } catch {

@@ -6,13 +6,16 @@ import { createEngine } from "./engine.ts";
 import { native } from "./fs/native.ts";
 import { runHeld } from "./hold.ts";
 import { agentVersion } from "./identity.ts";
+import { withKept } from "./installed.ts";
 import { exitCode, runAgent } from "./run.ts";
+import { runUninstall } from "./uninstall.ts";
 
 const help = `soneca-agent ${agentVersion}
 
   soneca-agent run -- COMMAND ...   run it, and hold the machine awake until it ends
   soneca-agent run [--log FILE]     report to the control plane, and do what it asks for
   soneca-agent doctor [--json]      look at everything the agent needs
+  soneca-agent uninstall [--json]   end it and remove it from this machine; the workspace stays
   soneca-agent --version | --help
 
 Environment of \`run\` and \`doctor\`:
@@ -23,7 +26,7 @@ Environment of \`run\` and \`doctor\`:
   SONECA_WORKSPACE  what is kept (DATA_DIRECTORY, then /workspace)
   SONECA_HOME       the agent's own files (/var/lib/soneca, then ~/.soneca-agent), outside the workspace
 
-Exit codes of \`run\`: 0 asked to end, 2 wrong usage, 6 runs already, 7 replaced by a newer machine;
+Exit codes of \`run\`: 0 asked to end, 2 wrong usage, 6 runs already, 7 replaced by a newer machine, 8 a new agent waits;
 of \`run -- COMMAND\`: the command's own, 127 where there is none, 126 where it cannot be run.
 
 Snapshots by hand:
@@ -47,13 +50,16 @@ async function main(argv: string[]): Promise<number> {
       if (values.help) return print(help);
       return runAgent({ env: process.env, logFile: values.log ?? null, createEngine });
     }
-    case "doctor": {
+    case "doctor":
+    case "uninstall": {
       const { values } = parseArgs({
         args: rest,
         options: { json: { type: "boolean" }, help: { type: "boolean", short: "h" } },
       });
       if (values.help) return print(help);
-      return runDoctor({ env: process.env, hasNative: native !== null, json: values.json === true });
+      const json = values.json === true;
+      if (command === "uninstall") return runUninstall({ env: process.env, json });
+      return runDoctor({ env: withKept(process.env), hasNative: native !== null, json });
     }
     default:
       return refuse(`there is no command "${command}"`);

@@ -6,6 +6,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -19,7 +20,6 @@ import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { startScript } from "./boot/start-script.ts";
 import { installCommand, installScript, onstartMaxChars, onstartScript } from "./bootstrap.ts";
-import { nodeRelease, nodeTarballPath } from "./node-release.ts";
 
 const run = promisify(execFile);
 
@@ -32,7 +32,8 @@ const lock = home + "/stub.lock";
 const holder = fs.existsSync(lock) ? Number(fs.readFileSync(lock, "utf8")) : 0;
 if (holder) { try { process.kill(holder, 0); process.exit(6); } catch {} }
 fs.writeFileSync(lock, String(process.pid));
-setInterval(() => { if (fs.existsSync(home + "/end")) process.exit(Number(fs.readFileSync(home + "/end", "utf8"))); }, 20);
+const end = () => { const code = Number(fs.readFileSync(home + "/end", "utf8")); fs.rmSync(home + "/end"); process.exit(code); };
+setInterval(() => { if (fs.existsSync(home + "/end")) end(); }, 20);
 `;
 
 let folder: string;
@@ -130,6 +131,16 @@ function kill(pid: number): void {
   }
 }
 
+/** A folder for PATH with what every Debian has, but for setsid, and with these. */
+async function makeBin(...more: string[]): Promise<string> {
+  const bin = join(folder, "bin");
+  mkdirSync(bin);
+  const usual = "sh date mkdir chmod mv rm sleep tr sed head tail cat grep uname id cp df sha256sum nohup".split(" ");
+  for (const name of [...usual, ...more])
+    symlinkSync((await run("/bin/sh", ["-c", `command -v ${name}`])).stdout.trim(), join(bin, name));
+  return bin;
+}
+
 const log = () => read(join(home, "agent.log"));
 const within = { timeout: 8_000, interval: 30 };
 
@@ -159,8 +170,8 @@ describe("onstart", () => {
     await Promise.all([onstart(), onstart()]);
     await onstart();
     await vi.waitFor(() => expect(loops()).toHaveLength(1), within);
-    const alive = starts().filter(({ pid }) => existsSync(`/proc/${pid}`));
-    expect(alive).toHaveLength(1);
+    const alive = () => starts().filter(({ pid }) => existsSync(`/proc/${pid}`));
+    await vi.waitFor(() => expect(alive()).toHaveLength(1), within);
   });
 
   it("starts an agent again that was killed", async () => {
@@ -202,26 +213,97 @@ describe("onstart", () => {
 
   it("does without curl and wget", async () => {
     publish(stub);
-    const bin = join(folder, "bin");
-    mkdirSync(bin);
-    for (const name of ["sh", "date", "mkdir", "chmod", "mv", "rm", "sleep", "tr", "sed", "head", "nohup"]) {
-      symlinkSync((await run("/bin/sh", ["-c", `command -v ${name}`])).stdout.trim(), join(bin, name));
-    }
+    const bin = await makeBin("bash");
     symlinkSync(process.execPath, join(bin, "node"));
     await onstart(environment({ PATH: bin }));
     await vi.waitFor(() => expect(starts()).toHaveLength(1), within);
   });
 
   it("says what is missing where there is no node", async () => {
-    const bin = join(folder, "bin");
-    mkdirSync(bin);
-    for (const name of ["sh", "date", "mkdir", "chmod", "sleep", "tr", "sed", "head", "setsid"]) {
-      symlinkSync((await run("/bin/sh", ["-c", `command -v ${name}`])).stdout.trim(), join(bin, name));
-    }
+    publish(stub);
+    const bin = await makeBin("bash");
     writeFileSync(join(bin, "node"), "#!/bin/sh\nexit 1\n", { mode: 0o755 });
     const hasOther = existsSync("/usr/local/bin/node");
     await onstart(environment({ PATH: bin }));
     if (!hasOther) await vi.waitFor(() => expect(log()).toContain("node 22 or newer is missing"), within);
+  });
+});
+
+describe("a new agent", () => {
+  const agent = () => read(join(home, "soneca-agent.mjs"));
+  const isGone = (name: string) => !existsSync(join(home, name));
+
+  /** Is tried once the one that runs has ended for it. */
+  async function offer(text: string, env = environment()): Promise<void> {
+    publish(stub);
+    await onstart(env);
+    await vi.waitFor(() => expect(starts()).toHaveLength(1), within);
+    writeFileSync(join(home, "soneca-agent.mjs.next"), text);
+    writeFileSync(join(home, "end"), "8");
+  }
+
+  it("stays once it has said that it works, and the one before is kept", async () => {
+    const better = `${stub}\nfs.rmSync(home + "/trial");`;
+    await offer(better);
+    await vi.waitFor(() => expect(starts()).toHaveLength(2), within);
+    await vi.waitFor(() => expect(isGone("trial")).toBe(true), within);
+    expect(agent()).toBe(better);
+    expect(read(join(home, "soneca-agent.mjs.previous"))).toBe(stub);
+    kill(starts()[1]!.pid);
+    await vi.waitFor(() => expect(starts()).toHaveLength(3), within);
+    // What is served is the older one: at the end of an agent that is taken, on trial.
+    await vi.waitFor(() => expect(log()).toContain("ended with 137"), within);
+    expect(agent()).toBe(better);
+  });
+
+  it("that ends three times goes back to the one before, and is not fetched again", async () => {
+    const bad = "process.exit(1)";
+    await offer(bad);
+    await vi.waitFor(() => expect(log()).toContain("the new agent ended 3 times before it had reported"), within);
+    await vi.waitFor(() => expect(starts()).toHaveLength(2), within);
+    expect(agent()).toBe(stub);
+    expect(read(join(home, "bad-builds"))).toBe(`${sha256Of(bad)}\n`);
+    expect(read(join(home, "rolled-back"))).toBe(`${sha256Of(bad)} ended 3 times before it had reported\n`);
+    expect(isGone("trial")).toBe(true);
+    publish(bad);
+    writeFileSync(join(home, "end"), "1");
+    await vi.waitFor(() => expect(starts()).toHaveLength(3), within);
+    expect(agent()).toBe(stub);
+    expect(isGone("soneca-agent.mjs.next")).toBe(true);
+  });
+
+  it("that hangs is ended, and the one before is back", async () => {
+    await offer(
+      'process.on("SIGTERM", () => process.exit(0)); setInterval(() => {}, 1000)',
+      environment({ SONECA_TRIAL_SECONDS: "1" }),
+    );
+    await vi.waitFor(() => expect(log()).toContain("the new agent did not report within 1 s"), within);
+    await vi.waitFor(() => expect(starts()).toHaveLength(2), within);
+    expect(agent()).toBe(stub);
+  });
+
+  it("is tried at a start of the container too, and a move that was cut short is seen", async () => {
+    publish(`${stub}//new`);
+    mkdirSync(home, { recursive: true });
+    writeFileSync(join(home, "soneca-agent.mjs"), stub);
+    await onstart();
+    await vi.waitFor(() => expect(starts()).toHaveLength(1), within);
+    expect(agent()).toBe(`${stub}//new`);
+    expect(read(join(home, "trial"))).toBe(`${sha256Of(agent())}\n`);
+    for (const pid of ownProcesses()) kill(pid);
+    // Killed between the two moves, then before the first.
+    renameSync(join(home, "soneca-agent.mjs"), join(home, "soneca-agent.mjs.next"));
+    await onstart();
+    await vi.waitFor(() => expect(starts()).toHaveLength(2), within);
+    expect(agent()).toBe(`${stub}//new`);
+    expect(isGone("trial")).toBe(false);
+    for (const pid of ownProcesses()) kill(pid);
+    renameSync(join(home, "soneca-agent.mjs.previous"), join(home, "soneca-agent.mjs"));
+    files.clear();
+    await onstart();
+    await vi.waitFor(() => expect(starts()).toHaveLength(3), within);
+    expect(isGone("trial")).toBe(true);
+    expect(agent()).toBe(stub);
   });
 });
 

@@ -211,6 +211,8 @@ until find_node; do
   add_tools && continue
   say "node 22 or newer is missing: this is tried again every 30 s"; sleep 30
 done
+W=$(command -v "$N")
+printf '#!/bin/sh\\nexec "%s" "%s" "$@"\\n' "$W" "$A" >"$H/soneca-agent" && chmod 700 "$H/soneca-agent"
 fetch_agent
 while :; do
   adopt
