@@ -366,8 +366,8 @@ describe.concurrent("a machine that somebody rented without us", () => {
     await instance.untilState("running");
     // The line may be pasted twice: there is still one agent.
     await execIn(cloud, machine, "sh", "-c", adopted.body.install_command);
-    await until("the second agent finds the first one's lock", () =>
-      readFileSync(join(machine.path, "agent/agent.log"), "utf8").includes("the agent ended with 6"),
+    await until("the second loop finds the first one", () =>
+      readFileSync(join(machine.path, "agent/agent.log"), "utf8").includes("the loop of this home runs already"),
     );
     const agents = processesWith(machine.path).filter(({ argv }) => /^\S*node \S*soneca-agent\.mjs run/.test(argv));
     expect(agents).toHaveLength(1);

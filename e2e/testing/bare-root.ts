@@ -54,7 +54,7 @@ export interface BareMachine {
   remove(): Promise<void>;
 }
 
-/** The programs once, for all machines of a test file. */
+/** The bare programs once, for all machines of a test file. */
 export function makeTemplate(): string {
   const root = mkdtempSync(join(tmpdir(), "soneca-bare-"));
   for (const folder of ["bin", "dev", "proc", "tmp", "root", "var/lib", "workspace", "etc", "usr"])

@@ -4,6 +4,7 @@
  */
 import type * as z from "zod";
 import type { AnswerOf, RouteName, routes } from "../../core/protocol/api.ts";
+import { installCommand } from "../../core/protocol/bootstrap.ts";
 import { defaultAutoHibernation } from "../../core/protocol/config.ts";
 import { defaultRentRules } from "../../core/protocol/rent.ts";
 import type { InstanceView } from "../../core/protocol/views.ts";
@@ -338,8 +339,7 @@ const answers: { [N in RouteName]?: AnswerOf<N> } = {
   adoptInstance: {
     instance: instance,
     agent_token: "eyJ…",
-    install_command:
-      "curl -fsSL 'https://soneca.example.com/agent/install.sh' | SONECA_URL='https://soneca.example.com' SONECA_TOKEN='eyJ…' sh",
+    install_command: installCommand({ url: "https://soneca.example.com", token: "eyJ…" }),
   },
   getConfig: configuration,
   putConfig: configuration,
