@@ -145,6 +145,20 @@ const beats = (count: number, timeout = 6_000) =>
   vi.waitFor(() => expect(reports.length).toBeGreaterThanOrEqual(count), { timeout, interval: 5 });
 const failed: Result = { commandId: "c", outcome: "failed", code: "x", message: "y", retryable: true };
 
+it("says which program it is and what became of a new one, and hands over what the answer says of them", async () => {
+  const build = "b".repeat(64);
+  const update = { id: "updated-1", outcome: "updated" as const, build, version: "0.2.0", reason: null };
+  const order = { version: "0.3.0", build: "c".repeat(64) };
+  const heard: unknown[] = [];
+  const updater = { build, report: () => update, onAnswer: (answer: object) => void heard.push(answer) };
+  reply = say({ ...good, update: order, updateKept: "updated-1" });
+  void start({ updater });
+  await vi.waitFor(() => expect(heard).toHaveLength(1));
+  expect(heard[0]).toMatchObject({ update: order, updateKept: "updated-1" });
+  expect(reports[0]).toMatchObject({ agent: { build }, update });
+  expect(parseAnswer({ ...good, update: { version: "0.3.0", build: "../x" } })).toBeNull();
+});
+
 describe("a beat", () => {
   it("carries the plan's own fields and who speaks", async () => {
     intervals = [interval(0, 37)];

@@ -152,11 +152,10 @@ describe.skipIf(!process.env.SONECA_SLOW || !mayChroot || !hasDebootstrap)(
           machine.root,
           "sh",
           "-c",
-          `apt-get -qq update && apt-get -qq install -y --no-install-recommends ${tool}; rm -rf /etc/ssl/certs /usr/bin/openssl`,
+          `apt-get -qq update && apt-get -qq install -y --no-install-recommends ${tool} && rm -rf /etc/ssl/certs /usr/bin/openssl`,
         ];
         const installed = spawnSync("chroot", argv, { env, encoding: "utf8", timeout: 200_000 });
-        expect(installed.stderr + installed.stdout).not.toContain("E: ");
-        expect((await machine.exec("true", shell)).status).not.toBeNull();
+        if (installed.status !== 0) throw new Error(`${installed.stdout}${installed.stderr}`);
         const { url, certificate, beats, close } = await startTlsPlane();
         writeFileSync(join(machine.root, "onstart"), onstartScript(sha256Of(installScript())));
         writeFileSync(join(machine.root, "root.pem"), certificate);
