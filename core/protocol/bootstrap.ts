@@ -68,6 +68,9 @@ if [ -f "$HOME/onstart.sh" ]; then
     rm -f "$H/onstart.$$"
   fi
   echo "soneca: $HOME/onstart.sh starts the agent when this machine starts again"
+elif [ -n "\${CONTAINER_ID:-}" ] && ! tr '\\0' '\\n' 2>/dev/null </proc/1/environ | grep -qx "CONTAINER_ID=$CONTAINER_ID"; then
+  # A machine of the local cloud: a tree of processes on somebody's computer.
+  echo "soneca: this machine shares its process 1 with others, whose start is left alone"
 elif [ -d /run/systemd/system ] && [ "$(id -u)" = 0 ] && command -v systemctl >/dev/null 2>&1; then
   printf '%s\\n' "[Unit]" "Description=Soneca agent" "After=network-online.target" "[Service]" "Type=oneshot" "RemainAfterExit=yes" \\
     "KillMode=process" "Environment=SONECA_SAVED=1" "ExecStart=/bin/sh $H/${bootFiles.start}" "[Install]" "WantedBy=multi-user.target" \\
