@@ -159,6 +159,7 @@ describe.skipIf(!process.env.SONECA_SLOW || !mayChroot || !hasDebootstrap)(
         const { url, certificate, beats, close } = await startTlsPlane();
         writeFileSync(join(machine.root, "onstart"), onstartScript(sha256Of(installScript())));
         writeFileSync(join(machine.root, "root.pem"), certificate);
+        writeFileSync(join(machine.root, "etc/hosts"), "127.0.0.1 localhost\n");
         machine.boot(
           {
             ...shell,
