@@ -19,6 +19,9 @@ const bindings = {
   AGENT_JWT_SECRET: "a-secret-for-tests-of-at-least-32-characters",
   SECRETS_KEYS: "1:a-key-for-tests-of-forty-three-characters-A",
   ADMIN_TOKEN: "sna_a-token-for-tests",
+  METRICS_TOKEN: "a-metrics-token-for-tests",
+  // A line for each request would hide what failed.
+  LOG_LEVEL: "warn",
   VAST_API_KEY: "vast-key-for-tests",
   VAST_URL: "http://vast.test",
   PUBLIC_URL: "http://soneca.test",

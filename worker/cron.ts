@@ -1,11 +1,13 @@
 /** Each minute: objects whose deadline has passed are poked. Each five minutes: the provider's list against the objects. */
 import { parseMachineLabel } from "../core/protocol/ids.ts";
+import type { LogFields } from "../core/protocol/log.ts";
 import { accountOf } from "./account/object.ts";
-import { noteCronRun } from "./db/cron-runs.ts";
+import { type CronDuty, noteCronRun } from "./db/cron-runs.ts";
 import { instancesWithMachine, overdueInstances } from "./db/read-model.ts";
 import type { Env } from "./env.ts";
 import { seen } from "./instance/effects.ts";
 import { labelOf } from "./instance/whose.ts";
+import { log } from "./log.ts";
 import { pokeLateNotices } from "./notices/queue.ts";
 import { tellPolicies } from "./policies.ts";
 import { tunnelSettings } from "./tunnel/settings.ts";
@@ -13,80 +15,96 @@ import { createTunnels } from "./tunnel/tunnels.ts";
 
 const overdueGraceMs = 30_000;
 
+/** What came of a duty, for the log. `skipped`: it could not be done, and counts as not done. */
+type Done = LogFields & { outcome: "ok" | "skipped" };
+
 export async function runCron(cron: string, env: Env): Promise<void> {
   // A read model that does not answer must not keep the bill from being looked at.
-  await orLog(
-    "poke_failed",
-    pokeOverdue(env).then(() => noteCronRun(env.DB, "sweep")),
-  );
-  await orLog("policies_failed", tellOthers(env));
-  await orLog("notices_failed", pokeLateNotices(env));
+  if (await doDuty("sweep", () => pokeOverdue(env))) await note(env, "sweep");
+  await doDuty("policies", () => tellOthers(env));
+  await doDuty("notices", async () => {
+    await pokeLateNotices(env);
+    return { outcome: "ok" };
+  });
   if (!cron.startsWith("*/5")) return;
-  await orLog("reconcile_failed", reconcile(env));
-  await orLog("tunnels_failed", sweepTunnels(env));
+  if (await doDuty("provider", () => reconcile(env))) await note(env, "provider");
+  await doDuty("tunnels", () => sweepTunnels(env));
 }
 
-async function orLog(event: string, work: Promise<void>): Promise<void> {
+/** One line of the log for each. False where it was not done. */
+async function doDuty(duty: string, work: () => Promise<Done>): Promise<boolean> {
+  const startedAt = Date.now();
   try {
-    await work;
+    const done = await work();
+    const fields = { duty, ms: Date.now() - startedAt, ...done };
+    if (done.outcome === "ok") log.info("cron", fields);
+    else log.warn("cron", fields);
+    return done.outcome === "ok";
   } catch (error) {
-    console.error(JSON.stringify({ event, error: String(error).slice(0, 300) }));
+    log.error("cron", { duty, ms: Date.now() - startedAt, outcome: "failed", error });
+    return false;
   }
 }
 
+/** The duty was done, whatever becomes of the note: whoever watches is told of the note alone. */
+async function note(env: Env, duty: CronDuty): Promise<void> {
+  await noteCronRun(env.DB, duty).catch((error: unknown) => log.error("cron_not_noted", { duty, error }));
+}
+
 /** Instances that a change of policies has not reached. */
-async function tellOthers(env: Env): Promise<void> {
-  await tellPolicies(env, null, 200);
+async function tellOthers(env: Env): Promise<Done> {
+  const { told, waiting } = await tellPolicies(env, null, 200);
+  return { outcome: "ok", told, waiting };
 }
 
 /** An alarm can be lost; a deadline must not be. */
-async function pokeOverdue(env: Env): Promise<void> {
+async function pokeOverdue(env: Env): Promise<Done> {
   const ids = await overdueInstances(env.DB, Date.now(), overdueGraceMs, 500);
-  await eachOf(ids, (id) => env.INSTANCE.getByName(id).poke());
+  const failed = await eachOf("sweep", ids, (id) => env.INSTANCE.getByName(id).poke());
+  return { outcome: "ok", overdue: ids.length, failed };
 }
 
 /**
  * Every machine with our label is shown to its object, which decides what it is: its own, one on its way out, or an
  * orphan to be ended. Machines without our label are never touched; a list that failed says nothing.
  */
-export async function reconcile(env: Env): Promise<void> {
+export async function reconcile(env: Env): Promise<Done> {
   const list = await accountOf(env).listMachines(0);
-  if (!list.ok) {
-    console.error(JSON.stringify({ event: "reconcile_skipped", code: list.code, message: list.message }));
-    return;
-  }
-  await eachOf(list.machines, async (machine) => {
+  if (!list.ok) return { outcome: "skipped", code: list.code, error: list.message };
+  let failed = await eachOf("provider", list.machines, async (machine) => {
     const ours = parseMachineLabel(labelOf(machine));
     if (!ours) return;
     const event = seen(ours.epoch, machine);
     const isKnown = await env.INSTANCE.getByName(ours.instance).observe(event);
     // Another deployment on the same account, or an adoption that was cut off: not ours to end.
-    if (!isKnown) console.warn(JSON.stringify({ event: "unknown_label", label: machine.label, machine: machine.id }));
+    if (!isKnown) log.warn("unknown_label", { label: machine.label, machine: machine.id });
   });
   const listed = new Set(list.machines.map((machine) => machine.id));
   const missing = (await instancesWithMachine(env.DB)).filter((one) => !listed.has(one.vastInstanceId));
-  await eachOf(missing, (one) => env.INSTANCE.getByName(one.id).lookAgain());
-  await noteCronRun(env.DB, "provider");
+  failed += await eachOf("provider", missing, (one) => env.INSTANCE.getByName(one.id).lookAgain());
+  return { outcome: "ok", listed: listed.size, missing: missing.length, failed };
 }
 
 /** Tunnels of machines that are gone, and of such as were never rented. */
-async function sweepTunnels(env: Env): Promise<void> {
+async function sweepTunnels(env: Env): Promise<Done> {
   const settings = tunnelSettings(env);
-  if (!settings) return;
+  if (!settings) return { outcome: "ok", tunnels: "off" };
   const swept = await createTunnels(settings).sweepTunnels(({ instance, epoch }) =>
     env.INSTANCE.getByName(instance).hasMachine(epoch),
   );
-  if (!swept.ok)
-    console.error(JSON.stringify({ event: "tunnels_not_swept", code: swept.code, message: swept.message }));
+  return swept.ok ? { outcome: "ok" } : { outcome: "skipped", code: swept.code, error: swept.message };
 }
 
-/** One that fails does not keep the others from their turn. */
-async function eachOf<T>(items: T[], work: (item: T) => Promise<unknown>): Promise<void> {
+/** How many failed; one that does, does not keep the others from their turn. */
+async function eachOf<T>(duty: string, items: T[], work: (item: T) => Promise<unknown>): Promise<number> {
+  let failed = 0;
   for (let i = 0; i < items.length; i += 20) {
     const results = await Promise.allSettled(items.slice(i, i + 20).map(work));
     for (const result of results) {
-      if (result.status === "rejected")
-        console.error(JSON.stringify({ event: "cron_item_failed", error: String(result.reason) }));
+      if (result.status === "fulfilled") continue;
+      failed++;
+      log.error("cron_item_failed", { duty, error: result.reason });
     }
   }
+  return failed;
 }

@@ -35,6 +35,8 @@ export interface Env {
   AGENT_UPDATES?: string;
   /** Where the Node for machines without one is had, in place of nodejs.org. */
   NODE_MIRROR?: string;
+  /** Lines of the log below it are not written: `info` (all of them, without it), `warn` or `error`. */
+  LOG_LEVEL?: string;
   /** JSON that replaces some of the lifecycle's waiting times; for tests and the demo. */
   LIFECYCLE_TIMINGS?: string;
   /** JSON that replaces some of the least times between two calls of a kind to the provider, ms; for tests. */
@@ -63,6 +65,8 @@ export interface Env {
 
   /** What seals secrets in D1: `VERSION:KEY,…`, 32 bytes in base64url each; the first seals, all open. A secret. */
   SECRETS_KEYS?: string;
+  /** What opens /api/metrics and nothing else, for a Prometheus; at least 16 characters. The admin token opens it, too. */
+  METRICS_TOKEN?: string;
   AGENT_JWT_SECRET: string;
   ADMIN_TOKEN: string;
   VAST_API_KEY: string;

@@ -2,6 +2,7 @@
 import { runCron } from "./cron.ts";
 import type { Env } from "./env.ts";
 import { createApp } from "./http/app.ts";
+import { prepareLog } from "./log.ts";
 import { serveService, serviceAddressOf } from "./proxy/serve.ts";
 
 export { AccountObject } from "./account/object.ts";
@@ -14,6 +15,7 @@ const app = createApp();
 
 export default {
   async fetch(request, env, ctx) {
+    prepareLog(env);
     const address = serviceAddressOf(request, env);
     if (address) return serveService(request, env, address);
     const { pathname } = new URL(request.url);
@@ -24,5 +26,8 @@ export default {
     const isPage = isFile && (request.headers.get("accept") ?? "").includes("text/html");
     return isPage ? env.ASSETS.fetch(new URL("/", request.url)) : app.fetch(request, env, ctx);
   },
-  scheduled: (controller, env) => runCron(controller.cron, env),
+  scheduled(controller, env) {
+    prepareLog(env);
+    return runCron(controller.cron, env);
+  },
 } satisfies ExportedHandler<Env>;

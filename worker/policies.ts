@@ -2,6 +2,7 @@
 import type { InstanceId } from "../core/protocol/ids.ts";
 import { policiesOf, untoldInstances } from "./db/policies.ts";
 import type { Env } from "./env.ts";
+import { log } from "./log.ts";
 
 const atOnce = 20;
 
@@ -22,10 +23,10 @@ export async function tellPolicies(
         await env.INSTANCE.getByName(one.id as InstanceId).takePolicies(await known.get(one.userId)!);
       }),
     );
-    for (const result of results) {
+    results.forEach((result, j) => {
       if (result.status === "fulfilled") told++;
-      else console.error(JSON.stringify({ event: "policy_not_told", error: String(result.reason).slice(0, 300) }));
-    }
+      else log.warn("policy_not_told", { instance: now[i + j]!.id, error: result.reason });
+    });
   }
   return { told, waiting: behind.length - told };
 }

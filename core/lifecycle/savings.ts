@@ -47,9 +47,17 @@ export interface Savings {
   wakesMs: number[];
 }
 
+/** What machines would have cost that were asleep instead; sleeps at a price that is not known are not in it. */
+export function avoidedBetween({ cycles }: Pick<Books, "cycles">, span: Span, now: number): Grains {
+  return cycles.reduce(
+    (sum, cycle) => sum + ofTime(overlapMs(asleepSpan(cycle, now), span), cycle.microUsdPerHour ?? 0),
+    0n,
+  );
+}
+
 export function savingsBetween(books: Books, span: Span, now: number): Savings {
   const paid = paidBetween(books, span, now);
-  let avoided = 0n;
+  const avoided = avoidedBetween(books, span, now);
   let [unknownAsleepMs, hibernatedMs, hibernations] = [0, 0, 0];
   const wakesMs: number[] = [];
   const waking = emptyPaid();
@@ -57,7 +65,6 @@ export function savingsBetween(books: Books, span: Span, now: number): Savings {
     const asleep = asleepSpan(cycle, now);
     const ms = overlapMs(asleep, span);
     if (cycle.microUsdPerHour === null) unknownAsleepMs += ms;
-    else avoided += ofTime(ms, cycle.microUsdPerHour);
     hibernatedMs += overlapMs({ ...asleep, toAt: Math.min(cycle.wokenAt ?? asleep.toAt, asleep.toAt) }, span);
     if (cycle.sleptAt >= span.fromAt && cycle.sleptAt < span.toAt) hibernations++;
     const { wokenAt, readyAt } = cycle;

@@ -181,7 +181,28 @@ export const routes = {
           provider: cronRunSchema,
         })
         .nullable(),
+      /** Null: the database did not answer. */
+      clock: z
+        .object({
+          /** Instances that wanted to look at themselves longer ago than a sweep takes to notice, and did not. */
+          late_instances: z.number().int(),
+          /** When the first of all instances wants to look at itself, past or to come. */
+          next_due_at: time.nullable(),
+          /** Of the agents heard of last, the clock that is furthest from this one's: ahead is above zero. */
+          largest_skew_seconds: z.number().nullable(),
+        })
+        .nullable(),
     }),
+  }),
+  getMetrics: route({
+    method: "GET",
+    path: "/api/metrics",
+    principal: "metrics",
+    summary: "What a Prometheus reads: machines, money, wakes, failures (docs/OBSERVE.md)",
+    status: 200,
+    answer: z.string(),
+    isFile: true,
+    media: "text/plain",
   }),
   openapi: route({
     method: "GET",

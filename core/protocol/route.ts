@@ -1,7 +1,8 @@
 /** What a row of the route table says. */
 import type * as z from "zod";
 
-export type Principal = "public" | "user" | "admin" | "agent";
+/** `metrics`: the metrics token of the deployment, or its admin token. */
+export type Principal = "public" | "user" | "admin" | "metrics" | "agent";
 
 export interface Route {
   method: "GET" | "POST" | "PUT" | "DELETE";
@@ -17,6 +18,8 @@ export interface Route {
   answer: z.ZodType;
   /** The answer is a file's bytes, not JSON. */
   isFile?: true;
+  /** Of such an answer, where it is not any bytes at all. */
+  media?: "text/plain";
 }
 
 export const route = <const R extends Route>(one: R): R => one;

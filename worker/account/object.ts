@@ -5,6 +5,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { parseMachineLabel } from "../../core/protocol/ids.ts";
 import type { Env } from "../env.ts";
+import { prepareLog } from "../log.ts";
 import type {
   CreateRequest,
   Offer,
@@ -15,6 +16,7 @@ import type {
   RentedMachine,
 } from "../providers/provider.ts";
 import { createVastProvider } from "../providers/vast.ts";
+import { CallTally } from "./tally.ts";
 
 /** Least time between two calls of a kind, from the provider's documentation. */
 const documentedMs = { search: 6_000, create: 4_500, list: 1_000, change: 1_000, destroy: 3_000 };
@@ -36,10 +38,13 @@ export class AccountObject extends DurableObject<Env> {
   #list: { at: number; covers: number; machines: RentedMachine[] } | null = null;
   #listsAsked = 0;
   #offers = new Map<string, { at: number; offers: Offer[] }>();
+  readonly #tally: CallTally;
   #browsing = new Map<string, Promise<ProviderAnswer<{ offers: Offer[] }>>>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
+    prepareLog(env);
+    this.#tally = new CallTally(env.DB, (work) => ctx.waitUntil(work));
     this.#intervalsMs = { ...documentedMs, ...JSON.parse(env.PROVIDER_INTERVALS || "{}") };
   }
 
@@ -212,10 +217,13 @@ export class AccountObject extends DurableObject<Env> {
     this.#occupy(kind);
     try {
       const answer = await work(until === null ? this.#theProvider() : this.#createProvider(sendsUntil(until)));
-      this.#occupy(kind, answer.ok ? 0 : (answer as unknown as ProviderFailure).retryAfterMs);
+      const failure = answer.ok ? null : (answer as unknown as ProviderFailure);
+      this.#occupy(kind, failure?.retryAfterMs);
+      this.#tally.count(kind, failure?.code ?? null);
       return answer;
     } catch (error) {
       this.#occupy(kind);
+      this.#tally.count(kind, "provider_unavailable");
       return { ok: false, code: "provider_unavailable", message: String(error).slice(0, 300), retryable: true };
     }
   }

@@ -2,14 +2,26 @@
 import { and, asc, desc, eq, isNotNull, lt, ne, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import type { EventView, Glance, InstanceSummary, InstanceView } from "../../core/protocol/views.ts";
+import type { Meters } from "../instance/meters.ts";
+import { countEvents } from "./counters.ts";
 import { hibernationEvents, instanceStatus } from "./schema.ts";
+
+interface Beside {
+  version: number;
+  dueAt: number | null;
+  policyVersion: number;
+  meters: Meters;
+}
+
+/** What was paid up to now may prove to be less, when a machine's end is learned of late; who counts sees no step back. */
+const growing = ["machineMicroUsd", "trafficMicroUsd", "storageMicroUsd", "avoidedMicroUsd"] as const;
 
 /** Upsert; a row with a newer version stays. Idempotent. */
 export async function mirrorStatus(
   db: D1Database,
   view: InstanceView,
   glance: Glance,
-  { version, dueAt, policyVersion }: { version: number; dueAt: number | null; policyVersion: number },
+  { version, dueAt, policyVersion, meters }: Beside,
 ): Promise<void> {
   const row = {
     instanceId: view.id,
@@ -36,13 +48,18 @@ export async function mirrorStatus(
     version,
     dueAt,
     policyVersion,
+    ...meters,
   };
+  const grown = growing.map((name) => {
+    const column = instanceStatus[name];
+    return [name, sql`max(coalesce(${column}, 0), ${row[name]})`] as const;
+  });
   await drizzle(db)
     .insert(instanceStatus)
     .values(row)
     .onConflictDoUpdate({
       target: instanceStatus.instanceId,
-      set: row,
+      set: { ...row, ...Object.fromEntries(grown) },
       setWhere: sql`${instanceStatus.version} <= ${version}`,
     });
 }
@@ -52,7 +69,7 @@ function minutesOrNull(pause: number | "auto"): number | null {
   return pause === "auto" ? null : pause;
 }
 
-/** Idempotent by (instance, seq). */
+/** Idempotent by (instance, seq), with what is counted of them. */
 export async function mirrorEvents(db: D1Database, events: EventView[]): Promise<void> {
   const rows = events.map((event) => ({
     instanceId: event.instance_id,
@@ -65,13 +82,18 @@ export async function mirrorEvents(db: D1Database, events: EventView[]): Promise
     actor: event.actor,
     params: JSON.stringify(event.params),
   }));
+  const inserts: D1PreparedStatement[] = [];
   // D1 binds at most 100 values in one statement.
   for (let i = 0; i < rows.length; i += 10) {
-    await drizzle(db)
+    const insert = drizzle(db)
       .insert(hibernationEvents)
       .values(rows.slice(i, i + 10))
-      .onConflictDoNothing({ target: [hibernationEvents.instanceId, hibernationEvents.seq] });
+      .onConflictDoNothing({ target: [hibernationEvents.instanceId, hibernationEvents.seq] })
+      .toSQL();
+    inserts.push(db.prepare(insert.sql).bind(...insert.params));
   }
+  // One transaction.
+  if (inserts.length > 0) await db.batch([countEvents(db, events), ...inserts]);
 }
 
 export async function listInstances(db: D1Database, userId: string): Promise<InstanceSummary[]> {

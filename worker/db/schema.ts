@@ -1,6 +1,6 @@
 /** The read model in D1: the plan's two tables and columns, plus what the product needs. The objects are the truth. */
 import { sql } from "drizzle-orm";
-import { index, integer, real, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
+import { index, integer, primaryKey, real, sqliteTable, text, uniqueIndex } from "drizzle-orm/sqlite-core";
 
 export const users = sqliteTable("users", {
   id: text("id").primaryKey(),
@@ -101,6 +101,22 @@ export const instanceStatus = sqliteTable(
     policyVersion: integer("policy_version").notNull().default(0),
     /** When the object wants to look at itself, epoch ms; the cron sweep pokes those that are late. */
     dueAt: integer("due_at"),
+
+    /** For metrics, all of them null in rows of before: machines that cost now, their price, and those without a known one. */
+    machines: integer("machines"),
+    burnMicroUsdPerHour: integer("burn_micro_usd_per_hour"),
+    unpricedMachines: integer("unpriced_machines"),
+    /** Since it was made; they never shrink. */
+    machineMicroUsd: integer("machine_micro_usd"),
+    trafficMicroUsd: integer("traffic_micro_usd"),
+    storageMicroUsd: integer("storage_micro_usd"),
+    avoidedMicroUsd: integer("avoided_micro_usd"),
+    /** What the store holds of it. */
+    storedBytes: integer("stored_bytes"),
+    lastReportAt: text("last_report_at"),
+    /** How far the agent's clock is ahead of the worker's, as its last report said; the way here is in it. */
+    clockSkewMs: integer("clock_skew_ms"),
+    troubleCode: text("trouble_code"),
   },
   (table) => [
     index("idx_instance_status").on(table.instanceId),
@@ -198,6 +214,17 @@ export const pressed = sqliteTable("pressed", {
   /** When it would have ended by itself, epoch ms. */
   expiresAt: integer("expires_at").notNull(),
 });
+
+/** Counts for metrics that no row holds: they only grow. */
+export const counters = sqliteTable(
+  "counters",
+  {
+    name: text("name").notNull(),
+    label: text("label").notNull(),
+    value: integer("value").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.name, table.label] })],
+);
 
 /** When each of the cron's duties last came to its end. */
 export const cronRuns = sqliteTable("cron_runs", {

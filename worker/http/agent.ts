@@ -7,6 +7,7 @@ import { statusReportSchema } from "../../core/protocol/wire.ts";
 import { maxManifestBytes, parseManifest } from "../../core/snapshot/manifest.ts";
 import { instancePrefix, manifestObjectKey, parseManifestKey, partObjectKey } from "../../core/snapshot/store.ts";
 import { countedBucket, newTally } from "../counted-bucket.ts";
+import { log } from "../log.ts";
 import { relayUpgrade } from "../relay/route.ts";
 import { objectOf, orThrow } from "./ask.ts";
 import { authenticate } from "./auth.ts";
@@ -56,7 +57,7 @@ async function count(c: AppContext, next: () => Promise<void>): Promise<void> {
   const upBytes = isPut ? bytesOf(c.req.header("content-length")) : 0;
   const downBytes = c.req.method === "GET" && c.res.ok ? bytesOf(c.res.headers.get("content-length")) : 0;
   const counted = object.moved(epoch, { upBytes, downBytes, classA, classB });
-  c.executionCtx.waitUntil(counted.catch((error: unknown) => console.error(error)));
+  c.executionCtx.waitUntil(counted.catch((error: unknown) => log.warn("not_counted", { instance, error })));
 }
 
 function bytesOf(header: string | null | undefined): number {

@@ -9,6 +9,8 @@ import { type App, type AppContext, type AppEnv, userOf } from "./context.ts";
 import { healthOf } from "./health.ts";
 import { mountInstances } from "./instances.ts";
 import { mountLive } from "./live.ts";
+import { logRequest } from "./log-request.ts";
+import { mountMetrics } from "./metrics.ts";
 import { mountMoney } from "./money.ts";
 import { mount } from "./mount.ts";
 import { mountNodeMirror } from "./node-mirror.ts";
@@ -22,10 +24,8 @@ import { version } from "./version.ts";
 export function createApp(): App {
   const app = new Hono<AppEnv>();
 
+  app.use("*", logRequest);
   app.use("/api/*", async (c, next) => {
-    c.set("requestId", crypto.randomUUID());
-    c.set("user", null);
-    c.set("agent", null);
     await next();
     c.header("x-request-id", c.get("requestId"));
     c.header("cache-control", "no-store");
@@ -54,6 +54,7 @@ export function createApp(): App {
   mountMoney(app);
   mountLive(app);
   mountOffers(app);
+  mountMetrics(app);
   mountPolicies(app);
   mountNotices(app);
   mountAgent(app);
@@ -71,9 +72,6 @@ export function createApp(): App {
     if (/D1_ERROR|D1 DB|Failed query/.test(`${error} ${error.cause}`)) {
       return answerError(c, new AppError("database_unavailable", {}, { cause: error }));
     }
-    console.error(
-      JSON.stringify({ event: "request_failed", path: c.req.path, error: String(error), stack: error.stack }),
-    );
     return answerError(c, new AppError("internal", {}, { cause: error }));
   });
   return app;
@@ -93,6 +91,7 @@ function methodsOf(app: App, path: string): string[] {
 
 function answerError(c: AppContext, error: AppError, more: Record<string, string> = {}): Response {
   const requestId = c.get("requestId");
+  c.set("errorCode", error.code);
   const headers = new Headers({
     "content-type": "application/json",
     "cache-control": "no-store",

@@ -13,6 +13,11 @@ export const userTokenPrefix = "snu_";
 
 /** Fills in the principal that the route wants, or throws unauthenticated, token_expired or forbidden. */
 export async function authenticate(c: AppContext, wanted: Principal): Promise<void> {
+  await letIn(c, wanted);
+  c.set("principal", wanted);
+}
+
+async function letIn(c: AppContext, wanted: Principal): Promise<void> {
   if (wanted === "public") return;
   const token = bearerToken(c.req.header("authorization"));
   if (!token && wanted === "user") {
@@ -25,6 +30,11 @@ export async function authenticate(c: AppContext, wanted: Principal): Promise<vo
   if (wanted === "admin") {
     if (!(await isSame(token, c.env.ADMIN_TOKEN)))
       throw new AppError(token.startsWith(userTokenPrefix) ? "forbidden" : "unauthenticated");
+    return;
+  }
+  if (wanted === "metrics") {
+    const isKnown = (await isSame(token, c.env.METRICS_TOKEN)) || (await isSame(token, c.env.ADMIN_TOKEN));
+    if (!isKnown) throw new AppError(token.startsWith(userTokenPrefix) ? "forbidden" : "unauthenticated");
     return;
   }
   if (wanted === "agent") {

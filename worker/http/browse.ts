@@ -7,6 +7,7 @@ import { listChanges } from "../browse/list-changes.ts";
 import { listFiles } from "../browse/list-files.ts";
 import { openSnapshot } from "../browse/open.ts";
 import { Requests } from "../browse/parts.ts";
+import { log } from "../log.ts";
 import { objectOf, orThrow } from "./ask.ts";
 import { type App, type AppContext, userOf } from "./context.ts";
 import { idOf } from "./instances.ts";
@@ -96,7 +97,7 @@ function streamOf(
           // Whoever pulls sees the error.
           next.catch(() => {});
         } catch (error) {
-          console.error(JSON.stringify({ event: "download_broken", message: String(error) }));
+          log.warn("download_broken", { error });
           controller.error(error);
         }
       },

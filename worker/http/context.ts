@@ -1,7 +1,8 @@
 /** What a request carries through its handlers. */
 import type { Context, Hono } from "hono";
-import { AppError } from "../../core/protocol/errors.ts";
+import { AppError, type ErrorCode } from "../../core/protocol/errors.ts";
 import type { UserId } from "../../core/protocol/ids.ts";
+import type { Principal } from "../../core/protocol/route.ts";
 import type { Env } from "../env.ts";
 import type { AgentClaims } from "../tokens.ts";
 
@@ -10,7 +11,15 @@ export interface Principals {
   agent: AgentClaims | null;
 }
 
-export type AppEnv = { Bindings: Env; Variables: Principals & { requestId: string } };
+/** What the log says of it, when it is over. */
+interface Told {
+  /** Of the errors' table, where it was answered with one. */
+  errorCode: ErrorCode | null;
+  /** The kind of token that let it in. */
+  principal: Principal | null;
+}
+
+export type AppEnv = { Bindings: Env; Variables: Principals & Told & { requestId: string } };
 export type App = Hono<AppEnv>;
 export type AppContext = Context<AppEnv>;
 

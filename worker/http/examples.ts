@@ -275,6 +275,7 @@ const answers: { [N in RouteName]?: AnswerOf<N> } = {
       sweep: { at: "2026-11-29T17:41:00.000Z", age_seconds: 20, is_late: false },
       provider: { at: "2026-11-29T17:40:00.000Z", age_seconds: 80, is_late: false },
     },
+    clock: { late_instances: 0, next_due_at: "2026-11-29T17:42:30.000Z", largest_skew_seconds: -0.08 },
   },
   selfTest: { part: "alarm", checks: [{ name: "an alarm of a Durable Object fires", ok: true, detail: "3 ms late" }] },
   createUser: { user: { id: "u-w6cekeftay", name: "New" }, token: "snu_EXAMPLE" },

@@ -1,7 +1,9 @@
 /** What a watcher from outside asks: does it answer, and does its cron run. Answers also while the database does not. */
 import type { AnswerOf } from "../../core/protocol/api.ts";
 import { readCronRuns } from "../db/cron-runs.ts";
+import { readClock } from "../db/meters.ts";
 import type { Env } from "../env.ts";
+import { log } from "../log.ts";
 import { version } from "./version.ts";
 
 type Health = AnswerOf<"health">;
@@ -17,11 +19,20 @@ export async function healthOf(env: Env): Promise<Health> {
     return { at, age_seconds: ageSeconds, is_late: ageSeconds > lateAfterSeconds[duty] };
   };
   let cron: Health["cron"] = null;
+  let clock: Health["clock"] = null;
   try {
-    const { sweep, provider } = await readCronRuns(env.DB);
+    const [{ sweep, provider }, { late, nextDueAt, largestSkewMs }] = await Promise.all([
+      readCronRuns(env.DB),
+      readClock(env.DB, now),
+    ]);
+    clock = {
+      late_instances: late,
+      next_due_at: nextDueAt === null ? null : new Date(nextDueAt).toISOString(),
+      largest_skew_seconds: largestSkewMs === null ? null : largestSkewMs / 1000,
+    };
     cron = { sweep: seen(sweep, "sweep"), provider: seen(provider, "provider") };
   } catch (error) {
-    console.error(JSON.stringify({ event: "health_without_database", error: String(error).slice(0, 300) }));
+    log.warn("health_without_database", { error });
   }
-  return { ok: true, version, time: new Date(now).toISOString(), cron };
+  return { ok: true, version, time: new Date(now).toISOString(), cron, clock };
 }

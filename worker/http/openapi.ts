@@ -55,6 +55,7 @@ const tags = [
   { name: "Account", path: "/api/tokens" },
   { name: "Account", path: "/api/session" },
   { name: "Control plane", path: "/api/health", description: "The deployment itself." },
+  { name: "Control plane", path: "/api/metrics" },
   { name: "Control plane", path: "/api/openapi.json" },
   { name: "Control plane", path: "/api/users" },
   { name: "Agent", path: "/api/agent", description: "Machines speak here, with a token of their own." },
@@ -106,6 +107,11 @@ export function openapiDocument(serverUrl: string, version: string): Json {
         },
         agent: { type: "http", scheme: "bearer", bearerFormat: "JWT", description: "The token of one machine." },
         admin: { type: "http", scheme: "bearer", description: "The admin token of the deployment." },
+        metrics: {
+          type: "http",
+          scheme: "bearer",
+          description: "The metrics token of the deployment, which opens nothing else.",
+        },
       },
     },
   };
@@ -224,12 +230,14 @@ const whoMay: Record<Principal, string> = {
   public: "Anybody may ask.",
   user: "For the user that the token or the session belongs to; what is another's is not found.",
   admin: "For whoever holds the admin token.",
+  metrics: "For whoever holds the metrics token of the deployment, or its admin token.",
   agent: "For the agent of the instance's present machine.",
 };
 
 function securityOf(principal: Principal): Json[] {
   if (principal === "public") return [];
   if (principal === "user") return [{ user: [] }, { session: [] }];
+  if (principal === "metrics") return [{ metrics: [] }, { admin: [] }];
   return [{ [principal]: [] }];
 }
 
@@ -262,7 +270,8 @@ function success(route: Route, named: Named, example: unknown): Json {
   if (route.status === 204) return { description: "Done; nothing is said." };
   if (route.isFile) {
     const content = { "application/octet-stream": { schema: { type: "string", format: "binary" } } };
-    return { description: "The file, whole.", content };
+    const text = route.media && { [route.media]: { schema: { type: "string" } } };
+    return { description: text ? "Text, whole." : "The file, whole.", content: text ?? content };
   }
   const schema = named.ref(route.answer);
   if (schema.$ref === refTo("Instance")) {

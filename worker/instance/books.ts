@@ -2,12 +2,16 @@
  * The books of an instance in its object. Counts wait in memory for the next save of the state, and at most `writeAfterMs`,
  * so that neither a heartbeat nor a part costs a row of its own. An object that is killed loses at most those.
  */
+
+import type { Grains } from "../../core/lifecycle/amount.ts";
 import { machineWith } from "../../core/lifecycle/attempts.ts";
-import { type Books, type Moved, quarterMs, type Span } from "../../core/lifecycle/books.ts";
+import { type Books, type Moved, paidBetween, quarterMs, type Span } from "../../core/lifecycle/books.ts";
 import { cycleChange } from "../../core/lifecycle/cycles.ts";
+import { avoidedBetween } from "../../core/lifecycle/savings.ts";
 import type { State } from "../../core/lifecycle/types.ts";
 import { instancePrefix } from "../../core/snapshot/store.ts";
 import { storedBytes, type Tally } from "../counted-bucket.ts";
+import { log } from "../log.ts";
 import type { BookEntries } from "./book-rows.ts";
 import type { InstanceStore } from "./store.ts";
 import { openIntervals } from "./view.ts";
@@ -20,6 +24,27 @@ export interface Counts {
 }
 
 export const writeAfterMs = 5_000;
+const dayMs = 86_400_000;
+/** A machine's end may be learned of days later, and changes what was paid until then. */
+const settledMs = 14 * dayMs;
+
+/** Exact sums; `storage` has the requests to the store in it. */
+export interface Totals {
+  machine: Grains;
+  traffic: Grains;
+  storage: Grains;
+  avoided: Grains;
+}
+
+function totalsBetween(books: Books, span: Span, now: number): Totals {
+  const { by } = paidBetween(books, span, now);
+  return {
+    machine: by.machine + by.gpu + by.disk,
+    traffic: by.traffic_up + by.traffic_down,
+    storage: by.storage + by.operations,
+    avoided: avoidedBetween(books, span, now),
+  };
+}
 
 export interface BooksHost {
   state(): State;
@@ -33,6 +58,7 @@ export class InstanceBooks {
   #moved = new Map<string, Moved>();
   #stored: BookEntries["stored"] = null;
   #written: Promise<void> | null = null;
+  #settled: { at: number; totals: Totals } | null = null;
 
   constructor(store: InstanceStore, host: BooksHost) {
     this.#store = store;
@@ -60,7 +86,7 @@ export class InstanceBooks {
     if (tally.classA > 0) {
       const root = instancePrefix(state.instance);
       const bytes = await storedBytes(bucket, tally, [`${root}parts/`, `${root}manifests/`]).catch((error: unknown) => {
-        console.error(JSON.stringify({ event: "store_not_measured", error: String(error).slice(0, 300) }));
+        log.warn("store_not_measured", { instance: state.instance, error });
         return null;
       });
       if (bytes !== null) this.#stored = { fromAt: Date.now(), bytes };
@@ -100,6 +126,22 @@ export class InstanceBooks {
   #write(): void {
     const { books } = this.take(undefined, this.#host.state());
     if (books) this.#store.books.write(books);
+  }
+
+  /** All that was ever paid and avoided. What lies further back than `settledMs` is added up once, and not each time. */
+  totals(now: number): Totals {
+    const at = now - (now % dayMs) - settledMs;
+    if (this.#settled?.at !== at)
+      this.#settled = { at, totals: totalsBetween(this.read({ fromAt: 0, toAt: at }), { fromAt: 0, toAt: at }, now) };
+    const { totals } = this.#settled;
+    const span = { fromAt: at, toAt: now };
+    const since = totalsBetween(this.read({ ...span, toAt: now + 1 }), span, now);
+    return {
+      machine: totals.machine + since.machine,
+      traffic: totals.traffic + since.traffic,
+      storage: totals.storage + since.storage,
+      avoided: totals.avoided + since.avoided,
+    };
   }
 
   /** `span`: only what was moved within it. */

@@ -11,6 +11,7 @@ import { installScript, onstartScript } from "../../core/protocol/bootstrap.ts";
 import { agentEnv } from "../../core/protocol/wire.ts";
 import { accountOf } from "../account/object.ts";
 import { sha256Hex } from "../http/auth.ts";
+import { log } from "../log.ts";
 import { climbLadder, noOfferWords } from "../providers/climb.ts";
 import type { Offer, ProviderFailure, RentedMachine } from "../providers/provider.ts";
 import { runStoreEffect, type StoreDeps } from "../snapshots/effects.ts";
@@ -114,7 +115,7 @@ async function findLabelled(
 async function nameAgain(machine: RentedMachine, label: string, { env }: EffectDeps): Promise<void> {
   if (!isByEnv(machine)) return;
   const named = await accountOf(env).adoptMachine(machine.id, label);
-  if (!named.ok) console.warn(JSON.stringify({ event: "label_not_set", machine: machine.id, code: named.code }));
+  if (!named.ok) log.warn("label_not_set", { machine: machine.id, code: named.code });
 }
 
 async function look(

@@ -39,6 +39,7 @@ export function hearReport(
       gpuUtil: report.gpu_util ?? null,
       lastActivityAt,
       lastBeatAt: now,
+      clockSkewMs: report.sentAt === undefined ? live.clockSkewMs : Math.round(report.sentAt - now),
       progress: report.progress ?? null,
     },
     event: {

@@ -32,6 +32,7 @@ import type { RentRulesPatch } from "../../core/protocol/rent.ts";
 import type { EventView, Glance, InstanceSummary, InstanceView } from "../../core/protocol/views.ts";
 import type { StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
 import type { Env } from "../env.ts";
+import { log, prepareLog } from "../log.ts";
 import { holdMs } from "../snapshots/effects.ts";
 import { agentTokenLifeMs, signAgentToken } from "../tokens.ts";
 import { orderUpdate } from "./agent-build.ts";
@@ -45,6 +46,7 @@ import type { HistoryRow } from "./history.ts";
 import { type KnockAnswer, Knocking, type KnockRequest } from "./knocking.ts";
 import { type LendHost, lendSnapshot } from "./lend.ts";
 import { machineOf } from "./machine-of.ts";
+import { metersOf } from "./meters.ts";
 import { Nudges } from "./nudges.ts";
 import { Outbox } from "./outbox.ts";
 import { PastWakes } from "./past-wakes.ts";
@@ -84,10 +86,18 @@ export class InstanceObject extends DurableObject<Env> {
   readonly #watchers: Watchers;
   readonly #nudges: Nudges;
   readonly #alarm: Alarm;
-  #live: Live = { verdict: null, gpuUtil: null, lastActivityAt: null, lastBeatAt: null, progress: null };
+  #live: Live = {
+    verdict: null,
+    gpuUtil: null,
+    lastActivityAt: null,
+    lastBeatAt: null,
+    clockSkewMs: null,
+    progress: null,
+  };
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
+    prepareLog(env);
     this.#store = new InstanceStore(ctx.storage);
     this.#pastWakes = new PastWakes(env.DB);
     this.#saved = afterRest(this.#store.load());
@@ -129,7 +139,10 @@ export class InstanceObject extends DurableObject<Env> {
     });
     this.#outbox = new Outbox(env, this.#store, {
       saved: () => this.#saved,
-      shown: () => this.#shown(),
+      shown: () => {
+        const [view, glance] = this.#shown();
+        return { view, glance, meters: metersOf(state(), view, this.#live, this.#books.totals(Date.now())) };
+      },
       timings: () => this.#timings(),
       apply: (event, doneRow) => this.#apply(event, doneRow),
       count: (bucket, tally) => this.#books.countStore(bucket, tally),
@@ -465,16 +478,23 @@ export class InstanceObject extends DurableObject<Env> {
   // ---- the clock, the cron -----------------------------------------------------------------------------------------
 
   override async alarm(_info?: AlarmInvocationInfo): Promise<void> {
+    if (!this.#saved) return;
+    const startedAt = Date.now();
+    const { instance, now: before } = this.#saved.state;
+    const told = () => ({
+      instance,
+      from: before.status,
+      state: this.#saved!.state.now.status,
+      ms: Date.now() - startedAt,
+    });
     // Whatever happens here, the object must be armed again: an alarm that throws is dropped after some tries.
     try {
-      if (!this.#saved) return;
       this.#apply({ type: "tick" });
       await Promise.race([this.#outbox.drainAll(), scheduler.wait(5_000)]);
       await this.#alarm.arm();
+      log.info("alarm", { ...told(), outcome: "ok" });
     } catch (error) {
-      console.error(
-        JSON.stringify({ event: "alarm_failed", instance: this.#saved?.state.instance, error: String(error) }),
-      );
+      log.error("alarm", { ...told(), outcome: "failed", again_ms: alarmAgainMs, error });
       // The deadline that was due still is: not at once again, or this would turn in a circle.
       await this.ctx.storage.setAlarm(Date.now() + alarmAgainMs);
     }

@@ -14,8 +14,10 @@ import type { EventView, Glance, InstanceView } from "../../core/protocol/views.
 import { countedBucket, newTally, type Tally } from "../counted-bucket.ts";
 import { mirrorEvents, mirrorStatus } from "../db/read-model.ts";
 import type { Env } from "../env.ts";
+import { log } from "../log.ts";
 import { queueNotices } from "../notices/queue.ts";
 import { runEffect } from "./effects.ts";
+import type { Meters } from "./meters.ts";
 import type { InstanceStore, Lane, LogReader, OutboxRow, Saved } from "./store.ts";
 import { eventView } from "./view.ts";
 
@@ -27,7 +29,7 @@ const lanes: readonly Lane[] = ["world", "store", "mirror", "notice"];
 export interface OutboxHost {
   saved(): Saved | null;
   /** As it is mirrored. */
-  shown(): [InstanceView, Glance];
+  shown(): { view: InstanceView; glance: Glance; meters: Meters };
   timings(): Timings;
   apply(event: LifecycleEvent, doneRow: number): void;
   /** What an effect asked of the store. */
@@ -74,17 +76,13 @@ export class Outbox {
       this.#mine.add(row.id);
       this.#store.markTried(row.id, now + redoAfterMs);
       try {
-        await this.#carryOut(row, isRepeat);
+        const answer = await this.#carryOut(row, isRepeat);
+        // A copy that came to its end says nothing that the request or the alarm before it did not.
+        if (row.lane === "world" || row.lane === "store")
+          log.info("effect", { ...this.#described(row, now), outcome: answer });
       } catch (error) {
         const waitMs = Math.min(500 * 2 ** Math.min(row.attempts, 10), maxBackoffMs);
-        console.error(
-          JSON.stringify({
-            event: "outbox_retry",
-            task: row.task.kind,
-            attempts: row.attempts,
-            error: String(error).slice(0, 300),
-          }),
-        );
+        log.error("effect", { ...this.#described(row, now), outcome: "failed", again_ms: waitMs, error });
         this.#store.markTried(row.id, Date.now() + waitMs);
         // The lane stops here so that rows keep their order; the alarm takes it up again.
         break;
@@ -93,28 +91,42 @@ export class Outbox {
     await this.#host.arm();
   }
 
-  async #carryOut(row: OutboxRow, wasCutOff: boolean): Promise<void> {
+  #described({ task, attempts }: OutboxRow, startedAt: number) {
+    const instance = this.#host.saved()?.state.instance;
+    const epoch = "epoch" in task ? { epoch: task.epoch } : {};
+    return { instance, task: task.kind, ...epoch, attempt: attempts + 1, ms: Date.now() - startedAt };
+  }
+
+  /** What came of it: the type of the event that it was to the lifecycle. */
+  async #carryOut(row: OutboxRow, wasCutOff: boolean): Promise<string> {
     const { task } = row;
     const lastId = this.#store.lastTaskId();
     if (task.kind === "mirrorStatus") {
       const { state, version } = this.#host.saved()!;
       const dueAt = nextDeadline(state, this.#host.timings());
       const policyVersion = state.policies?.version ?? 0;
-      await mirrorStatus(this.#env.DB, ...this.#host.shown(), { version, dueAt, policyVersion });
-      return this.#store.deleteLike(task, lastId);
+      const { view, glance, meters } = this.#host.shown();
+      await mirrorStatus(this.#env.DB, view, glance, { version, dueAt, policyVersion, meters });
+      this.#store.deleteLike(task, lastId);
+      return "copied";
     }
     if (task.kind === "mirrorEvents") {
       await this.#readLog("mirrored", (events) => mirrorEvents(this.#env.DB, events));
-      return this.#store.deleteLike(task, lastId);
+      this.#store.deleteLike(task, lastId);
+      return "copied";
     }
     if (task.kind === "queueNotices") {
       await this.#readLog("noticed", (events) => queueNotices(this.#env, this.#host.saved()!.state, events));
-      return this.#store.deleteLike(task, lastId);
+      this.#store.deleteLike(task, lastId);
+      return "queued";
     }
     const state = () => this.#host.saved()!.state;
     if (task.kind === "rent" && !wantsRental(state(), task.epoch)) {
       // Called off before it began, or begun and never heard of: the label decides whether there is a machine.
-      if (!wasCutOff) return this.#store.deleteTask(row.id);
+      if (!wasCutOff) {
+        this.#store.deleteTask(row.id);
+        return "called_off";
+      }
     }
     const retiring = (epoch: number) => state().retiring.find((one) => one.machine.epoch === epoch);
     const tally = newTally();
@@ -141,6 +153,7 @@ export class Outbox {
     });
     this.#host.apply(event, row.id);
     this.#host.count(env.SNAPSHOTS, tally);
+    return "code" in event && event.code ? `${event.type}: ${event.code}` : event.type;
   }
 
   async #readLog(reader: LogReader, take: (events: EventView[]) => Promise<void>): Promise<void> {

@@ -5,6 +5,7 @@
 import type { State, WakeTimes } from "../../core/lifecycle/types.ts";
 import { minWakeTimes, type UsualWake, usualWake } from "../../core/lifecycle/wake-times.ts";
 import { recentWakes } from "../db/past-wakes.ts";
+import { log } from "../log.ts";
 
 export type KnownWake = { of: "instance" | "account"; usual: UsualWake } | null;
 
@@ -26,7 +27,7 @@ export class PastWakes {
     if (!isWaking || (state.wakes?.length ?? 0) >= minWakeTimes || this.#askedFor === state.lastWakeAt) return;
     this.#askedFor = state.lastWakeAt;
     const found = recentWakes(this.#db, state.owner).catch((error: unknown) => {
-      console.error(JSON.stringify({ event: "past_wakes_unknown", error: String(error).slice(0, 300) }));
+      log.warn("past_wakes_unknown", { instance: state.instance, error });
       return [];
     });
     this.#ofAccount = await Promise.race([found, scheduler.wait(answerWithinMs).then(() => [])]);

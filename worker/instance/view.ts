@@ -32,6 +32,8 @@ export interface Live {
   gpuUtil: number | null;
   lastActivityAt: number | null;
   lastBeatAt: number | null;
+  /** How far the agent's clock was ahead of ours when its last report came. */
+  clockSkewMs: number | null;
   progress: Progress | null;
 }
 

@@ -11,6 +11,7 @@ import {
   switchOff,
 } from "../db/channels.ts";
 import type { Env } from "../env.ts";
+import { log } from "../log.ts";
 import { type Receiver, type Sent, sendNotice } from "./send.ts";
 
 const hourMs = 3_600_000;
@@ -84,7 +85,5 @@ export function afterTry(
 
 function logTry(channel: ChannelRow, id: string, { code, status, tookMs }: Sent, { state, tries }: Tried): void {
   if (code === null) return;
-  console.warn(
-    JSON.stringify({ event: "notice_not_delivered", channel: channel.id, id, code, status, tookMs, state, tries }),
-  );
+  log.warn("notice_not_delivered", { channel: channel.id, id, code, status, ms: tookMs, state, tries });
 }

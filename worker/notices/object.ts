@@ -4,6 +4,7 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import type { Env } from "../env.ts";
+import { log, prepareLog } from "../log.ts";
 import { deliverDue } from "./deliver.ts";
 
 const afterTroubleMs = 30_000;
@@ -12,6 +13,11 @@ export class NoticesObject extends DurableObject<Env> {
   #running: Promise<void> | null = null;
   /** Something was queued after the present run had looked. */
   #isStale = false;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    prepareLog(env);
+  }
 
   /** Something waits. Returns at once. */
   async poke(userId: string): Promise<void> {
@@ -36,8 +42,8 @@ export class NoticesObject extends DurableObject<Env> {
     if (!userId) return;
     while (this.#isStale) {
       this.#isStale = false;
-      const at = await deliverDue(this.env, userId).catch((error) => {
-        console.error(JSON.stringify({ event: "notices_failed", error: String(error).slice(0, 300) }));
+      const at = await deliverDue(this.env, userId).catch((error: unknown) => {
+        log.error("notices_failed", { user: userId, error });
         return Date.now() + afterTroubleMs;
       });
       if (at !== null) await this.ctx.storage.setAlarm(at);

@@ -1,8 +1,7 @@
 /** What the proxy itself answers when a request cannot pass, in the shape that clients of OpenAI-like services understand. */
 import { AppError } from "../../core/protocol/errors.ts";
 
-export function errorAnswer(error: unknown, request: Request): Response {
-  const known = asAppError(error);
+export function errorAnswer(known: AppError, request: Request): Response {
   const { error: body } = known.toBody();
   const headers = new Headers({
     "content-type": "application/json",
@@ -35,12 +34,10 @@ export function preflightAnswer(request: Request): Response {
   });
 }
 
-function asAppError(error: unknown): AppError {
+export function asAppError(error: unknown): AppError {
   if (error instanceof AppError) return error;
   const isDatabase = /D1_ERROR|D1 DB|Failed query/.test(`${error} ${(error as Error | undefined)?.cause}`);
-  const code = isDatabase ? "database_unavailable" : "internal";
-  if (!isDatabase) console.error(JSON.stringify({ event: "proxy_failed", error: String(error).slice(0, 500) }));
-  return new AppError(code, {}, { cause: error });
+  return new AppError(isDatabase ? "database_unavailable" : "internal", {}, { cause: error });
 }
 
 /** A person can be asked for a key as for a password, by a browser or by git; a page's script asks nobody. */

@@ -19,9 +19,10 @@ import {
 } from "../../core/protocol/proxy.ts";
 import type { Env } from "../env.ts";
 import type { KnockAnswer, KnockRequest } from "../instance/knocking.ts";
+import { log } from "../log.ts";
 import { Body } from "./body.ts";
 import { type Called, callerOf } from "./caller.ts";
-import { errorAnswer, preflightAnswer } from "./errors.ts";
+import { asAppError, errorAnswer, preflightAnswer } from "./errors.ts";
 import { gateToken } from "./gate-token.ts";
 import { requestHeaders, responseHeaders } from "./headers.ts";
 import { pipeOf } from "./pipes.ts";
@@ -39,13 +40,45 @@ export function serviceAddressOf(request: Request, env: Env): ServiceAddress | n
 }
 
 export async function serveService(request: Request, env: Env, address: ServiceAddress): Promise<Response> {
+  const told: Told = { startedAt: Date.now(), principal: null, code: null };
+  const response = await answerFor(request, env, address, told);
+  logServed(request, address, response, told);
+  return response;
+}
+
+/** What the log says of a request, beside what the request and its answer say. */
+interface Told {
+  startedAt: number;
+  /** The kind of its caller. */
+  principal: string | null;
+  /** Why it did not pass. */
+  code: string | null;
+  error?: unknown;
+}
+
+async function answerFor(request: Request, env: Env, address: ServiceAddress, told: Told): Promise<Response> {
   try {
     if (address.path === "") return toFolder(request);
     const called = await callerOf(env.DB, request.headers);
-    return await serve({ request, env, address, called, nature: natureOf(request, address), startedAt: Date.now() });
+    told.principal = called.caller.kind;
+    const nature = natureOf(request, address);
+    return await serve({ request, env, address, called, nature, startedAt: told.startedAt, told });
   } catch (error) {
-    return errorAnswer(error, request);
+    const known = asAppError(error);
+    told.code = known.code;
+    if (known.status >= 500) told.error = known;
+    return errorAnswer(known, request);
   }
+}
+
+/** One line for each request, when its answer begins. Neither its path nor its query: they are the service's own. */
+function logServed({ method }: Request, { instance, port }: ServiceAddress, { status }: Response, told: Told): void {
+  const { startedAt, principal, code, error } = told;
+  const ms = Date.now() - startedAt;
+  const fields = { method, instance, ...(port !== null && { port }), principal, status, ms, ...(code && { code }) };
+  if (code === "internal") log.error("service_request", { ...fields, error });
+  else if (error) log.warn("service_request", { ...fields, error });
+  else log.info("service_request", fields);
 }
 
 interface Asked {
@@ -55,6 +88,7 @@ interface Asked {
   called: Called;
   nature: RequestNature;
   startedAt: number;
+  told: Told;
 }
 
 /** What the last try found. */
@@ -107,7 +141,8 @@ async function giveUp(asked: Asked, sent: GateError | "closed", { name }: Open, 
 }
 
 /** The machine runs. When its service will listen nobody here can say. */
-function answerDeaf({ request, address, nature }: Asked, name: string): Response {
+function answerDeaf({ request, address, nature, told }: Asked, name: string): Response {
+  told.code = "service_not_listening";
   if (nature.isPreflight) return preflightAnswer(request);
   const wait = { phase: "starting", since: Date.now(), left: null, retryAfterMs: listenLaterMs } as const;
   const { instance } = address;
@@ -196,7 +231,7 @@ async function send(
   const reached = await pipeOf(env, way).fetch(onward);
   if (!reached.ok) {
     const { code, message } = reached;
-    console.warn(JSON.stringify({ event: "pipe_failed", instance: way.instance, pipe: way.pipe, code, message }));
+    log.warn("pipe_failed", { instance: way.instance, pipe: way.pipe, code, error: message });
     return code;
   }
   const { response } = reached;
@@ -215,6 +250,7 @@ async function send(
 
 function answerClosed(asked: Asked, shut: Shut): Response {
   const { request, address, nature } = asked;
+  asked.told.code = shut.code;
   if (nature.isPreflight) return preflightAnswer(request);
   const { instance } = address;
   const closedOf = ({ code, name, status, wait }: Shut): Closed => ({ code, instance, name, status, wait });

@@ -11,6 +11,7 @@ import type { AutoHibernation } from "../../core/protocol/config.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import { instancePrefix, manifestObjectKey } from "../../core/snapshot/store.ts";
 import type { HistoryRow } from "../instance/history.ts";
+import { log } from "../log.ts";
 import { type ListedManifest, listAll, listManifests, readManifest } from "./manifests.ts";
 
 export interface CollectDeps {
@@ -68,7 +69,7 @@ async function collectParts(deps: CollectDeps, done: Collected, now: number): Pr
     for (const read of few) {
       // What it lists is not known, so no part may go.
       if (!read.ok) {
-        console.error(JSON.stringify({ event: "collect_parts_skipped", instance, message: read.message }));
+        log.warn("collect_parts_skipped", { instance, error: read.message });
         return done;
       }
       for (const part of read.manifest.parts) live.add(part.key);

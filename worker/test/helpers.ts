@@ -12,6 +12,7 @@ import type { InstanceObject } from "../instance/object.ts";
 import type { FakeVast, VastMachine } from "./vast.ts";
 
 export const adminToken = "sna_a-token-for-tests";
+export const metricsToken = "a-metrics-token-for-tests";
 
 // ---- the clock ---------------------------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ import {
   api,
   type FakeAgent,
   fallAsleep,
+  metricsToken,
   newInstance,
   newUser,
   outcome,
@@ -90,6 +91,7 @@ const routeOf = (name: RouteName): Route => routes[name];
 /** One request of each route that its own principal may make. A route without an entry does not compile. */
 const good: Record<RouteName, () => { path?: string; json?: Record<string, unknown> }> = {
   health: () => ({}),
+  getMetrics: () => ({}),
   openapi: () => ({}),
   createUser: () => ({ json: { name: "New" } }),
   selfTest: () => ({ json: { part: "database" } }),
@@ -183,6 +185,13 @@ const askers: Record<string, { token: () => Promise<string | null> | string | nu
     none: ask(() => null, "401 unauthenticated", "401 unauthenticated", "401 unauthenticated"),
     garbage: ask(() => "garbage", "401 unauthenticated", "401 unauthenticated", "401 unauthenticated"),
     "unknown user token": ask(() => "snu_unknown", "401 unauthenticated", "403 forbidden", "403 forbidden"),
+    metrics: {
+      token: () => metricsToken,
+      says: {
+        ...ask(() => "", "401 unauthenticated", "401 unauthenticated", "401 unauthenticated").says,
+        metrics: "ok",
+      },
+    },
     admin: ask(() => adminToken, "401 unauthenticated", "ok", "401 unauthenticated"),
     "other user": ask(() => other.token, "ok", "403 forbidden", "403 forbidden"),
     "agent of another instance": ask(() => foreignAgent.token, "403 forbidden", "401 unauthenticated", "403 forbidden"),
@@ -233,7 +242,8 @@ const askers: Record<string, { token: () => Promise<string | null> | string | nu
   };
 
 function ask(token: () => Promise<string | null> | string | null, user: string, admin: string, byAgent: string) {
-  return { token, says: { public: "ok", user, admin, agent: byAgent } };
+  // A metrics token opens what the admin token opens, there alone.
+  return { token, says: { public: "ok", user, admin, metrics: admin, agent: byAgent } };
 }
 
 describe("who may ask what", () => {
@@ -323,7 +333,9 @@ describe("bad input", () => {
 
   const withBody = names.filter((name) => routeOf(name).body);
   const tokenFor = (name: RouteName) =>
-    ({ public: null, user: owner.token, admin: adminToken, agent: agent.token })[routeOf(name).principal];
+    ({ public: null, user: owner.token, admin: adminToken, metrics: metricsToken, agent: agent.token })[
+      routeOf(name).principal
+    ];
   const chunked = (bytes: number) =>
     new ReadableStream<Uint8Array>({
       start(controller) {

@@ -1,0 +1,32 @@
+/** The worker's one logger: each line goes to the console, which Workers Logs reads field by field. */
+import { createLineLogger, type Logger, type LogLevel, logLevels } from "../core/protocol/log.ts";
+import type { Env } from "./env.ts";
+
+const order = (level: LogLevel) => logLevels.indexOf(level);
+const consoles = { info: "log", warn: "warn", error: "error" } as const;
+let least: LogLevel = "info";
+
+export const log: Logger = createLineLogger(
+  (level, line) => {
+    if (order(level) >= order(least)) console[consoles[level]](line);
+  },
+  () => Date.now(),
+);
+
+let prepared: Env | null = null;
+
+/** First in everything that this isolate is asked to do: the level, and the secrets of the deployment that no line may hold. */
+export function prepareLog(env: Env): void {
+  if (prepared === env) return;
+  prepared = env;
+  setLogLevel(env.LOG_LEVEL);
+  const { ADMIN_TOKEN, AGENT_JWT_SECRET, CF_ACCESS_CLIENT_SECRET, CLOUDFLARE_API_TOKEN, METRICS_TOKEN } = env;
+  const secrets = [ADMIN_TOKEN, AGENT_JWT_SECRET, CF_ACCESS_CLIENT_SECRET, CLOUDFLARE_API_TOKEN, METRICS_TOKEN];
+  const keys = (env.SECRETS_KEYS ?? "").split(",").map((one) => one.slice(one.indexOf(":") + 1).trim());
+  for (const secret of [...secrets, env.VAST_API_KEY, ...keys]) if (secret) log.hide(secret);
+}
+
+/** `info` for what is none of the levels. */
+export function setLogLevel(level: string | undefined): void {
+  least = logLevels.find((one) => one === level) ?? "info";
+}
