@@ -71,6 +71,12 @@ export const errorTable = {
     "Stop this agent: its successor owns the workspace now.",
   ),
 
+  state_of_newer_version: row(
+    503,
+    false,
+    "The instance was last written by a newer version of the control plane, and this one does not touch it.",
+    "Whoever runs the deployment brings back that version, or a later one (docs/OBSERVE.md).",
+  ),
   instance_not_found: row(404, false, "There is no such instance.", "List yours with GET /api/instances."),
   action_not_allowed: row(
     409,
@@ -306,6 +312,14 @@ export class AppError extends Error {
       },
     };
   }
+}
+
+/** An AppError that lost its class on its way, as from an object to the worker; null for any other. */
+export function asAppError(error: unknown): AppError | null {
+  if (error instanceof AppError) return error;
+  if (!(error instanceof Error) || error.name !== "AppError") return null;
+  const { code, context } = error as Partial<AppError>;
+  return isErrorCode(code) ? new AppError(code, context, { cause: error }) : null;
 }
 
 export function isErrorCode(text: unknown): text is ErrorCode {

@@ -1,7 +1,7 @@
 /** The HTTP face of the control plane: request id, errors, routes. */
 import { Hono } from "hono";
-import { AppError } from "../../core/protocol/errors.ts";
 import { mountSelfTest } from "../self-test/routes.ts";
+import { AppError, asAppError } from "../../core/protocol/errors.ts";
 import { mountAgent } from "./agent.ts";
 import { createToken, createUser, listTokens, revokeToken } from "./auth.ts";
 import { mountBrowse } from "./browse.ts";
@@ -67,7 +67,8 @@ export function createApp(): App {
     return answerError(c, new AppError("method_not_allowed"), { allow: allowed.join(", ") });
   });
   app.onError((error, c) => {
-    if (error instanceof AppError) return answerError(c, error);
+    const known = asAppError(error);
+    if (known) return answerError(c, known);
     // Reads of the read model and of tokens; nothing of an instance's life depends on them.
     if (/D1_ERROR|D1 DB|Failed query/.test(`${error} ${error.cause}`)) {
       return answerError(c, new AppError("database_unavailable", {}, { cause: error }));

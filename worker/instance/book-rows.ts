@@ -18,7 +18,7 @@ export class BookRows {
     this.#sql = sql;
   }
 
-  /** Idempotent, and no row is written where all is there: called at each start of an object. */
+  /** Idempotent; `paid` is there. */
   createTables(): void {
     this.#sql.exec(`
       CREATE TABLE IF NOT EXISTS moved (

@@ -8,6 +8,7 @@ import type { State } from "../../core/lifecycle/types.ts";
 import type { SignalSince } from "../../core/lifecycle/why.ts";
 import { fillConfig } from "../../core/protocol/config.ts";
 import { type BookEntries, BookRows } from "./book-rows.ts";
+import { moveForward, refuseNewer } from "./forward.ts";
 import type { GateRow } from "./gate.ts";
 import { SnapshotHistory } from "./history.ts";
 import { type SeriesEntries, SeriesRows } from "./series-rows.ts";
@@ -71,6 +72,9 @@ export interface Commit {
   done?: number[];
 }
 
+/** Of the state itself: what is added to it may be absent, what changes its meaning is a version. */
+const stateVersion: State["v"] = 1;
+
 function laneOf({ kind }: OutboxTask): Lane {
   if (kind === "mirrorStatus" || kind === "mirrorEvents") return "mirror";
   if (kind === "queueNotices") return "notice";
@@ -95,6 +99,11 @@ export class InstanceStore {
 
   /** Called once an instance is born here: an object that was only asked about keeps no table. */
   createTables(): void {
+    moveForward(this.#storage, [() => this.#firstTables()]);
+  }
+
+  /** Also from what was written before there were versions, whatever it lacks. */
+  #firstTables(): void {
     this.#sql.exec(`
       CREATE TABLE IF NOT EXISTS instance (
         id INTEGER PRIMARY KEY CHECK (id = 1), state TEXT NOT NULL, samples TEXT NOT NULL,
@@ -106,9 +115,9 @@ export class InstanceStore {
         id INTEGER PRIMARY KEY AUTOINCREMENT, task TEXT NOT NULL, lane TEXT NOT NULL,
         attempts INTEGER NOT NULL DEFAULT 0, next_at INTEGER NOT NULL);
       CREATE TABLE IF NOT EXISTS mirrored (id INTEGER PRIMARY KEY CHECK (id = 1), log_seq INTEGER NOT NULL);
+      CREATE TABLE IF NOT EXISTS noticed (id INTEGER PRIMARY KEY CHECK (id = 1), log_seq INTEGER NOT NULL);
+      CREATE TABLE IF NOT EXISTS gate (id INTEGER PRIMARY KEY CHECK (id = 1), row TEXT NOT NULL);
     `);
-    this.#createNoticed();
-    this.#createGate();
     this.#createLedger();
     this.books.createTables();
     this.history.createTable();
@@ -130,23 +139,12 @@ export class InstanceStore {
     }
   }
 
-  #createNoticed(): void {
-    this.#sql.exec(
-      "CREATE TABLE IF NOT EXISTS noticed (id INTEGER PRIMARY KEY CHECK (id = 1), log_seq INTEGER NOT NULL)",
-    );
-  }
-
-  #createGate(): void {
-    this.#sql.exec("CREATE TABLE IF NOT EXISTS gate (id INTEGER PRIMARY KEY CHECK (id = 1), row TEXT NOT NULL)");
-  }
-
   loadGate(): GateRow | null {
     const row = this.#hasTable("gate") ? this.#sql.exec("SELECT row FROM gate").toArray()[0] : undefined;
     return row ? (JSON.parse(row.row as string) as GateRow) : null;
   }
 
   saveGate(row: GateRow): void {
-    this.#createGate();
     this.#sql.exec("INSERT OR REPLACE INTO gate (id, row) VALUES (1, ?)", JSON.stringify(row));
   }
 
@@ -155,18 +153,14 @@ export class InstanceStore {
     return this.#sql.exec(query, name).toArray().length > 0;
   }
 
+  /** @throws AppError state_of_newer_version: by code that knows more than this. */
   load(): Saved | null {
     if (!this.#hasTable("instance")) return null;
-    if (!this.#hasTable("paid")) this.#storage.transactionSync(() => this.#createLedger());
-    // An object of before there were books, or of before the disk had a price of its own.
-    this.books.createTables();
-    // An object of before there was a history, a series, or notices.
-    this.#createNoticed();
-    this.history.createTable();
-    this.series.createTables();
+    this.createTables();
     const row = this.#sql.exec("SELECT state, samples, version, saved_at FROM instance WHERE id = 1").toArray()[0];
     if (!row) return null;
     const state = JSON.parse(row.state as string) as State;
+    refuseNewer(state.v, stateVersion);
     return {
       state: { ...state, config: fillConfig(state.config) },
       samples: JSON.parse(row.samples as string),

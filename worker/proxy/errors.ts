@@ -1,5 +1,5 @@
 /** What the proxy itself answers when a request cannot pass, in the shape that clients of OpenAI-like services understand. */
-import { AppError } from "../../core/protocol/errors.ts";
+import { AppError, asAppError } from "../../core/protocol/errors.ts";
 
 export function errorAnswer(known: AppError, request: Request): Response {
   const { error: body } = known.toBody();
@@ -34,8 +34,9 @@ export function preflightAnswer(request: Request): Response {
   });
 }
 
-export function asAppError(error: unknown): AppError {
-  if (error instanceof AppError) return error;
+export function errorOf(error: unknown): AppError {
+  const known = asAppError(error);
+  if (known) return known;
   const isDatabase = /D1_ERROR|D1 DB|Failed query/.test(`${error} ${(error as Error | undefined)?.cause}`);
   return new AppError(isDatabase ? "database_unavailable" : "internal", {}, { cause: error });
 }

@@ -22,7 +22,7 @@ import type { KnockAnswer, KnockRequest } from "../instance/knocking.ts";
 import { log } from "../log.ts";
 import { Body } from "./body.ts";
 import { type Called, callerOf } from "./caller.ts";
-import { asAppError, errorAnswer, preflightAnswer } from "./errors.ts";
+import { errorAnswer, errorOf, preflightAnswer } from "./errors.ts";
 import { gateToken } from "./gate-token.ts";
 import { requestHeaders, responseHeaders } from "./headers.ts";
 import { pipeOf } from "./pipes.ts";
@@ -64,7 +64,7 @@ async function answerFor(request: Request, env: Env, address: ServiceAddress, to
     const nature = natureOf(request, address);
     return await serve({ request, env, address, called, nature, startedAt: told.startedAt, told });
   } catch (error) {
-    const known = asAppError(error);
+    const known = errorOf(error);
     told.code = known.code;
     if (known.status >= 500) told.error = known;
     return errorAnswer(known, request);

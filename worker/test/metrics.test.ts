@@ -45,9 +45,9 @@ async function scrape(): Promise<Map<string, number>> {
 async function restored(nest: Sleeper): Promise<void> {
   const agent = nest.agent();
   await agent.beat({ gpu: 0 });
-  const { id } = agent.command("restore");
+  const { id, snapshot } = agent.command("restore");
   advance(20_000);
-  await agent.beat({ gpu: 0, results: [{ commandId: id, outcome: "restored", snapshot: null, stats: null }] });
+  await agent.beat({ gpu: 0, results: [{ commandId: id, outcome: "restored", digest: snapshot.digest }] });
   await settle(nest.id);
 }
 
@@ -170,7 +170,9 @@ describe("/api/metrics", () => {
     const accept = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
     const open = await send("GET", "/api/metrics", { token: metricsToken, headers: { accept } });
     expect(open.headers.get("content-type")).toContain("application/openmetrics-text");
-    expect(await open.text()).toMatch(/# TYPE soneca_paid_usd counter[\s\S]*\n# EOF\n$/);
+    expect(new TextDecoder().decode(await open.arrayBuffer())).toMatch(
+      /# TYPE soneca_paid_usd counter[\s\S]*\n# EOF\n$/,
+    );
     await env.DB.exec("ALTER TABLE counters RENAME TO counters_away");
     expect(await outcome("GET", "/api/metrics", { token: metricsToken })).toBe("503 database_unavailable");
     await env.DB.exec("ALTER TABLE counters_away RENAME TO counters");

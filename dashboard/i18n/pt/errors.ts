@@ -40,6 +40,10 @@ export const errors: typeof en = {
       next: "Devolva a chave a SECRETS_KEYS, ou informe o segredo de novo.",
     },
     epoch_fenced: { what: "Esta máquina foi substituída por outra mais nova.", next: "Veja a máquina atual." },
+    state_of_newer_version: {
+      what: "A instância foi gravada por uma versão mais nova do controle, e esta não mexe nela.",
+      next: "Peça a quem administra que volte àquela versão, ou a uma posterior.",
+    },
     instance_not_found: { what: "Não há tal instância.", next: "Veja a sua lista de instâncias." },
     action_not_allowed: {
       what: "No estado atual a instância não pode fazer isso.",
