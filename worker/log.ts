@@ -4,22 +4,22 @@ import type { Env } from "./env.ts";
 
 const order = (level: LogLevel) => logLevels.indexOf(level);
 const consoles = { info: "log", warn: "warn", error: "error" } as const;
-let least: LogLevel = "info";
+let least: LogLevel | null = null;
 
 export const log: Logger = createLineLogger(
   (level, line) => {
-    if (order(level) >= order(least)) console[consoles[level]](line);
+    if (order(level) >= order(least ?? "info")) console[consoles[level]](line);
   },
   () => Date.now(),
 );
 
-let prepared: Env | null = null;
+const prepared = new WeakSet<Env>();
 
 /** First in everything that this isolate is asked to do: the level, and the secrets of the deployment that no line may hold. */
 export function prepareLog(env: Env): void {
-  if (prepared === env) return;
-  prepared = env;
-  setLogLevel(env.LOG_LEVEL);
+  if (prepared.has(env)) return;
+  prepared.add(env);
+  if (least === null) setLogLevel(env.LOG_LEVEL);
   const { ADMIN_TOKEN, AGENT_JWT_SECRET, CF_ACCESS_CLIENT_SECRET, CLOUDFLARE_API_TOKEN, METRICS_TOKEN } = env;
   const secrets = [ADMIN_TOKEN, AGENT_JWT_SECRET, CF_ACCESS_CLIENT_SECRET, CLOUDFLARE_API_TOKEN, METRICS_TOKEN];
   const keys = (env.SECRETS_KEYS ?? "").split(",").map((one) => one.slice(one.indexOf(":") + 1).trim());
