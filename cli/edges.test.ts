@@ -171,12 +171,18 @@ describe("around the instances", () => {
   test("health: what is late is said, and so is a database that does not answer", async () => {
     const time = "2026-11-29T12:00:00.000Z";
     const cron = { sweep: { at: "2026-11-29T11:50:00.000Z", age_seconds: 600, is_late: true }, provider: null };
-    server.on("GET /api/health", { json: { ok: true, version: "0.1.0", time, cron } });
+    server.on("GET /api/health", { json: { ok: true, version: "0.1.0", time, cron, clock: null } });
     const late = await soneca(["health"], connected());
     expect([late.code, late.err]).toEqual([0, ""]);
     expect(late.out).toMatch(/Overdue looked at +10 ?min.* ago, which is late/);
     expect(late.out).toMatch(/Provider's list compared +not yet/);
-    server.on("GET /api/health", { json: { ok: true, version: "0.1.0", time, cron: null } });
+    const clock = { late_instances: 2, next_due_at: "2026-11-29T11:40:00.000Z", largest_skew_seconds: -95 };
+    server.on("GET /api/health", { json: { ok: true, version: "0.1.0", time, cron, clock } });
+    const told = (await soneca(["health"], connected())).out;
+    expect(told).toMatch(/Instances late +2, past their deadline/);
+    expect(told).toMatch(/Next one due +20 min ago/);
+    expect(told).toMatch(/Agents' clocks +one is 1 min behind/);
+    server.on("GET /api/health", { json: { ok: true, version: "0.1.0", time, cron: null, clock: null } });
     expect((await soneca(["health"], connected())).out).toMatch(/Database +does not answer/);
     const { out } = await soneca(["health", "--json"], connected());
     expect(JSON.parse(out)).toMatchObject({ cron: null });

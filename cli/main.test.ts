@@ -8,6 +8,7 @@ import { defaultAutoHibernation } from "../core/protocol/config.ts";
 import { type SettingLayers, sourcesOf } from "../core/protocol/policy.ts";
 import { ledgerCsv } from "./money-words.ts";
 import { ledgerAnswer, savingsAnswer } from "./testing/money.ts";
+import { previewAnswer } from "./testing/preview.ts";
 import { offersAnswer, seriesAnswer } from "./testing/series.ts";
 import {
   errorAnswer,
@@ -741,6 +742,33 @@ describe("over time, and for rent", () => {
     const asked = server.asked.filter((one) => one.path.endsWith("/series")).map((one) => one.query.get("span"));
     expect(asked.toSorted()).toEqual(["24h", "6h"]);
     expect(wrong.code).toBe(2);
+  });
+
+  test("preview asks what settings would have done, shows them beside the present ones, and sets nothing", async () => {
+    const path = `/api/instances/${testId}`;
+    server.on(`GET ${path}/config`, {
+      json: { auto_hibernation: defaultAutoHibernation, sources: {}, gpu_type: null },
+    });
+    server.on(`POST ${path}/preview`, { json: previewAnswer() });
+    const [plain, json, wrong, refused] = await Promise.all([
+      soneca(["instance", "preview", "train", "--pause", "10", "--set", "retention.keep_newest=9"]),
+      soneca(["instance", "preview", "train", "--json"]),
+      soneca(["instance", "preview", "train", "--set", "naps=9"]),
+      soneca(["instance", "preview", "train", "--pause", "-1"]),
+    ]);
+    expect([plain.code, plain.err]).toEqual([0, ""]);
+    expect(plain.out).toMatch(/pause_after_idle_minutes +3 +10/);
+    expect(plain.out).toMatch(/Sleeps +12 +7/);
+    const settings = { as_is: defaultAutoHibernation, as_set: defaultAutoHibernation };
+    expect(JSON.parse(json.out)).toEqual({ settings, ...previewAnswer() });
+    const asked = server.asked.filter((one) => one.path === `${path}/preview`).map((one) => one.body);
+    expect(asked).toHaveLength(2);
+    expect(asked).toContainEqual({});
+    expect(asked).toContainEqual({
+      auto_hibernation: { pause_after_idle_minutes: 10, retention: { keep_newest: 9 } },
+    });
+    expect([wrong.code, refused.code]).toEqual([2, 2]);
+    expect(server.asked.some((one) => one.method === "PUT")).toBe(false);
   });
 
   test("offers asks for what is named, and for an instance by its name", async () => {

@@ -33,7 +33,7 @@ export function showSavings(answer: SavingsAnswer, now: number): string {
     formatMoney(one.paid.total_micro_usd),
     formatMoney(one.paid.storage_micro_usd),
     formatMoney(one.avoided_micro_usd),
-    balance(one.saved_micro_usd),
+    balanceWords(one.saved_micro_usd),
     String(one.hibernations),
     one.mean_wake_seconds === null ? "-" : formatDuration(one.mean_wake_seconds * 1000),
   ];
@@ -86,7 +86,7 @@ function cycleTable(cycles: CycleView[], now: number): string {
       `${formatDuration(ms)}${until ? "" : " so far"}`,
       formatMoney(one.paid.total_micro_usd),
       one.avoided_micro_usd === null ? "not known" : formatMoney(one.avoided_micro_usd),
-      one.net_micro_usd === null ? "not known" : balance(one.net_micro_usd),
+      one.net_micro_usd === null ? "not known" : balanceWords(one.net_micro_usd),
       one.break_even_seconds === null ? "-" : formatDuration(one.break_even_seconds * 1000),
     ];
   });
@@ -98,7 +98,7 @@ function paidFacts({ paid, avoided_micro_usd, always_on_micro_usd, saved_micro_u
   return formatFacts([
     ["Paid", `${formatMoney(paid.total_micro_usd)}: ${kindWords(paid)}`],
     ["Always on", `${formatMoney(always_on_micro_usd)}, of which sleeping avoided ${formatMoney(avoided_micro_usd)}`],
-    ["Balance", `${balance(saved_micro_usd)}${share}`],
+    ["Balance", `${balanceWords(saved_micro_usd)}${share}`],
   ]);
 }
 
@@ -190,7 +190,7 @@ function periodWords({ from, to, tz }: { from: string; to: string; tz: string },
   return `${formatTime(from, now, { zone: tz })} to ${formatTime(to, now, { zone: tz })}`;
 }
 
-function balance(microUsd: number): string {
+export function balanceWords(microUsd: number): string {
   return microUsd < 0 ? `${formatMoney(-microUsd)} lost` : `${formatMoney(microUsd)} saved`;
 }
 

@@ -42,6 +42,6 @@ export function toldWords({ told, waiting }: { told: number; waiting: number }):
   return waiting === 0 ? reached : `${reached} ${waiting} will be within a few minutes.`;
 }
 
-function valueWords(value: unknown): string {
+export function valueWords(value: unknown): string {
   return value === null ? "none" : String(value);
 }

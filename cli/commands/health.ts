@@ -1,7 +1,7 @@
 /** `soneca health`: whether the control plane answers, and whether its cron runs. */
 import type { AnswerOf } from "../../core/protocol/api.ts";
 import { command } from "../command.ts";
-import { formatAge, formatFacts, formatTime } from "../format.ts";
+import { formatAge, formatDuration, formatFacts, formatTime } from "../format.ts";
 
 export const healthCommand = command({
   name: "health",
@@ -16,7 +16,7 @@ export const healthCommand = command({
 
 type Health = AnswerOf<"health">;
 
-function showHealth({ version, time, cron }: Health, now: number): string {
+function showHealth({ version, time, cron, clock }: Health, now: number): string {
   const duty = (one: NonNullable<Health["cron"]>["sweep"]) =>
     one === null ? "not yet" : `${formatAge(one.at, Date.parse(time))}${one.is_late ? ", which is late" : ""}`;
   return formatFacts([
@@ -25,5 +25,19 @@ function showHealth({ version, time, cron }: Health, now: number): string {
     ["Database", cron === null ? "does not answer" : "answers"],
     ["Overdue looked at", cron && duty(cron.sweep)],
     ["Provider's list compared", cron && duty(cron.provider)],
+    ["Instances late", clock ? lateWords(clock) : null],
+    ["Next one due", clock?.next_due_at ? formatAge(clock.next_due_at, Date.parse(time)) : null],
+    ["Agents' clocks", clock ? skewWords(clock.largest_skew_seconds) : null],
   ]);
+}
+
+function lateWords({ late_instances: late }: NonNullable<Health["clock"]>): string {
+  return late === 0 ? "none" : `${late}, past their deadline and not looked at`;
+}
+
+/** The way of a report is in it: below a second nothing can be said. */
+function skewWords(seconds: number | null): string | null {
+  if (seconds === null) return null;
+  if (Math.abs(seconds) < 1) return "agree with its own";
+  return `one is ${formatDuration(Math.abs(seconds) * 1000)} ${seconds > 0 ? "ahead" : "behind"}`;
 }

@@ -13,6 +13,7 @@ import { configCommand } from "./config.ts";
 import { discardCommand } from "./discard.ts";
 import { eventsCommand } from "./events.ts";
 import { costCommand } from "./money.ts";
+import { previewCommand } from "./preview.ts";
 import { proxyKeyCommand } from "./proxy-key.ts";
 import { renameCommand } from "./rename.ts";
 import { scheduleCommand } from "./schedule.ts";
@@ -268,6 +269,7 @@ export const instanceCommand = defineCommand({
     "not-now": notNowCommand,
     discard: discardCommand,
     config: configCommand,
+    preview: previewCommand,
     events: eventsCommand,
     series: seriesCommand,
     cost: costCommand,
