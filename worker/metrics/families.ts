@@ -182,7 +182,7 @@ function eachInstance({ shown }: Meters): Family[] {
     ),
     gauge(
       "soneca_instance_last_report_timestamp_seconds",
-      "When its agent was last heard of, as last copied: up to five minutes old. Only where a machine runs.",
+      "When its agent was last heard of, as last copied, some minutes ago at most. Only where a machine runs.",
       each((row) => (isUp(row) ? at(row.lastReportAt) : null)),
     ),
     gauge(
