@@ -216,7 +216,7 @@ describe("before renting", () => {
 });
 
 it("an object of before there were books has them from its next start on, and what it had paid", async () => {
-  for (const table of ["moved", "stored", "cycle"]) await sqlOf(nest.id, `DROP TABLE ${table}`);
+  for (const table of ["moved", "stored", "cycle", "schema_version"]) await sqlOf(nest.id, `DROP TABLE ${table}`);
   await sqlOf(nest.id, "ALTER TABLE paid DROP COLUMN is_disk");
   await sqlOf(nest.id, "ALTER TABLE paid DROP COLUMN disk_micro_usd_per_hour");
   await sqlOf(nest.id, "INSERT INTO paid VALUES (90, 1000, 3601000, 500000)");

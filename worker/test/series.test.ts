@@ -246,6 +246,7 @@ it("an object of before has nothing yet, and goes on as it was", async () => {
   await sqlOf(nest.id, "ALTER TABLE instance DROP COLUMN series");
   await sqlOf(nest.id, "DROP TABLE series_days");
   await sqlOf(nest.id, "DROP TABLE phases");
+  await sqlOf(nest.id, "DROP TABLE schema_version");
   await evictDurableObject(stubOf(nest.id));
   const before = await seriesOf(nest);
   expect(before.gpus).toEqual([]);

@@ -116,6 +116,7 @@ describe("the history", () => {
     const { nest, refs } = await nights(2, { retention: { keep_newest: 5 } });
     await runInDurableObject(stubOf(nest.id), (_, { storage }) => {
       storage.sql.exec("DROP TABLE snapshots");
+      storage.sql.exec("DROP TABLE schema_version");
       const [row] = storage.sql.exec("SELECT state FROM instance").toArray();
       const old = JSON.parse(row!.state as string);
       delete old.collect;

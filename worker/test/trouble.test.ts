@@ -344,7 +344,7 @@ describe("the read model", () => {
         if (sql.startsWith("insert into")) copies.push(/"(\w+)"/.exec(sql)![1]!);
         return DB.prepare(sql);
       };
-      world.DB = { prepare } as D1Database;
+      world.DB = { prepare, batch: (all: D1PreparedStatement[]) => DB.batch(all) } as D1Database;
       for (let i = 0; i < 3; i++) await alarmAfter(nest.id, 61_000);
       expect(await row()).toEqual({ state: "hibernated" });
       const mirrored = await DB.prepare("SELECT seq FROM hibernation_events WHERE instance_id = ?").bind(nest.id).all();
