@@ -250,6 +250,7 @@ describe("the record of a proof", () => {
     const { nest, agent } = await runningInstance(vast, user);
     await runInDurableObject(stubOf(nest.id), (_object: InstanceObject, ctx) => {
       ctx.storage.sql.exec("ALTER TABLE snapshots DROP COLUMN record");
+      ctx.storage.sql.exec("DROP TABLE schema_version");
     });
     await evictDurableObject(stubOf(nest.id));
     await fallAsleep(nest, agent);
