@@ -199,6 +199,7 @@ describe("each five minutes", () => {
     expect(failed).toMatchObject([
       { duty: "sweep", outcome: "failed" },
       { duty: "policies", outcome: "failed" },
+      { duty: "notices", outcome: "failed" },
       { duty: "provider", outcome: "failed" },
     ]);
   });

@@ -130,6 +130,7 @@ describe("one line", () => {
     expect(lines("cron").map(({ duty, outcome: came }) => [duty, came])).toEqual([
       ["sweep", "ok"],
       ["policies", "ok"],
+      ["notices", "ok"],
       ["provider", "ok"],
       ["tunnels", "ok"],
     ]);
@@ -150,6 +151,7 @@ describe("one line", () => {
       ["cron", "sweep", "ok", "info"],
       ["cron_not_noted", "sweep", undefined, "error"],
       ["cron", "policies", "ok", "info"],
+      ["cron", "notices", "ok", "info"],
     ]);
   });
 
