@@ -1,7 +1,7 @@
 /** The HTTP face of the control plane: request id, errors, routes. */
 import { Hono } from "hono";
-import { mountSelfTest } from "../self-test/routes.ts";
 import { AppError, asAppError } from "../../core/protocol/errors.ts";
+import { mountSelfTest } from "../self-test/routes.ts";
 import { mountAgent } from "./agent.ts";
 import { createToken, createUser, listTokens, revokeToken } from "./auth.ts";
 import { mountBrowse } from "./browse.ts";
