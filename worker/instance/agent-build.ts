@@ -2,6 +2,7 @@
 import type { StatusReport, UpdateOrder } from "../../core/protocol/wire.ts";
 import type { Env } from "../env.ts";
 import { version } from "../http/version.ts";
+import { log } from "../log.ts";
 
 const askAgainMs = 60_000;
 const timeoutMs = 2_000;
@@ -30,7 +31,7 @@ async function servedBuild(assets: Fetcher, now = Date.now()): Promise<string | 
     const sum = answer.ok ? (await answer.text()).trim().split(/\s/)[0] : undefined;
     if (sum && /^[0-9a-f]{64}$/.test(sum)) known = { build: sum, until: Number.POSITIVE_INFINITY };
   } catch (error) {
-    console.warn(JSON.stringify({ event: "agent_build_unknown", error: String(error) }));
+    log.warn("agent_build_unknown", { error });
   }
   return known.build;
 }
