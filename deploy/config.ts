@@ -56,6 +56,8 @@ export function workerConfig(base: WranglerToml, target: Target, root: string) {
       },
     ],
     r2_buckets: [{ ...bucket, bucket_name: bucketOf(target.name) }],
+    // Without a sender there is nothing to send from, and an account without Email Routing refuses the binding.
+    ...(target.vars.NOTICES_EMAIL_FROM ? { send_email: [{ name: "EMAIL" }] } : {}),
     ...(target.cpuMs === null ? {} : { limits: { cpu_ms: target.cpuMs } }),
     vars: target.vars,
   };

@@ -30,6 +30,7 @@ describe("the first run", () => {
     expect(Object.keys(scene.script?.secrets ?? {}).sort()).toEqual([
       "ADMIN_TOKEN",
       "AGENT_JWT_SECRET",
+      "METRICS_TOKEN",
       "SECRETS_KEYS",
       "VAST_API_KEY",
     ]);
@@ -41,6 +42,7 @@ describe("the first run", () => {
     expect(account.projects.get("soneca-dashboard")?.canonical_deployment).not.toBeNull();
     expect(secrets).toEqual({
       ADMIN_TOKEN: scene.script?.secrets.ADMIN_TOKEN,
+      METRICS_TOKEN: scene.script?.secrets.METRICS_TOKEN,
       SECRETS_KEYS: scene.script?.secrets.SECRETS_KEYS,
       SONECA_TOKEN: "snu_first",
     });
@@ -61,7 +63,9 @@ describe("the first run", () => {
     const { secrets, events } = await scene.deploy(["--secrets-out", file]);
     expect(secrets).toEqual({});
     expect(JSON.stringify(events)).not.toContain("snu_first");
-    expect(scene.file("secrets")).toMatch(/^ADMIN_TOKEN=sna_s+\nSECRETS_KEYS=1:s+\nSONECA_TOKEN=snu_first\n$/);
+    expect(scene.file("secrets")).toMatch(
+      /^ADMIN_TOKEN=sna_s+\nMETRICS_TOKEN=s+\nSECRETS_KEYS=1:s+\nSONECA_TOKEN=snu_first\n$/,
+    );
     expect(statSync(file).mode & 0o777).toBe(0o600);
   });
 
@@ -121,6 +125,16 @@ describe("a run that is repeated", () => {
     expect(scene.script?.onWorkersDev).toBe(false);
     expect((await scene.deploy(["--domain", "none"])).code).toBe(0);
     expect(scene.script?.onWorkersDev).toBe(true);
+  });
+
+  it("binds e-mail where there is an address to send from, and there alone", async () => {
+    const bound = () => JSON.parse(scene.file("work/wrangler.json")).send_email;
+    await scene.deploy();
+    expect(bound()).toBeUndefined();
+    await scene.deploy(["--var", "NOTICES_EMAIL_FROM=soneca@example.com"]);
+    expect(bound()).toEqual([{ name: "EMAIL" }]);
+    await scene.deploy(["--var", "NOTICES_EMAIL_FROM="]);
+    expect(bound()).toBeUndefined();
   });
 
   it("mends what somebody took away", async () => {

@@ -2,7 +2,13 @@
 import { parseArgs } from "node:util";
 import { DeployError } from "./error.ts";
 
-export const secretNames = ["AGENT_JWT_SECRET", "ADMIN_TOKEN", "VAST_API_KEY", "SECRETS_KEYS"] as const;
+export const secretNames = [
+  "AGENT_JWT_SECRET",
+  "ADMIN_TOKEN",
+  "METRICS_TOKEN",
+  "VAST_API_KEY",
+  "SECRETS_KEYS",
+] as const;
 export type SecretName = (typeof secretNames)[number];
 
 /** What may be set by --var; the others follow from options of their own. */
@@ -11,6 +17,11 @@ export const varNames = [
   "PROXY_PATHS",
   "ACCESS_TEAM",
   "ACCESS_AUDIENCE",
+  "ACCESS_SERVICES",
+  "NOTICES_EMAIL_FROM",
+  "AGENT_UPDATES",
+  "NODE_MIRROR",
+  "LOG_LEVEL",
   "VAST_URL",
   "CLOUDFLARED_URL",
   "CLOUDFLARED_SHA256",
@@ -25,7 +36,9 @@ export const deployUsage = `usage: npm run deploy -- [--name NAME] [--domain HOS
   --subdomain NAME     registers workers.dev for an account that has no subdomain yet
   --proxy-zone ZONE    services of instances at https://INSTANCE.ZONE (docs/PROXY.md); none: under /p/ alone
   --tunnels ZONE       machines by Cloudflare tunnels with names in that zone; wants TUNNEL_API_TOKEN; none: the relay
-  --var NAME=VALUE     ${varNames.slice(0, 4).join(", ")}, ... of the worker; an empty value takes it away
+  --var NAME=VALUE     of the worker, an empty value takes it away: ${varNames.slice(0, 4).join(", ")},
+                       ${varNames.slice(4, 9).join(", ")},
+                       ${varNames.slice(9).join(", ")}
   --user NAME          a user of that name is made where there is none (without it: "first", where there is no user at all)
   --rotate SECRET      makes this secret anew, or takes it from the environment: ${secretNames.join(", ")}
   --secrets-out FILE   secrets that are made go there (mode 0600) and are not shown

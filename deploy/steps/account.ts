@@ -108,7 +108,7 @@ async function secretValue(
   }
   if (given) return { value: given, isMade: false };
   if (name === "ADMIN_TOKEN") return { value: `sna_${world.randomSecret(24)}`, isMade: true };
-  if (name === "AGENT_JWT_SECRET") return { value: world.randomSecret(32), isMade: true };
+  if (name === "AGENT_JWT_SECRET" || name === "METRICS_TOKEN") return { value: world.randomSecret(32), isMade: true };
   // A dry run asks nobody.
   if (options.dryRun) return { value: null, isMade: false };
   const typed = (await world.ask?.("VAST_API_KEY (cloud.vast.ai, Account, API keys): "))?.trim();

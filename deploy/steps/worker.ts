@@ -68,7 +68,7 @@ export async function setSecrets({ options, world, found, tellSecrets }: Context
   if (names.length === 0) return alreadyThere("none is missing, none is changed");
   if (options.dryRun) return wouldDo(`wrangler secret bulk: ${names.join(", ")}`);
   // Before they are set: a run that is cut off here leaves values that are written down and opened nothing, never the other way round.
-  const kept = ["ADMIN_TOKEN", "SECRETS_KEYS"].filter((name) => found.made.has(name));
+  const kept = ["ADMIN_TOKEN", "METRICS_TOKEN", "SECRETS_KEYS"].filter((name) => found.made.has(name));
   if (kept.length > 0) tellSecrets(Object.fromEntries(kept.map((name) => [name, found.secrets[name] ?? ""])));
   const argv = ["secret", "bulk", "--config", join(world.workDir, "wrangler.json")];
   await runWrangler(world.wrangler(found.account), argv, {
