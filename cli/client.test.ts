@@ -3,7 +3,7 @@ import type { InstanceView } from "../core/protocol/views.ts";
 import { type ClientOptions, createClient } from "./client.ts";
 import { Failure } from "./failure.ts";
 import { backoffMs, readRetryAfter } from "./retry.ts";
-import { errorAnswer, instanceView, startTestServer, type TestServer, testId } from "./testing/server.ts";
+import { errorAnswer, instanceView, meAnswer, startTestServer, type TestServer, testId } from "./testing/server.ts";
 
 let server: TestServer;
 let waits: number[];
@@ -28,7 +28,7 @@ async function failureOf(promise: Promise<unknown>): Promise<Failure> {
   return error;
 }
 
-const me = { id: "u-aaaaaaaaaa", name: "ana" };
+const me = meAnswer("ana");
 
 describe("calls", () => {
   test("are typed by the route table", () => {

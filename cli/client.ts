@@ -42,10 +42,14 @@ export interface ClientOptions {
 const neverRepeated: ReadonlySet<RouteName> = new Set([
   "createUser",
   "createToken",
+  "addMember",
   "createInstance",
   "adoptInstance",
   "agentStatus",
 ]);
+
+/** What is gone after them, and so is not found by a repeat. */
+const endings: ReadonlySet<RouteName> = new Set(["revokeToken", "removeMember", "removeProviderKey"]);
 
 export function createClient(options: ClientOptions): Client {
   const settings: Settings = {
@@ -73,7 +77,7 @@ async function repeated<T>(settings: Settings, name: RouteName, once: () => Prom
       return await once();
     } catch (error) {
       // The first try may have done it and lost its answer.
-      if (attempt > 0 && name === "revokeToken" && isCode(error, "object_not_found")) return null as T;
+      if (attempt > 0 && endings.has(name) && isCode(error, "object_not_found")) return null as T;
       const waitMs = mayRepeat && attempt + 1 < tries ? waitBefore(error, attempt, settings) : null;
       if (waitMs === null) throw mayRepeat ? error : withDoubt(error);
       await settings.sleep(waitMs);

@@ -94,7 +94,17 @@ export function localCommand<const T extends ArgsDef>(
 
 type Values = Record<string, string | boolean | (string | boolean)[] | undefined>;
 
-const repeatable = new Set(["set", "policy", "unset", "setting", "window", "skip", "wake-once", "sleep-once"]);
+const repeatable = new Set([
+  "set",
+  "policy",
+  "unset",
+  "setting",
+  "window",
+  "skip",
+  "wake-once",
+  "sleep-once",
+  "instance",
+]);
 
 /** citty lets unknown options and spare arguments pass; a mistyped --max-price must not rent at any price. */
 function readStrictly(rawArgs: string[], args: ArgsDef, hasRest = false): { values: Values; rest: string[] } {

@@ -9,6 +9,7 @@ import {
   errorAnswer,
   hibernatedView,
   instanceView,
+  meAnswer,
   startTestServer,
   summary,
   type TestServer,
@@ -33,7 +34,7 @@ afterAll(() => rmSync(home, { recursive: true, force: true }));
 beforeEach(async () => {
   rmSync(join(home, ".config"), { recursive: true, force: true });
   server = await startTestServer();
-  server.on("GET /api/me", { json: { id: "u-aaaaaaaaaa", name: "Ana" } });
+  server.on("GET /api/me", { json: meAnswer("Ana") });
   server.on("GET /api/instances", { json: { instances: [summary()] } });
   server.on(`GET /api/instances/${testId}`, { json: instanceView() });
 });

@@ -1,15 +1,18 @@
 /** Every command of `soneca`. */
 import { type CommandDef, defineCommand } from "citty";
+import { auditCommand } from "./commands/audit.ts";
 import { channelCommand } from "./commands/channel.ts";
 import { completionCommand } from "./commands/completion.ts";
 import { healthCommand } from "./commands/health.ts";
 import { instanceCommand, listCommand } from "./commands/instance.ts";
 import { loginCommand, logoutCommand } from "./commands/login.ts";
 import { machinesCommand } from "./commands/machines.ts";
+import { memberCommand } from "./commands/member.ts";
 import { estimateCommand, savingsCommand } from "./commands/money.ts";
 import { offersCommand } from "./commands/offers.ts";
 import { openCommand } from "./commands/open.ts";
 import { policyCommand } from "./commands/policy.ts";
+import { providerKeyCommand, secretsCommand } from "./commands/provider-key.ts";
 import { copyCommand, sshCommand } from "./commands/shell.ts";
 import { simulateCommand } from "./commands/simulate.ts";
 import { snapshotCommand } from "./commands/snapshot.ts";
@@ -36,6 +39,10 @@ export const root: CommandDef = defineCommand({
     simulate: simulateCommand,
     whoami: whoamiCommand,
     token: tokenCommand,
+    member: memberCommand,
+    "provider-key": providerKeyCommand,
+    audit: auditCommand,
+    secrets: secretsCommand,
     login: loginCommand,
     logout: logoutCommand,
     open: openCommand,

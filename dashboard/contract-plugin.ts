@@ -14,7 +14,9 @@ export function contractPlugin(): Plugin {
 }
 
 function contractText(): string {
-  const table = Object.fromEntries(Object.entries(routes).map(([name, { method, path }]) => [name, [method, path]]));
+  // No page asks what is for agents or for whoever runs the deployment.
+  const asked = Object.entries(routes).filter(([, { principal }]) => principal === "user" || principal === "public");
+  const table = Object.fromEntries(asked.map(([name, { method, path }]) => [name, [method, path]]));
   const parts = { routes: table, limits: limitsOf(), defaults: defaultAutoHibernation };
   return Object.entries(parts)
     .map(([name, part]) => `export const ${name} = ${JSON.stringify(part)};`)

@@ -1,8 +1,10 @@
 /** Each minute: objects whose deadline has passed are poked. Each five minutes: the provider's list against the objects. */
 import { parseMachineLabel } from "../core/protocol/ids.ts";
 import type { LogFields } from "../core/protocol/log.ts";
-import { accountOf } from "./account/object.ts";
+import { accountNamed } from "./account/accounts.ts";
+import { dropOldAudit } from "./db/audit.ts";
 import { type CronDuty, noteCronRun } from "./db/cron-runs.ts";
+import { allKeys, deleteKey, deploymentAccount } from "./db/provider-keys.ts";
 import { instancesWithMachine, overdueInstances } from "./db/read-model.ts";
 import type { Env } from "./env.ts";
 import { seen } from "./instance/effects.ts";
@@ -10,10 +12,16 @@ import { labelOf } from "./instance/whose.ts";
 import { log } from "./log.ts";
 import { pokeLateNotices } from "./notices/queue.ts";
 import { tellPolicies } from "./policies.ts";
+import type { ProviderFailure, RentedMachine } from "./providers/provider.ts";
+import { resealSecrets } from "./secrets.ts";
 import { tunnelSettings } from "./tunnel/settings.ts";
 import { createTunnels } from "./tunnel/tunnels.ts";
 
 const overdueGraceMs = 30_000;
+/** Longer than anything that was begun with a key may go on. */
+const retiredForMs = 24 * 3_600_000;
+/** In one run. */
+const resealedAtOnce = 200;
 
 /** What came of a duty, for the log. `skipped`: it could not be done, and counts as not done. */
 type Done = LogFields & { outcome: "ok" | "skipped" };
@@ -29,6 +37,9 @@ export async function runCron(cron: string, env: Env): Promise<void> {
   if (!cron.startsWith("*/5")) return;
   if (await doDuty("provider", () => reconcile(env))) await note(env, "provider");
   await doDuty("tunnels", () => sweepTunnels(env));
+  await doDuty("audit", async () => ({ outcome: "ok", dropped: await dropOldAudit(env.DB, Date.now()) }));
+  if (env.SECRETS_KEYS)
+    await doDuty("secrets", async () => ({ outcome: "ok", resealed: await resealSecrets(env, resealedAtOnce) }));
 }
 
 /** One line of the log for each. False where it was not done. */
@@ -66,23 +77,66 @@ async function pokeOverdue(env: Env): Promise<Done> {
 
 /**
  * Every machine with our label is shown to its object, which decides what it is: its own, one on its way out, or an
- * orphan to be ended. Machines without our label are never touched; a list that failed says nothing.
+ * orphan to be ended. Machines without our label are never touched; a list that failed says nothing, of its account alone.
  */
 export async function reconcile(env: Env): Promise<Done> {
-  const list = await accountOf(env).listMachines(0);
-  if (!list.ok) return { outcome: "skipped", code: list.code, error: list.message };
-  let failed = await eachOf("provider", list.machines, async (machine) => {
+  // A read model that is down keeps no machine of the deployment's own account from being looked at.
+  const keys = await allKeys(env.DB).catch((error: unknown) => {
+    log.error("provider_keys_unknown", { error });
+    return [];
+  });
+  const accounts = [...(env.VAST_API_KEY ? [deploymentAccount] : []), ...keys.map(({ account }) => account)];
+  const lists = new Map<string, RentedMachine[]>();
+  // A team's key that is refused is that team's trouble, told with the key: the duty is done without it.
+  let refused: ProviderFailure | null = null;
+  let failed = await eachOf("provider", accounts, async (account) => {
+    const list = await accountNamed(env, account).listMachines(0);
+    if (list.ok) lists.set(account, list.machines);
+    else if (account === deploymentAccount) refused = list;
+    else log.warn("reconcile_skipped", { account, code: list.code, error: list.message });
+  });
+  for (const [account, machines] of lists) failed += await showMachines(env, account, machines);
+  const missing = (await instancesWithMachine(env.DB)).filter(
+    (one) => lists.has(one.account) && !lists.get(one.account)!.some((machine) => machine.id === one.vastInstanceId),
+  );
+  failed += await eachOf("provider", missing, (one) => env.INSTANCE.getByName(one.id).lookAgain());
+  await dropRetiredKeys(env, keys, lists);
+  return { ...outcomeOf(env, refused, lists), listed: countOf(lists), missing: missing.length, failed };
+}
+
+function outcomeOf(env: Env, refused: ProviderFailure | null, lists: Map<string, RentedMachine[]>): Done {
+  if (refused) return { outcome: "skipped", code: refused.code, error: refused.message };
+  return { outcome: env.VAST_API_KEY && !lists.has(deploymentAccount) ? "skipped" : "ok" };
+}
+
+function countOf(lists: Map<string, RentedMachine[]>): number {
+  return [...lists.values()].reduce((sum, machines) => sum + machines.length, 0);
+}
+
+/** How many could not be shown. */
+function showMachines(env: Env, account: string, machines: RentedMachine[]): Promise<number> {
+  return eachOf("provider", machines, async (machine) => {
     const ours = parseMachineLabel(labelOf(machine));
     if (!ours) return;
     const event = seen(ours.epoch, machine);
-    const isKnown = await env.INSTANCE.getByName(ours.instance).observe(event);
+    const isKnown = await env.INSTANCE.getByName(ours.instance).observe(event, account);
     // Another deployment on the same account, or an adoption that was cut off: not ours to end.
     if (!isKnown) log.warn("unknown_label", { label: machine.label, machine: machine.id });
   });
-  const listed = new Set(list.machines.map((machine) => machine.id));
-  const missing = (await instancesWithMachine(env.DB)).filter((one) => !listed.has(one.vastInstanceId));
-  failed += await eachOf("provider", missing, (one) => env.INSTANCE.getByName(one.id).lookAgain());
-  return { outcome: "ok", listed: listed.size, missing: missing.length, failed };
+}
+
+/** A key that was taken away is forgotten once no machine of ours can be rented with it, or nobody can ask any more. */
+async function dropRetiredKeys(
+  env: Env,
+  keys: Awaited<ReturnType<typeof allKeys>>,
+  lists: Map<string, RentedMachine[]>,
+): Promise<void> {
+  const before = Date.now() - retiredForMs;
+  const over = keys.filter(({ account, retiredAt }) => {
+    if (retiredAt === null || Date.parse(retiredAt) > before) return false;
+    return lists.get(account)?.some((machine) => labelOf(machine) !== null) !== true;
+  });
+  await eachOf("provider", over, ({ account }) => deleteKey(env.DB, account));
 }
 
 /** Tunnels of machines that are gone, and of such as were never rented. */

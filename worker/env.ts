@@ -51,9 +51,11 @@ export interface Env {
   /** Where an Access policy guards the tunnels' hostnames: a service token; both secrets. */
   CF_ACCESS_CLIENT_ID?: string;
   CF_ACCESS_CLIENT_SECRET?: string;
-  /** Where Cloudflare Access guards the dashboard: the team's name or domain, and the application's audience tag. */
+  /** Where Cloudflare Access guards the dashboard: the team's name or domain, and the applications' audience tags, with commas. */
   ACCESS_TEAM?: string;
   ACCESS_AUDIENCE?: string;
+  /** As whom service tokens of Access come: `CLIENT_ID=USER:ROLE,…`. Those that are not named here do not come in. */
+  ACCESS_SERVICES?: string;
   /** `on`: whoever opens the dashboard on this machine's own address (loopback) is its first user. */
   LOCAL_SIGN_IN?: string;
   /** Another address of Cloudflare's API, and of its edge; for tests. */

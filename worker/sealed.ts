@@ -37,6 +37,20 @@ export function isSealedWithCurrent(env: Keys, sealed: string): boolean {
   return decodeProtectedHeader(sealed).kid === readKeys(env)[0]!.version;
 }
 
+/** Of the key that sealed it; null: it is no sealed secret. */
+export function versionOf(sealed: string): string | null {
+  try {
+    return decodeProtectedHeader(sealed).kid ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/** The first one seals. Empty: there is none. */
+export function keyVersions(env: Keys): string[] {
+  return env.SECRETS_KEYS ? readKeys(env).map(({ version }) => version) : [];
+}
+
 /** `VERSION:KEY,VERSION:KEY`, the first seals; keys are 32 bytes in base64url. */
 function readKeys({ SECRETS_KEYS }: Keys): { version: string; key: Uint8Array }[] {
   const keys = (SECRETS_KEYS ?? "")

@@ -1,8 +1,7 @@
 /** `soneca login` and `soneca logout`: the config file, which nobody else can read. */
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { createInterface } from "node:readline";
-import { Writable } from "node:stream";
+import { askSecret } from "../ask-secret.ts";
 import { createClient } from "../client.ts";
 import { localCommand } from "../command.ts";
 import { configFilePath } from "../connect.ts";
@@ -30,7 +29,7 @@ export const loginCommand = localCommand({
     const url = args.url ?? process.env.SONECA_URL ?? kept.url;
     if (!url) throw usageFailure("Which control plane?", "Say `soneca login https://soneca.example.com`.");
     if (!/^https?:\/\//.test(url)) throw usageFailure(`${url} is no address.`, "It begins with https:// or http://.");
-    const token = (args.token ?? (await askForToken())).trim();
+    const token = (args.token ?? (await askSecret("Token"))).trim();
     if (token === "")
       throw usageFailure("There is no token.", "Make one in the dashboard's settings, or with `soneca token create`.");
     // One that is refused is not kept.
@@ -88,20 +87,4 @@ function writeKept(file: string, kept: Kept): void {
       { cause },
     );
   }
-}
-
-/** On a terminal it is not shown; in a pipe it is the first line. */
-async function askForToken(): Promise<string> {
-  const isTerminal = process.stdin.isTTY === true;
-  if (isTerminal) process.stderr.write("Token (it is not shown): ");
-  // What readline would show of it goes nowhere.
-  const output = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const lines = createInterface({ input: process.stdin, output, terminal: isTerminal });
-  const line = await new Promise<string>((resolve) => {
-    lines.once("line", resolve);
-    lines.once("close", () => resolve(""));
-  });
-  lines.close();
-  if (isTerminal) process.stderr.write("\n");
-  return line;
 }

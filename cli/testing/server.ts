@@ -1,6 +1,7 @@
 /** A control plane of canned answers over real HTTP, and views to answer with. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { AnswerOf } from "../../core/protocol/api.ts";
 import { defaultAutoHibernation } from "../../core/protocol/config.ts";
 import { AppError, type ErrorCode, type ErrorContext } from "../../core/protocol/errors.ts";
 import { defaultRentRules } from "../../core/protocol/rent.ts";
@@ -237,4 +238,10 @@ export function eventOf(seq: number, changes: Partial<EventView> = {}): EventVie
     params: {},
     ...changes,
   };
+}
+
+/** Of an owner in a team of their own. */
+export function meAnswer(name: string): AnswerOf<"me"> {
+  const id = "u-aaaaaaaaaa";
+  return { id, name, team: { id, name, role: "owner" }, instances: null, may: ["me"] };
 }

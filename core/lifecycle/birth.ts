@@ -11,7 +11,10 @@ import type { Actor, MachineSpec, RentedFacts, State } from "./types.ts";
 
 export interface Birth {
   instance: InstanceId;
+  /** The team. */
   owner: UserId;
+  /** Whose wish it was; the owner itself without. */
+  by?: UserId;
   name: string;
   spec: MachineSpec;
   config?: AutoHibernation;
@@ -21,7 +24,7 @@ export interface Birth {
 }
 
 export function createInstance(birth: Birth, ctx: Context): Outcome {
-  const actor: Actor = { kind: "user", id: birth.owner };
+  const actor = makerOf(birth);
   // Whoever makes an instance is there to choose: it gets what it asked for or hears that there is none.
   const wake = {
     actor,
@@ -37,7 +40,7 @@ export function createInstance(birth: Birth, ctx: Context): Outcome {
 
 /** An instance from a snapshot of another: asleep until its parts are copied, then woken if that is wanted. */
 export function createFork(birth: Birth, from: Copying["from"], isWoken: boolean, ctx: Context): Outcome {
-  const actor: Actor = { kind: "user", id: birth.owner };
+  const actor = makerOf(birth);
   const { gpuType, region } = birth.spec;
   const wake = isWoken ? { actor, gpuType, region, askedAt: ctx.now, reach: "same" as const } : null;
   const deleteAt = ctx.now + minutesMs(birth.config?.delete_after_pause_minutes ?? 0);
@@ -64,7 +67,7 @@ export function createFork(birth: Birth, from: Copying["from"], isWoken: boolean
 
 /** The machine holds somebody's work from the first moment: it is never given up without a proof or a discard. */
 export function adoptInstance(birth: Birth, facts: RentedFacts, rentedAt: number, ctx: Context): Outcome {
-  const actor: Actor = { kind: "user", id: birth.owner };
+  const actor = makerOf(birth);
   const epoch = 1;
   return {
     state: {
@@ -94,6 +97,10 @@ export function adoptInstance(birth: Birth, facts: RentedFacts, rentedAt: number
     },
     effects: [log("adopted", actor, { name: birth.name, provider_id: facts.providerId })],
   };
+}
+
+function makerOf({ owner, by }: Birth): Actor {
+  return { kind: "user", id: by ?? owner };
 }
 
 function blank(birth: Birth, ctx: Context): State {

@@ -4,6 +4,7 @@
  * micro-dollars (1 US$ = 1,000,000), sizes bytes.
  */
 import * as z from "zod";
+import { auditRoutes } from "./audit.ts";
 import { browseRoutes } from "./browse.ts";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "./config.ts";
 import { liveRoutes } from "./live.ts";
@@ -11,11 +12,15 @@ import { estimateAnswer, estimateQuery, ledgerAnswer, periodQuery, savingsAnswer
 import { noticeRoutes } from "./notices.ts";
 import { offerRoutes } from "./offers.ts";
 import { settingNames, settingSources } from "./policy.ts";
+import { providerKeyRoutes } from "./provider-key.ts";
 import { maxKeepTryingMinutes, rentRulesPatchSchema } from "./rent.ts";
 import { route } from "./route.ts";
 import { scheduleFields } from "./schedule.ts";
+import { secretsRoutes } from "./secrets.ts";
 import { selfTestRoutes } from "./self-test.ts";
-import { sessionRoutes } from "./session.ts";
+import { sessionRoutes, whoSchema } from "./session.ts";
+import { teamRoutes } from "./team.ts";
+import { nameSchema, tokenRoutes } from "./tokens.ts";
 import {
   eventSchema,
   instanceIdSchema,
@@ -28,7 +33,6 @@ import {
 
 /** As in the manifest's key. */
 const maxSeq = 99_999_999;
-const nameSchema = z.string().trim().min(1).max(80);
 /** As the provider spells it ("RTX 4090"); the underscores that its own command line writes are taken as well. */
 const gpuTypeSchema = z
   .string()
@@ -137,7 +141,6 @@ const keepAwakeBody = z.strictObject({
   reason: z.string().trim().min(1).max(120).optional(),
 });
 const discardBody = z.strictObject({ confirm: z.string() });
-const tokenBody = z.strictObject({ name: nameSchema, expires_in_days: z.number().int().min(1).max(3650).optional() });
 const userBody = z.strictObject({ name: nameSchema });
 const proxyKeyBody = z.strictObject({
   name: nameSchema,
@@ -145,13 +148,13 @@ const proxyKeyBody = z.strictObject({
   /** Machines that requests with this key may start within any hour; without it as many as the instance allows. */
   wakes_per_hour: z.number().int().min(0).max(60).optional(),
 });
-const tokenSchema = z.object({
+const proxyKeySchema = z.object({
   id: z.string(),
   name: z.string(),
   created_at: time,
   expires_at: time.nullable(),
+  wakes_per_hour: z.number().int().nullable(),
 });
-const proxyKeySchema = tokenSchema.extend({ wakes_per_hour: z.number().int().nullable() });
 /** `is_late`: for three times its interval; null was never, as on a new deployment. */
 const cronRunSchema = z.object({ at: time, age_seconds: z.number(), is_late: z.boolean() }).nullable();
 /** `live`: what is awake is asked itself, and not only the read model. */
@@ -225,39 +228,23 @@ export const routes = {
     method: "GET",
     path: "/api/me",
     principal: "user",
-    summary: "Who this token belongs to",
+    role: "viewer",
+    reach: "token",
+    summary: "Who this token belongs to, and what it may do",
     status: 200,
-    answer: z.object({ id: z.string(), name: z.string() }),
+    answer: z.object({ id: z.string(), name: z.string(), ...whoSchema }),
   }),
-  listTokens: route({
-    method: "GET",
-    path: "/api/tokens",
-    principal: "user",
-    summary: "Your API tokens, without their secrets",
-    status: 200,
-    answer: z.object({ tokens: z.array(tokenSchema) }),
-  }),
-  createToken: route({
-    method: "POST",
-    path: "/api/tokens",
-    principal: "user",
-    summary: "Create an API token; its secret is shown once",
-    body: tokenBody,
-    status: 201,
-    answer: tokenSchema.extend({ token: z.string() }),
-  }),
-  revokeToken: route({
-    method: "DELETE",
-    path: "/api/tokens/:tokenId",
-    principal: "user",
-    summary: "Revoke an API token",
-    status: 204,
-    answer: z.null(),
-  }),
+  ...tokenRoutes,
+  ...teamRoutes,
+  ...auditRoutes,
+  ...providerKeyRoutes,
+  ...secretsRoutes,
   listInstances: route({
     method: "GET",
     path: "/api/instances",
     principal: "user",
+    role: "viewer",
+    reach: "token",
     summary: "Your instances",
     query: listQuery,
     status: 200,
@@ -267,6 +254,7 @@ export const routes = {
     method: "POST",
     path: "/api/instances",
     principal: "user",
+    role: "owner",
     summary: "Rent a machine and manage it; with `from`, begin with a snapshot of another instance",
     body: createBody,
     bodyOptional: true,
@@ -277,6 +265,7 @@ export const routes = {
     method: "POST",
     path: "/api/instances/adopt",
     principal: "user",
+    role: "owner",
     summary: "Manage a machine that is rented already; the answer holds the line to run on it",
     body: adoptBody,
     status: 201,
@@ -286,6 +275,7 @@ export const routes = {
     method: "GET",
     path: "/api/instances/:id",
     principal: "user",
+    role: "viewer",
     summary: "One instance as it is now: state, reasons, next step, cost",
     status: 200,
     answer: instanceSchema,
@@ -294,6 +284,7 @@ export const routes = {
     method: "PUT",
     path: "/api/instances/:id",
     principal: "user",
+    role: "operator",
     summary: "Give it another name",
     body: z.strictObject({ name: nameSchema }),
     status: 200,
@@ -303,6 +294,7 @@ export const routes = {
     method: "POST",
     path: "/api/instances/:id/wake",
     principal: "user",
+    role: "operator",
     summary: "Wake it, on this GPU type, in this region, with this older snapshot where given",
     body: wakeBody,
     bodyOptional: true,
@@ -313,6 +305,7 @@ export const routes = {
     method: "POST",
     path: "/api/instances/:id/hibernate",
     principal: "user",
+    role: "operator",
     summary: "Put it to sleep now: snapshot, proof, destroy; cancels a wake that is under way",
     body: hibernateBody,
     bodyOptional: true,
@@ -323,6 +316,7 @@ export const routes = {
     method: "POST",
     path: "/api/instances/:id/keep-awake",
     principal: "user",
+    role: "operator",
     summary: "Hold it awake for so many minutes from now; calls off a sleep that is not past its seal",
     body: keepAwakeBody,
     status: 200,
@@ -332,6 +326,7 @@ export const routes = {
     method: "DELETE",
     path: "/api/instances/:id/keep-awake",
     principal: "user",
+    role: "operator",
     summary: "End everything that holds it awake on purpose, running commands' leases included",
     status: 200,
     answer: instanceSchema,
@@ -340,6 +335,7 @@ export const routes = {
     method: "POST",
     path: "/api/instances/:id/not-now",
     principal: "user",
+    role: "operator",
     summary: "Put the next sleep off by `not_now_minutes` of its settings",
     body: z.strictObject({}),
     bodyOptional: true,
@@ -350,6 +346,7 @@ export const routes = {
     method: "POST",
     path: "/api/instances/:id/discard",
     principal: "user",
+    role: "owner",
     summary: "Destroy its machine without a snapshot: what is not in an earlier snapshot is lost",
     body: discardBody,
     status: 202,
@@ -359,6 +356,7 @@ export const routes = {
     method: "GET",
     path: "/api/instances/:id/config",
     principal: "user",
+    role: "viewer",
     summary: "Its auto_hibernation settings, and whose word each value is",
     status: 200,
     answer: configAnswer,
@@ -367,6 +365,7 @@ export const routes = {
     method: "PUT",
     path: "/api/instances/:id/config",
     principal: "user",
+    role: "operator",
     summary: "Change its own auto_hibernation settings; what is not named stays",
     body: configBody,
     status: 200,
@@ -376,6 +375,7 @@ export const routes = {
     method: "PUT",
     path: "/api/instances/:id/schedule",
     principal: "user",
+    role: "operator",
     summary: "When it wakes and sleeps by the clock, from now on",
     body: scheduleBody,
     status: 200,
@@ -385,6 +385,7 @@ export const routes = {
     method: "GET",
     path: "/api/instances/:id/proxy-keys",
     principal: "user",
+    role: "operator",
     summary: "Keys to its services, without their secrets",
     status: 200,
     answer: z.object({ keys: z.array(proxyKeySchema) }),
@@ -393,6 +394,7 @@ export const routes = {
     method: "POST",
     path: "/api/instances/:id/proxy-keys",
     principal: "user",
+    role: "owner",
     summary: "Create a key to its services and to nothing else; its secret is shown once",
     body: proxyKeyBody,
     status: 201,
@@ -402,6 +404,7 @@ export const routes = {
     method: "DELETE",
     path: "/api/instances/:id/proxy-keys/:keyId",
     principal: "user",
+    role: "owner",
     summary: "Revoke a key to its services; within half a minute no request passes with it",
     status: 204,
     answer: z.null(),
@@ -410,6 +413,7 @@ export const routes = {
     method: "GET",
     path: "/api/policies",
     principal: "user",
+    role: "viewer",
     summary: "What you set for all of your instances, and for those of a GPU type",
     status: 200,
     answer: z.object({ policies: z.array(policySchema) }),
@@ -418,6 +422,7 @@ export const routes = {
     method: "PUT",
     path: "/api/policies",
     principal: "user",
+    role: "owner",
     summary: "Change a policy; reaches every instance that did not set the value itself",
     body: policyBody,
     status: 200,
@@ -427,6 +432,7 @@ export const routes = {
     method: "DELETE",
     path: "/api/policies",
     principal: "user",
+    role: "owner",
     summary: "Take a policy away: the one for all, or that of the GPU type",
     query: policyQuery,
     status: 200,
@@ -436,6 +442,7 @@ export const routes = {
     method: "GET",
     path: "/api/instances/:id/events",
     principal: "user",
+    role: "viewer",
     summary: "What happened to it, oldest first",
     query: eventsQuery,
     status: 200,
@@ -445,6 +452,7 @@ export const routes = {
     method: "GET",
     path: "/api/instances/:id/snapshots",
     principal: "user",
+    role: "viewer",
     summary: "The newest hundred snapshots that the store holds of it, newest first, with what their proofs found",
     status: 200,
     answer: z.object({ snapshots: z.array(pastSnapshotSchema) }),
@@ -454,6 +462,7 @@ export const routes = {
     method: "GET",
     path: "/api/instances/:id/ledger",
     principal: "user",
+    role: "viewer",
     summary: "What it cost, row by row, and each cycle of sleep and wake",
     query: periodQuery,
     status: 200,
@@ -463,6 +472,8 @@ export const routes = {
     method: "GET",
     path: "/api/savings",
     principal: "user",
+    role: "viewer",
+    reach: "token",
     summary: "What was paid, avoided and saved: per instance, per day, in all",
     query: periodQuery,
     status: 200,
@@ -472,6 +483,8 @@ export const routes = {
     method: "GET",
     path: "/api/estimate",
     principal: "user",
+    role: "viewer",
+    reach: "token",
     summary: "Before renting: the offer that a create would take, and what sleeping would save with it",
     query: estimateQuery,
     status: 200,

@@ -34,6 +34,31 @@ export const errorTable = {
   unauthenticated: row(401, false, "No valid token came with the request.", "Send Authorization: Bearer snu_..."),
   token_expired: row(401, false, "The token has expired.", "Ask for a new token."),
   forbidden: row(403, false, "This token may not do that.", "Use a token of the right kind and owner."),
+  role_too_low: row(
+    403,
+    false,
+    "Your role in the team does not allow that.",
+    "Ask an owner of the team; `context.wants` is the role that it takes.",
+  ),
+  token_too_narrow: row(
+    403,
+    false,
+    "This token is for some instances of the team, and that concerns all of it.",
+    "Use a token without a list of instances.",
+  ),
+  member_exists: row(409, false, "They are in the team already.", "Change their role with PUT /api/members/{id}."),
+  founder_stays: row(
+    409,
+    false,
+    "Whom a team began with stays its owner.",
+    "Take others in as owners; they may do the same.",
+  ),
+  access_service_unknown: row(
+    403,
+    false,
+    "Cloudflare Access let a service in that stands for no user here.",
+    "Whoever runs the deployment names it in ACCESS_SERVICES (docs/USERS.md).",
+  ),
   session_needs_own_origin: row(
     409,
     false,
@@ -231,7 +256,18 @@ export const errorTable = {
   manifest_invalid: row(422, false, "The manifest does not fit the format.", "See core/snapshot/FORMAT.md."),
   storage_unavailable: row(503, true, "The object store did not answer.", "Send the request again after Retry-After."),
 
-  provider_auth: row(502, false, "The provider refused the key of this deployment.", "Set a valid VAST_API_KEY."),
+  provider_auth: row(
+    502,
+    false,
+    "The provider refused the key.",
+    "Set another one: your team's own with `soneca provider-key set`, the deployment's as VAST_API_KEY.",
+  ),
+  provider_key_in_use: row(
+    409,
+    false,
+    "Machines are rented with this key, and without it nobody could end them.",
+    "Put those instances to sleep first; `context.machines` are the provider's numbers.",
+  ),
   provider_no_credit: row(
     402,
     false,

@@ -12,6 +12,9 @@ import {
 
 import { scheduleExtras } from "./schedule.ts";
 
+/** Settings by which snapshots may go, scripts run and services open: for owners of the team alone. */
+export const ownersSettings = ["retention", "hooks", "proxy"] as const;
+
 export type SettingSource = "default" | "user" | "gpu_type" | "instance";
 export const settingSources = ["default", "user", "gpu_type", "instance"] as const satisfies readonly SettingSource[];
 

@@ -68,12 +68,16 @@ describe("patterns of paths", () => {
   });
 });
 
-it("who may call: the owner, a key of this instance, and anybody where it is public", () => {
+it("who may call: its team as far as the token reaches, a key of this instance, and anybody where it is public", () => {
   const owner = "u-aaaaaaaaaa" as UserId;
   const other = "i-bbbbbbbbbb" as InstanceId;
   const key = { kind: "key", id: "k", instance: id, wakesPerHour: null } as const;
-  expect(mayCall({ kind: "user", id: owner }, owner, id, "key")).toBe(true);
-  expect(mayCall({ kind: "user", id: "u-bbbbbbbbbb" as UserId }, owner, id, "key")).toBe(false);
+  const somebody = (team: UserId, instances: string[] | null = null) =>
+    ({ kind: "user", id: "u-cccccccccc" as UserId, team, instances }) as const;
+  expect(mayCall(somebody(owner), owner, id, "key")).toBe(true);
+  expect(mayCall(somebody("u-bbbbbbbbbb" as UserId), owner, id, "key")).toBe(false);
+  expect(mayCall(somebody(owner, [id]), owner, id, "key")).toBe(true);
+  expect(mayCall(somebody(owner, [other]), owner, id, "key")).toBe(false);
   expect(mayCall(key, owner, id, "key")).toBe(true);
   expect(mayCall({ ...key, instance: other }, owner, id, "key")).toBe(false);
   expect(mayCall({ kind: "anybody" }, owner, id, "key")).toBe(false);

@@ -67,7 +67,8 @@ export const defaultProxy: ProxySettings = {
 
 /** Who calls a service. */
 export type Caller =
-  | { kind: "user"; id: UserId }
+  /** Somebody of a team; `instances`: the only ones that their token reaches, null: all of it. */
+  | { kind: "user"; id: UserId; team: UserId; instances: readonly string[] | null }
   | { kind: "key"; id: string; instance: InstanceId; wakesPerHour: number | null }
   | { kind: "anybody" };
 
@@ -119,7 +120,7 @@ export function fitsPath(path: string, patterns: readonly string[]): boolean {
 
 export function mayCall(caller: Caller, owner: UserId, instance: InstanceId, access: ProxySettings["access"]): boolean {
   if (access === "public") return true;
-  if (caller.kind === "user") return caller.id === owner;
+  if (caller.kind === "user") return caller.team === owner && (caller.instances?.includes(instance) ?? true);
   return caller.kind === "key" && caller.instance === instance;
 }
 

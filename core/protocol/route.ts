@@ -1,14 +1,28 @@
 /** What a row of the route table says. */
 import type * as z from "zod";
+import type { Role } from "./roles.ts";
 
 /** `metrics`: the metrics token of the deployment, or its admin token. */
 export type Principal = "public" | "user" | "admin" | "metrics" | "agent";
 
-export interface Route {
+/** Who may ask. A route for users without a least role does not compile. */
+export type RouteRule =
+  | { principal: Exclude<Principal, "user">; role?: never; reach?: never }
+  | {
+      principal: "user";
+      /** The least that is needed. */
+      role: Role;
+      /**
+       * Where the path has an `:id`, that instance. Elsewhere it is the whole team, which a token of some instances may not
+       * ask; `token`: it looks itself at what the token reaches.
+       */
+      reach?: "token";
+    };
+
+export type Route = RouteRule & {
   method: "GET" | "POST" | "PUT" | "DELETE";
   /** Hono's spelling of parameters: `/api/instances/:id`. */
   path: string;
-  principal: Principal;
   summary: string;
   query?: z.ZodType;
   body?: z.ZodType;
@@ -20,6 +34,8 @@ export interface Route {
   isFile?: true;
   /** Of such an answer, where it is not any bytes at all. */
   media?: "text/plain";
-}
+  /** Changes nothing, whatever its method says. */
+  isRead?: true;
+};
 
 export const route = <const R extends Route>(one: R): R => one;

@@ -1,15 +1,31 @@
 /** How a browser signs in: the page hands a token over once, and from then on holds a cookie that no script can read. */
 import * as z from "zod";
 import { route } from "./route.ts";
-import { time } from "./views.ts";
+import { teamSchema } from "./team.ts";
+import { userIdSchema } from "./tokens.ts";
+import { instanceIdSchema, time } from "./views.ts";
 
 /** `local`: whoever sits at the machine itself; `access`: Cloudflare Access has let the browser in; `token`: by a token of one's own. */
 export const sessionWays = ["local", "access", "token"] as const;
 export type SessionWay = (typeof sessionWays)[number];
 
+/** What whoever asks may do. */
+export const whoSchema = {
+  /** The team that is asked for, and the role in it, as far as the token reaches. */
+  team: teamSchema,
+  /** Null: all of the team. */
+  instances: z.array(instanceIdSchema).nullable(),
+  /** Operations of this document that may be asked. */
+  may: z.array(z.string()),
+};
+
 export const sessionAnswer = z.object({
   /** Null: nobody is signed in. */
   user: z.object({ id: z.string(), name: z.string() }).nullable(),
+  team: whoSchema.team.nullable(),
+  may: whoSchema.may,
+  /** Teams that this browser can ask for; empty where its token says it. */
+  teams: z.array(teamSchema),
   way: z.enum(sessionWays).nullable(),
   /** Null: it does not end by itself. */
   expires_at: time.nullable(),
@@ -39,6 +55,17 @@ export const sessionRoutes = {
     summary: "Sign in: sets a cookie that only this origin sends and no script reads",
     body: sessionBody,
     bodyOptional: true,
+    status: 200,
+    answer: sessionAnswer,
+  }),
+  chooseTeam: route({
+    method: "PUT",
+    path: "/api/session",
+    principal: "user",
+    role: "viewer",
+    reach: "token",
+    summary: "Ask for another of your teams from now on, where Cloudflare Access says who you are",
+    body: z.strictObject({ team: userIdSchema }),
     status: 200,
     answer: sessionAnswer,
   }),

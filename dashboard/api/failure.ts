@@ -1,7 +1,25 @@
 /** What a call that did not work comes back as: the API's own error, or that nothing came back. */
 import type { ErrorBody, ErrorCode } from "../../core/protocol/errors.ts";
 
-export type FailureCode = ErrorCode | "unreachable" | "unknown";
+/** What only agents, and those who call a service, are ever told. */
+type OthersCode =
+  | "length_required"
+  | "epoch_fenced"
+  | "port_not_shown"
+  | "range_not_satisfiable"
+  | "part_hash_mismatch"
+  | "manifest_exists"
+  | "manifest_invalid"
+  | "waking"
+  | "wake_not_automatic"
+  | "request_does_not_wake"
+  | "wakes_per_hour_spent"
+  | "money_per_day_spent"
+  | "service_not_listening"
+  | "service_broke"
+  | "machine_out_of_reach";
+
+export type FailureCode = Exclude<ErrorCode, OthersCode> | "unreachable" | "unknown";
 
 export class Failure extends Error {
   override name = "Failure";
@@ -33,8 +51,8 @@ export function failureOf(response: Response, text: string): Failure {
   const error = errorIn(text);
   if (!error) return new Failure("unknown", `status ${status}`, { status, retryAfterMs });
   const { code, message, hint, request_id, issues, context } = error;
-  // One of a later version has no words here, and is shown by its code.
-  return new Failure(code, message, {
+  // One of a later version has no words here, and is shown with the API's own.
+  return new Failure(code as FailureCode, message, {
     status,
     hint,
     requestId: request_id ?? null,

@@ -11,6 +11,7 @@ import { savings } from "./en/savings.ts";
 import { schedule } from "./en/schedule.ts";
 import { settings } from "./en/settings.ts";
 import { signIn } from "./en/sign-in.ts";
+import { team } from "./en/team.ts";
 import { wake } from "./en/wake.ts";
 
 export const en = {
@@ -26,6 +27,7 @@ export const en = {
   schedule,
   settings,
   signIn,
+  team,
   wake,
 };
 export type Words = typeof en;

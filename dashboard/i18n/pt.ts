@@ -11,6 +11,7 @@ import { savings } from "./pt/savings.ts";
 import { schedule } from "./pt/schedule.ts";
 import { settings } from "./pt/settings.ts";
 import { signIn } from "./pt/sign-in.ts";
+import { team } from "./pt/team.ts";
 import { wake } from "./pt/wake.ts";
 
 export const ptBR: Words = {
@@ -26,5 +27,6 @@ export const ptBR: Words = {
   schedule,
   settings,
   signIn,
+  team,
   wake,
 };

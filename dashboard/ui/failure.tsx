@@ -7,12 +7,18 @@ export function useFailureWords() {
   const { t } = useReader();
   return (error: unknown) => {
     const failure = error instanceof Failure ? error : new Failure("unknown", String(error));
-    const { what, next } = t.errors.byCode[failure.code] ?? t.errors.byCode.unknown;
+    const { byCode } = t.errors;
+    const { what, next } = byCode[failure.code] ?? ownWords(failure) ?? byCode.unknown!;
     const says = failure.context.provider_message;
     const detail = typeof says === "string" ? t.errors.providerSays(says) : null;
     const id = failure.requestId ? `, ${t.common.requestId} ${failure.requestId}` : "";
     return { what, next, detail, code: `${t.common.code} ${failure.code}${id}`, failure };
   };
+}
+
+/** What the API says of itself; nothing where it did not. */
+function ownWords({ message, hint }: Failure): { what: string; next: string } | null {
+  return hint === "" ? null : { what: message, next: hint };
 }
 
 export function FailureNote({ error, onRetry }: { error: unknown; onRetry?: () => void }) {

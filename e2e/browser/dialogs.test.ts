@@ -210,6 +210,31 @@ describe.skipIf(!hasBrowser)("dialogs", () => {
     }
   });
 
+  it("an owner takes somebody in, who then is offered only what their role may ask for", async () => {
+    const { page, close } = await openPage(browser, `${test.cloud.url}/settings`);
+    const team = page.getByRole("region", { name: "Team" });
+    await team.getByRole("textbox", { name: "Name" }).fill("Eva");
+    await team.getByRole("combobox", { name: "Role", exact: true }).selectOption("viewer");
+    await team.getByRole("button", { name: "Take in" }).click();
+    const token = (await team.getByText(/^snu_/).textContent())!.trim();
+    await page.getByRole("region", { name: "Who changed what" }).getByText("openSession").first().waitFor();
+    const me = await test.cloud.api<{ may: string[] }>("GET", "/api/me", undefined, token);
+    expect(me.body.may).not.toContain("createInstance");
+    // The page takes what it offers from the session.
+    await page.evaluate(
+      (secret) => fetch("/api/session", { method: "POST", body: JSON.stringify({ token: secret }) }),
+      token,
+    );
+    await page.goto(`${test.cloud.url}/settings`);
+    await page.getByText("viewer in the team of").waitFor();
+    expect(await page.getByRole("region", { name: "Team" }).count()).toBe(0);
+    expect(await page.getByRole("button", { name: "For a GPU type" }).count()).toBe(0);
+    await page.goto(test.cloud.url);
+    await page.getByRole("heading", { name: "Instances" }).waitFor();
+    expect(await page.locator('a[href="/new"]').count()).toBe(0);
+    await close();
+  });
+
   it("leaves no machine behind that costs", async () => {
     const { body } = await test.cloud.api<{ instances: { id: string; name: string; status: string }[] }>(
       "GET",

@@ -4,7 +4,10 @@
  */
 import { DurableObject } from "cloudflare:workers";
 import { parseMachineLabel } from "../../core/protocol/ids.ts";
+import { updateKey } from "../db/provider-keys.ts";
+import { instancesWithMachine } from "../db/read-model.ts";
 import type { Env } from "../env.ts";
+import { labelOf } from "../instance/whose.ts";
 import { prepareLog } from "../log.ts";
 import type {
   CreateRequest,
@@ -15,8 +18,9 @@ import type {
   ProviderFailure,
   RentedMachine,
 } from "../providers/provider.ts";
-import { createVastProvider } from "../providers/vast.ts";
+import { AccountKey } from "./key.ts";
 import { CallTally } from "./tally.ts";
+import { providerWith, sendsUntil, tryKey } from "./try-key.ts";
 
 /** Least time between two calls of a kind, from the provider's documentation. */
 const documentedMs = { search: 6_000, create: 4_500, list: 1_000, change: 1_000, destroy: 3_000 };
@@ -27,9 +31,12 @@ const browseAgeMs = 60_000;
 /** Different questions of such that may wait at once: whoever wakes waits for each of them. */
 const mostBrowsing = 3;
 const mostSearchesKept = 50;
+/** How long a machine may be missing in the provider's list after it was made. */
+const listLagMs = 60_000;
 
 export class AccountObject extends DurableObject<Env> {
-  #provider: Provider | null = null;
+  readonly #key: AccountKey;
+  #provider: { key: string; provider: Provider } | null = null;
   readonly #intervalsMs: Record<Kind, number>;
   /** The provider's intervals are per kind of call, so the kinds do not wait for each other. */
   #queues = new Map<Kind, Promise<unknown>>();
@@ -37,6 +44,8 @@ export class AccountObject extends DurableObject<Env> {
   /** `covers`: the last question that it was asked for after. */
   #list: { at: number; covers: number; machines: RentedMachine[] } | null = null;
   #listsAsked = 0;
+  /** When a machine was last asked for here, epoch ms. */
+  #createdAt = 0;
   #offers = new Map<string, { at: number; offers: Offer[] }>();
   readonly #tally: CallTally;
   #browsing = new Map<string, Promise<ProviderAnswer<{ offers: Offer[] }>>>();
@@ -45,6 +54,7 @@ export class AccountObject extends DurableObject<Env> {
     super(ctx, env);
     prepareLog(env);
     this.#tally = new CallTally(env.DB, (work) => ctx.waitUntil(work));
+    this.#key = new AccountKey(ctx, env);
     this.#intervalsMs = { ...documentedMs, ...JSON.parse(env.PROVIDER_INTERVALS || "{}") };
   }
 
@@ -98,7 +108,14 @@ export class AccountObject extends DurableObject<Env> {
 
   createMachine(request: CreateRequest): ReturnType<Provider["createMachine"]> {
     this.#offers.clear();
-    return this.#call("create", (provider) => this.#changing(provider.createMachine(request)));
+    return this.#call("create", async (provider) => {
+      // What was taken away rents no more, whatever somebody decided before.
+      const key = await this.#key.read();
+      if (!key.ok) return key;
+      if (key.isRetired) return refusedAs("provider_auth", "the key was taken away");
+      this.#createdAt = Date.now();
+      return this.#changing(provider.createMachine(request));
+    });
   }
 
   /**
@@ -169,6 +186,64 @@ export class AccountObject extends DurableObject<Env> {
     return this.#call("change", (provider) => this.#changing(provider.startMachine(id)));
   }
 
+  /**
+   * Another key for the machines of this one. None may be lost from sight: it must show all of them. In the turn of the
+   * creates, so that none is on its way meanwhile. `sealed`, `hint`: what is written.
+   */
+  async replaceKey(key: string, sealed: string, hint: string): Promise<KeyChange> {
+    return this.#inTurn("create", async () => {
+      const own = await this.#ownMachines();
+      if (!own.ok) return own;
+      const shown = await tryKey(this.env, key);
+      if (!shown.ok) return shown;
+      const lost = own.machines.filter((id) => !shown.machines.some((one) => one.id === id));
+      if (lost.length > 0) return { ok: false, code: "provider_key_in_use", machines: lost };
+      const now = new Date().toISOString();
+      const set = { sealed, hint, createdAt: now, lastUsedAt: now, trouble: null, troubleAt: null };
+      await updateKey(this.env.DB, this.#key.account, set);
+      this.#keyChanged();
+      return { ok: true };
+    });
+  }
+
+  /** Nothing is rented with it any more. The row stays a while: what was on its way would be seen with it. */
+  async retireKey(): Promise<KeyChange> {
+    return this.#inTurn("create", async () => {
+      const own = await this.#ownMachines();
+      if (!own.ok) return own;
+      if (own.machines.length > 0) return { ok: false, code: "provider_key_in_use", machines: own.machines };
+      await updateKey(this.env.DB, this.#key.account, { retiredAt: new Date().toISOString() });
+      this.#keyChanged();
+      return { ok: true };
+    });
+  }
+
+  /** Machines with our label, by the provider's word and by the read model's; where the key is refused, by that one alone. */
+  async #ownMachines(): Promise<{ ok: true; machines: number[] } | ProviderFailure> {
+    // A machine that was made just now may not be listed yet.
+    const restMs = this.#createdAt + listLagMs - Date.now();
+    if (restMs > 0) {
+      const message = "a machine is being rented with this key";
+      return { ok: false, code: "provider_unavailable", message, retryable: true, retryAfterMs: restMs };
+    }
+    const believed = await instancesWithMachine(this.env.DB);
+    const isOwn = (one: { account: string }) => one.account === this.#key.account;
+    const known = believed.filter(isOwn).map((one) => one.vastInstanceId);
+    // Two keys may be of one account: what is rented with another one is no matter of this one.
+    const ofOthers = new Set(believed.filter((one) => !isOwn(one)).map((one) => one.vastInstanceId));
+    const list = await this.listMachines(0);
+    if (!list.ok) return list.code === "provider_auth" ? { ok: true, machines: known } : list;
+    const labelled = list.machines.filter((one) => labelOf(one) !== null && !ofOthers.has(one.id)).map((one) => one.id);
+    const listed = known.filter((id) => list.machines.some((one) => one.id === id));
+    return { ok: true, machines: [...new Set([...labelled, ...listed])] };
+  }
+
+  #keyChanged(): void {
+    this.#key.forget();
+    this.#list = null;
+    this.#offers.clear();
+  }
+
   async #changing<T>(call: Promise<T>): Promise<T> {
     try {
       return await call;
@@ -185,7 +260,10 @@ export class AccountObject extends DurableObject<Env> {
     isFree: () => boolean = () => false,
   ): Promise<T | ProviderFailure> {
     return this.#inTurn(kind, async () => {
-      if (isFree()) return work(this.#theProvider());
+      if (isFree()) {
+        const found = await this.#theProvider();
+        return found.ok ? work(found.provider) : found;
+      }
       await this.#untilFree(kind);
       return this.#send(kind, work);
     });
@@ -216,7 +294,10 @@ export class AccountObject extends DurableObject<Env> {
   ): Promise<T | ProviderFailure> {
     this.#occupy(kind);
     try {
-      const answer = await work(until === null ? this.#theProvider() : this.#createProvider(sendsUntil(until)));
+      const found = await this.#theProvider(until);
+      if (!found.ok) return found;
+      const answer = await work(found.provider);
+      this.#key.note(answer);
       const failure = answer.ok ? null : (answer as unknown as ProviderFailure);
       this.#occupy(kind, failure?.retryAfterMs);
       this.#tally.count(kind, failure?.code ?? null);
@@ -228,30 +309,27 @@ export class AccountObject extends DurableObject<Env> {
     }
   }
 
-  #theProvider(): Provider {
-    this.#provider ??= this.#createProvider();
-    return this.#provider;
-  }
-
-  #createProvider(send?: typeof fetch): Provider {
-    return createVastProvider({ baseUrl: this.env.VAST_URL, apiKey: this.env.VAST_API_KEY, fetch: send });
+  /** `until`: epoch ms after which it sends nothing; null for no limit. */
+  async #theProvider(until: number | null = null): Promise<{ ok: true; provider: Provider } | ProviderFailure> {
+    const found = await this.#key.read();
+    if (!found.ok) return found;
+    const { key } = found;
+    if (until !== null) return { ok: true, provider: providerWith(this.env, key, sendsUntil(until)) };
+    if (this.#provider?.key !== key) this.#provider = { key, provider: providerWith(this.env, key) };
+    return { ok: true, provider: this.#provider.provider };
   }
 }
+
+export type KeyChange =
+  | { ok: true }
+  | ProviderFailure
+  /** `machines`: the provider's numbers of those that are rented with it. */
+  | { ok: false; code: "provider_key_in_use"; machines: number[] };
 
 function searchKey(query: OfferQuery): string {
   return JSON.stringify({ ...query, avoidMachineIds: [] });
 }
 
-function sendsUntil(until: number): typeof fetch {
-  return async (input, init) => {
-    const leftMs = until - Date.now();
-    if (leftMs <= 0) throw new Error("its time was over before it was sent");
-    const signals = [AbortSignal.timeout(leftMs), ...(init?.signal ? [init.signal] : [])];
-    return fetch(input, { ...init, signal: AbortSignal.any(signals) });
-  };
-}
-
-/** The deployment's one account; a key per user is a later table. */
-export function accountOf(env: Env): DurableObjectStub<AccountObject> {
-  return env.ACCOUNT.getByName("default");
+function refusedAs(code: ProviderFailure["code"], message: string): ProviderFailure {
+  return { ok: false, code, message, retryable: false };
 }

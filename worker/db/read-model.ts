@@ -4,6 +4,7 @@ import { drizzle } from "drizzle-orm/d1";
 import type { EventView, Glance, InstanceSummary, InstanceView } from "../../core/protocol/views.ts";
 import type { Meters } from "../instance/meters.ts";
 import { countEvents } from "./counters.ts";
+import { deploymentAccount } from "./provider-keys.ts";
 import { hibernationEvents, instanceStatus } from "./schema.ts";
 
 interface Beside {
@@ -11,6 +12,8 @@ interface Beside {
   dueAt: number | null;
   policyVersion: number;
   meters: Meters;
+  /** Null: the deployment's. */
+  providerAccount: string | null;
 }
 
 /** What was paid up to now may prove to be less, when a machine's end is learned of late; who counts sees no step back. */
@@ -21,7 +24,7 @@ export async function mirrorStatus(
   db: D1Database,
   view: InstanceView,
   glance: Glance,
-  { version, dueAt, policyVersion, meters }: Beside,
+  { version, dueAt, policyVersion, meters, providerAccount }: Beside,
 ): Promise<void> {
   const row = {
     instanceId: view.id,
@@ -49,6 +52,7 @@ export async function mirrorStatus(
     dueAt,
     policyVersion,
     ...meters,
+    providerAccount,
   };
   const grown = growing.map((name) => {
     const column = instanceStatus[name];
@@ -136,13 +140,19 @@ export async function overdueInstances(db: D1Database, now: number, graceMs: num
   return rows.map((row) => row.id);
 }
 
-/** Instances that the read model believes to have a machine. */
-export async function instancesWithMachine(db: D1Database): Promise<{ id: string; vastInstanceId: number }[]> {
+/** Instances that the read model believes to have a machine; `account`: the provider account that it is rented with. */
+export async function instancesWithMachine(
+  db: D1Database,
+): Promise<{ id: string; vastInstanceId: number; account: string }[]> {
   const rows = await drizzle(db)
-    .select({ id: instanceStatus.instanceId, vastInstanceId: instanceStatus.vastInstanceId })
+    .select({
+      id: instanceStatus.instanceId,
+      vastInstanceId: instanceStatus.vastInstanceId,
+      account: instanceStatus.providerAccount,
+    })
     .from(instanceStatus)
     .where(and(isNotNull(instanceStatus.vastInstanceId), ne(instanceStatus.status, "deleted")));
-  return rows.flatMap((row) =>
-    row.vastInstanceId === null ? [] : [{ id: row.id, vastInstanceId: row.vastInstanceId }],
+  return rows.flatMap(({ id, vastInstanceId, account }) =>
+    vastInstanceId === null ? [] : [{ id, vastInstanceId, account: account ?? deploymentAccount }],
   );
 }

@@ -8,9 +8,29 @@ export const users = sqliteTable("users", {
   createdAt: text("created_at").notNull(),
   /** By which Cloudflare Access knows them, in small letters; null for users with tokens alone. */
   email: text("email").unique(),
-  /** Grows with each change of the user's policies. */
+  /** Grows with each change of the team's policies. */
   policyVersion: integer("policy_version").notNull().default(0),
+  /** The team that they were taken into; null: they have a team of their own, which has their id. */
+  homeTeam: text("home_team"),
 });
+
+/** Who is in the team of another. Whoever a team began with has no row: they own it. */
+export const members = sqliteTable(
+  "members",
+  {
+    teamId: text("team_id")
+      .notNull()
+      .references(() => users.id),
+    userId: text("user_id")
+      .notNull()
+      .references(() => users.id),
+    role: text("role").notNull(),
+    /** As the team calls them. */
+    name: text("name").notNull(),
+    createdAt: text("created_at").notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.teamId, table.userId] }), index("idx_members_user").on(table.userId)],
+);
 
 /** What a user sets for all of its instances (`gpuKey` empty) or for those of one GPU type. */
 export const policies = sqliteTable(
@@ -42,8 +62,67 @@ export const apiTokens = sqliteTable(
     hash: text("hash").notNull().unique(),
     createdAt: text("created_at").notNull(),
     expiresAt: text("expires_at"),
+    /** The team that it asks for; null in rows of before: its user's own. */
+    teamId: text("team_id"),
+    /** The most that it may do; null: whatever its user may. */
+    role: text("role"),
+    /** The only instances that it reaches, JSON; null: all of the team. */
+    instances: text("instances"),
+    /** To within some minutes. */
+    lastUsedAt: text("last_used_at"),
   },
   (table) => [index("idx_api_tokens_user").on(table.userId)],
+);
+
+/** A team's own key to the provider. Machines are rented with the one that is not retired. */
+export const providerKeys = sqliteTable(
+  "provider_keys",
+  {
+    /** Names the object that asks the provider with it. */
+    account: text("account").primaryKey(),
+    teamId: text("team_id")
+      .notNull()
+      .references(() => users.id),
+    /** The key itself, for `provider_key:<account>`. */
+    sealed: text("sealed").notNull(),
+    /** Its last letters, for people. */
+    hint: text("hint").notNull(),
+    createdAt: text("created_at").notNull(),
+    /** When the provider last answered to it, to within some minutes. */
+    lastUsedAt: text("last_used_at"),
+    /** What the provider said when it last refused it; null since it took it again. */
+    trouble: text("trouble"),
+    troubleAt: text("trouble_at"),
+    /** No machine is rented with it any more; the row goes when none is left. */
+    retiredAt: text("retired_at"),
+  },
+  (table) => [uniqueIndex("idx_provider_keys_team").on(table.teamId).where(sql`${table.retiredAt} IS NULL`)],
+);
+
+/** Who asked for which change, and what came of it. */
+export const auditLog = sqliteTable(
+  "audit_log",
+  {
+    id: integer("id").primaryKey({ autoIncrement: true }),
+    /** Null: of the deployment itself. */
+    teamId: text("team_id"),
+    at: text("at").notNull(),
+    /** `user:<id>`, `admin`. */
+    actor: text("actor").notNull(),
+    tokenId: text("token_id"),
+    role: text("role"),
+    /** The operation, as /api/openapi.json calls it. */
+    route: text("route").notNull(),
+    instanceId: text("instance_id"),
+    /** Of what else it was: the token, the member, the key. */
+    target: text("target"),
+    status: integer("status").notNull(),
+    /** The code of the error; null: it was done. */
+    code: text("code"),
+    requestId: text("request_id").notNull(),
+    origin: text("origin").notNull(),
+  },
+  (table) => [index("idx_audit_log_team").on(table.teamId, table.id)],
 );
 
 export const proxyKeys = sqliteTable(
@@ -99,6 +178,8 @@ export const instanceStatus = sqliteTable(
     glance: text("glance"),
     /** Of its owner's policies: which ones it knows. */
     policyVersion: integer("policy_version").notNull().default(0),
+    /** The provider account that its machine is rented with; null: the deployment's. */
+    providerAccount: text("provider_account"),
     /** When the object wants to look at itself, epoch ms; the cron sweep pokes those that are late. */
     dueAt: integer("due_at"),
 

@@ -38,7 +38,7 @@ export function mountAgent(app: App): void {
 
 /** The token names the instance, so no path can name another; an older epoch is fenced off. */
 async function admit(c: AppContext, next: () => Promise<void>): Promise<void> {
-  await authenticate(c, "agent");
+  await authenticate(c, { principal: "agent" });
   const agent = agentOf(c);
   orThrow(await objectOf(c, agent.instance).admits(agent.epoch));
   await next();

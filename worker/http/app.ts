@@ -3,9 +3,8 @@ import { Hono } from "hono";
 import { AppError, asAppError } from "../../core/protocol/errors.ts";
 import { mountSelfTest } from "../self-test/routes.ts";
 import { mountAgent } from "./agent.ts";
-import { createToken, createUser, listTokens, revokeToken } from "./auth.ts";
 import { mountBrowse } from "./browse.ts";
-import { type App, type AppContext, type AppEnv, userOf } from "./context.ts";
+import type { App, AppContext, AppEnv } from "./context.ts";
 import { healthOf } from "./health.ts";
 import { mountInstances } from "./instances.ts";
 import { mountLive } from "./live.ts";
@@ -18,7 +17,9 @@ import { mountNotices } from "./notices.ts";
 import { mountOffers } from "./offers.ts";
 import { openapiDocument } from "./openapi.ts";
 import { mountPolicies } from "./policies.ts";
+import { mountKeys } from "./provider-key.ts";
 import { mountSession } from "./session.ts";
+import { mountTeam } from "./team.ts";
 import { version } from "./version.ts";
 
 export function createApp(): App {
@@ -34,20 +35,8 @@ export function createApp(): App {
 
   mount(app, "health", (c) => healthOf(c.env));
   mount(app, "openapi", async (c) => openapiDocument(c.env.PUBLIC_URL || new URL(c.req.url).origin, version));
-  mount(app, "createUser", async (c, { body }) => {
-    const { id, name, token } = await createUser(c.env.DB, body.name);
-    return { user: { id, name }, token };
-  });
-  mount(app, "me", async (c) => userOf(c));
-  mount(app, "listTokens", async (c) => ({ tokens: await listTokens(c.env.DB, userOf(c).id) }));
-  mount(app, "createToken", async (c, { body }) =>
-    createToken(c.env.DB, userOf(c).id, body.name, body.expires_in_days),
-  );
-  mount(app, "revokeToken", async (c) => {
-    const found = await revokeToken(c.env.DB, userOf(c).id, c.req.param("tokenId") ?? "");
-    if (!found) throw new AppError("object_not_found");
-    return null;
-  });
+  mountTeam(app);
+  mountKeys(app);
   mountSession(app);
   mountInstances(app);
   mountBrowse(app);

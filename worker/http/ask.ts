@@ -7,14 +7,14 @@ import type { AutoHibernationPatch } from "../../core/protocol/config.ts";
 import { AppError, type ErrorCode, type ErrorContext } from "../../core/protocol/errors.ts";
 import { type InstanceId, newInstanceId, type UserId } from "../../core/protocol/ids.ts";
 import { resolveSettings } from "../../core/protocol/policy.ts";
-import { accountOf } from "../account/object.ts";
+import { accountFor } from "../account/accounts.ts";
 import { policiesOf } from "../db/policies.ts";
 import { climbLadder } from "../providers/climb.ts";
-import type { AppContext } from "./context.ts";
+import { type AppContext, teamOf } from "./context.ts";
 
 /** Asked before anything is made, so that what cannot be had leaves nothing behind. Errors: no_offer, the provider's. */
 export async function wantOffer(c: AppContext, spec: MachineSpec, workspaceBytes: number): Promise<void> {
-  const account = accountOf(c.env);
+  const { account } = await accountFor(c.env, teamOf(c));
   const facts: ClimbFacts = { reach: "same", usual: null, workspaceBytes };
   const { offer, climb } = orThrow(
     await climbLadder((query) => account.searchOffers(query), { spec, avoid: [], facts }),

@@ -9,7 +9,7 @@ import { openSnapshot } from "../browse/open.ts";
 import { Requests } from "../browse/parts.ts";
 import { log } from "../log.ts";
 import { objectOf, orThrow } from "./ask.ts";
-import { type App, type AppContext, userOf } from "./context.ts";
+import { type App, type AppContext, askerOf } from "./context.ts";
 import { idOf } from "./instances.ts";
 import { mount } from "./mount.ts";
 
@@ -41,7 +41,7 @@ export function mountBrowse(app: App): void {
 /** The instance's object says first whether it is the user's. */
 async function open(c: AppContext) {
   const id = idOf(c);
-  const known = orThrow(await objectOf(c, id).history(userOf(c).id));
+  const known = orThrow(await objectOf(c, id).history(askerOf(c)));
   const requests = new Requests();
   const openAnother = (seq: number) => openSnapshot(c.env.SNAPSHOTS, id, seq, known, requests);
   const seq = seqOf(c);

@@ -3,12 +3,15 @@ import type { Context, Hono } from "hono";
 import { AppError, type ErrorCode } from "../../core/protocol/errors.ts";
 import type { UserId } from "../../core/protocol/ids.ts";
 import type { Principal } from "../../core/protocol/route.ts";
+import type { Asker } from "../asker.ts";
 import type { Env } from "../env.ts";
 import type { AgentClaims } from "../tokens.ts";
 
 export interface Principals {
-  user: { id: UserId; name: string } | null;
+  asker: Asker | null;
   agent: AgentClaims | null;
+  /** The team that a request of the deployment itself is about. */
+  concerns: UserId | null;
 }
 
 /** What the log says of it, when it is over. */
@@ -24,8 +27,13 @@ export type App = Hono<AppEnv>;
 export type AppContext = Context<AppEnv>;
 
 /** Whoever the route's principal let in. */
-export function userOf(c: AppContext): { id: UserId; name: string } {
-  const user = c.get("user");
-  if (!user) throw new AppError("unauthenticated");
-  return user;
+export function askerOf(c: AppContext): Asker {
+  const asker = c.get("asker");
+  if (!asker) throw new AppError("unauthenticated");
+  return asker;
+}
+
+/** Whose instances, policies and keys they are. */
+export function teamOf(c: AppContext): UserId {
+  return askerOf(c).team;
 }

@@ -6,7 +6,11 @@ import type * as z from "zod";
 import type { AnswerOf, RouteName, routes } from "../../core/protocol/api.ts";
 import { installCommand } from "../../core/protocol/bootstrap.ts";
 import { defaultAutoHibernation } from "../../core/protocol/config.ts";
+import type { ProviderKeyView } from "../../core/protocol/provider-key.ts";
 import { defaultRentRules } from "../../core/protocol/rent.ts";
+import type { SecretsView } from "../../core/protocol/secrets.ts";
+import type { SessionView } from "../../core/protocol/session.ts";
+import type { MemberView } from "../../core/protocol/team.ts";
 import type { InstanceView } from "../../core/protocol/views.ts";
 import { noticeAnswers, noticeBodies } from "./notice-examples.ts";
 
@@ -25,6 +29,11 @@ export const parameterExamples: Record<string, { schema: object; description: st
     schema: { type: "string" },
     description: "As the list of tokens says it.",
     example: "bb35f65c-883d-4624-8ff9-057a0eaa8197",
+  },
+  memberId: {
+    schema: { type: "string", pattern: "^u-[a-z2-7]{10}$" },
+    description: "A member of the team, by the id of the user.",
+    example: "u-7d2qv5xkra",
   },
   keyId: {
     schema: { type: "string" },
@@ -45,7 +54,13 @@ export function exampleOf(name: RouteName): { body?: unknown; answer?: unknown }
 const bodies: { [N in RouteName]?: BodyInput<N> } = {
   createUser: { name: "Ana" },
   selfTest: { part: "alarm" },
-  createToken: { name: "ci", expires_in_days: 90 },
+  createToken: { name: "ci", role: "operator", instances: ["i-k3v7q2m4xa"], expires_in_days: 90 },
+  addMember: { name: "Rui", role: "operator" },
+  changeMember: { role: "viewer" },
+  chooseTeam: { team: "u-w6cekeftay" },
+  setProviderKey: { key: "EXAMPLE-KEY-OF-VAST-AI" },
+  testProviderKey: {},
+  resealSecrets: {},
   createInstance: {
     name: "train",
     gpu_type: "RTX 4090",
@@ -266,6 +281,51 @@ const configuration: AnswerOf<"getConfig"> = {
   gpu_type: "RTX 4090",
 };
 
+const team = { id: "u-w6cekeftay", name: "Ana", role: "owner" } as const;
+const member: MemberView = {
+  user_id: "u-7d2qv5xkra",
+  name: "Rui",
+  email: null,
+  role: "operator",
+  is_founder: false,
+  since: "2026-11-29T17:42:00.000Z",
+};
+const token: AnswerOf<"listTokens">["tokens"][number] = {
+  id: "bb35f65c-883d-4624-8ff9-057a0eaa8197",
+  name: "first token",
+  user: { id: "u-w6cekeftay", name: "Ana" },
+  role: "owner",
+  instances: null,
+  created_at: "2026-11-29T17:41:00.000Z",
+  expires_at: null,
+  last_used_at: "2026-11-29T17:47:20.000Z",
+};
+
+const providerKey: ProviderKeyView = {
+  hint: "T-AI",
+  created_at: "2026-11-29T17:43:00.000Z",
+  last_used_at: "2026-11-29T17:43:00.000Z",
+  trouble: null,
+};
+const secrets: SecretsView = {
+  current: "2",
+  keys: [
+    { version: "2", is_known: true, secrets: 4 },
+    { version: "1", is_known: true, secrets: 0 },
+  ],
+  unreadable: 0,
+  may_remove: ["1"],
+};
+const session: SessionView = {
+  user: { id: "u-w6cekeftay", name: "Ana" },
+  team,
+  may: ["me", "listInstances", "wakeInstance"],
+  teams: [],
+  way: "token",
+  expires_at: "2026-12-29T17:47:20.000Z",
+  ways: ["token"],
+};
+
 const answers: { [N in RouteName]?: AnswerOf<N> } = {
   health: {
     ok: true,
@@ -279,23 +339,48 @@ const answers: { [N in RouteName]?: AnswerOf<N> } = {
   },
   selfTest: { part: "alarm", checks: [{ name: "an alarm of a Durable Object fires", ok: true, detail: "3 ms late" }] },
   createUser: { user: { id: "u-w6cekeftay", name: "New" }, token: "snu_EXAMPLE" },
-  me: { id: "u-w6cekeftay", name: "Ana" },
-  listTokens: {
-    tokens: [
-      {
-        id: "bb35f65c-883d-4624-8ff9-057a0eaa8197",
-        name: "first token",
-        created_at: "2026-11-29T17:41:00.000Z",
-        expires_at: null,
-      },
-    ],
-  },
+  me: { id: "u-w6cekeftay", name: "Ana", team, instances: null, may: ["me", "listInstances", "wakeInstance"] },
+  listTokens: { tokens: [token] },
   createToken: {
+    ...token,
     id: "71124fd7-393e-4efc-a495-62a715a71354",
     name: "ci",
+    role: "operator",
+    instances: ["i-k3v7q2m4xa"],
     created_at: "2026-11-29T17:42:10.000Z",
-    expires_at: null,
+    expires_at: "2027-02-27T17:42:10.000Z",
+    last_used_at: null,
     token: "snu_EXAMPLE",
+  },
+  listMembers: {
+    members: [{ ...member, user_id: "u-w6cekeftay", name: "Ana", role: "owner", is_founder: true }, member],
+  },
+  addMember: { ...member, token: "snu_EXAMPLE" },
+  changeMember: { ...member, role: "viewer" },
+  getProviderKey: { key: providerKey },
+  setProviderKey: { key: providerKey },
+  testProviderKey: { machines: 3, managed: 2 },
+  getSecrets: secrets,
+  resealSecrets: { ...secrets, resealed: 4 },
+  listAudit: {
+    lines: [
+      {
+        id: 1042,
+        at: "2026-11-29T17:46:02.000Z",
+        actor: "user:u-7d2qv5xkra",
+        name: "Rui",
+        token_id: "71124fd7-393e-4efc-a495-62a715a71354",
+        role: "operator",
+        operation: "wakeInstance",
+        instance_id: "i-k3v7q2m4xa",
+        target: null,
+        status: 202,
+        code: null,
+        request_id: "1b4e28ba-2fa1-4d2f-883f-0016d3cca427",
+        origin: "cli",
+      },
+    ],
+    next_before: 1042,
   },
   listInstances: {
     instances: [
@@ -600,18 +685,9 @@ const answers: { [N in RouteName]?: AnswerOf<N> } = {
     intervalsKept: 24,
     resultsKept: [],
   },
-  getSession: {
-    user: { id: "u-w6cekeftay", name: "Ana" },
-    way: "token",
-    expires_at: "2026-12-29T17:47:20.000Z",
-    ways: ["token"],
-  },
-  openSession: {
-    user: { id: "u-w6cekeftay", name: "Ana" },
-    way: "token",
-    expires_at: "2026-12-29T17:47:20.000Z",
-    ways: ["token"],
-  },
+  getSession: session,
+  openSession: session,
+  chooseTeam: { ...session, way: "access", teams: [team], expires_at: null, ways: ["access", "token"] },
   listSnapshots: {
     snapshots: [
       {

@@ -1,10 +1,11 @@
-/** `POST /api/instances` with `from`: an instance that begins with a snapshot of another one of the same owner. */
+/** `POST /api/instances` with `from`: an instance that begins with a snapshot of another one of the same team. */
 import type { MachineSpec } from "../../core/lifecycle/types.ts";
 import type { BodyOf } from "../../core/protocol/api.ts";
 import { AppError } from "../../core/protocol/errors.ts";
-import type { InstanceId, UserId } from "../../core/protocol/ids.ts";
+import type { InstanceId } from "../../core/protocol/ids.ts";
 import { mergePatches } from "../../core/protocol/policy.ts";
 import type { InstanceView } from "../../core/protocol/views.ts";
+import type { By } from "../asker.ts";
 import { freshInstanceId, objectOf, orThrow, settingsFor, wantOffer } from "./ask.ts";
 import type { AppContext } from "./context.ts";
 
@@ -13,13 +14,13 @@ type Body = BodyOf<"createInstance">;
 /** Errors: instance_not_found, snapshot_not_found, snapshot_damaged, no_offer, invalid_input, the provider's. */
 export async function createForkOf(
   c: AppContext,
-  owner: UserId,
+  by: By,
   from: NonNullable<Body["from"]>,
   body: Body,
 ): Promise<InstanceView> {
   const parent = from.instance as InstanceId;
   const instance = freshInstanceId();
-  const lent = orThrow(await objectOf(c, parent).lend(owner, instance, from.snapshot ?? null));
+  const lent = orThrow(await objectOf(c, parent).lend(by, instance, from.snapshot ?? null));
   const { ref, stats } = lent.snapshot;
   try {
     const spec = specOf(lent.spec, body);
@@ -32,8 +33,8 @@ export async function createForkOf(
     const isWoken = body.start ?? true;
     if (isWoken) await wantOffer(c, spec, stats?.storedBytes ?? 0);
     const own = mergePatches(lent.own, body.auto_hibernation ?? {});
-    const settings = await settingsFor(c, owner, own, spec.gpuType);
-    const birth = { instance, owner, name: body.name ?? instance, spec, ...settings };
+    const settings = await settingsFor(c, by.team, own, spec.gpuType);
+    const birth = { instance, owner: by.team, by: by.user, name: body.name ?? instance, spec, ...settings };
     return orThrow(await objectOf(c, instance).fork(birth, { instance: parent, ref }, isWoken)).view;
   } catch (error) {
     // Nothing was made, so nothing needs it; without this the hold ends by itself.

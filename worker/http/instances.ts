@@ -4,9 +4,11 @@ import { installCommand } from "../../core/protocol/bootstrap.ts";
 import { AppError } from "../../core/protocol/errors.ts";
 import { type InstanceId, isInstanceId, machineLabel, parseMachineLabel } from "../../core/protocol/ids.ts";
 import { watchPath } from "../../core/protocol/live.ts";
+import { ownersSettings } from "../../core/protocol/policy.ts";
 import { scheduleExtras } from "../../core/protocol/schedule.ts";
 import type { InstanceSummary } from "../../core/protocol/views.ts";
-import { accountOf } from "../account/object.ts";
+import { accountFor } from "../account/accounts.ts";
+import { type By, reaches } from "../asker.ts";
 import { listInstances } from "../db/read-model.ts";
 import { factsOf } from "../instance/effects.ts";
 import { watcherHeader } from "../instance/watchers.ts";
@@ -15,7 +17,7 @@ import { pastSnapshots } from "../snapshots/view.ts";
 import { signAgentToken } from "../tokens.ts";
 import { freshInstanceId, objectOf, orThrow, settingsFor, wantOffer } from "./ask.ts";
 import { authenticate } from "./auth.ts";
-import { type App, type AppContext, userOf } from "./context.ts";
+import { type App, type AppContext, askerOf } from "./context.ts";
 import { createForkOf } from "./forks.ts";
 import { mount } from "./mount.ts";
 
@@ -27,13 +29,13 @@ const maxRefreshed = 100;
 
 export function mountInstances(app: App): void {
   mount(app, "listInstances", async (c, { query }) => {
-    const rows = await listInstances(c.env.DB, userOf(c).id);
+    const rows = await instancesSeen(c);
     return { instances: query.live === "true" ? await refreshed(c, rows) : rows };
   });
 
   mount(app, "createInstance", async (c, { body }) => {
-    const user = userOf(c);
-    if (body.from) return createForkOf(c, user.id, body.from, body);
+    const by = askerOf(c);
+    if (body.from) return createForkOf(c, by, body.from, body);
     const spec: MachineSpec = {
       gpuType: body.gpu_type ?? null,
       gpuCount: body.gpu_count ?? defaults.gpuCount,
@@ -43,27 +45,28 @@ export function mountInstances(app: App): void {
       maxMicroUsdPerHour: body.max_micro_usd_per_hour ?? null,
       ...(body.rent && { rent: body.rent }),
     };
-    const settings = await settingsFor(c, user.id, body.auto_hibernation ?? {}, spec.gpuType);
+    const settings = await settingsFor(c, by.team, body.auto_hibernation ?? {}, spec.gpuType);
     await wantOffer(c, spec, 0);
     const instance = freshInstanceId();
-    const birth = { instance, owner: user.id, name: body.name ?? instance, spec, ...settings };
+    const birth = { instance, owner: by.team, by: by.user, name: body.name ?? instance, spec, ...settings };
     return orThrow(await objectOf(c, instance).create(birth)).view;
   });
 
   mount(app, "adoptInstance", async (c, { body }) => {
-    const user = userOf(c);
+    const by = askerOf(c);
     const instance = freshInstanceId();
     const label = machineLabel(instance, 1);
-    const adopted = await accountOf(c.env).adoptMachine(body.vast_instance_id, label);
+    const { name: accountName, account } = await accountFor(c.env, by.team);
+    const adopted = await account.adoptMachine(body.vast_instance_id, label);
     if (!adopted.ok && adopted.code === "machine_already_adopted") {
       const owner = parseMachineLabel(adopted.label)?.instance;
       // Whose it is is told to its owner alone.
-      const isYours = owner !== undefined && (await objectOf(c, owner).get(user.id)).ok;
+      const isYours = owner !== undefined && (await objectOf(c, owner).get(by)).ok;
       throw new AppError("machine_already_adopted", isYours ? { instance_id: owner } : {});
     }
     const { machine } = orThrow(adopted);
     const facts = factsOf(machine);
-    const settings = await settingsFor(c, user.id, body.auto_hibernation ?? {}, facts.gpuType);
+    const settings = await settingsFor(c, by.team, body.auto_hibernation ?? {}, facts.gpuType);
     const spec: MachineSpec = {
       gpuType: facts.gpuType,
       gpuCount: facts.gpuCount ?? defaults.gpuCount,
@@ -72,25 +75,28 @@ export function mountInstances(app: App): void {
       image: machine.image ?? defaults.image,
       maxMicroUsdPerHour: null,
     };
-    const birth = { instance, owner: user.id, name: body.name ?? instance, spec, ...settings };
-    const { view } = orThrow(await objectOf(c, instance).adopt(birth, facts, machine.startedAt ?? Date.now()));
+    const birth = { instance, owner: by.team, by: by.user, name: body.name ?? instance, spec, ...settings };
+    const { view } = orThrow(
+      await objectOf(c, instance).adopt(birth, facts, machine.startedAt ?? Date.now(), accountName),
+    );
     const token = await signAgentToken(c.env.AGENT_JWT_SECRET, instance, 1, Date.now());
     return { instance: view, agent_token: token, install_command: installCommand({ url: c.env.PUBLIC_URL, token }) };
   });
 
-  mount(app, "getInstance", async (c) => orThrow(await objectOf(c, idOf(c)).get(userOf(c).id)).view);
+  mount(app, "getInstance", async (c) => orThrow(await objectOf(c, idOf(c)).get(askerOf(c))).view);
 
   mount(app, "renameInstance", async (c, { body }) => {
-    return orThrow(await objectOf(c, idOf(c)).rename(userOf(c).id, body.name)).view;
+    return orThrow(await objectOf(c, idOf(c)).rename(askerOf(c), body.name)).view;
   });
 
   // Not in the table: its answer is a WebSocket.
   app.get(watchPath, async (c) => {
-    await authenticate(c, "user");
+    await authenticate(c, { principal: "user", role: "viewer" });
     if (c.req.header("upgrade")?.toLowerCase() !== "websocket") throw new AppError("upgrade_required");
-    const { id } = userOf(c);
+    const { user, team, role } = askerOf(c);
+    const by = JSON.stringify({ user, team, role } satisfies By);
     return objectOf(c, idOf(c)).fetch(
-      new Request(c.req.url, { headers: { upgrade: "websocket", [watcherHeader]: id } }),
+      new Request(c.req.url, { headers: { upgrade: "websocket", [watcherHeader]: by } }),
     );
   });
 
@@ -102,34 +108,35 @@ export function mountInstances(app: App): void {
       keepTryingMs: (body.keep_trying_minutes ?? 0) * 60_000,
       snapshot: body.snapshot,
     };
-    return orThrow(await objectOf(c, idOf(c)).wake(userOf(c).id, body.gpu_type ?? null, region, options)).view;
+    return orThrow(await objectOf(c, idOf(c)).wake(askerOf(c), body.gpu_type ?? null, region, options)).view;
   });
 
   mount(app, "hibernateInstance", async (c, { body }) => {
-    return orThrow(await objectOf(c, idOf(c)).act(userOf(c).id, "hibernate", body.force)).view;
+    return orThrow(await objectOf(c, idOf(c)).act(askerOf(c), "hibernate", body.force)).view;
   });
 
   mount(app, "keepAwake", async (c, { body }) => {
-    const held = await objectOf(c, idOf(c)).keepAwake(userOf(c).id, body.minutes, body.reason ?? null);
+    const held = await objectOf(c, idOf(c)).keepAwake(askerOf(c), body.minutes, body.reason ?? null);
     return orThrow(held).view;
   });
 
-  mount(app, "letSleep", async (c) => orThrow(await objectOf(c, idOf(c)).letSleep(userOf(c).id)).view);
+  mount(app, "letSleep", async (c) => orThrow(await objectOf(c, idOf(c)).letSleep(askerOf(c))).view);
 
-  mount(app, "notNow", async (c) => orThrow(await objectOf(c, idOf(c)).keepAwake(userOf(c).id, null, null)).view);
+  mount(app, "notNow", async (c) => orThrow(await objectOf(c, idOf(c)).keepAwake(askerOf(c), null, null)).view);
 
   mount(app, "discardInstance", async (c, { body }) => {
     const id = idOf(c);
-    orThrow(await objectOf(c, id).get(userOf(c).id));
+    orThrow(await objectOf(c, id).get(askerOf(c)));
     if (body.confirm !== id) throw new AppError("confirm_mismatch");
-    return orThrow(await objectOf(c, id).act(userOf(c).id, "discard")).view;
+    return orThrow(await objectOf(c, id).act(askerOf(c), "discard")).view;
   });
 
-  mount(app, "getConfig", async (c) => orThrow(await objectOf(c, idOf(c)).settings(userOf(c).id)).settings);
+  mount(app, "getConfig", async (c) => orThrow(await objectOf(c, idOf(c)).settings(askerOf(c))).settings);
 
   mount(app, "putConfig", async (c, { body }) => {
     const { auto_hibernation = {}, unset = [] } = body;
-    return orThrow(await objectOf(c, idOf(c)).configure(userOf(c).id, auto_hibernation, unset)).settings;
+    wantOwnSettings(askerOf(c), [...Object.keys(auto_hibernation), ...unset]);
+    return orThrow(await objectOf(c, idOf(c)).configure(askerOf(c), auto_hibernation, unset)).settings;
   });
 
   mount(app, "putSchedule", async (c, { body }) => {
@@ -137,8 +144,8 @@ export function mountInstances(app: App): void {
     const change = { wake_method: enabled ? "scheduled" : "manual", schedule } as const;
     const unset = scheduleExtras.filter((name) => schedule[name] === undefined).map((name) => `schedule.${name}`);
     const object = objectOf(c, idOf(c));
-    const { settings } = orThrow(await object.configure(userOf(c).id, change, unset));
-    return { ...settings, schedule: orThrow(await object.get(userOf(c).id)).view.schedule };
+    const { settings } = orThrow(await object.configure(askerOf(c), change, unset));
+    return { ...settings, schedule: orThrow(await object.get(askerOf(c))).view.schedule };
   });
 
   mount(app, "listProxyKeys", async (c) => ({ keys: await listProxyKeys(c.env.DB, await ownedId(c)) }));
@@ -150,22 +157,29 @@ export function mountInstances(app: App): void {
   });
 
   mount(app, "listEvents", async (c, { query }) => {
-    const { events } = orThrow(await objectOf(c, idOf(c)).events(userOf(c).id, query.after, query.limit));
+    const { events } = orThrow(await objectOf(c, idOf(c)).events(askerOf(c), query.after, query.limit));
     return { events, next_after: events.at(-1)?.seq ?? query.after };
   });
 
   mount(app, "listSnapshots", async (c) => {
     const id = idOf(c);
-    const known = orThrow(await objectOf(c, id).history(userOf(c).id));
+    const known = orThrow(await objectOf(c, id).history(askerOf(c)));
     return { snapshots: await pastSnapshots(c.env.SNAPSHOTS, id, known) };
   });
 }
 
+/** The rows of the team, as far as the token reaches. */
+export async function instancesSeen(c: AppContext): Promise<InstanceSummary[]> {
+  const asker = askerOf(c);
+  const rows = await listInstances(c.env.DB, asker.team);
+  return rows.filter(({ id }) => reaches(asker, id));
+}
+
 /** Rows of what is awake, or on its way, as their objects know them now. One that does not answer stays as it is. */
 async function refreshed(c: AppContext, rows: InstanceSummary[]): Promise<InstanceSummary[]> {
-  const user = userOf(c).id;
+  const by = askerOf(c);
   const restless = rows.filter(({ status }) => status !== "hibernated" && status !== "deleted").slice(0, maxRefreshed);
-  const answers = await Promise.allSettled(restless.map(({ id }) => c.env.INSTANCE.getByName(id).glance(user)));
+  const answers = await Promise.allSettled(restless.map(({ id }) => c.env.INSTANCE.getByName(id).glance(by)));
   const fresh = new Map<string, InstanceSummary>();
   for (const answer of answers) {
     if (answer.status === "fulfilled" && answer.value.ok) fresh.set(answer.value.summary.id, answer.value.summary);
@@ -180,9 +194,15 @@ export function idOf(c: AppContext): InstanceId {
   return id;
 }
 
-/** The id, once its object says that it is the user's. */
+/** What keeps snapshots, runs scripts and opens services is an owner's to say. Errors: role_too_low. */
+function wantOwnSettings({ role }: By, names: string[]): void {
+  const settings = names.filter((name) => ownersSettings.some((one) => name === one || name.startsWith(`${one}.`)));
+  if (settings.length > 0 && role !== "owner") throw new AppError("role_too_low", { role, wants: "owner", settings });
+}
+
+/** The id, once its object says that it is the team's. */
 async function ownedId(c: AppContext): Promise<InstanceId> {
   const id = idOf(c);
-  orThrow(await objectOf(c, id).settings(userOf(c).id));
+  orThrow(await objectOf(c, id).settings(askerOf(c)));
   return id;
 }

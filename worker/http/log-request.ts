@@ -8,7 +8,7 @@ import type { AppContext } from "./context.ts";
 export async function logRequest(c: AppContext, next: () => Promise<void>): Promise<void> {
   const startedAt = Date.now();
   c.set("requestId", crypto.randomUUID());
-  for (const name of ["user", "agent", "errorCode", "principal"] as const) c.set(name, null);
+  for (const name of ["asker", "agent", "concerns", "errorCode", "principal"] as const) c.set(name, null);
   await next();
   const { status } = c.res;
   const fields = { ...whatWasAsked(c), status, ms: Date.now() - startedAt, ...whatWentWrong(c) };
@@ -20,14 +20,14 @@ export async function logRequest(c: AppContext, next: () => Promise<void>): Prom
 /** `route` is null for an address that is none: whatever stands there may be anything, a secret too. */
 function whatWasAsked(c: AppContext): LogFields {
   const route = routePath(c, -1);
-  const [user, agent] = [c.get("user"), c.get("agent")];
+  const [asker, agent] = [c.get("asker"), c.get("agent")];
   const id = agent?.instance ?? c.req.param("id");
   return {
     request_id: c.get("requestId"),
     method: c.req.method,
     route: route.includes("*") ? null : route,
     principal: c.get("principal"),
-    ...(user && { user: user.id }),
+    ...(asker && { user: asker.user, team: asker.team }),
     ...(isInstanceId(id) && { instance: id }),
     ...(agent && { epoch: agent.epoch }),
   };

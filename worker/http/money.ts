@@ -8,12 +8,11 @@ import { type Savings, savingsBetween } from "../../core/lifecycle/savings.ts";
 import type { MachineSpec } from "../../core/lifecycle/types.ts";
 import { AppError } from "../../core/protocol/errors.ts";
 import { type Estimate, type EstimateAnswer, maxPeriodDays, type Period } from "../../core/protocol/money.ts";
-import { accountOf } from "../account/object.ts";
-import { listInstances } from "../db/read-model.ts";
+import { accountFor } from "../account/accounts.ts";
 import { climbLadder } from "../providers/climb.ts";
 import { objectOf, orThrow } from "./ask.ts";
-import { type App, type AppContext, userOf } from "./context.ts";
-import { idOf } from "./instances.ts";
+import { type App, type AppContext, askerOf, teamOf } from "./context.ts";
+import { idOf, instancesSeen } from "./instances.ts";
 import { cycleViews, ledgerRows, savingsView, storageMeasuredAt } from "./money-view.ts";
 import { mount } from "./mount.ts";
 
@@ -27,7 +26,7 @@ export function mountMoney(app: App): void {
     const now = Date.now();
     const span = spanOfPeriod(query, now);
     const id = idOf(c);
-    const { books, name } = orThrow(await objectOf(c, id).books(userOf(c).id, null));
+    const { books, name } = orThrow(await objectOf(c, id).books(askerOf(c), null));
     return {
       id,
       name,
@@ -39,10 +38,7 @@ export function mountMoney(app: App): void {
     };
   });
 
-  mount(app, "estimate", async (c, { query }) => {
-    userOf(c);
-    return estimateFor(c, query);
-  });
+  mount(app, "estimate", (c, { query }) => estimateFor(c, query));
 
   mount(app, "getSavings", async (c, { query }) => {
     const now = Date.now();
@@ -80,7 +76,7 @@ async function estimateFor(c: AppContext, query: Estimate): Promise<EstimateAnsw
   };
   const storedBytes = query.workspace_gb * bytesPerGb;
   const facts: ClimbFacts = { reach: "same", usual: null, workspaceBytes: storedBytes };
-  const account = accountOf(c.env);
+  const { account } = await accountFor(c.env, teamOf(c));
   const { offer, climb } = orThrow(
     await climbLadder((wanted) => account.searchOffers(wanted), { spec, avoid: [], facts }),
   );
@@ -119,13 +115,13 @@ async function estimateFor(c: AppContext, query: Estimate): Promise<EstimateAnsw
 
 /** One that does not answer keeps none of the others from being shown. */
 async function booksOfAll(c: AppContext, span: Span) {
-  const user = userOf(c).id;
-  const all = await listInstances(c.env.DB, user);
+  const by = askerOf(c);
+  const all = await instancesSeen(c);
   const found: { id: string; name: string; books: Books }[] = [];
   const missing: string[] = [];
   for (let i = 0; i < all.length; i += askedAtOnce) {
     const few = all.slice(i, i + askedAtOnce);
-    const answers = await Promise.allSettled(few.map(({ id }) => c.env.INSTANCE.getByName(id).books(user, span)));
+    const answers = await Promise.allSettled(few.map(({ id }) => c.env.INSTANCE.getByName(id).books(by, span)));
     answers.forEach((answer, j) => {
       const { id } = few[j]!;
       if (answer.status === "fulfilled" && answer.value.ok) found.push({ id, ...answer.value });

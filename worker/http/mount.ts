@@ -4,6 +4,8 @@ import type { AnswerOf, BodyOf, QueryOf, RouteName } from "../../core/protocol/a
 import { routes } from "../../core/protocol/api.ts";
 import { AppError } from "../../core/protocol/errors.ts";
 import type { Route } from "../../core/protocol/route.ts";
+import { offeredTo } from "../may.ts";
+import { audit } from "./audit.ts";
 import { authenticate } from "./auth.ts";
 import type { App, AppContext } from "./context.ts";
 
@@ -20,13 +22,24 @@ export function mount<N extends RouteName>(
   handle: (c: AppContext, call: Call<N>) => Promise<AnswerOf<N> | Response>,
 ): void {
   const route: Route = routes[name];
-  app.on(route.method, route.path, async (c) => {
-    await authenticate(c, route.principal);
+  const answerTo = async (c: AppContext): Promise<AnswerOf<N> | Response> => {
+    await authenticate(c, route);
     const query = route.query ? check(route.query, c.req.query()) : undefined;
     const body = route.body ? check(route.body, await readJson(c, route.bodyOptional ?? false)) : undefined;
-    const answer = await handle(c, { body, query } as Call<N>);
+    return handle(c, { body, query } as Call<N>);
+  };
+  app.on(route.method, route.path, async (c) => {
+    let answer: AnswerOf<N> | Response;
+    try {
+      answer = await answerTo(c);
+    } catch (error) {
+      audit(c, name, route, { error });
+      throw error;
+    }
+    audit(c, name, route, { status: route.status, answer });
     if (answer instanceof Response) return answer;
-    return route.status === 204 ? c.body(null, 204) : c.json(answer as object, route.status);
+    if (route.status === 204) return c.body(null, 204);
+    return c.json(offeredTo(c.get("asker")?.role ?? "owner", answer) as object, route.status);
   });
 }
 

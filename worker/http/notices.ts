@@ -11,6 +11,7 @@ import {
   type NoticeLanguage,
   type OffReason,
 } from "../../core/protocol/notices.ts";
+import type { By } from "../asker.ts";
 import {
   addChannel,
   addDelivery,
@@ -36,7 +37,7 @@ import { purposeOf, sendNotice } from "../notices/send.ts";
 import { newWebhookSecret } from "../notices/signature.ts";
 import { openSecret, sealSecret } from "../sealed.ts";
 import { orThrow } from "./ask.ts";
-import { type App, type AppContext, userOf } from "./context.ts";
+import { type App, type AppContext, teamOf } from "./context.ts";
 import { mount } from "./mount.ts";
 
 const maxChannels = 20;
@@ -47,14 +48,14 @@ type TargetInput = Pick<BodyOf<"changeChannel">, "url" | "email" | "token">;
 
 export function mountNotices(app: App): void {
   mount(app, "listChannels", async (c) => {
-    const rows = await listChannels(c.env.DB, userOf(c).id);
+    const rows = await listChannels(c.env.DB, teamOf(c));
     const newest = await newestDeliveries(
       c.env.DB,
       rows.map(({ id }) => id),
     );
     return { channels: rows.map((row) => channelView(row, newest.get(row.id))) };
   });
-  mount(app, "createChannel", async (c, { body }) => createChannel(c.env, userOf(c).id, body));
+  mount(app, "createChannel", async (c, { body }) => createChannel(c.env, teamOf(c), body));
   mount(app, "changeChannel", async (c, { body }) => change(c.env, await channelOf(c), body));
   mount(app, "deleteChannel", async (c) => {
     await deleteChannel(c.env.DB, (await channelOf(c)).id);
@@ -70,7 +71,7 @@ export function mountNotices(app: App): void {
 
 /** Errors: object_not_found, also for another user's. */
 async function channelOf(c: AppContext): Promise<ChannelRow> {
-  const row = await findChannel(c.env.DB, userOf(c).id, c.req.param("channelId") ?? "");
+  const row = await findChannel(c.env.DB, teamOf(c), c.req.param("channelId") ?? "");
   if (!row) throw new AppError("object_not_found");
   return row;
 }
@@ -215,9 +216,9 @@ async function press(env: Env, token: string): Promise<AnswerOf<"pressButton">> 
   if (!channel || channel.off !== null || !channel.buttons) throw new AppError("unauthenticated");
   if (!(await pressOnce(env.DB, button.id, button.expiresAt, Date.now()))) throw new AppError("button_spent");
   const object = env.INSTANCE.getByName(button.instance);
+  const by: By = { user: button.user, team: button.user, role: "operator" };
   try {
-    const act =
-      button.name === "wake" ? object.wake(button.user, null, null) : object.keepAwake(button.user, null, null);
+    const act = button.name === "wake" ? object.wake(by, null, null) : object.keepAwake(by, null, null);
     orThrow(await act);
   } catch (error) {
     await unpress(env.DB, button.id);

@@ -3,15 +3,17 @@ import { type ClimbFacts, ladder, planRung, type RungQuery } from "../../core/li
 import type { RentPlan } from "../../core/lifecycle/rent-plan.ts";
 import type { MachineSpec } from "../../core/lifecycle/types.ts";
 import type { AnswerOf, QueryOf } from "../../core/protocol/api.ts";
+import { AppError } from "../../core/protocol/errors.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import type { OfferView } from "../../core/protocol/offers.ts";
-import { accountOf } from "../account/object.ts";
+import { accountFor } from "../account/accounts.ts";
+import { reaches } from "../asker.ts";
 import { instancesWithMachine } from "../db/read-model.ts";
 import { labelOf } from "../instance/whose.ts";
 import type { Offer, OfferQuery, RentedMachine } from "../providers/provider.ts";
 import { listCountries } from "../providers/regions.ts";
 import { objectOf, orThrow } from "./ask.ts";
-import { type App, type AppContext, userOf } from "./context.ts";
+import { type App, type AppContext, askerOf, teamOf } from "./context.ts";
 import { defaults } from "./instances.ts";
 import { mount } from "./mount.ts";
 
@@ -20,17 +22,16 @@ const listAgeMs = 5_000;
 
 export function mountOffers(app: App): void {
   mount(app, "listOffers", async (c, { query }) => {
-    const user = userOf(c);
-    const plan = query.instance
-      ? orThrow(await objectOf(c, query.instance as InstanceId).rentPlan(user.id)).plan
-      : null;
+    const by = askerOf(c);
+    if (query.instance && !reaches(by, query.instance)) throw new AppError("instance_not_found");
+    const plan = query.instance ? orThrow(await objectOf(c, query.instance as InstanceId).rentPlan(by)).plan : null;
     return findOffers(c, query, plan);
   });
 
   mount(app, "listAdoptable", async (c) => {
-    userOf(c);
-    // One account serves the whole deployment: what no instance manages is shown to each of its users.
-    const { machines } = orThrow(await accountOf(c.env).listMachines(listAgeMs));
+    // Teams without a key of their own share one account: what no instance manages is shown to each of them.
+    const { account } = await accountFor(c.env, teamOf(c));
+    const { machines } = orThrow(await account.listMachines(listAgeMs));
     // By its number as well: its owner may have named it otherwise. Without that answer nothing is shown.
     const managed = new Set((await instancesWithMachine(c.env.DB)).map((one) => one.vastInstanceId));
     const free = machines.filter((one) => labelOf(one) === null && one.envLabel === null && !managed.has(one.id));
@@ -47,7 +48,7 @@ async function findOffers(
   query: QueryOf<"listOffers">,
   plan: RentPlan | null,
 ): Promise<AnswerOf<"listOffers">> {
-  const account = accountOf(c.env);
+  const { account } = await accountFor(c.env, teamOf(c));
   const spec = specOf(query, plan);
   const wanted = plainQuery(spec);
   const avoid = plan?.avoid ?? [];

@@ -51,13 +51,21 @@ const tags = [
   { name: "Money", path: "/api/instances/:id/ledger" },
   { name: "Notices", path: "/api/channels", description: "Who is told what happens, and how each delivery went." },
   { name: "Notices", path: "/api/notices" },
-  { name: "Account", path: "/api/me", description: "Who asks: tokens, and sessions of a browser." },
+  {
+    name: "Account",
+    path: "/api/me",
+    description: "Who asks: teams, their members, tokens, and sessions of a browser.",
+  },
   { name: "Account", path: "/api/tokens" },
+  { name: "Account", path: "/api/members" },
+  { name: "Account", path: "/api/audit" },
+  { name: "Account", path: "/api/provider-key" },
   { name: "Account", path: "/api/session" },
   { name: "Control plane", path: "/api/health", description: "The deployment itself." },
   { name: "Control plane", path: "/api/metrics" },
   { name: "Control plane", path: "/api/openapi.json" },
   { name: "Control plane", path: "/api/users" },
+  { name: "Control plane", path: "/api/secrets" },
   { name: "Agent", path: "/api/agent", description: "Machines speak here, with a token of their own." },
 ];
 
@@ -123,6 +131,8 @@ function description(): string {
     .join("\n");
   return `Names are snake_case, times ISO 8601 in UTC, sizes bytes, money integer micro-dollars (1 US$ = 1,000,000).
 Null says "not known" or "none", and never zero. Answers may gain fields; requests with fields that are not named here are refused.
+
+What somebody may do is a matter of their role in a team: \`viewer\`, \`operator\` or \`owner\`. A token may be for less, and for some instances alone.
 
 Every answer carries \`x-request-id\`. Every error has the same form, and callers match on its \`code\`; \`retryable\` says whether
 the same request may succeed later, and \`Retry-After\` when.
@@ -199,7 +209,7 @@ function operation(name: keyof typeof routes, route: Route, named: Named): Json 
     operationId: name,
     tags: [tagOf(route.path)],
     summary: route.summary,
-    description: `${route.summary}. ${whoMay[route.principal]}`,
+    description: `${route.summary}. ${whoMay(route)}`,
     security: securityOf(route.principal),
     parameters: [...pathParameters(route.path), ...queryParameters(route)],
     ...(route.body
@@ -226,9 +236,13 @@ function operation(name: keyof typeof routes, route: Route, named: Named): Json 
   };
 }
 
-const whoMay: Record<Principal, string> = {
+function whoMay({ principal, role }: Route): string {
+  if (principal !== "user") return words[principal];
+  return `For the team that the token or the session is for, from the role \`${role}\` on; what is another's is not found.`;
+}
+
+const words: Record<Exclude<Principal, "user">, string> = {
   public: "Anybody may ask.",
-  user: "For the user that the token or the session belongs to; what is another's is not found.",
   admin: "For whoever holds the admin token.",
   metrics: "For whoever holds the metrics token of the deployment, or its admin token.",
   agent: "For the agent of the instance's present machine.",
@@ -318,8 +332,8 @@ function errorResponses(): Json {
   return {
     BadRequest: response("The request does not fit: `issues` names the fields.", errorKinds.BadRequest),
     Unauthenticated: response("No token, or none that holds.", errorKinds.Unauthenticated),
-    Forbidden: response("A token of another kind.", errorKinds.Forbidden),
-    NotFound: response("There is none, or it is another user's.", errorKinds.NotFound),
+    Forbidden: response("A token of another kind, or of too low a role.", errorKinds.Forbidden),
+    NotFound: response("There is none, or it is another team's.", errorKinds.NotFound),
     Conflict: response("Not in its present state.", errorKinds.Conflict),
     Error: response("Any other error.", "internal"),
   };

@@ -9,8 +9,8 @@ import type { Timings } from "../../core/lifecycle/timings.ts";
 import type { RentedFacts } from "../../core/lifecycle/types.ts";
 import { installScript, onstartScript } from "../../core/protocol/bootstrap.ts";
 import { agentEnv } from "../../core/protocol/wire.ts";
-import { accountOf } from "../account/object.ts";
-import { sha256Hex } from "../http/auth.ts";
+import type { Account } from "../account/accounts.ts";
+import { sha256Hex } from "../fresh-secret.ts";
 import { log } from "../log.ts";
 import { climbLadder, noOfferWords } from "../providers/climb.ts";
 import type { Offer, ProviderFailure, RentedMachine } from "../providers/provider.ts";
@@ -31,6 +31,10 @@ export interface EffectDeps extends StoreDeps {
   rentedAt(epoch: number): number | null;
   acceptedAt(epoch: number): number | null;
   timings: Timings;
+  /** That which the machine of this epoch was rented with. */
+  account(epoch: number): Account;
+  /** That which this rental is for: as the team has it now, unless it was begun before. */
+  accountToRent(epoch: number): Promise<Account>;
 }
 
 const fresh = 1_000;
@@ -57,7 +61,7 @@ export async function runEffect(effect: WorldEffect, deps: EffectDeps): Promise<
 
 async function rent(effect: Extract<WorldEffect, { kind: "rent" }>, deps: EffectDeps): Promise<LifecycleEvent> {
   const { epoch, label, spec } = effect;
-  const account = accountOf(deps.env);
+  const account = await deps.accountToRent(epoch);
   // The label is the idempotency key: whatever carries it already is ours.
   const before = await findLabelled(effect, deps);
   if (!before.ok) return rentFailed(epoch, before, null);
@@ -102,19 +106,20 @@ async function findLabelled(
   deps: EffectDeps,
   offer?: Offer,
 ): Promise<{ ok: true; event: LifecycleEvent | null } | ProviderFailure> {
-  const list = await accountOf(deps.env).listMachines(0);
+  const account = deps.account(epoch);
+  const list = await account.listMachines(0);
   if (!list.ok) return list;
   const { machine, twins } = findOwn(list.machines, { providerId: null, label });
   if (!machine) return { ok: true, event: null };
-  await nameAgain(machine, label, deps);
+  await nameAgain(machine, label, account);
   const facts = { ...factsOf(machine), ...(offer && machine.microUsdPerHour === null && priceOf(offer)) };
   return { ok: true, event: { type: "rented", epoch, facts, ...twinsOf(twins) } };
 }
 
 /** The provider lost the label: without it nobody but this deployment can tell whose machine it is. */
-async function nameAgain(machine: RentedMachine, label: string, { env }: EffectDeps): Promise<void> {
+async function nameAgain(machine: RentedMachine, label: string, account: Account): Promise<void> {
   if (!isByEnv(machine)) return;
-  const named = await accountOf(env).adoptMachine(machine.id, label);
+  const named = await account.adoptMachine(machine.id, label);
   if (!named.ok) log.warn("label_not_set", { machine: machine.id, code: named.code });
 }
 
@@ -123,11 +128,12 @@ async function look(
   deps: EffectDeps,
 ): Promise<LifecycleEvent> {
   const { epoch, label } = effect;
-  const list = await accountOf(deps.env).listMachines(effect.fresh ? 0 : effect.providerId === null ? fresh : 5_000);
+  const account = deps.account(epoch);
+  const list = await account.listMachines(effect.fresh ? 0 : effect.providerId === null ? fresh : 5_000);
   if (!list.ok) return { type: "lookFailed", epoch, message: list.message };
   const { machine, twins } = findOwn(list.machines, effect);
   if (machine) {
-    await nameAgain(machine, label, deps);
+    await nameAgain(machine, label, account);
     return { ...seen(epoch, machine), ...twinsOf(twins) };
   }
   if (effect.providerId === null) return { type: "notFound", epoch };
@@ -146,7 +152,7 @@ async function lookOnceMore(
   const { epoch } = effect;
   const at = Date.now();
   await scheduler.wait(deps.timings.goneAgainMs);
-  const list = await accountOf(deps.env).listMachines(0);
+  const list = await deps.account(epoch).listMachines(0);
   if (!list.ok) return { type: "lookFailed", epoch, message: list.message };
   const { machine } = findOwn(list.machines, effect);
   return machine ? seen(epoch, machine) : { type: "gone", epoch, at };
@@ -154,7 +160,7 @@ async function lookOnceMore(
 
 async function end(effect: Extract<WorldEffect, { kind: "end" }>, deps: EffectDeps): Promise<LifecycleEvent> {
   const { epoch } = effect;
-  const account = accountOf(deps.env);
+  const account = deps.account(epoch);
   if (effect.providerId === null) return look(effect, deps);
   let stillRuns: boolean | undefined;
   if (deps.acceptedAt(epoch) !== null) {
@@ -189,7 +195,7 @@ async function end(effect: Extract<WorldEffect, { kind: "end" }>, deps: EffectDe
 async function stop(effect: Extract<WorldEffect, { kind: "stop" }>, deps: EffectDeps): Promise<LifecycleEvent> {
   const { epoch, providerId } = effect;
   if (providerId === null) return look(effect, deps);
-  const account = accountOf(deps.env);
+  const account = deps.account(epoch);
   if (!deps.isOnSeal(epoch)) {
     const event = await look({ ...effect, fresh: true }, deps);
     if (event.type !== "seen" || event.phase === "stopped") return event;
@@ -204,7 +210,7 @@ async function stop(effect: Extract<WorldEffect, { kind: "stop" }>, deps: Effect
 async function start(effect: Extract<WorldEffect, { kind: "start" }>, deps: EffectDeps): Promise<LifecycleEvent> {
   const { epoch, providerId } = effect;
   if (providerId === null) return { type: "startFailed", epoch, code: "start_failed", message: "it has no number" };
-  const answer = await accountOf(deps.env).startMachine(providerId);
+  const answer = await deps.account(epoch).startMachine(providerId);
   if (answer.ok && answer.queued) {
     return { type: "startFailed", epoch, code: "start_queued", message: "no GPU is free on its host" };
   }

@@ -25,12 +25,14 @@ import { explainSignals } from "../../core/lifecycle/why.ts";
 import type { AnswerOf } from "../../core/protocol/api.ts";
 import type { AutoHibernationPatch } from "../../core/protocol/config.ts";
 import { AppError, type ErrorCode, type ErrorContext } from "../../core/protocol/errors.ts";
-import type { InstanceId, UserId } from "../../core/protocol/ids.ts";
+import type { InstanceId } from "../../core/protocol/ids.ts";
 import type { SeriesAnswer, SeriesSpan } from "../../core/protocol/live.ts";
 import { resolveSettings } from "../../core/protocol/policy.ts";
 import type { RentRulesPatch } from "../../core/protocol/rent.ts";
 import type { EventView, Glance, InstanceSummary, InstanceView } from "../../core/protocol/views.ts";
 import type { StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
+import type { By } from "../asker.ts";
+import { deploymentAccount } from "../db/provider-keys.ts";
 import type { Env } from "../env.ts";
 import { log, prepareLog } from "../log.ts";
 import { holdMs } from "../snapshots/effects.ts";
@@ -156,8 +158,14 @@ export class InstanceObject extends DurableObject<Env> {
     return this.#beBorn(createInstance(birth, this.#context()));
   }
 
-  async adopt(birth: Birth, facts: RentedFacts, rentedAt: number): Promise<Answer<{ view: InstanceView }>> {
-    return this.#beBorn(adoptInstance(birth, facts, rentedAt, this.#context()));
+  /** `account`: the provider account that it is rented with. */
+  async adopt(
+    birth: Birth,
+    facts: RentedFacts,
+    rentedAt: number,
+    account = deploymentAccount,
+  ): Promise<Answer<{ view: InstanceView }>> {
+    return this.#beBorn(adoptInstance(birth, facts, rentedAt, this.#context()), account);
   }
 
   /** From a snapshot of another instance; `isWoken`: a machine is rented as soon as it is copied. */
@@ -165,9 +173,10 @@ export class InstanceObject extends DurableObject<Env> {
     return this.#beBorn(createFork(birth, from, isWoken, this.#context()));
   }
 
-  async #beBorn(outcome: Outcome): Promise<Answer<{ view: InstanceView }>> {
+  async #beBorn(outcome: Outcome, account = deploymentAccount): Promise<Answer<{ view: InstanceView }>> {
     if (this.#saved) return { ok: true, view: this.#view() };
     this.#store.createTables();
+    this.#store.accounts.note(1, account);
     const samples = { epoch: 0, ring: [], bootId: null, lastN: -1, lastActivityAt: null };
     const saved = { state: outcome.state, samples, version: 1, savedAt: Date.now() };
     this.#commit(commitOf(saved, outcome.effects, null));
@@ -178,28 +187,28 @@ export class InstanceObject extends DurableObject<Env> {
     return { ok: true, view: this.#view() };
   }
 
-  // ---- what its owner asks ---------------------------------------------------------------------------------------
+  // ---- what its team asks ----------------------------------------------------------------------------------------
 
-  async get(user: UserId): Promise<Answer<{ view: InstanceView }>> {
-    if (!this.#isOwner(user)) return notFound;
+  async get(by: By): Promise<Answer<{ view: InstanceView }>> {
+    if (!this.#isTheirs(by)) return notFound;
     await this.#pastWakes.learn(this.#saved!.state);
     return { ok: true, view: this.#view() };
   }
 
   /** A row of its owner's list, as it is now. */
-  async glance(user: UserId): Promise<Answer<{ summary: InstanceSummary }>> {
-    if (!this.#isOwner(user)) return notFound;
+  async glance(by: By): Promise<Answer<{ summary: InstanceSummary }>> {
+    if (!this.#isTheirs(by)) return notFound;
     const [view, glance] = this.#shown();
     return { ok: true, summary: summaryOf(view, glance, Date.now()) };
   }
 
   async wake(
-    user: UserId,
+    by: By,
     gpuType: string | null,
     region: string | null,
     { maxMicroUsdPerHour, rent, keepTryingMs = 0, snapshot }: WakeOptions = {},
   ): Promise<Answer<{ view: InstanceView }>> {
-    if (!this.#isOwner(user)) return notFound;
+    if (!this.#isTheirs(by)) return notFound;
     const refused = this.#refuseWake(snapshot !== undefined);
     if (refused) return refused;
     const older = snapshot === undefined ? null : await this.#older(snapshot);
@@ -209,7 +218,7 @@ export class InstanceObject extends DurableObject<Env> {
     if (refusedNow) return refusedNow;
     const now = Date.now();
     const wake: WakeRequest = {
-      actor: { kind: "user", id: user },
+      actor: { kind: "user", id: by.user },
       gpuType,
       region,
       askedAt: now,
@@ -243,12 +252,12 @@ export class InstanceObject extends DurableObject<Env> {
 
   /** For an instance that is made from one of these snapshots; `seq`: null for the current one. */
   async lend(
-    user: UserId,
-    by: InstanceId,
+    by: By,
+    borrower: InstanceId,
     seq: number | null,
   ): Promise<Answer<{ snapshot: ProvedSnapshot; spec: MachineSpec; own: AutoHibernationPatch }>> {
-    if (!this.#isOwner(user)) return notFound;
-    const lent = await lendSnapshot(this.#lendHost(), { by, seq, forMs: holdMs });
+    if (!this.#isTheirs(by)) return notFound;
+    const lent = await lendSnapshot(this.#lendHost(), { by: borrower, seq, forMs: holdMs });
     const { state } = this.#saved!;
     return lent.ok ? { ...lent, spec: state.spec, own: ownSettings(state) } : lent;
   }
@@ -268,34 +277,34 @@ export class InstanceObject extends DurableObject<Env> {
   }
 
   /** What a plain wake would look for. */
-  async rentPlan(user: UserId): Promise<Answer<{ plan: RentPlan }>> {
-    return this.#isOwner(user) ? { ok: true, plan: rentPlanOf(this.#saved!.state, Date.now()) } : notFound;
+  async rentPlan(by: By): Promise<Answer<{ plan: RentPlan }>> {
+    return this.#isTheirs(by) ? { ok: true, plan: rentPlanOf(this.#saved!.state, Date.now()) } : notFound;
   }
 
   /** What is known of its snapshots beside the store. */
-  async history(user: UserId): Promise<Answer<{ rows: HistoryRow[]; current: ProvedSnapshot | null }>> {
-    if (!this.#isOwner(user)) return notFound;
+  async history(by: By): Promise<Answer<{ rows: HistoryRow[]; current: ProvedSnapshot | null }>> {
+    if (!this.#isTheirs(by)) return notFound;
     return { ok: true, rows: this.#store.history.all(), current: this.#saved!.state.snapshot };
   }
 
   /** `force`: of a sleep, which the hook before it may not put off. */
-  async act(user: UserId, action: "hibernate" | "discard", force = false): Promise<Answer<{ view: InstanceView }>> {
-    if (!this.#isOwner(user)) return notFound;
+  async act(by: By, action: "hibernate" | "discard", force = false): Promise<Answer<{ view: InstanceView }>> {
+    if (!this.#isTheirs(by)) return notFound;
     const { state } = this.#saved!;
     // On its way or there already: to ask again calls off a wake that waits, or makes a sleep of the rule one's own.
     const isAsleep =
       action === "hibernate" && ["snapshotting", "destroying", "hibernated", "deleted"].includes(state.now.status);
     const refused = isAsleep ? null : this.#refuse(action);
     if (refused) return refused;
-    const actor = { kind: "user", id: user } as const;
+    const actor = { kind: "user", id: by.user } as const;
     this.#apply(action === "hibernate" ? { type: action, actor, ...(force && { force }) } : { type: action, actor });
     this.#wakeUp();
     return { ok: true, view: this.#view() };
   }
 
   /** `minutes`: null is "not now", for as long as the settings say. */
-  async keepAwake(user: UserId, minutes: number | null, what: string | null): Promise<Answer<{ view: InstanceView }>> {
-    if (!this.#isOwner(user)) return notFound;
+  async keepAwake(by: By, minutes: number | null, what: string | null): Promise<Answer<{ view: InstanceView }>> {
+    if (!this.#isTheirs(by)) return notFound;
     const { state } = this.#saved!;
     const action = minutes === null ? "not_now" : "keep_awake";
     const refused = this.#refuse(action);
@@ -304,22 +313,22 @@ export class InstanceObject extends DurableObject<Env> {
     if (minutes !== null && ms > leaseCapMs(state)) {
       return { ok: false, code: "lease_too_long", context: { max_minutes: leaseCapMs(state) / 60_000 } };
     }
-    const actor = { kind: "user", id: user } as const;
+    const actor = { kind: "user", id: by.user } as const;
     this.#apply({ type: "keepAwake", actor, until: Date.now() + ms, what, isNotNow: minutes === null });
     this.#wakeUp();
     return { ok: true, view: this.#view() };
   }
 
-  async rename(user: UserId, name: string): Promise<Answer<{ view: InstanceView }>> {
-    if (!this.#isOwner(user)) return notFound;
-    this.#apply({ type: "rename", actor: { kind: "user", id: user }, name });
+  async rename(by: By, name: string): Promise<Answer<{ view: InstanceView }>> {
+    if (!this.#isTheirs(by)) return notFound;
+    this.#apply({ type: "rename", actor: { kind: "user", id: by.user }, name });
     this.#wakeUp();
     return { ok: true, view: this.#view() };
   }
 
-  async letSleep(user: UserId): Promise<Answer<{ view: InstanceView }>> {
-    if (!this.#isOwner(user)) return notFound;
-    this.#apply({ type: "letSleep", actor: { kind: "user", id: user } });
+  async letSleep(by: By): Promise<Answer<{ view: InstanceView }>> {
+    if (!this.#isTheirs(by)) return notFound;
+    this.#apply({ type: "letSleep", actor: { kind: "user", id: by.user } });
     this.#wakeUp();
     return { ok: true, view: this.#view() };
   }
@@ -331,20 +340,20 @@ export class InstanceObject extends DurableObject<Env> {
     return { ok: false, code: "action_not_allowed", context: { action, state: state.now.status, actions } };
   }
 
-  async settings(user: UserId): Promise<Answer<{ settings: AnswerOf<"getConfig"> }>> {
-    return this.#isOwner(user) ? { ok: true, settings: settingsView(this.#saved!.state) } : notFound;
+  async settings(by: By): Promise<Answer<{ settings: AnswerOf<"getConfig"> }>> {
+    return this.#isTheirs(by) ? { ok: true, settings: settingsView(this.#saved!.state) } : notFound;
   }
 
   /** `unset`: names of settings that the policies decide again. */
   async configure(
-    user: UserId,
+    by: By,
     patch: AutoHibernationPatch,
     unset: string[],
   ): Promise<Answer<{ settings: AnswerOf<"putConfig"> }>> {
-    if (!this.#isOwner(user)) return notFound;
+    if (!this.#isTheirs(by)) return notFound;
     const changed = changeSettings(this.#saved!.state, patch, unset);
     if (!changed) return notWhole;
-    this.#apply({ type: "configure", actor: { kind: "user", id: user }, ...changed });
+    this.#apply({ type: "configure", actor: { kind: "user", id: by.user }, ...changed });
     this.#wakeUp();
     return { ok: true, settings: settingsView(this.#saved!.state) };
   }
@@ -360,26 +369,26 @@ export class InstanceObject extends DurableObject<Env> {
     this.#wakeUp();
   }
 
-  async events(user: UserId, after: number, limit: number): Promise<Answer<{ events: EventView[] }>> {
-    if (!this.#isOwner(user)) return notFound;
+  async events(by: By, after: number, limit: number): Promise<Answer<{ events: EventView[] }>> {
+    if (!this.#isTheirs(by)) return notFound;
     return { ok: true, events: this.#store.logAfter(after, limit).map((row) => eventView(this.#saved!.state, row)) };
   }
 
   /** `span`: only what was moved within it. */
-  async books(user: UserId, span: Span | null): Promise<Answer<{ books: Books; name: string }>> {
-    if (!this.#isOwner(user)) return notFound;
+  async books(by: By, span: Span | null): Promise<Answer<{ books: Books; name: string }>> {
+    if (!this.#isTheirs(by)) return notFound;
     return { ok: true, books: this.#books.read(span), name: this.#saved!.state.name };
   }
 
   /** What its GPUs did, with its states and turning points. */
-  async series(user: UserId, span: SeriesSpan): Promise<Answer<{ series: SeriesAnswer }>> {
-    if (!this.#isOwner(user)) return notFound;
+  async series(by: By, span: SeriesSpan): Promise<Answer<{ series: SeriesAnswer }>> {
+    if (!this.#isTheirs(by)) return notFound;
     return { ok: true, series: this.#series.answer(this.#saved!.state, span, Date.now()) };
   }
 
   /** What it takes to say what other settings would have done. Changes nothing. */
-  async preview(user: UserId, patch: AutoHibernationPatch): Promise<Answer<{ facts: PreviewFacts }>> {
-    if (!this.#isOwner(user)) return notFound;
+  async preview(by: By, patch: AutoHibernationPatch): Promise<Answer<{ facts: PreviewFacts }>> {
+    if (!this.#isTheirs(by)) return notFound;
     const { state } = this.#saved!;
     const changed = changeSettings(state, patch, []);
     if (!changed) return notWhole;
@@ -397,9 +406,9 @@ export class InstanceObject extends DurableObject<Env> {
   // ---- who looks at it -------------------------------------------------------------------------------------------
 
   override async fetch(request: Request): Promise<Response> {
-    const isOwner = this.#isOwner(request.headers.get(watcherHeader) as UserId);
-    if (!isOwner) return Response.json(new AppError("instance_not_found").toBody(), { status: 404 });
-    return this.#watchers.admit();
+    const by = JSON.parse(request.headers.get(watcherHeader) ?? "{}") as By;
+    if (!this.#isTheirs(by)) return Response.json(new AppError("instance_not_found").toBody(), { status: 404 });
+    return this.#watchers.admit(by.role);
   }
 
   override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
@@ -519,9 +528,12 @@ export class InstanceObject extends DurableObject<Env> {
     return true;
   }
 
-  /** Reconcile: what the provider's list says of a machine with this instance's label. False: nothing is known here. */
-  async observe(event: Extract<LifecycleEvent, { type: "seen" }>): Promise<boolean> {
-    if (!this.#saved) return false;
+  /**
+   * Reconcile: what the list of this account says of a machine with this instance's label. False: nothing is known here. In
+   * another account than the machine was rented with anybody can write such a label: it says nothing.
+   */
+  async observe(event: Extract<LifecycleEvent, { type: "seen" }>, account: string): Promise<boolean> {
+    if (!this.#saved || this.#store.accounts.of(event.epoch) !== account) return false;
     this.#apply(event);
     this.#wakeUp();
     return true;
@@ -553,6 +565,9 @@ export class InstanceObject extends DurableObject<Env> {
       this.#saved = { ...saved, state: outcome.state };
       return;
     }
+    // A twin has an epoch of its own, and is where the one is that it was told of with.
+    if ((event.type === "seen" || event.type === "rented") && outcome.state.epoch > saved.state.epoch)
+      this.#store.accounts.note(saved.state.epoch + 1, this.#store.accounts.of(event.epoch));
     const next = { ...saved, state: outcome.state, version: saved.version + (isOrdinary ? 0 : 1), savedAt: now };
     const done = doneRow === undefined ? [] : [doneRow];
     if (isOrdinary) this.#commit({ saved: next, logs: [], tasks: [], charges: [], done });
@@ -599,8 +614,8 @@ export class InstanceObject extends DurableObject<Env> {
     return [view, glanceOf(view, this.#series.lastMinutes(minutesShown, Date.now()))];
   }
 
-  #isOwner(user: UserId): boolean {
-    return this.#saved?.state.owner === user;
+  #isTheirs({ team }: By): boolean {
+    return this.#saved?.state.owner === team;
   }
 
   #context(): Context {

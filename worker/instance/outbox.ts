@@ -11,12 +11,15 @@ import { inUse, mayCollect } from "../../core/lifecycle/snapshots.ts";
 import type { Timings } from "../../core/lifecycle/timings.ts";
 import { mayEnd } from "../../core/lifecycle/transition.ts";
 import type { EventView, Glance, InstanceView } from "../../core/protocol/views.ts";
+import { accountNamed } from "../account/accounts.ts";
 import { countedBucket, newTally, type Tally } from "../counted-bucket.ts";
+import { accountOfTeam, deploymentAccount } from "../db/provider-keys.ts";
 import { mirrorEvents, mirrorStatus } from "../db/read-model.ts";
 import type { Env } from "../env.ts";
 import { log } from "../log.ts";
 import { queueNotices } from "../notices/queue.ts";
 import { runEffect } from "./effects.ts";
+import { machineOf } from "./machine-of.ts";
 import type { Meters } from "./meters.ts";
 import type { InstanceStore, Lane, LogReader, OutboxRow, Saved } from "./store.ts";
 import { eventView } from "./view.ts";
@@ -25,6 +28,7 @@ import { eventView } from "./view.ts";
 const redoAfterMs = 90_000;
 const maxBackoffMs = 60_000;
 const lanes: readonly Lane[] = ["world", "store", "mirror", "notice"];
+const accountWithinMs = 2_000;
 
 export interface OutboxHost {
   saved(): Saved | null;
@@ -106,7 +110,9 @@ export class Outbox {
       const dueAt = nextDeadline(state, this.#host.timings());
       const policyVersion = state.policies?.version ?? 0;
       const { view, glance, meters } = this.#host.shown();
-      await mirrorStatus(this.#env.DB, view, glance, { version, dueAt, policyVersion, meters });
+      const account = this.#store.accounts.of(machineOf(state)?.epoch ?? state.epoch);
+      const providerAccount = account === deploymentAccount ? null : account;
+      await mirrorStatus(this.#env.DB, view, glance, { version, dueAt, policyVersion, meters, providerAccount });
       this.#store.deleteLike(task, lastId);
       return "copied";
     }
@@ -150,6 +156,12 @@ export class Outbox {
       inUse: () => inUse(state(), Date.now()),
       mayCollect: () => mayCollect(state()),
       graceMs: this.#host.timings().partGraceMs,
+      account: (epoch) => accountNamed(this.#env, this.#store.accounts.of(epoch)),
+      accountToRent: async (epoch) => {
+        const { accounts } = this.#store;
+        const now = () => accountNow(this.#env.DB, state().owner);
+        return accountNamed(this.#env, await accounts.decide(epoch, wasCutOff, now));
+      },
     });
     this.#host.apply(event, row.id);
     this.#host.count(env.SNAPSHOTS, tally);
@@ -165,4 +177,13 @@ export class Outbox {
       this.#store.setReadTo(reader, rows.at(-1)!.seq);
     }
   }
+}
+
+/** What the team rents with now. Null: that is not known, and no machine waits for the database: the last one is used again. */
+async function accountNow(db: D1Database, team: string): Promise<string | null> {
+  const late = scheduler.wait(accountWithinMs).then(() => null);
+  return Promise.race([accountOfTeam(db, team), late]).catch((error: unknown) => {
+    log.error("provider_account_unknown", { error });
+    return null;
+  });
 }

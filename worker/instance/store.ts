@@ -7,6 +7,7 @@ import type { HistoryEntry } from "../../core/lifecycle/snapshot-types.ts";
 import type { State } from "../../core/lifecycle/types.ts";
 import type { SignalSince } from "../../core/lifecycle/why.ts";
 import { fillConfig } from "../../core/protocol/config.ts";
+import { MachineAccounts } from "./accounts.ts";
 import { type BookEntries, BookRows } from "./book-rows.ts";
 import { moveForward, refuseNewer } from "./forward.ts";
 import type { GateRow } from "./gate.ts";
@@ -88,6 +89,7 @@ export class InstanceStore {
   readonly books: BookRows;
   readonly history: SnapshotHistory;
   readonly series: SeriesRows;
+  readonly accounts: MachineAccounts;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
@@ -95,11 +97,12 @@ export class InstanceStore {
     this.books = new BookRows(storage.sql);
     this.history = new SnapshotHistory(storage.sql);
     this.series = new SeriesRows(storage.sql);
+    this.accounts = new MachineAccounts(storage.sql);
   }
 
   /** Called once an instance is born here: an object that was only asked about keeps no table. */
   createTables(): void {
-    moveForward(this.#storage, [() => this.#firstTables()]);
+    moveForward(this.#storage, [() => this.#firstTables(), () => this.accounts.createTable()]);
   }
 
   /** Also from what was written before there were versions, whatever it lacks. */

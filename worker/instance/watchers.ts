@@ -3,10 +3,12 @@
  * happened; a machine that is looked at reports more often.
  */
 import { AppError } from "../../core/protocol/errors.ts";
+import type { Role } from "../../core/protocol/roles.ts";
 import type { InstanceView } from "../../core/protocol/views.ts";
+import { offeredTo } from "../may.ts";
 
-/** Says who asks; only the worker itself can call an object. */
-export const watcherHeader = "x-soneca-user";
+/** Says who asks (By, JSON); only the worker itself can call an object. */
+export const watcherHeader = "x-soneca-by";
 /** Beats come at least this often while somebody looks. */
 const watchedBeatMs = 5_000;
 /** Changes that come together are told once. */
@@ -15,6 +17,11 @@ const gatherMs = 100;
 const longestMs = 3_600_000;
 const maxWatchers = 32;
 const tag = "watch";
+
+interface Watcher {
+  openedAt: number;
+  role: Role;
+}
 
 export interface WatchHost {
   view(): InstanceView;
@@ -34,15 +41,15 @@ export class Watchers {
   }
 
   /** Errors: too_many_requests. */
-  admit(): Response {
+  admit(role: Role): Response {
     const open = this.#open();
     if (open.length >= maxWatchers) throw new AppError("too_many_requests", { retryAfterMs: 10_000 });
     // A ping is answered without waking the object.
     this.#ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair("ping", "pong"));
     const [client, server] = Object.values(new WebSocketPair()) as [WebSocket, WebSocket];
     this.#ctx.acceptWebSocket(server, [tag]);
-    server.serializeAttachment({ openedAt: Date.now() });
-    server.send(this.#message());
+    server.serializeAttachment({ openedAt: Date.now(), role } satisfies Watcher);
+    server.send(this.#messages()(role));
     if (open.length === 0) this.#host.hurry();
     return new Response(null, { status: 101, webSocket: client });
   }
@@ -66,20 +73,23 @@ export class Watchers {
   #tellAll(): void {
     const open = this.#open();
     if (open.length === 0) return;
-    const message = this.#message();
+    const messageFor = this.#messages();
     for (const socket of open) {
       try {
-        const { openedAt } = socket.deserializeAttachment() as { openedAt: number };
+        // Those of before were admitted as owners.
+        const { openedAt, role = "owner" } = socket.deserializeAttachment() as Partial<Watcher> & { openedAt: number };
         if (Date.now() - openedAt > longestMs) socket.close(4000, "connect again");
-        else socket.send(message);
+        else socket.send(messageFor(role));
       } catch {
         // It went at this moment.
       }
     }
   }
 
-  #message(): string {
-    return JSON.stringify({ type: "instance", instance: this.#host.view() });
+  /** One view for all, with the actions that each may ask for. */
+  #messages(): (role: Role) => string {
+    const view = this.#host.view();
+    return (role) => JSON.stringify({ type: "instance", instance: offeredTo(role, view) });
   }
 
   #open(): WebSocket[] {

@@ -1,7 +1,8 @@
 /** Who calls a service, and the request without what said so: no credential of ours ever reaches a service. */
 import { AppError } from "../../core/protocol/errors.ts";
 import { type Caller, proxyKeyHeader, proxyKeyPrefix } from "../../core/protocol/proxy.ts";
-import { userOfToken, userTokenPrefix } from "../http/auth.ts";
+import { isAtLeast } from "../../core/protocol/roles.ts";
+import { askerOfToken, noteTokenUse, userTokenPrefix } from "../db/tokens.ts";
 import { callerOfKey } from "./keys.ts";
 
 export interface Called {
@@ -38,8 +39,15 @@ async function callerWith(db: D1Database, key: string): Promise<Caller> {
 
 async function lookUp(db: D1Database, key: string): Promise<Caller> {
   if (key.startsWith(proxyKeyPrefix)) return callerOfKey(db, key);
-  if (key.startsWith(userTokenPrefix)) return { kind: "user", id: (await userOfToken(db, key)).id };
+  if (key.startsWith(userTokenPrefix)) return callerOfToken(db, key);
   throw new AppError("unauthenticated");
+}
+
+/** A service may be a shell: for whoever only looks there is none but what is public. */
+async function callerOfToken(db: D1Database, token: string): Promise<Caller> {
+  const { user, team, role, instances, tokenId, isUseOld } = await askerOfToken(db, token);
+  if (isUseOld && tokenId) await noteTokenUse(db, tokenId).catch(() => {});
+  return { kind: "user", id: user, team, instances: isAtLeast(role, "operator") ? instances : [] };
 }
 
 /** Null: none of ours. */

@@ -5,7 +5,7 @@
 import { SignJWT } from "jose";
 import { type GateClaims, gateAudience, gateIssuer, gateTokenLifeMs } from "../../core/protocol/gate.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
-import { base64Url } from "../http/auth.ts";
+import { base64Url } from "../fresh-secret.ts";
 import { secretBytes } from "../tokens.ts";
 
 /** base64url, 32 bytes. */

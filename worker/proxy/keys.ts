@@ -5,7 +5,7 @@ import { AppError } from "../../core/protocol/errors.ts";
 import { type InstanceId, isInstanceId } from "../../core/protocol/ids.ts";
 import { type Caller, proxyKeyPrefix } from "../../core/protocol/proxy.ts";
 import { proxyKeys } from "../db/schema.ts";
-import { expiryOf, freshSecret, sha256Hex } from "../http/auth.ts";
+import { expiryOf, freshSecret, sha256Hex } from "../fresh-secret.ts";
 
 interface NewKey {
   name: string;

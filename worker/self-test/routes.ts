@@ -15,7 +15,7 @@ export function mountSelfTest(app: App): void {
 
 /** As a part of a snapshot is taken: with its length known, and hashed by the store. */
 async function storeBody(c: AppContext): Promise<Response> {
-  await authenticate(c, "admin");
+  await authenticate(c, { principal: "admin" });
   const length = c.req.header("content-length");
   if (length === undefined || !/^\d+$/.test(length)) throw new AppError("length_required");
   if (Number(length) > maxSelfTestBytes) throw new AppError("payload_too_large", { limit_bytes: maxSelfTestBytes });
@@ -29,7 +29,7 @@ async function storeBody(c: AppContext): Promise<Response> {
 }
 
 async function stream(c: AppContext): Promise<Response> {
-  await authenticate(c, "admin");
+  await authenticate(c, { principal: "admin" });
   const { count, everyMs } = selfTestEvents;
   const encoder = new TextEncoder();
   let sent = 0;
@@ -45,7 +45,7 @@ async function stream(c: AppContext): Promise<Response> {
 }
 
 async function socket(c: AppContext): Promise<Response> {
-  await authenticate(c, "admin");
+  await authenticate(c, { principal: "admin" });
   if (c.req.header("upgrade")?.toLowerCase() !== "websocket") throw new AppError("upgrade_required");
   return c.env.SELF_TEST.getByName("socket").fetch(new Request(c.req.url, { headers: { upgrade: "websocket" } }));
 }

@@ -1,19 +1,22 @@
 /** Who sits at the browser: by Cloudflare Access, or by the cookie of a session. */
-import { and, asc, eq } from "drizzle-orm";
-import { drizzle } from "drizzle-orm/d1";
 import { AppError } from "../../core/protocol/errors.ts";
-import { isUserId, newUserId, type UserId } from "../../core/protocol/ids.ts";
+import { isUserId, type UserId } from "../../core/protocol/ids.ts";
 import type { SessionView, SessionWay } from "../../core/protocol/session.ts";
-import { apiTokens, users } from "../db/schema.ts";
+import type { TeamView } from "../../core/protocol/team.ts";
+import type { Asker } from "../asker.ts";
+import { firstUser, teamName, teamsOf, userWithEmail, userWithId } from "../db/members.ts";
+import { readToken } from "../db/tokens.ts";
 import type { Env } from "../env.ts";
-import { accessEmail, accessSettings } from "./access.ts";
-import { readSession } from "./cookie.ts";
+import { accessSettings, accessUser } from "./access.ts";
+import { readSession, readTeam } from "./cookie.ts";
 import { isLoopback, isOfThisOrigin, sharesItsOrigin } from "./own-origin.ts";
 
 export interface Signed {
-  user: { id: UserId; name: string };
+  asker: Asker;
   way: SessionWay;
   expiresAt: number | null;
+  /** When its token was last used is not known to within ten minutes. */
+  isUseOld: boolean;
 }
 
 /** Null: nobody is signed in. Errors: forbidden for a page of another origin, access_unavailable, unauthenticated. */
@@ -25,28 +28,44 @@ export async function browserUser(request: Request, env: Env): Promise<Signed | 
   return signed;
 }
 
+/** Errors: forbidden: they are in no team; access_service_unknown, access_unavailable, unauthenticated. */
 async function byAccess(request: Request, env: Env): Promise<Signed | null> {
-  const email = await accessEmail(request, env);
-  return email === null ? null : { user: await userWithEmail(env.DB, email), way: "access", expiresAt: null };
+  const known = await accessUser(request, env);
+  if (!known) return null;
+  const user = "email" in known ? await userWithEmail(env.DB, known.email) : await userWithId(env.DB, known.user);
+  if (!user) throw new AppError("access_service_unknown");
+  const teams = await teamsOf(env.DB, user);
+  const chosen = readTeam(request.headers.get("cookie"));
+  const team = teams.find(({ id }) => id === chosen) ?? teams.find(({ id }) => id === user.homeTeam) ?? teams[0];
+  if (!team) throw new AppError("forbidden", { detail: "you are in no team of this deployment" });
+  const role = "email" in known ? team.role : known.roleIn(team.role);
+  const asker = { ...withoutToken(user), team: team.id as UserId, role };
+  return { asker, way: "access", expiresAt: null, isUseOld: false };
 }
 
 async function byCookie(request: Request, env: Env, url: URL): Promise<Signed | null> {
   const session = await readSession(env.AGENT_JWT_SECRET, request.headers.get("cookie"));
   if (!session) return null;
-  const { expiresAt } = session;
-  if (session.tokenId === null) {
+  const { expiresAt, tokenId } = session;
+  if (tokenId === null) {
     const user = isLocalAllowed(url, env) ? await userWithId(env.DB, session.user) : null;
-    return user && { user, way: "local", expiresAt };
+    if (!user) return null;
+    const asker: Asker = { ...withoutToken(user), team: session.user, role: "owner" };
+    return { asker, way: "local", expiresAt, isUseOld: false };
   }
-  const [row] = await drizzle(env.DB)
-    .select({ id: users.id, name: users.name, tokenEnds: apiTokens.expiresAt })
-    .from(apiTokens)
-    .innerJoin(users, eq(users.id, apiTokens.userId))
-    .where(and(eq(apiTokens.id, session.tokenId), eq(users.id, session.user)))
-    .limit(1);
-  if (!row || !isUserId(row.id)) return null;
-  if (row.tokenEnds !== null && Date.parse(row.tokenEnds) <= Date.now()) return null;
-  return { user: { id: row.id, name: row.name }, way: "token", expiresAt };
+  try {
+    const { isUseOld, ...asker } = await readToken(env.DB, { id: tokenId });
+    return asker.user === session.user ? { asker, way: "token", expiresAt, isUseOld } : null;
+  } catch (error) {
+    // It was revoked or has run out: nobody is signed in.
+    if (error instanceof AppError && error.status === 401) return null;
+    throw error;
+  }
+}
+
+function withoutToken({ id, name }: { id: string; name: string }) {
+  if (!isUserId(id)) throw new AppError("unauthenticated");
+  return { user: id, name, instances: null, tokenId: null, tokenEndsAt: null };
 }
 
 /** Whoever can open a page on this machine's own address may be its user, where the deployment says so. */
@@ -55,30 +74,11 @@ export function isLocalAllowed(url: URL, env: Env): boolean {
 }
 
 /** The first one that was made. Null: there is none yet. */
-export async function localUser(db: D1Database): Promise<Signed["user"] | null> {
-  const [row] = await drizzle(db).select().from(users).orderBy(asc(users.createdAt)).limit(1);
-  return row && isUserId(row.id) ? { id: row.id, name: row.name } : null;
-}
-
-async function userWithId(db: D1Database, id: UserId): Promise<Signed["user"] | null> {
-  const [row] = await drizzle(db).select().from(users).where(eq(users.id, id)).limit(1);
-  return row ? { id, name: row.name } : null;
-}
-
-/** Who is let in by Access for the first time becomes a user. */
-async function userWithEmail(db: D1Database, email: string): Promise<Signed["user"]> {
-  const d1 = drizzle(db);
-  const find = () => d1.select().from(users).where(eq(users.email, email)).limit(1);
-  let [row] = await find();
-  if (!row) {
-    const id = newUserId(crypto.getRandomValues(new Uint8Array(10)));
-    const fresh = { id, name: email, email, createdAt: new Date().toISOString() };
-    // Two first requests at once: the second finds what the first made.
-    await d1.insert(users).values(fresh).onConflictDoNothing({ target: users.email });
-    [row] = await find();
-  }
-  if (!row || !isUserId(row.id)) throw new AppError("unauthenticated");
-  return { id: row.id, name: row.name };
+export async function localUser(db: D1Database): Promise<Asker | null> {
+  const user = await firstUser(db);
+  if (!user) return null;
+  const asker = withoutToken(user);
+  return { ...asker, team: asker.user, role: "owner" };
 }
 
 export function waysOf(url: URL, env: Env): SessionWay[] {
@@ -87,7 +87,23 @@ export function waysOf(url: URL, env: Env): SessionWay[] {
   return [...(isLocal ? (["local"] as const) : []), ...(accessSettings(env) ? (["access"] as const) : []), "token"];
 }
 
-export function sessionView(signed: Signed | null, ways: SessionWay[]): SessionView {
-  const expires_at = signed?.expiresAt == null ? null : new Date(signed.expiresAt).toISOString();
-  return { user: signed?.user ?? null, way: signed?.way ?? null, expires_at, ways };
+export async function sessionView(
+  db: D1Database,
+  signed: Signed | null,
+  ways: SessionWay[],
+  may: (asker: Asker) => string[],
+): Promise<SessionView> {
+  if (!signed) return { user: null, team: null, may: [], teams: [], way: null, expires_at: null, ways };
+  const { asker, way, expiresAt } = signed;
+  const user = way === "access" ? await userWithId(db, asker.user) : null;
+  const teams: TeamView[] = user ? await teamsOf(db, user) : [];
+  return {
+    user: { id: asker.user, name: asker.name },
+    team: { id: asker.team, name: await teamName(db, asker.team), role: asker.role },
+    may: may(asker),
+    teams,
+    way,
+    expires_at: expiresAt === null ? null : new Date(expiresAt).toISOString(),
+    ways,
+  };
 }

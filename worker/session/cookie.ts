@@ -7,6 +7,7 @@ import { isUserId, type UserId } from "../../core/protocol/ids.ts";
 import { secretBytes } from "../tokens.ts";
 
 export const cookieName = "soneca_session";
+export const teamCookieName = "soneca_team";
 const issuer = "soneca";
 const audience = "soneca-dashboard";
 export const sessionLifeMs = 30 * 24 * 3_600_000;
@@ -30,7 +31,7 @@ export async function signSession(secret: string, { user, tokenId, expiresAt }: 
 
 /** Null: there is none, or none that holds. */
 export async function readSession(secret: string, header: string | null): Promise<Session | null> {
-  const value = cookieIn(header);
+  const value = cookieIn(header, cookieName);
   if (!value) return null;
   try {
     const { payload } = await jwtVerify(value, secretBytes(secret), { issuer, audience, algorithms: ["HS256"] });
@@ -42,17 +43,22 @@ export async function readSession(secret: string, header: string | null): Promis
   }
 }
 
-function cookieIn(header: string | null): string | null {
+/** Which of their teams somebody asks for whom Access knows. It says nothing of whether they may. */
+export function readTeam(header: string | null): string | null {
+  return cookieIn(header, teamCookieName);
+}
+
+function cookieIn(header: string | null, name: string): string | null {
   for (const pair of (header ?? "").split(";")) {
     const at = pair.indexOf("=");
-    if (at > 0 && pair.slice(0, at).trim() === cookieName) return pair.slice(at + 1).trim();
+    if (at > 0 && pair.slice(0, at).trim() === name) return pair.slice(at + 1).trim();
   }
   return null;
 }
 
 /** `value` empty: the browser forgets it. */
-export function cookieText(value: string, maxAgeMs: number, isSecure: boolean): string {
-  const parts = [`${cookieName}=${value}`, "Path=/api", "HttpOnly", "SameSite=Strict"];
+export function cookieText(value: string, maxAgeMs: number, isSecure: boolean, name = cookieName): string {
+  const parts = [`${name}=${value}`, "Path=/api", "HttpOnly", "SameSite=Strict"];
   parts.push(`Max-Age=${value === "" ? 0 : Math.max(1, Math.floor(maxAgeMs / 1000))}`);
   if (isSecure) parts.push("Secure");
   return parts.join("; ");

@@ -1,7 +1,7 @@
 /** The queue of a provider account: what is shared, and what is not. */
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, expect, it } from "vitest";
-import { accountOf } from "../account/object.ts";
+import { accountOf } from "../account/accounts.ts";
 import type { Env } from "../env.ts";
 import { endScene, setScene } from "./scene.ts";
 import type { FakeVast } from "./vast.ts";

@@ -1,16 +1,15 @@
 /** The HTTP face: who may ask what, what a bad request gets, and that a refused one changes nothing. */
 import { env } from "cloudflare:workers";
-import { SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
 import { agentStorePath, type RouteName, routes } from "../../core/protocol/api.ts";
 import { browseRoutes } from "../../core/protocol/browse.ts";
 import type { ErrorBody } from "../../core/protocol/errors.ts";
 import { newInstanceId, type UserId } from "../../core/protocol/ids.ts";
 import { noticeRoutes } from "../../core/protocol/notices.ts";
-import type { Principal, Route } from "../../core/protocol/route.ts";
+import type { Route } from "../../core/protocol/route.ts";
 import { selfTestPaths } from "../../core/protocol/self-test.ts";
 import { signButton } from "../notices/button.ts";
-import { signAgentToken } from "../tokens.ts";
+import { makeAskers, type TestAsker } from "./askers.ts";
 import {
   adminToken,
   advance,
@@ -43,6 +42,7 @@ let foreignAgent: FakeAgent;
 beforeAll(async () => {
   startClock();
   vast.install();
+  vast.keys.set("another-key-for-tests", "another");
   // No pause between the adapter's own tries.
   vi.spyOn(Math, "random").mockReturnValue(0);
   owner = await newUser("Ana");
@@ -51,6 +51,7 @@ beforeAll(async () => {
   foreign = await newInstance(vast, other);
   foreignAgent = foreign.agent();
   spareMachine = vast.add(null).id;
+  askers = await makeAskers({ owner, other, instance: () => nest.id, agent: () => agent, foreignAgent });
 });
 
 afterAll(() => {
@@ -99,6 +100,18 @@ const good: Record<RouteName, () => { path?: string; json?: Record<string, unkno
   listTokens: () => ({}),
   createToken: () => ({ json: { name: "ci" } }),
   revokeToken: () => ({ path: `/api/tokens/${spareTokenId}` }),
+  listMembers: () => ({}),
+  listAudit: () => ({}),
+  getProviderKey: () => ({}),
+  setProviderKey: () => ({ json: { key: "another-key-for-tests" } }),
+  testProviderKey: () => ({ json: {} }),
+  removeProviderKey: () => ({}),
+  getSecrets: () => ({}),
+  resealSecrets: () => ({ json: {} }),
+  addMember: () => ({ json: { name: "Bia", role: "viewer" } }),
+  changeMember: () => ({ path: `/api/members/${spareMemberId}`, json: { role: "operator" } }),
+  removeMember: () => ({ path: `/api/members/${spareMemberId}` }),
+  chooseTeam: () => ({ json: { team: owner.id } }),
   listInstances: () => ({}),
   createInstance: () => ({ json: { name: "second", gpu_type: "RTX 4090" } }),
   adoptInstance: () => ({ json: { vast_instance_id: spareMachine } }),
@@ -149,6 +162,8 @@ let spareChannelId = "none";
 let spareButton = "none";
 let spareTokenId = "none";
 let spareKeyId = "none";
+let spareMemberId = "u-aaaaaaaaaa";
+let askers: Record<string, TestAsker> = {};
 let spareMachine = 0;
 
 function requestOf(name: RouteName, id: string = nest.id) {
@@ -159,128 +174,61 @@ function requestOf(name: RouteName, id: string = nest.id) {
 /** Everything that a refused request could have changed. */
 async function world(): Promise<string> {
   const counts = await env.DB.prepare(
-    "SELECT (SELECT COUNT(*) FROM users) AS users, (SELECT COUNT(*) FROM api_tokens) AS tokens, (SELECT COUNT(*) FROM instance_status) AS instances",
+    "SELECT (SELECT COUNT(*) FROM users) AS users, (SELECT COUNT(*) FROM api_tokens) AS tokens, (SELECT group_concat(role) FROM members) AS members, (SELECT group_concat(sealed) FROM provider_keys) AS keys, (SELECT COUNT(*) FROM instance_status) AS instances",
   ).first();
   const view = await nest.view();
   const events = await nest.events();
   return JSON.stringify({ counts, view, events, calls: vast.calls.length, machines: [...vast.machines.values()] });
 }
 
-const inSeconds = () => Math.floor(Date.now() / 1000);
-const claims = () => ({ epoch: agent.epoch, iss: "soneca", aud: "soneca-agent", sub: nest.id });
-const key = (secret: string) => new TextEncoder().encode(secret);
-const base64 = (value: object) => btoa(JSON.stringify(value)).replaceAll("=", "");
-
-function signed(secret: string, change: object = {}, livesForS = 3600): Promise<string> {
-  return new SignJWT({ ...claims(), ...change })
-    .setProtectedHeader({ alg: "HS256" })
-    .setIssuedAt(inSeconds() - 7200)
-    .setExpirationTime(inSeconds() + livesForS)
-    .sign(key(secret));
+/** Of the askers that may, one with the least role that will do; else whoever may. */
+function leastOf(route: Route, allowed: string[]): string {
+  const exact = allowed.find((who) => askers[who]!.role !== undefined && askers[who]!.role === route.role);
+  return exact ?? allowed.at(-1)!;
 }
 
-/** Every kind of asker, and what each kind of route says to it. "ok" is the route's own answer. */
-const askers: Record<string, { token: () => Promise<string | null> | string | null; says: Record<Principal, string> }> =
-  {
-    none: ask(() => null, "401 unauthenticated", "401 unauthenticated", "401 unauthenticated"),
-    garbage: ask(() => "garbage", "401 unauthenticated", "401 unauthenticated", "401 unauthenticated"),
-    "unknown user token": ask(() => "snu_unknown", "401 unauthenticated", "403 forbidden", "403 forbidden"),
-    metrics: {
-      token: () => metricsToken,
-      says: {
-        ...ask(() => "", "401 unauthenticated", "401 unauthenticated", "401 unauthenticated").says,
-        metrics: "ok",
-      },
-    },
-    admin: ask(() => adminToken, "401 unauthenticated", "ok", "401 unauthenticated"),
-    "other user": ask(() => other.token, "ok", "403 forbidden", "403 forbidden"),
-    "agent of another instance": ask(() => foreignAgent.token, "403 forbidden", "401 unauthenticated", "403 forbidden"),
-    "agent of an older epoch": ask(
-      () => signAgentToken(env.AGENT_JWT_SECRET, nest.id, agent.epoch - 1, Date.now()),
-      "403 forbidden",
-      "401 unauthenticated",
-      "403 epoch_fenced",
-    ),
-    "agent of an epoch to come": ask(
-      () => signAgentToken(env.AGENT_JWT_SECRET, nest.id, agent.epoch + 1, Date.now()),
-      "403 forbidden",
-      "401 unauthenticated",
-      "403 epoch_fenced",
-    ),
-    "expired agent": ask(
-      () => signed(env.AGENT_JWT_SECRET, {}, -1),
-      "403 forbidden",
-      "401 unauthenticated",
-      "401 token_expired",
-    ),
-    "agent signed by another secret": ask(
-      () => signed("another-secret-of-at-least-32-characters!!"),
-      "403 forbidden",
-      "401 unauthenticated",
-      "401 unauthenticated",
-    ),
-    "agent for another audience": ask(
-      () => signed(env.AGENT_JWT_SECRET, { aud: "somebody-else" }),
-      "403 forbidden",
-      "401 unauthenticated",
-      "401 unauthenticated",
-    ),
-    "agent without an epoch": ask(
-      () => signed(env.AGENT_JWT_SECRET, { epoch: undefined }),
-      "403 forbidden",
-      "401 unauthenticated",
-      "401 unauthenticated",
-    ),
-    "alg none": ask(
-      () => `${base64({ alg: "none" })}.${base64({ ...claims(), exp: inSeconds() + 3600 })}.`,
-      "403 forbidden",
-      "401 unauthenticated",
-      "401 unauthenticated",
-    ),
-    owner: ask(() => owner.token, "ok", "403 forbidden", "403 forbidden"),
-    "its own agent": ask(() => agent.token, "403 forbidden", "401 unauthenticated", "ok"),
-  };
-
-function ask(token: () => Promise<string | null> | string | null, user: string, admin: string, byAgent: string) {
-  // A metrics token opens what the admin token opens, there alone.
-  return { token, says: { public: "ok", user, admin, metrics: admin, agent: byAgent } };
+/** What a route is asked for that is there for this request alone. */
+async function makeSpare(name: RouteName, token: string | null): Promise<void> {
+  const make = async (path: string, json: object, by = owner.token) =>
+    (await api<{ id: string; user_id: string }>("POST", path, { token: by, json })).body;
+  if (name === "revokeToken") spareTokenId = (await make("/api/tokens", { name: "spare" }, token!)).id;
+  if (name === "revokeProxyKey")
+    spareKeyId = (await make(`/api/instances/${nest.id}/proxy-keys`, { name: "spare" })).id;
+  if (name === "testProviderKey" || name === "removeProviderKey")
+    await api("PUT", "/api/provider-key", { token: owner.token, json: { key: "another-key-for-tests" } });
+  if (name === "changeMember" || name === "removeMember")
+    spareMemberId = (await make("/api/members", { name: "spare", role: "viewer" })).user_id;
 }
 
 describe("who may ask what", () => {
   it.each(names)("%s", async (name) => {
     const route = routeOf(name);
-    const isOfInstance = route.path.includes(":id");
-    const isOfOthers = isOfInstance || name === "revokeToken" || route.path.includes(":channelId");
-    if (name === "revokeToken") {
-      const made = await api<{ id: string }>("POST", "/api/tokens", { token: owner.token, json: { name: "spare" } });
-      spareTokenId = made.body.id;
-    }
     await renewNest();
     if (Object.hasOwn(noticeRoutes, name)) await renewChannel();
     if (Object.hasOwn(browseRoutes, name)) await storeSnapshots("small", nest.id);
-    if (name === "revokeProxyKey") {
-      const path = `/api/instances/${nest.id}/proxy-keys`;
-      const made = await api<{ id: string }>("POST", path, { token: owner.token, json: { name: "spare" } });
-      spareKeyId = made.body.id;
-    }
+    await makeSpare(name, owner.token);
     const before = await world();
     const allowed: string[] = [];
     for (const [who, asker] of Object.entries(askers)) {
-      let said = asker.says[route.principal];
-      if (said === "ok" && who === "other user" && isOfOthers)
-        said = isOfInstance ? "404 instance_not_found" : "404 object_not_found";
-      if (said === "ok") {
-        allowed.push(who);
-        continue;
-      }
+      // A token of less than its owner does not see the owner's.
+      const isUnseen =
+        name === "revokeToken" && asker.says(route) === "ok" && who !== "owner" && who !== "second owner";
+      // By a token, whose team is its own.
+      const isFixed = name === "chooseTeam" && asker.says(route) === "ok";
+      const said = isUnseen ? "404 object_not_found" : isFixed ? "403 forbidden" : asker.says(route);
+      if (isUnseen || isFixed || said === "ok") allowed.push(who);
+      if (said === "ok") continue;
       const { method, path, json } = requestOf(name);
       expect(await outcome(method, path, { token: await asker.token(), json }), who).toBe(said);
     }
     expect(await world(), "a refused request changed something").toBe(before);
     expect(allowed.length, "nobody may use this route").toBeGreaterThan(0);
-    const who = allowed.includes("owner") ? "owner" : allowed.at(-1)!;
+    if (name === "chooseTeam") return;
+    const who = leastOf(route, allowed);
+    const token = await askers[who]!.token();
+    await makeSpare(name, token);
     const { method, path, json } = requestOf(name);
-    const { status, body, headers } = await api(method, path, { token: await askers[who]!.token(), json });
+    const { status, body, headers } = await api(method, path, { token, json });
     expect(status, `${who}: ${JSON.stringify(body)}`).toBe(route.status);
     if (route.status !== 204)
       expect(route.answer.safeParse(body).error, "the answer fits the contract").toBeUndefined();
@@ -294,8 +242,9 @@ it("what the self-test has beside its route is the admin's alone", async () => {
   for (const [what, path] of Object.entries(selfTestPaths)) {
     const method = what === "body" ? "PUT" : "GET";
     for (const [who, asker] of Object.entries(askers)) {
-      if (asker.says.admin === "ok") continue;
-      expect(await outcome(method, path, { token: await asker.token() }), `${path} ${who}`).toBe(asker.says.admin);
+      const said = asker.says(routeOf("selfTest"));
+      if (said === "ok") continue;
+      expect(await outcome(method, path, { token: await asker.token() }), `${path} ${who}`).toBe(said);
     }
   }
 });

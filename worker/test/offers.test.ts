@@ -4,7 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { AnswerOf } from "../../core/protocol/api.ts";
 import type { ErrorBody } from "../../core/protocol/errors.ts";
 import type { InstanceView } from "../../core/protocol/views.ts";
-import { accountOf } from "../account/object.ts";
+import { accountOf } from "../account/accounts.ts";
 import type { Env } from "../env.ts";
 import { advance, api, newUser, outcome, realWait, runningInstance, settle, type TestUser } from "./helpers.ts";
 import { endScene, setScene } from "./scene.ts";

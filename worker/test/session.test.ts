@@ -1,7 +1,8 @@
 /** Browsers that are signed in: how one gets in, what the cookie can do, and what no other page can make of it. */
 import { env, exports } from "cloudflare:workers";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
-import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it, type MockInstance, vi } from "vitest";
+import type { AnswerOf } from "../../core/protocol/api.ts";
 import type { SessionView } from "../../core/protocol/session.ts";
 import type { InstanceView } from "../../core/protocol/views.ts";
 import type { Env } from "../env.ts";
@@ -24,6 +25,7 @@ afterEach(() => {
   delete settings.LOCAL_SIGN_IN;
   delete settings.ACCESS_TEAM;
   delete settings.ACCESS_AUDIENCE;
+  delete settings.ACCESS_SERVICES;
   delete settings.PROXY_PATHS;
 });
 
@@ -63,6 +65,27 @@ describe("a token becomes a cookie", () => {
     expect(await outcome("GET", `${own}/api/me`, asPage(cookie))).toBe("401 unauthenticated");
     const out = await send("DELETE", `${own}/api/session`, asPage(cookie));
     expect(out.headers.get("set-cookie")).toMatch(/^soneca_session=;.*Max-Age=0/);
+  });
+
+  it("whose use is its token's, and whose changes are the dashboard's", async () => {
+    const made = await api<{ id: string; token: string }>("POST", "/api/tokens", {
+      token: ana.token,
+      json: { name: "b" },
+    });
+    const { cookie } = await signIn(made.body.token);
+    const tokens = async () =>
+      (await api<AnswerOf<"listTokens">>("GET", "/api/tokens", { token: ana.token })).body.tokens;
+    const used = async () => (await tokens()).find(({ id }) => id === made.body.id)!.last_used_at;
+    const first = await until("its use is noted", used);
+    advance(11 * 60_000);
+    await api("POST", `${own}/api/tokens`, { ...asPage(cookie, { origin: own }), json: { name: "by the page" } });
+    await until("its later use is noted", async () => (await used()) !== first);
+    const { lines } = (await api<AnswerOf<"listAudit">>("GET", "/api/audit", { token: ana.token })).body;
+    const its = lines.filter((line) => line.token_id === made.body.id).map((line) => [line.operation, line.origin]);
+    expect(its).toEqual([
+      ["createToken", "dashboard"],
+      ["openSession", "dashboard"],
+    ]);
   });
 
   it("and ends when its token does", async () => {
@@ -152,50 +175,125 @@ describe("whoever sits at the machine itself", () => {
 });
 
 describe("Cloudflare Access", () => {
-  it("lets in whom it signed for, and nobody who only says so", async () => {
-    const { publicKey, privateKey } = await generateKeyPair("RS256", { extractable: true });
-    const other = await generateKeyPair("RS256");
-    const issuer = "https://team.cloudflareaccess.com";
-    const jwk = { ...(await exportJWK(publicKey)), kid: "k1", alg: "RS256", use: "sig" };
-    let isUp = false;
-    const spy = vi.spyOn(globalThis, "fetch");
-    const others = spy.getMockImplementation()!;
+  const issuer = "https://team.cloudflareaccess.com";
+  let privateKey: CryptoKey;
+  let isUp = false;
+  let spy: MockInstance<typeof fetch>;
+  let others: typeof fetch;
+
+  beforeAll(async () => {
+    const pair = await generateKeyPair("RS256", { extractable: true });
+    privateKey = pair.privateKey;
+    const jwk = { ...(await exportJWK(pair.publicKey)), kid: "k1", alg: "RS256", use: "sig" };
+    spy = vi.spyOn(globalThis, "fetch");
+    others = spy.getMockImplementation()!;
     spy.mockImplementation(async (input, init) => {
       const url = String(input instanceof Request ? input.url : input);
       if (!url.startsWith(issuer)) return others(input, init);
       return isUp ? Response.json({ keys: [jwk] }) : new Response("no", { status: 503 });
     });
-    const signed = (key: CryptoKey, claims: { aud?: string; email?: string; iss?: string } = {}) =>
-      new SignJWT({ email: claims.email ?? "Bia@Example.com" })
-        .setProtectedHeader({ alg: "RS256", kid: "k1" })
-        .setIssuer(claims.iss ?? issuer)
-        .setAudience(claims.aud ?? "aud-1")
-        .setIssuedAt(Math.floor(Date.now() / 1000))
-        .setExpirationTime(Math.floor(Date.now() / 1000) + 3_600)
-        .sign(key);
-    const me = async (jwt: string) =>
-      api<{ id: string; name: string }>("GET", `${own}/api/me`, { headers: { "cf-access-jwt-assertion": jwt } });
+  });
+  afterAll(() => void spy.mockImplementation(others));
 
-    const jwt = await signed(privateKey);
+  const signed = (claims: { aud?: string; iss?: string; email?: string; common_name?: string }, key = privateKey) => {
+    const { aud = "aud-1", iss = issuer, ...who } = claims;
+    return new SignJWT(who)
+      .setProtectedHeader({ alg: "RS256", kid: "k1" })
+      .setIssuer(iss)
+      .setAudience(aud)
+      .setIssuedAt(Math.floor(Date.now() / 1000))
+      .setExpirationTime(Math.floor(Date.now() / 1000) + 3_600)
+      .sign(key);
+  };
+  const email = "Bia@Example.com";
+  const withJwt = (jwt: string, cookie = "") => ({ headers: { "cf-access-jwt-assertion": jwt, cookie } });
+  const me = (jwt: string, cookie?: string) => api<AnswerOf<"me">>("GET", `${own}/api/me`, withJwt(jwt, cookie));
+  const setUp = (audience = "aud-1") => {
+    settings.ACCESS_TEAM = "team";
+    settings.ACCESS_AUDIENCE = audience;
+  };
+
+  it("lets in whom it signed for, and nobody who only says so", async () => {
+    const other = await generateKeyPair("RS256");
+    const jwt = await signed({ email });
     // Not set up: what a header says counts for nothing.
     expect((await me(jwt)).status).toBe(401);
-    settings.ACCESS_TEAM = "team";
-    settings.ACCESS_AUDIENCE = "aud-1";
+    setUp();
     expect((await me(jwt)).status).toBe(503);
     isUp = true;
     advance(60_000);
     const first = await me(jwt);
-    expect(first).toMatchObject({ status: 200, body: { name: "bia@example.com" } });
-    expect((await me(await signed(privateKey, { email: "bia@example.com" }))).body.id).toBe(first.body.id);
-    expect((await me(await signed(other.privateKey))).status).toBe(401);
-    expect((await me(await signed(privateKey, { aud: "another" }))).status).toBe(401);
-    expect((await me(await signed(privateKey, { iss: "https://evil.test" }))).status).toBe(401);
-    const change = await outcome("POST", `${own}/api/tokens`, {
-      json: { name: "x" },
-      headers: { "cf-access-jwt-assertion": jwt, origin: "https://evil.test" },
-    });
-    expect(change).toBe("403 forbidden");
-    spy.mockImplementation(others);
+    expect(first).toMatchObject({ status: 200, body: { name: "bia@example.com", team: { role: "owner" } } });
+    expect((await me(await signed({ email: "bia@example.com" }))).body.id).toBe(first.body.id);
+    expect((await me(await signed({ email }, other.privateKey))).status).toBe(401);
+    expect((await me(await signed({ email, aud: "another" }))).status).toBe(401);
+    expect((await me(await signed({ email, iss: "https://evil.test" }))).status).toBe(401);
+    const headers = { "cf-access-jwt-assertion": jwt, origin: "https://evil.test" };
+    expect(await outcome("POST", `${own}/api/tokens`, { json: { name: "x" }, headers })).toBe("403 forbidden");
+  });
+
+  it("may have several applications in front of one deployment", async () => {
+    setUp(" aud-1, aud-2 ,");
+    for (const aud of ["aud-1", "aud-2"]) expect((await me(await signed({ email, aud }))).status).toBe(200);
+    for (const aud of ["aud-3", "", " aud-1, aud-2 ,"])
+      expect((await me(await signed({ email, aud }))).status, aud).toBe(401);
+  });
+
+  it("lets a service in as the user that the deployment names, with no more than that role, or not at all", async () => {
+    setUp();
+    const jwt = await signed({ common_name: "ci.access" });
+    const refused = () => outcome("GET", `${own}/api/me`, withJwt(jwt));
+    expect(await refused()).toBe("403 access_service_unknown");
+    for (const wrong of [
+      "other.access=u-aaaaaaaaaa:viewer",
+      "ci.access=nobody:viewer",
+      `ci.access=${ana.id}`,
+      "ci.access=",
+    ]) {
+      settings.ACCESS_SERVICES = wrong;
+      expect(await refused(), wrong).toBe("403 access_service_unknown");
+    }
+    settings.ACCESS_SERVICES = `x=u-aaaaaaaaaa:owner, ci.access=${ana.id}:operator`;
+    expect((await me(jwt)).body).toMatchObject({ id: ana.id, team: { id: ana.id, role: "operator" } });
+    expect(await outcome("POST", `${own}/api/members`, { ...withJwt(jwt), json: { name: "x", role: "owner" } })).toBe(
+      "403 role_too_low",
+    );
+    // Neither a person nor a service.
+    expect((await me(await signed({}))).status).toBe(401);
+  });
+
+  it("shows whoever was taken into a team that team, and others what they choose", async () => {
+    setUp();
+    const take = (address: string) =>
+      api("POST", "/api/members", { token: ana.token, json: { name: "x", role: "operator", email: address } });
+    expect((await take("Caio@example.com")).status).toBe(201);
+    expect((await take("caio@example.com")).status).toBe(409);
+    const caio = await signed({ email: "caio@example.com" });
+    expect((await me(caio)).body.team).toMatchObject({ id: ana.id, role: "operator" });
+
+    // Somebody with a team of their own goes on in it until they choose another.
+    await take("bia@example.com");
+    const bia = await signed({ email });
+    const before = (await me(bia)).body;
+    expect(before.team).toMatchObject({ id: before.id, role: "owner" });
+    const choose = (team: string) =>
+      api<SessionView>("PUT", `${own}/api/session`, {
+        headers: { ...withJwt(bia).headers, origin: own },
+        json: { team },
+      });
+    const chosen = await choose(ana.id);
+    expect(chosen.body.teams.map(({ id }) => id)).toEqual([before.id, ana.id]);
+    const cookie = chosen.headers.get("set-cookie")!.split(";")[0]!;
+    expect((await me(bia, cookie)).body.team).toMatchObject({ id: ana.id, role: "operator" });
+    const eve = await newUser("Eve");
+    expect((await choose(eve.id)).status).toBe(404);
+    // A cookie that names a team of others says nothing.
+    expect((await me(bia, `soneca_team=${eve.id}`)).body.team.id).toBe(before.id);
+
+    const { body } = await api<AnswerOf<"listMembers">>("GET", "/api/members", { token: ana.token });
+    const caioId = body.members.find((one) => one.email === "caio@example.com")!.user_id;
+    await api("DELETE", `/api/members/${caioId}`, { token: ana.token });
+    expect((await me(caio)).status).toBe(403);
   });
 });
 
@@ -231,6 +329,8 @@ describe("watching an instance", () => {
 
 describe("the list", () => {
   it("shows what is awake as it is now, and a new name at once", async () => {
+    // In the middle of a minute: both beats are of the same one.
+    advance(90_000 - (Date.now() % 60_000));
     const { nest, agent } = await runningInstance(vast, ana);
     await agent.beat({ gpu: 63 });
     const listed = async (live: boolean) => {

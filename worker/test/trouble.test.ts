@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { ErrorBody } from "../../core/protocol/errors.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import type { SnapshotRef } from "../../core/protocol/wire.ts";
-import { accountOf } from "../account/object.ts";
+import { accountOf } from "../account/accounts.ts";
 import type { Env } from "../env.ts";
 import type { InstanceObject } from "../instance/object.ts";
 import {

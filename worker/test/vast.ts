@@ -16,7 +16,12 @@ export interface VastMachine {
   usdPerGb?: number | undefined;
   /** Whether its row shows the environment. */
   showsEnv: boolean;
+  /** Whose it is: only keys of this account see it. */
+  account: string;
 }
+
+/** The deployment's own, as bindings of the tests have it. */
+export const deploymentKey = "vast-key-for-tests";
 
 export type Operation = "search" | "create" | "list" | "label" | "destroy";
 /** Plays instead of the next call of a kind; null lets the call through. */
@@ -42,6 +47,8 @@ export class FakeVast {
   always: Partial<Record<Operation, Fault>> = {};
   /** What a machine costs beside its offer. */
   markup = 1;
+  /** Whose each key is; one that is not here is refused. */
+  readonly keys = new Map([[deploymentKey, "deployment"]]);
   #once: { operation: Operation; fault: Fault }[] = [];
 
   once(operation: Operation, fault: Fault): void {
@@ -72,6 +79,7 @@ export class FakeVast {
       region: "Brazil, BR",
       gpuRam: 24564,
       showsEnv: false,
+      account: "deployment",
       ...change,
     };
     this.machines.set(machine.id, machine);
@@ -87,7 +95,8 @@ export class FakeVast {
     const url = new URL(href);
     if (url.host !== "vast.test") throw new Error(`the worker called ${url.host}`);
     const headers = new Headers(init?.headers);
-    if (headers.get("authorization") !== "Bearer vast-key-for-tests") return vastErrors.auth();
+    const account = this.keys.get((headers.get("authorization") ?? "").replace("Bearer ", ""));
+    if (account === undefined) return vastErrors.auth();
     const id = Number(/\/(?:instances|asks)\/(\d+)\//.exec(url.pathname)?.[1] ?? Number.NaN);
     const operation = operationOf(init?.method ?? "GET", url.pathname);
     const body = typeof init?.body === "string" ? JSON.parse(init.body) : {};
@@ -96,10 +105,12 @@ export class FakeVast {
     const index = this.#once.findIndex((one) => one.operation === operation);
     const fault = index >= 0 ? this.#once.splice(index, 1)[0]!.fault : this.always[operation];
     const faulty = await fault?.(target, body);
-    return faulty ?? this.effect(operation, target, body);
+    return faulty ?? this.effect(operation, target, body, account);
   }
 
-  effect(operation: Operation, id: number | null, body: Record<string, unknown>): Response {
+  effect(operation: Operation, id: number | null, body: Record<string, unknown>, account = "deployment"): Response {
+    const its = id === null ? undefined : this.machines.get(id);
+    const isSeen = its?.account === account;
     switch (operation) {
       case "search":
         return Response.json({ offers: this.offers });
@@ -123,21 +134,21 @@ export class FakeVast {
           machineId: machine_id,
           usdPerGb,
           showsEnv: true,
+          account,
         });
         return Response.json({ success: true, new_contract: machine.id });
       }
       case "list": {
-        const instances = [...this.machines.values()].map(row);
+        const instances = [...this.machines.values()].filter((one) => one.account === account).map(row);
         return Response.json({ success: true, total_instances: instances.length, next_token: null, instances });
       }
       case "label": {
-        const machine = this.machines.get(id!);
-        if (!machine) return notThere();
-        machine.label = body.label as string;
+        if (!its || !isSeen) return notThere();
+        its.label = body.label as string;
         return Response.json({ success: true });
       }
       case "destroy":
-        return this.machines.delete(id!) ? Response.json({ success: true }) : notThere();
+        return isSeen && this.machines.delete(id!) ? Response.json({ success: true }) : notThere();
     }
   }
 }

@@ -1,4 +1,3 @@
-import { type ErrorCode, errorTable } from "../../../core/protocol/errors.ts";
 import type { FailureCode } from "../../api/failure.ts";
 
 export interface ErrorWords {
@@ -18,6 +17,7 @@ const forPages: Partial<Record<FailureCode, ErrorWords>> = {
   unauthenticated: { what: "You are not signed in.", next: "Sign in again." },
   token_expired: { what: "Your token has expired.", next: "Sign in with another one." },
   forbidden: { what: "You may not do that.", next: "Sign in as somebody who may." },
+  role_too_low: { what: "Your role in the team does not allow that.", next: "Ask an owner of the team." },
   instance_not_found: { what: "There is no such instance.", next: "See your list of instances." },
   action_not_allowed: { what: "In its present state the instance cannot do that.", next: "See what it can do now." },
   lease_too_long: {
@@ -30,7 +30,7 @@ const forPages: Partial<Record<FailureCode, ErrorWords>> = {
   },
   wake_rate_limited: { what: "It was woken less than a minute ago.", next: "Wait a moment, then wake it again." },
   object_not_found: { what: "There is no such thing any more.", next: "Reload the list." },
-  provider_auth: { what: "vast.ai refused the key of this deployment.", next: "Whoever runs it sets a valid key." },
+  provider_auth: { what: "vast.ai refused the key.", next: "Set another: the team's, or the deployment's." },
   provider_no_credit: { what: "The vast.ai account has no credit.", next: "Add credit, then try again." },
   provider_rate_limited: { what: "vast.ai asks for fewer requests.", next: "Try again in a moment." },
   provider_refused: { what: "vast.ai refused the request.", next: "See its words below." },
@@ -39,12 +39,8 @@ const forPages: Partial<Record<FailureCode, ErrorWords>> = {
 };
 
 export const errors = {
-  byCode: Object.fromEntries(
-    ([...Object.keys(errorTable), "unreachable", "unknown"] as FailureCode[]).map((code) => [
-      code,
-      forPages[code] ?? { what: errorTable[code as ErrorCode].message, next: errorTable[code as ErrorCode].hint },
-    ]),
-  ) as Record<FailureCode, ErrorWords>,
+  /** What has no words here is told with those of the API. */
+  byCode: forPages as Partial<Record<FailureCode, ErrorWords>>,
   providerSays: (words: string) => `vast.ai says: ${words}`,
   broken: "This part of the page broke.",
   brokenNext: "Reload it. Your machines are not touched by that.",

@@ -23,7 +23,7 @@ export const settings = {
   },
   tokens: {
     title: "API tokens",
-    words: "For the command line, scripts and other browsers. Each may do everything that you may.",
+    words: "For the command line, scripts and other browsers. Each may do at most what you may.",
     none: "You have no token.",
     created: (date: string) => `created ${date}`,
     expires: (date: string) => `expires ${date}`,
@@ -197,7 +197,7 @@ export const settings = {
     time: "Its clock",
     api: "API",
     apiLink: "Reference of the API",
-    key: "The vast.ai key belongs to this deployment. Whoever runs it sets it there; it is not shown or changed here.",
+    key: "The deployment’s own vast.ai key is set by whoever runs it; it is not shown or changed here.",
     keeps: "What this browser keeps",
     keepsWords: [
       "a cookie for the session, which no script can read",

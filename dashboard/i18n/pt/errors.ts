@@ -1,6 +1,7 @@
-import type { errors as en } from "../en/errors.ts";
+import type { FailureCode } from "../../api/failure.ts";
+import type { ErrorWords, errors as en } from "../en/errors.ts";
 
-export const errors: typeof en = {
+export const errors: typeof en & { byCode: Record<FailureCode, ErrorWords> } = {
   byCode: {
     unreachable: {
       what: "O plano de controle não responde.",
@@ -12,13 +13,29 @@ export const errors: typeof en = {
     },
     bad_json: { what: "O pedido não é JSON válido.", next: "Recarregue a página." },
     invalid_input: { what: "Algo no formulário não serve.", next: "Corrija o que está marcado." },
-    length_required: { what: "Falta o tamanho do pedido.", next: "Recarregue a página." },
     payload_too_large: { what: "O pedido é grande demais.", next: "Envie menos." },
     route_not_found: { what: "Não há nada neste endereço.", next: "Volte à lista de instâncias." },
     method_not_allowed: { what: "Este endereço não aceita esse método.", next: "Recarregue a página." },
     unauthenticated: { what: "Você não entrou.", next: "Entre de novo." },
     token_expired: { what: "O seu token expirou.", next: "Entre com outro." },
     forbidden: { what: "Você não pode fazer isso.", next: "Entre como alguém que possa." },
+    role_too_low: {
+      what: "O seu papel na equipe não permite isso.",
+      next: "Peça a alguém que seja dono da equipe.",
+    },
+    token_too_narrow: {
+      what: "Este token é de algumas instâncias, e isso diz respeito à equipe toda.",
+      next: "Use um token sem lista de instâncias.",
+    },
+    member_exists: { what: "A pessoa já está na equipe.", next: "Mude o papel dela na lista." },
+    founder_stays: {
+      what: "Quem começou a equipe continua sendo dono dela.",
+      next: "Traga outras pessoas como donas; elas podem o mesmo.",
+    },
+    access_service_unknown: {
+      what: "O Cloudflare Access deixou entrar um serviço que aqui não é usuário nenhum.",
+      next: "Quem mantém a implantação o nomeia em ACCESS_SERVICES (docs/USERS.md).",
+    },
     session_needs_own_origin: {
       what: "Neste endereço um navegador não pode entrar: as páginas de todo serviço em /p/ poderiam agir por ele.",
       next: "Abra o painel em um endereço próprio, ou ponha PROXY_PATHS em off (docs/DASHBOARD.md).",
@@ -39,7 +56,6 @@ export const errors: typeof en = {
       what: "Um segredo guardado não pode ser lido: a chave que o selou não existe mais.",
       next: "Devolva a chave a SECRETS_KEYS, ou informe o segredo de novo.",
     },
-    epoch_fenced: { what: "Esta máquina foi substituída por outra mais nova.", next: "Veja a máquina atual." },
     state_of_newer_version: {
       what: "A instância foi gravada por uma versão mais nova do controle, e esta não mexe nela.",
       next: "Peça a quem administra que volte àquela versão, ou a uma posterior.",
@@ -74,27 +90,6 @@ export const errors: typeof en = {
       what: "Ela foi acordada há menos de um minuto.",
       next: "Espere um momento e acorde-a de novo.",
     },
-    waking: { what: "A instância está a caminho.", next: "Tente de novo em um momento." },
-    wake_not_automatic: {
-      what: "A instância dorme, e pedidos não a acordam.",
-      next: "Acorde-a por aqui, ou mude os ajustes.",
-    },
-    request_does_not_wake: { what: "A instância dorme, e um pedido assim não a acorda.", next: "Acorde-a por aqui." },
-    wakes_per_hour_spent: {
-      what: "Pedidos já a acordaram o quanto podem nesta hora.",
-      next: "Espere, ou acorde-a por aqui.",
-    },
-    money_per_day_spent: {
-      what: "A instância custou hoje o quanto pedidos podem fazê-la custar.",
-      next: "Espere, ou acorde-a por aqui.",
-    },
-    service_not_listening: {
-      what: "A máquina funciona, e nada escuta na porta do serviço ainda.",
-      next: "Tente de novo em um momento. No script after_wake se inicia um serviço.",
-    },
-    service_broke: { what: "O serviço interrompeu antes da resposta.", next: "Veja o registro do próprio serviço." },
-    machine_out_of_reach: { what: "O caminho até a máquina se rompeu.", next: "Tente de novo em um momento." },
-    port_not_shown: { what: "A instância não mostra esta porta.", next: "Acrescente-a nos ajustes." },
     upgrade_required: { what: "Este endereço fala só por WebSocket.", next: "Recarregue a página." },
     too_many_requests: { what: "Pedidos demais.", next: "Tente de novo em um momento." },
     machine_not_found: { what: "A conta da vast.ai não tem tal máquina.", next: "Confira o número." },
@@ -104,12 +99,12 @@ export const errors: typeof en = {
     email_not_set_up: { what: "Esta instalação não envia e-mail.", next: "Escolha outro tipo de canal." },
     button_spent: { what: "Esse botão já foi usado.", next: "Use o painel para o resto." },
     object_not_found: { what: "Isso não existe mais.", next: "Recarregue a lista." },
-    range_not_satisfiable: { what: "Esse trecho fica fora do arquivo.", next: "Baixe o arquivo inteiro." },
-    part_hash_mismatch: { what: "Bytes recebidos não são os esperados.", next: "Envie de novo." },
-    manifest_exists: { what: "Já há um snapshot com este número.", next: "Use o próximo número." },
-    manifest_invalid: { what: "O manifesto não segue o formato.", next: "Escolha outro snapshot." },
     storage_unavailable: { what: "O armazenamento não respondeu.", next: "Tente de novo em um momento." },
-    provider_auth: { what: "A vast.ai recusou a chave desta instalação.", next: "Quem a mantém põe uma chave válida." },
+    provider_auth: { what: "A vast.ai recusou a chave.", next: "Ponha outra: a da equipe, ou a da instalação." },
+    provider_key_in_use: {
+      what: "Há máquinas alugadas com esta chave, e sem ela ninguém poderia encerrá-las.",
+      next: "Ponha essas instâncias para dormir primeiro.",
+    },
     provider_no_credit: { what: "A conta da vast.ai está sem crédito.", next: "Acrescente crédito e tente de novo." },
     provider_rate_limited: { what: "A vast.ai pede menos pedidos.", next: "Tente de novo em um momento." },
     provider_refused: { what: "A vast.ai recusou o pedido.", next: "Veja as palavras dela abaixo." },

@@ -23,7 +23,7 @@ export const settings: typeof en = {
   },
   tokens: {
     title: "Tokens de API",
-    words: "Para a linha de comando, scripts e outros navegadores. Cada um pode tudo o que você pode.",
+    words: "Para a linha de comando, scripts e outros navegadores. Cada um pode no máximo o que você pode.",
     none: "Você não tem nenhum token.",
     created: (date) => `criado em ${date}`,
     expires: (date) => `expira em ${date}`,
@@ -197,7 +197,7 @@ export const settings: typeof en = {
     time: "Relógio dele",
     api: "API",
     apiLink: "Referência da API",
-    key: "A chave do vast.ai pertence a esta instalação. Quem a opera define a chave lá; aqui ela não aparece nem muda.",
+    key: "A chave da vast.ai desta instalação é definida por quem a opera; aqui ela não aparece nem muda.",
     keeps: "O que este navegador guarda",
     keepsWords: [
       "um cookie da sessão, que nenhum script pode ler",

@@ -1,6 +1,7 @@
 /** How its services are reached, what requests may do while it sleeps, and who may send them. */
 import type { InstanceView } from "../../../core/protocol/views.ts";
 import { useReader } from "../../i18n/context.tsx";
+import { useMay } from "../../parts/may.ts";
 import { Command } from "../../ui/copy.tsx";
 import { Choices, Field, NumberField, Rich, Side, SwitchField, TextField } from "./fields.tsx";
 import { Keys } from "./keys.tsx";
@@ -10,6 +11,7 @@ import { useForm } from "./use-form.ts";
 const methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
 export function ServiceTab({ view }: { view: InstanceView }) {
+  const may = useMay();
   const { t } = useReader();
   const words = t.config.service;
   return (
@@ -50,7 +52,7 @@ export function ServiceTab({ view }: { view: InstanceView }) {
         <ServiceWords />
         <Command text={view.proxy.url} label={words.address} />
         <Access />
-        <Keys id={view.id} />
+        {may("createProxyKey") && <Keys id={view.id} />}
       </Side>
     </>
   );

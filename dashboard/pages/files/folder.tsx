@@ -3,6 +3,7 @@ import { Cable, Download, File, Folder as FolderIcon, Link2, type LucideIcon } f
 import type { EntryView } from "../../../core/protocol/browse.ts";
 import { addressOf, call } from "../../api/client.ts";
 import { useReader } from "../../i18n/context.tsx";
+import { useMay } from "../../parts/may.ts";
 import { Button } from "../../ui/button.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
 import { Icon } from "../../ui/icon.tsx";
@@ -107,6 +108,7 @@ function Row({
   onOpen: (path: string) => void;
 }) {
   const { t, f } = useReader();
+  const may = useMay();
   const { path, name, kind, size_bytes, entries, total_bytes, modified_at, mode, target } = entry;
   const shown = isFound ? path : name;
   return (
@@ -136,7 +138,7 @@ function Row({
       <td className="nw hide-s">{modified_at === null ? "–" : f.moment(modified_at, Date.now())}</td>
       <td className="mono hide-s">{mode ?? "–"}</td>
       <td className="c-act">
-        {kind === "file" && (
+        {kind === "file" && may("getFile") && (
           <a
             className="btn ghost icon"
             href={addressOf("getFile", { params: { id, seq: String(seq) }, query: { path } })}

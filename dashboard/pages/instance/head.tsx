@@ -6,6 +6,7 @@ import type { InstanceView } from "../../../core/protocol/views.ts";
 import { useReader } from "../../i18n/context.tsx";
 import { useInstanceAction } from "../../parts/actions.ts";
 import { Countdown } from "../../parts/countdown.tsx";
+import { useMay } from "../../parts/may.ts";
 import { StatusBadge } from "../../parts/status.tsx";
 import { Button } from "../../ui/button.tsx";
 import { CopyButton } from "../../ui/copy.tsx";
@@ -172,6 +173,7 @@ function More({ view, onRename, onConfigure }: { view: InstanceView; onRename: (
   const [, go] = useLocation();
   const action = useInstanceAction(view.id);
   const words = t.common.action;
+  const may = useMay();
   const can = (name: InstanceView["actions"][number]) => view.actions.includes(name);
   return (
     <Menu
@@ -187,8 +189,9 @@ function More({ view, onRename, onConfigure }: { view: InstanceView; onRename: (
             onSelect: () => void action.hibernate(t.instances.doing.hibernate(view.name)),
           },
         can("configure") && { label: words.configure, icon: Settings2, onSelect: onConfigure },
-        { label: words.rename, icon: Pencil, onSelect: onRename },
-        view.snapshot !== null && { label: words.clone, icon: Copy, onSelect: () => go(`/new?from=${view.id}`) },
+        may("renameInstance") && { label: words.rename, icon: Pencil, onSelect: onRename },
+        may("createInstance") &&
+          view.snapshot !== null && { label: words.clone, icon: Copy, onSelect: () => go(`/new?from=${view.id}`) },
         {
           label: words.openService,
           icon: ExternalLink,

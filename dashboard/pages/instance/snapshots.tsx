@@ -1,4 +1,5 @@
 /** What the store holds of it: when, how much, whether it is proved; and what can be done with each. */
+
 import { useQuery } from "@tanstack/react-query";
 import { FolderOpen, GitCompare, RotateCcw, ShieldCheck, SquareStack, TriangleAlert } from "lucide-react";
 import { useState } from "react";
@@ -6,6 +7,7 @@ import { Link, useLocation } from "wouter";
 import type { InstanceView, SnapshotView } from "../../../core/protocol/views.ts";
 import { snapshotsQuery } from "../../api/queries.ts";
 import { useReader } from "../../i18n/context.tsx";
+import { useMay } from "../../parts/may.ts";
 import { WakeDialog } from "../../parts/wake/dialog.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
 import { Icon } from "../../ui/icon.tsx";
@@ -147,6 +149,7 @@ function Proof({ row, now }: { row: SnapshotView; now: number }) {
 }
 
 function Actions({ row, all, view, onBack }: Omit<TableProps, "rows"> & { row: SnapshotView }) {
+  const may = useMay();
   const { t, f } = useReader();
   const [, go] = useLocation();
   const words = t.instance.snapshots;
@@ -165,7 +168,11 @@ function Actions({ row, all, view, onBack }: Omit<TableProps, "rows"> & { row: S
         isAsleep &&
           !row.is_current &&
           view.actions.includes("wake") && { label: words.back, icon: RotateCcw, onSelect: () => onBack(row) },
-        { label: words.clone, icon: SquareStack, onSelect: () => go(`/new?from=${view.id}&snapshot=${row.seq}`) },
+        may("createInstance") && {
+          label: words.clone,
+          icon: SquareStack,
+          onSelect: () => go(`/new?from=${view.id}&snapshot=${row.seq}`),
+        },
       ]}
     />
   );

@@ -9,6 +9,7 @@ import { useReader } from "../../i18n/context.tsx";
 import { zoneWords } from "../../i18n/format.ts";
 import { useInstanceAction } from "../../parts/actions.ts";
 import { machineBurn } from "../../parts/burn.ts";
+import { useMay } from "../../parts/may.ts";
 import { WakeDialog } from "../../parts/wake/dialog.tsx";
 import { Button } from "../../ui/button.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
@@ -39,6 +40,7 @@ export function InstancesPage() {
 
 function List({ rows }: { rows: InstanceSummary[] }) {
   const { t } = useReader();
+  const may = useMay();
   const { error, dataUpdatedAt, refetch } = useQuery(instancesQuery);
   const [search, setSearch] = useSearchParams();
   const text = search.get("q") ?? "";
@@ -85,10 +87,12 @@ function List({ rows }: { rows: InstanceSummary[] }) {
               {t.instances.hibernateIdle(idle.length)}
             </Button>
           )}
-          <Link href="/new" className="btn">
-            <Icon of={Plus} />
-            {t.instances.newOne}
-          </Link>
+          {may("createInstance") && (
+            <Link href="/new" className="btn">
+              <Icon of={Plus} />
+              {t.instances.newOne}
+            </Link>
+          )}
         </div>
       </div>
       {error && <Stale error={error} at={dataUpdatedAt} onRetry={refetch} />}

@@ -7,6 +7,7 @@ import { useReader } from "../../i18n/context.tsx";
 import { useInstanceAction } from "../../parts/actions.ts";
 import { machineBurn, storageBurn } from "../../parts/burn.ts";
 import { Countdown, Since } from "../../parts/countdown.tsx";
+import { useMay } from "../../parts/may.ts";
 import { shareOf, wakeTimes } from "../../parts/progress.ts";
 import { Spark } from "../../parts/spark.tsx";
 import { looks, StatusBadge } from "../../parts/status.tsx";
@@ -270,6 +271,7 @@ function Snapshot({ row }: { row: InstanceSummary }) {
 
 function Actions({ row, onWake }: { row: InstanceSummary; onWake: (row: InstanceSummary) => void }) {
   const { t } = useReader();
+  const may = useMay();
   const [, go] = useLocation();
   const action = useInstanceAction(row.id);
   const words = t.common.action;
@@ -349,11 +351,12 @@ function Actions({ row, onWake }: { row: InstanceSummary; onWake: (row: Instance
               onSelect: () => void action.keepAwake(60, t.instances.doing.keepAwake(row.name)),
             },
           can.has("configure") && { label: words.configure, icon: Settings2, onSelect: configure },
-          row.glance?.snapshot != null && {
-            label: words.clone,
-            icon: Copy,
-            onSelect: () => go(`/new?from=${row.id}`),
-          },
+          may("createInstance") &&
+            row.glance?.snapshot != null && {
+              label: words.clone,
+              icon: Copy,
+              onSelect: () => go(`/new?from=${row.id}`),
+            },
         ]}
       />
     </div>

@@ -6,6 +6,7 @@ import type { ChannelView, DeliveryView } from "../../../core/protocol/notices.t
 import { call } from "../../api/client.ts";
 import { channelsQuery } from "../../api/queries.ts";
 import { useReader } from "../../i18n/context.tsx";
+import { useMay } from "../../parts/may.ts";
 import { useAsk } from "../../parts/use-ask.ts";
 import { Button } from "../../ui/button.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
@@ -20,6 +21,7 @@ export function Channels() {
   const { t } = useReader();
   const words = t.settings.channels;
   const { data, error, dataUpdatedAt, refetch } = useQuery(channelsQuery);
+  const may = useMay();
   const [editing, setEditing] = useState<ChannelView | "new" | null>(null);
   const [looking, setLooking] = useState<ChannelView | null>(null);
   return (
@@ -28,10 +30,12 @@ export function Channels() {
       title={words.title}
       lead={words.words}
       action={
-        <Button onClick={() => setEditing("new")}>
-          <Icon of={Plus} />
-          {words.add}
-        </Button>
+        may("createChannel") && (
+          <Button onClick={() => setEditing("new")}>
+            <Icon of={Plus} />
+            {words.add}
+          </Button>
+        )
       }
     >
       {error && data && <Stale error={error} at={dataUpdatedAt} onRetry={refetch} />}

@@ -4,7 +4,7 @@ import { type FormEvent, useId, useState } from "react";
 import type { AnswerOf } from "../../../core/protocol/api.ts";
 import { call } from "../../api/client.ts";
 import { Failure } from "../../api/failure.ts";
-import { tokensQuery } from "../../api/queries.ts";
+import { tokensQuery, useSession } from "../../api/queries.ts";
 import { useReader } from "../../i18n/context.tsx";
 import { useAsk } from "../../parts/use-ask.ts";
 import { Button } from "../../ui/button.tsx";
@@ -12,6 +12,7 @@ import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
 import { TextField } from "./pieces.tsx";
+import { RoleSelect } from "./role-field.tsx";
 
 type Made = AnswerOf<"createToken">;
 
@@ -33,6 +34,8 @@ function Form({ onMade, onCancel }: { onMade: (made: Made) => void; onCancel: ()
   const id = useId();
   const [name, setName] = useState("");
   const [days, setDays] = useState("90");
+  const own = useSession().data?.team?.role ?? "viewer";
+  const [role, setRole] = useState(own);
   const [isTried, setIsTried] = useState(false);
   const { isBusy, error, run } = useAsk();
   const refused = error instanceof Failure ? error.issues.map(({ path }) => path) : [];
@@ -45,7 +48,7 @@ function Form({ onMade, onCancel }: { onMade: (made: Made) => void; onCancel: ()
     if (isNameWrong || isDaysWrong || isBusy) return;
     void run(async () => {
       const expires = days.trim() === "" ? {} : { expires_in_days: Number(days) };
-      const made = await call("createToken", { body: { name: name.trim(), ...expires } });
+      const made = await call("createToken", { body: { name: name.trim(), role, ...expires } });
       void queries.invalidateQueries({ queryKey: tokensQuery.queryKey });
       onMade(made);
     });
@@ -70,6 +73,11 @@ function Form({ onMade, onCancel }: { onMade: (made: Made) => void; onCancel: ()
           wrong={isDaysWrong || refused.includes("expires_in_days") ? words.daysWrong : null}
           onChange={setDays}
         />
+        <div className="text-field">
+          <label htmlFor={`${id}-role`}>{t.team.role}</label>
+          <RoleSelect id={`${id}-role`} label={t.team.role} value={role} onChange={setRole} />
+          <p className="sub">{t.team.roleHint}</p>
+        </div>
         {error !== null && <FailureNote error={error} />}
       </div>
       <footer>

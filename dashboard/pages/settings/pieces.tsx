@@ -57,16 +57,30 @@ interface TextFieldProps {
   placeholder?: string;
   inputMode?: "numeric" | "decimal";
   list?: string;
+  /** Not shown while it is typed. */
+  isSecret?: boolean;
   onChange: (value: string) => void;
 }
 
-export function TextField({ id, label, hint, value, wrong, placeholder, inputMode, list, onChange }: TextFieldProps) {
+export function TextField({
+  id,
+  label,
+  hint,
+  value,
+  wrong,
+  placeholder,
+  inputMode,
+  list,
+  isSecret,
+  onChange,
+}: TextFieldProps) {
   return (
     <div className="text-field">
       <label htmlFor={id}>{label}</label>
       <input
         id={id}
         className="field"
+        type={isSecret ? "password" : undefined}
         value={value}
         placeholder={placeholder}
         inputMode={inputMode}

@@ -6,6 +6,7 @@ import type { AnswerOf } from "../../../core/protocol/api.ts";
 import { call } from "../../api/client.ts";
 import { policiesQuery } from "../../api/queries.ts";
 import { useReader } from "../../i18n/context.tsx";
+import { useMay } from "../../parts/may.ts";
 import { useAsk } from "../../parts/use-ask.ts";
 import { Button } from "../../ui/button.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
@@ -28,6 +29,7 @@ export function Policies() {
   const [editing, setEditing] = useState<Policy | "new" | null>(null);
   const [removing, setRemoving] = useState<Policy | null>(null);
   const [reached, setReached] = useState<Reached | null>(null);
+  const may = useMay();
   const forAll = data?.find((policy) => policy.gpu_type === null) ?? nothing;
   const ofTypes = data?.filter((policy) => policy.gpu_type !== null) ?? [];
   return (
@@ -36,10 +38,12 @@ export function Policies() {
       title={words.title}
       lead={words.words}
       action={
-        <Button onClick={() => setEditing("new")}>
-          <Icon of={Plus} />
-          {words.add}
-        </Button>
+        may("putPolicy") && (
+          <Button onClick={() => setEditing("new")}>
+            <Icon of={Plus} />
+            {words.add}
+          </Button>
+        )
       }
     >
       <p role="status" className={reached ? "note" : undefined}>
@@ -82,22 +86,25 @@ function PolicyCard({ policy, onEdit, onRemove }: { policy: Policy; onEdit: () =
   const { t } = useReader();
   const words = t.settings.policy;
   const { labelOf, valueWords, nameOf } = usePolicyWords();
+  const may = useMay();
   const named = leavesOf(policy.auto_hibernation);
   const name = nameOf(policy.gpu_type);
   return (
     <div className="policy">
       <div className="row">
         <h3>{name}</h3>
-        <div className="row end">
-          <Button aria-label={words.editNamed(name)} onClick={onEdit}>
-            {words.edit}
-          </Button>
-          {named.length > 0 && (
-            <Button tone="danger" aria-label={words.removeNamed(name)} onClick={onRemove}>
-              {words.remove}
+        {may("putPolicy") && (
+          <div className="row end">
+            <Button aria-label={words.editNamed(name)} onClick={onEdit}>
+              {words.edit}
             </Button>
-          )}
-        </div>
+            {named.length > 0 && (
+              <Button tone="danger" aria-label={words.removeNamed(name)} onClick={onRemove}>
+                {words.remove}
+              </Button>
+            )}
+          </div>
+        )}
       </div>
       {named.length === 0 ? (
         <p className="sub">{words.none}</p>

@@ -4,7 +4,7 @@ import { KeyRound, Plus } from "lucide-react";
 import { useState } from "react";
 import type { AnswerOf } from "../../../core/protocol/api.ts";
 import { call } from "../../api/client.ts";
-import { sessionQuery, tokensQuery } from "../../api/queries.ts";
+import { sessionQuery, tokensQuery, useSession } from "../../api/queries.ts";
 import { useReader } from "../../i18n/context.tsx";
 import { useAsk } from "../../parts/use-ask.ts";
 import { Button } from "../../ui/button.tsx";
@@ -59,9 +59,13 @@ export function Tokens() {
   );
 }
 
-function TokenLine({ token: { name, created_at, expires_at }, onRevoke }: { token: Token; onRevoke: () => void }) {
+function TokenLine({ token, onRevoke }: { token: Token; onRevoke: () => void }) {
   const { t, f } = useReader();
   const words = t.settings.tokens;
+  const { name, user, role, created_at, expires_at, last_used_at } = token;
+  const own = useSession().data?.user?.id;
+  const whose = user.id === own ? "" : `${user.name}, `;
+  const used = last_used_at === null ? t.team.unused : t.team.used(f.moment(last_used_at, Date.now()));
   const isOver = expires_at !== null && Date.parse(expires_at) <= Date.now();
   const end = expires_at === null ? words.never : (isOver ? words.expired : words.expires)(f.date(expires_at));
   return (
@@ -70,7 +74,9 @@ function TokenLine({ token: { name, created_at, expires_at }, onRevoke }: { toke
       <div>
         <b>{name}</b>
         <p className="sub">
-          {words.created(f.date(created_at))}, <span className={isOver ? "bad-t" : undefined}>{end}</span>
+          {whose}
+          {t.team.roles[role]}, {words.created(f.date(created_at))}, {used},{" "}
+          <span className={isOver ? "bad-t" : undefined}>{end}</span>
         </p>
       </div>
       <Button tone="danger" aria-label={words.revokeNamed(name)} onClick={onRevoke}>

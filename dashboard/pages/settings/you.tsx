@@ -76,6 +76,12 @@ function Session() {
       await queries.refetchQueries({ queryKey: sessionQuery.queryKey });
       queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== sessionQuery.queryKey[0] });
     });
+  const choose = (team: string) =>
+    run(async () => {
+      await call("chooseTeam", { body: { team } });
+      // Whatever is shown is of another team.
+      await queries.resetQueries();
+    });
   const way = session?.way ?? null;
   const until = session?.expires_at ? `, ${words.until(f.full(session.expires_at))}` : "";
   return (
@@ -85,6 +91,7 @@ function Session() {
         <p>
           {words.way} {way === null ? "–" : words.ways[way]}
           {until}
+          {session?.team && `, ${t.team.yours(t.team.roles[session.team.role], session.team.name)}`}
         </p>
         {way !== "access" && (
           <Button isBusy={isBusy} onClick={signOut}>
@@ -93,6 +100,18 @@ function Session() {
         )}
         {way === "access" && <p className="full">{words.accessOut}</p>}
       </div>
+      {(session?.teams.length ?? 0) > 1 && (
+        <div className="fld">
+          <span className="lb">{t.team.members}</span>
+          <div className="seg" role="group" aria-label={t.team.members}>
+            {session!.teams.map(({ id, name }) => (
+              <button key={id} type="button" aria-pressed={id === session!.team?.id} onClick={() => choose(id)}>
+                {name}
+              </button>
+            ))}
+          </div>
+        </div>
+      )}
       {error !== null && <FailureNote error={error} />}
     </>
   );
