@@ -69,7 +69,7 @@ export default defineConfig({
             },
             {
               name: "seldom",
-              test: /dashboard\/pages\/(savings|settings|files)\//,
+              test: /dashboard\/pages\/(savings|settings|files|new)\//,
               includeDependenciesRecursively: false,
             },
           ],

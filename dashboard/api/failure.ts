@@ -1,8 +1,15 @@
 /** What a call that did not work comes back as: the API's own error, or that nothing came back. */
 import type { ErrorBody, ErrorCode } from "../../core/protocol/errors.ts";
 
-/** What only agents, and those who call a service, are ever told. */
+/** What only agents, other programs, and those who call a service are ever told. */
 type OthersCode =
+  | "node_unavailable"
+  | "button_spent"
+  | "bad_json"
+  | "route_not_found"
+  | "method_not_allowed"
+  | "upgrade_required"
+  | "access_service_unknown"
   | "length_required"
   | "epoch_fenced"
   | "port_not_shown"

@@ -201,6 +201,8 @@ describe("each five minutes", () => {
       { duty: "policies", outcome: "failed" },
       { duty: "notices", outcome: "failed" },
       { duty: "provider", outcome: "failed" },
+      { duty: "audit", outcome: "failed" },
+      { duty: "secrets", outcome: "failed" },
     ]);
   });
 });

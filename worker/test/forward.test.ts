@@ -80,7 +80,8 @@ beforeAll(async () => {
   vi.setSystemTime(fixture.at);
   vast.install();
   vi.spyOn(Math, "random").mockReturnValue(0);
-  for (const machine of fixture.machines as unknown as VastMachine[]) vast.machines.set(machine.id, machine);
+  for (const machine of fixture.machines as unknown as Omit<VastMachine, "account">[])
+    vast.machines.set(machine.id, { ...machine, account: "deployment" });
   await loadDatabase();
   await loadObjects();
   await loadBucket();
@@ -175,7 +176,7 @@ describe("a state of the first version", () => {
       expect(row.machines).not.toBeNull();
       expect(row.glance).not.toBeNull();
     }
-    expect(await sqlOf(made.deleted, "SELECT version FROM schema_version")).toEqual([{ version: 1 }]);
+    expect(await sqlOf(made.deleted, "SELECT version FROM schema_version")).toEqual([{ version: 2 }]);
   });
 });
 

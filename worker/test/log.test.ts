@@ -75,6 +75,7 @@ describe("one line", () => {
         route: "/api/instances/:id/keep-awake",
         principal: "user",
         user: user.id,
+        team: user.id,
         instance: nest.id,
         status: 200,
         ms: 0,
@@ -133,6 +134,8 @@ describe("one line", () => {
       ["notices", "ok"],
       ["provider", "ok"],
       ["tunnels", "ok"],
+      ["audit", "ok"],
+      ["secrets", "ok"],
     ]);
   });
 

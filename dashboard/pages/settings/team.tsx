@@ -1,6 +1,6 @@
 /** For the owners of a team: who is in it, the key that its machines are rented with, and who changed what. */
 import { queryOptions, useInfiniteQuery, useQuery, useQueryClient } from "@tanstack/react-query";
-import { KeyRound, ScrollText, UserRound } from "lucide-react";
+import { KeyRound, UserRound } from "lucide-react";
 import { type FormEvent, useState } from "react";
 import type { MemberView } from "../../../core/protocol/team.ts";
 import { call } from "../../api/client.ts";
@@ -27,7 +27,7 @@ export function Members() {
   const { t } = useReader();
   const { data, error, refetch } = useQuery(membersQuery);
   return (
-    <Part id="team" title={t.team.members} lead={t.team.membersWords}>
+    <Part id="team" title={t.team.members}>
       {data ? (
         <ul className="lines">
           {data.map((member) => (
@@ -196,12 +196,12 @@ export function Audit() {
   });
   const lines = data?.pages.flatMap((page) => page.lines);
   return (
-    <Part id="audit" title={t.team.log} lead={t.team.logWords}>
+    <Part id="audit" title={t.team.log}>
       {lines ? (
         <ul className="lines">
           {lines.map((line) => (
             <li key={line.id}>
-              <Icon of={ScrollText} />
+              <Icon of={UserRound} />
               <div>
                 <b>{line.name ?? line.actor}</b> <span className="mono">{line.operation}</span>
                 <p className="sub">
