@@ -128,7 +128,7 @@ describe("a run that is repeated", () => {
   });
 
   it("binds e-mail where there is an address to send from, and there alone", async () => {
-    const bound = () => JSON.parse(scene.file("work/wrangler.json")).send_email;
+    const bound = () => JSON.parse(scene.file("work/wrangler.json") ?? "").send_email;
     await scene.deploy();
     expect(bound()).toBeUndefined();
     await scene.deploy(["--var", "NOTICES_EMAIL_FROM=soneca@example.com"]);
