@@ -31,7 +31,7 @@ slowly("deploys, changes nothing the second time, and says in Cloudflare's words
     expect(first.failure).toBeUndefined();
     expect(scene.script).toMatchObject({ migrationTag: expect.any(String), onWorkersDev: true, versions: 1 });
     expect(scene.script?.crons).toEqual(["* * * * *", "*/5 * * * *"]);
-    expect(Object.keys(scene.script?.secrets ?? {})).toHaveLength(4);
+    expect(Object.keys(scene.script?.secrets ?? {})).toHaveLength(5);
     const tables = scene.database?.sql.prepare("SELECT count(*) AS n FROM d1_migrations").get() as { n: number };
     expect(tables.n).toBeGreaterThan(5);
     const project = account.projects.get("soneca-dashboard");

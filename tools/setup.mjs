@@ -16,13 +16,19 @@ const present = existsSync(stamp) ? readFileSync(stamp, "utf8") : "";
 
 if (present !== wanted) {
   process.stderr.write("soneca: installing packages (once, about half a minute)\n");
-  const install = spawnSync("npm", ["ci", "--no-audit", "--no-fund", "--loglevel=error"], {
-    cwd: root,
-    stdio: ["ignore", 2, 2],
-  });
-  if (install.status !== 0) {
-    process.stderr.write("soneca: npm ci failed; see the lines above\n");
-    process.exit(1);
-  }
+  const quiet = ["--no-audit", "--no-fund", "--loglevel=error"];
+  run("npm", ["ci", ...quiet]);
+  // npm leaves out optional packages that want a newer node than its own, and those are the native halves of the build
+  // tools. The node that was just installed brings them; the lockfile decides, and is not written.
+  const npm = process.env.npm_execpath;
+  if (npm && Number.parseInt(process.versions.node, 10) < 22)
+    run(join(root, "node_modules", "node", "bin", "node"), [npm, "install", "--no-save", ...quiet]);
   writeFileSync(stamp, wanted);
+}
+
+function run(program, words) {
+  const { status } = spawnSync(program, words, { cwd: root, stdio: ["ignore", 2, 2] });
+  if (status === 0) return;
+  process.stderr.write("soneca: the packages could not be installed; see the lines above\n");
+  process.exit(1);
 }
