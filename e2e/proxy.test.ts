@@ -255,11 +255,14 @@ describe.each(["direct", "relay", "tunnel"] as const)("over %s", (pipe) => {
     await until("it opens", async () => (await open()) === "open");
   });
 
-  it("200 MB up, from asleep, and down, with checksums", async () => {
+  // The relay counts what it lends in flight, so it is the one that a long body can break.
+  const megabytes = pipe === "relay" ? 200 : 50;
+  it(`${megabytes} MB up, from asleep, and down, with checksums`, async () => {
+    const blocks = megabytes * 16;
     const block = (n: number) => Buffer.alloc(65_536, createHash("sha256").update(String(n)).digest());
     const up = createHash("sha256");
     async function* body() {
-      for (let i = 0; i < 3_200; i++) {
+      for (let i = 0; i < blocks; i++) {
         const part = block(i);
         up.update(part);
         yield part;
@@ -269,18 +272,18 @@ describe.each(["direct", "relay", "tunnel"] as const)("over %s", (pipe) => {
     await fallAsleep();
     const headers = { prefer: "wait=100" };
     const answer = await get("sum", { method: "POST", body: body(), duplex: "half", headers } as never);
-    expect(await answer.json()).toEqual({ length: 3_200 * 65_536, sha256: up.digest("hex") });
-    const down = await get("bytes?mb=200");
-    expect(down.headers.get("content-length")).toBe("200000000");
+    expect(await answer.json()).toEqual({ length: blocks * 65_536, sha256: up.digest("hex") });
+    const down = await get(`bytes?mb=${megabytes}`);
+    expect(down.headers.get("content-length")).toBe(String(megabytes * 1_000_000));
     const [got, wanted] = [createHash("sha256"), createHash("sha256")];
     let bytes = 0;
     for await (const part of down.body as unknown as AsyncIterable<Uint8Array>) {
       got.update(part);
       bytes += part.length;
     }
-    for (let left = 200_000_000, i = 0; left > 0; left -= 65_536, i++)
+    for (let left = megabytes * 1_000_000, i = 0; left > 0; left -= 65_536, i++)
       wanted.update(left >= 65_536 ? block(i) : block(i).subarray(0, left));
-    expect(bytes).toBe(200_000_000);
+    expect(bytes).toBe(megabytes * 1_000_000);
     expect(got.digest("hex")).toBe(wanted.digest("hex"));
   });
 

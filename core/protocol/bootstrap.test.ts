@@ -98,7 +98,8 @@ async function onstart(env = environment()): Promise<void> {
 function starts(): { pid: number; words: string }[] {
   const file = join(home, "starts");
   if (!existsSync(file)) return [];
-  const lines = readFileSync(file, "utf8").trim().split("\n");
+  // The file is there a moment before its first line.
+  const lines = readFileSync(file, "utf8").split("\n").slice(0, -1);
   return lines.map((line) => ({ pid: Number.parseInt(line, 10), words: line.slice(line.indexOf(" ") + 1) }));
 }
 
