@@ -39,9 +39,10 @@ export function Channels() {
       }
     >
       {error && data && <Stale error={error} at={dataUpdatedAt} onRetry={refetch} />}
-      {data ? (
+      {data?.length === 0 ? (
+        <p className="ink2">{words.none}</p>
+      ) : data ? (
         <ul className="lines">
-          {data.length === 0 && <li className="ink2">{words.none}</li>}
           {data.map((one) => (
             <Line key={one.id} of={one} onEdit={() => setEditing(one)} onLook={() => setLooking(one)} />
           ))}
