@@ -249,11 +249,6 @@ export function configSentence(config: AutoHibernation): string {
   return `${after}${quiet} it takes a snapshot, proves it and ${end}; ${minutes(config.delete_after_pause_minutes)} later ${later} becomes deleted, and its snapshot stays.`;
 }
 
-export function scheduleWords(config: AutoHibernation): string {
-  const { schedule } = config;
-  return schedule ? `${schedule.wake_time}-${schedule.sleep_time} ${schedule.timezone}` : "none";
-}
-
 function minutes(count: number): string {
   return count >= 1 || count === 0 ? `${Math.round(count * 100) / 100} min` : `${Math.round(count * 60)} s`;
 }

@@ -1,5 +1,5 @@
 /** What the pages ask for, and how often. Keys begin with what they are of, so that a change can make them stale together. */
-import { keepPreviousData, QueryClient, queryOptions, useQuery } from "@tanstack/react-query";
+import { QueryClient, queryOptions, useQuery } from "@tanstack/react-query";
 import type { SeriesSpan } from "../../core/protocol/live.ts";
 import { call } from "./client.ts";
 import { Failure } from "./failure.ts";
@@ -57,15 +57,6 @@ export const monthQuery = (tz: string) =>
     queryFn: () => call("getSavings", { query: { from: monthStart(tz), tz } }),
     refetchInterval: every(60_000),
     staleTime: 30_000,
-  });
-
-export const savingsQuery = (from: string, to: string | undefined, tz: string) =>
-  queryOptions({
-    queryKey: ["money", "period", from, to, tz],
-    queryFn: () => call("getSavings", { query: { from, ...(to && { to }), tz } }),
-    placeholderData: keepPreviousData,
-    staleTime: 30_000,
-    refetchInterval: every(120_000),
   });
 
 export const ledgerQuery = (id: string, from: string, tz: string) =>

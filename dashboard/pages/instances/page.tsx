@@ -8,7 +8,6 @@ import { instancesQuery } from "../../api/queries.ts";
 import { useReader } from "../../i18n/context.tsx";
 import { zoneWords } from "../../i18n/format.ts";
 import { useInstanceAction } from "../../parts/actions.ts";
-import { machineBurn } from "../../parts/burn.ts";
 import { useMay } from "../../parts/may.ts";
 import { WakeDialog } from "../../parts/wake/dialog.tsx";
 import { Button } from "../../ui/button.tsx";
@@ -329,8 +328,4 @@ export function useTitle(title: string): void {
   useEffect(() => {
     document.title = `${title} · Soneca`;
   }, [title]);
-}
-
-export function idlePrice(rows: readonly InstanceSummary[]): number {
-  return rows.reduce((sum, row) => sum + machineBurn(row).microUsdPerHour, 0);
 }
