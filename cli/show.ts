@@ -160,7 +160,7 @@ export function showEvent(output: Output, event: EventView, now: number): string
   const time = formatTime(event.timestamp, now, { seconds: true });
   const words = eventPhrase(event);
   const isBad = /failed|lost|damaged|unreachable/.test(event.event_type);
-  return `${String(event.seq).padStart(5)}  ${time}  ${actorWords(event.actor).padEnd(9)}  ${isBad ? output.style("red", words) : words}`;
+  return `${String(event.seq).padStart(5)}  ${time}  ${actorWords(event.actor, event.actor_name).padEnd(9)}  ${isBad ? output.style("red", words) : words}`;
 }
 
 export function showSnapshots(snapshots: SnapshotView[], now: number): string {

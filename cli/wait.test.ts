@@ -123,6 +123,7 @@ test("a sleep that is tried again has not missed its goal", async () => {
   const going = instanceView({ status: "hibernating", state: "snapshotting" });
   const sleep_request = {
     by: "user:u-1",
+    by_name: "Ana",
     asked_at: trouble.at,
     tries: 1,
     next_at: trouble.at,

@@ -108,8 +108,9 @@ test("every signal is a row, and a lease a line", () => {
     "Terminals | none | quiet for 5 min | busy under 5 min | decides | ",
     expect.stringMatching(/^GPU memory \| .* held \| {2}\| {2}\| shown only \| $/),
   ]);
-  const lease = { id: "own", by: "user:u-1", what: "lunch", since, until: soon };
-  expect(leaseWords(lease, now)).toMatch(/^until .*, by you: lunch$/);
+  const lease = { id: "own", by: "user:u-1", by_name: "Ana", what: "lunch", since, until: soon };
+  expect(leaseWords(lease, now)).toMatch(/^until .*, by Ana: lunch$/);
+  expect(leaseWords({ ...lease, by_name: null }, now)).toMatch(/, by u-1: lunch$/);
 });
 
 test("what holds it awake beside the GPUs has words", () => {

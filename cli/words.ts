@@ -135,7 +135,7 @@ function blockerWords(one: InstanceView["awake_because"][number], now: number): 
 
 export function leaseWords(lease: InstanceView["leases"][number], now: number): string {
   const what = lease.what ? `: ${lease.what}` : "";
-  return `until ${formatTime(lease.until, now)}, by ${actorWords(lease.by)}${what}`;
+  return `until ${formatTime(lease.until, now)}, by ${actorWords(lease.by, lease.by_name)}${what}`;
 }
 
 export function nextWords(view: InstanceView, now: number): string {
@@ -253,8 +253,9 @@ function minutes(count: number): string {
   return count >= 1 || count === 0 ? `${Math.round(count * 100) / 100} min` : `${Math.round(count * 60)} s`;
 }
 
-export function actorWords(actor: string): string {
-  if (actor.startsWith("user:")) return "you";
+/** `name`: of a person, where it is known. */
+export function actorWords(actor: string, name: string | null): string {
+  if (actor.startsWith("user:")) return name ?? actor.slice("user:".length);
   if (actor.startsWith("proxy:")) return `request (${actor.slice("proxy:".length)})`;
   return actor === "rule" ? "idle rule" : actor;
 }

@@ -6,6 +6,8 @@ import type { Role } from "../core/protocol/roles.ts";
 export interface By {
   /** The person. */
   user: UserId;
+  /** What they are called; null where only the id is known. */
+  name: string | null;
   /** Whose instances they ask about. */
   team: UserId;
   /** At most the role in the team, at most that of the token. */

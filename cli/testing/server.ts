@@ -232,6 +232,7 @@ export function eventOf(seq: number, changes: Partial<EventView> = {}): EventVie
     event_type: "idle_detected",
     timestamp: ago(1_000_000 - seq * 1000),
     actor: "rule",
+    actor_name: null,
     gpu_utilization: 1,
     snapshot_id: null,
     reason: null,

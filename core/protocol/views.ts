@@ -65,6 +65,7 @@ const leaseSchema = z.object({
   id: z.string(),
   /** Who asked for it; `agent` for a command under `soneca-agent run`. */
   by: z.string(),
+  by_name: z.string().nullable(),
   what: z.string().nullable(),
   since: time,
   until: time,
@@ -292,6 +293,7 @@ export const instanceSchema = z.object({
   sleep_request: z
     .object({
       by: z.string(),
+      by_name: z.string().nullable(),
       asked_at: time,
       tries: z.number().int(),
       next_at: time.nullable(),
@@ -391,7 +393,10 @@ export const eventSchema = z.object({
   instance_id: instanceIdSchema,
   event_type: z.string(),
   timestamp: time,
+  /** `user:<id>`, `proxy:<key>`, or which part of the product. */
   actor: z.string(),
+  /** Of a person: what they were called when they last asked this instance for something. */
+  actor_name: z.string().nullable(),
   gpu_utilization: z.number().nullable(),
   snapshot_id: z.string().nullable(),
   reason: z.string().nullable(),

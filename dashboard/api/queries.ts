@@ -130,3 +130,8 @@ export function monthStart(tz: string, now = Date.now()): string {
 export function useSession() {
   return useQuery(sessionQuery);
 }
+
+/** The id of who is signed in. */
+export function useMe() {
+  return useSession().data?.user?.id;
+}

@@ -34,7 +34,15 @@ export async function createForkOf(
     if (isWoken) await wantOffer(c, spec, stats?.storedBytes ?? 0);
     const own = mergePatches(lent.own, body.auto_hibernation ?? {});
     const settings = await settingsFor(c, by.team, own, spec.gpuType);
-    const birth = { instance, owner: by.team, by: by.user, name: body.name ?? instance, spec, ...settings };
+    const birth = {
+      instance,
+      owner: by.team,
+      by: by.user,
+      byName: by.name,
+      name: body.name ?? instance,
+      spec,
+      ...settings,
+    };
     return orThrow(await objectOf(c, instance).fork(birth, { instance: parent, ref }, isWoken)).view;
   } catch (error) {
     // Nothing was made, so nothing needs it; without this the hold ends by itself.

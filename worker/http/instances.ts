@@ -48,7 +48,15 @@ export function mountInstances(app: App): void {
     const settings = await settingsFor(c, by.team, body.auto_hibernation ?? {}, spec.gpuType);
     await wantOffer(c, spec, 0);
     const instance = freshInstanceId();
-    const birth = { instance, owner: by.team, by: by.user, name: body.name ?? instance, spec, ...settings };
+    const birth = {
+      instance,
+      owner: by.team,
+      by: by.user,
+      byName: by.name,
+      name: body.name ?? instance,
+      spec,
+      ...settings,
+    };
     return orThrow(await objectOf(c, instance).create(birth)).view;
   });
 
@@ -75,7 +83,15 @@ export function mountInstances(app: App): void {
       image: machine.image ?? defaults.image,
       maxMicroUsdPerHour: null,
     };
-    const birth = { instance, owner: by.team, by: by.user, name: body.name ?? instance, spec, ...settings };
+    const birth = {
+      instance,
+      owner: by.team,
+      by: by.user,
+      byName: by.name,
+      name: body.name ?? instance,
+      spec,
+      ...settings,
+    };
     const { view } = orThrow(
       await objectOf(c, instance).adopt(birth, facts, machine.startedAt ?? Date.now(), accountName),
     );
@@ -93,8 +109,8 @@ export function mountInstances(app: App): void {
   app.get(watchPath, async (c) => {
     await authenticate(c, { principal: "user", role: "viewer" });
     if (c.req.header("upgrade")?.toLowerCase() !== "websocket") throw new AppError("upgrade_required");
-    const { user, team, role } = askerOf(c);
-    const by = JSON.stringify({ user, team, role } satisfies By);
+    const { user, name, team, role } = askerOf(c);
+    const by = JSON.stringify({ user, name, team, role } satisfies By);
     return objectOf(c, idOf(c)).fetch(
       new Request(c.req.url, { headers: { upgrade: "websocket", [watcherHeader]: by } }),
     );

@@ -216,7 +216,7 @@ async function press(env: Env, token: string): Promise<AnswerOf<"pressButton">> 
   if (!channel || channel.off !== null || !channel.buttons) throw new AppError("unauthenticated");
   if (!(await pressOnce(env.DB, button.id, button.expiresAt, Date.now()))) throw new AppError("button_spent");
   const object = env.INSTANCE.getByName(button.instance);
-  const by: By = { user: button.user, team: button.user, role: "operator" };
+  const by: By = { user: button.user, name: null, team: button.user, role: "operator" };
   try {
     const act = button.name === "wake" ? object.wake(by, null, null) : object.keepAwake(by, null, null);
     orThrow(await act);

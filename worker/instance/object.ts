@@ -19,7 +19,7 @@ import { dayMs } from "../../core/lifecycle/series.ts";
 import type { Copying, Hold, ProvedSnapshot } from "../../core/lifecycle/snapshot-types.ts";
 import { defaultTimings, type Timings } from "../../core/lifecycle/timings.ts";
 import { transition } from "../../core/lifecycle/transition.ts";
-import type { MachineSpec, RentedFacts, State, WakeRequest } from "../../core/lifecycle/types.ts";
+import type { Actor, MachineSpec, RentedFacts, State, WakeRequest } from "../../core/lifecycle/types.ts";
 import { untilNextBeatMs } from "../../core/lifecycle/warning.ts";
 import { explainSignals } from "../../core/lifecycle/why.ts";
 import type { AnswerOf } from "../../core/protocol/api.ts";
@@ -154,29 +154,34 @@ export class InstanceObject extends DurableObject<Env> {
 
   // ---- birth -------------------------------------------------------------------------------------------------------
 
-  async create(birth: Birth): Promise<Answer<{ view: InstanceView }>> {
-    return this.#beBorn(createInstance(birth, this.#context()));
+  async create(birth: Wish): Promise<Answer<{ view: InstanceView }>> {
+    return this.#beBorn(birth, createInstance(birth, this.#context()));
   }
 
   /** `account`: the provider account that it is rented with. */
   async adopt(
-    birth: Birth,
+    birth: Wish,
     facts: RentedFacts,
     rentedAt: number,
     account = deploymentAccount,
   ): Promise<Answer<{ view: InstanceView }>> {
-    return this.#beBorn(adoptInstance(birth, facts, rentedAt, this.#context()), account);
+    return this.#beBorn(birth, adoptInstance(birth, facts, rentedAt, this.#context()), account);
   }
 
   /** From a snapshot of another instance; `isWoken`: a machine is rented as soon as it is copied. */
-  async fork(birth: Birth, from: Copying["from"], isWoken: boolean): Promise<Answer<{ view: InstanceView }>> {
-    return this.#beBorn(createFork(birth, from, isWoken, this.#context()));
+  async fork(birth: Wish, from: Copying["from"], isWoken: boolean): Promise<Answer<{ view: InstanceView }>> {
+    return this.#beBorn(birth, createFork(birth, from, isWoken, this.#context()));
   }
 
-  async #beBorn(outcome: Outcome, account = deploymentAccount): Promise<Answer<{ view: InstanceView }>> {
+  async #beBorn(
+    { owner, by = owner, byName }: Wish,
+    outcome: Outcome,
+    account = deploymentAccount,
+  ): Promise<Answer<{ view: InstanceView }>> {
     if (this.#saved) return { ok: true, view: this.#view() };
     this.#store.createTables();
     this.#store.accounts.note(1, account);
+    if (byName) this.#store.people.note(by, byName);
     const samples = { epoch: 0, ring: [], bootId: null, lastN: -1, lastActivityAt: null };
     const saved = { state: outcome.state, samples, version: 1, savedAt: Date.now() };
     this.#commit(commitOf(saved, outcome.effects, null));
@@ -218,7 +223,7 @@ export class InstanceObject extends DurableObject<Env> {
     if (refusedNow) return refusedNow;
     const now = Date.now();
     const wake: WakeRequest = {
-      actor: { kind: "user", id: by.user },
+      actor: this.#asActor(by),
       gpuType,
       region,
       askedAt: now,
@@ -296,7 +301,7 @@ export class InstanceObject extends DurableObject<Env> {
       action === "hibernate" && ["snapshotting", "destroying", "hibernated", "deleted"].includes(state.now.status);
     const refused = isAsleep ? null : this.#refuse(action);
     if (refused) return refused;
-    const actor = { kind: "user", id: by.user } as const;
+    const actor = this.#asActor(by);
     this.#apply(action === "hibernate" ? { type: action, actor, ...(force && { force }) } : { type: action, actor });
     this.#wakeUp();
     return { ok: true, view: this.#view() };
@@ -313,7 +318,7 @@ export class InstanceObject extends DurableObject<Env> {
     if (minutes !== null && ms > leaseCapMs(state)) {
       return { ok: false, code: "lease_too_long", context: { max_minutes: leaseCapMs(state) / 60_000 } };
     }
-    const actor = { kind: "user", id: by.user } as const;
+    const actor = this.#asActor(by);
     this.#apply({ type: "keepAwake", actor, until: Date.now() + ms, what, isNotNow: minutes === null });
     this.#wakeUp();
     return { ok: true, view: this.#view() };
@@ -321,14 +326,14 @@ export class InstanceObject extends DurableObject<Env> {
 
   async rename(by: By, name: string): Promise<Answer<{ view: InstanceView }>> {
     if (!this.#isTheirs(by)) return notFound;
-    this.#apply({ type: "rename", actor: { kind: "user", id: by.user }, name });
+    this.#apply({ type: "rename", actor: this.#asActor(by), name });
     this.#wakeUp();
     return { ok: true, view: this.#view() };
   }
 
   async letSleep(by: By): Promise<Answer<{ view: InstanceView }>> {
     if (!this.#isTheirs(by)) return notFound;
-    this.#apply({ type: "letSleep", actor: { kind: "user", id: by.user } });
+    this.#apply({ type: "letSleep", actor: this.#asActor(by) });
     this.#wakeUp();
     return { ok: true, view: this.#view() };
   }
@@ -353,7 +358,7 @@ export class InstanceObject extends DurableObject<Env> {
     if (!this.#isTheirs(by)) return notFound;
     const changed = changeSettings(this.#saved!.state, patch, unset);
     if (!changed) return notWhole;
-    this.#apply({ type: "configure", actor: { kind: "user", id: by.user }, ...changed });
+    this.#apply({ type: "configure", actor: this.#asActor(by), ...changed });
     this.#wakeUp();
     return { ok: true, settings: settingsView(this.#saved!.state) };
   }
@@ -371,7 +376,9 @@ export class InstanceObject extends DurableObject<Env> {
 
   async events(by: By, after: number, limit: number): Promise<Answer<{ events: EventView[] }>> {
     if (!this.#isTheirs(by)) return notFound;
-    return { ok: true, events: this.#store.logAfter(after, limit).map((row) => eventView(this.#saved!.state, row)) };
+    const { people } = this.#store;
+    const rows = this.#store.logAfter(after, limit);
+    return { ok: true, events: rows.map((row) => eventView(this.#saved!.state, row, (one) => people.nameOf(one))) };
   }
 
   /** `span`: only what was moved within it. */
@@ -606,12 +613,18 @@ export class InstanceObject extends DurableObject<Env> {
     );
     const books = this.#books.read({ fromAt: context.now - lookBackMs, toAt: context.now });
     const proxy = proxyView(this.env, state, this.#gate);
-    return viewOf(state, this.#live, { books, words, pastWakes: this.#pastWakes.of(state), proxy }, context);
+    const nameOf = (actor: string) => this.#store.people.nameOf(actor);
+    return viewOf(state, this.#live, { books, words, pastWakes: this.#pastWakes.of(state), proxy, nameOf }, context);
   }
 
   #shown(): [InstanceView, Glance] {
     const view = this.#view();
     return [view, glanceOf(view, this.#series.lastMinutes(minutesShown, Date.now()))];
+  }
+
+  #asActor({ user, name }: By): Actor {
+    if (name !== null) this.#store.people.note(user, name);
+    return { kind: "user", id: user };
   }
 
   #isTheirs({ team }: By): boolean {
@@ -628,6 +641,9 @@ export class InstanceObject extends DurableObject<Env> {
       : defaultTimings;
   }
 }
+
+/** `byName`: what the one is called whose wish it was. */
+type Wish = Birth & { byName?: string | null };
 
 const notFound = { ok: false, code: "instance_not_found" } as const;
 

@@ -173,7 +173,8 @@ export class Outbox {
       const rows = this.#store.logAfter(this.#store.readTo(reader), 100);
       if (rows.length === 0) return;
       const { state } = this.#host.saved()!;
-      await take(rows.map((row) => eventView(state, row)));
+      const { people } = this.#store;
+      await take(rows.map((row) => eventView(state, row, (actor) => people.nameOf(actor))));
       this.#store.setReadTo(reader, rows.at(-1)!.seq);
     }
   }

@@ -41,12 +41,16 @@ export function sleepRuleView(state: State, now: number): InstanceView["sleep_ru
   };
 }
 
-export function sleepRequestView(state: State): InstanceView["sleep_request"] {
+export function sleepRequestView(
+  state: State,
+  nameOf: (actor: string) => string | null,
+): InstanceView["sleep_request"] {
   const { standing, now } = state;
   if (!standing) return null;
   const { actor, since, tries, at, code, message } = standing;
   const nextAt = now.status === "running" ? iso(at) : null;
-  return { by: actorText(actor), asked_at: iso(since), tries, next_at: nextAt, code, message };
+  const by = actorText(actor);
+  return { by, by_name: nameOf(by), asked_at: iso(since), tries, next_at: nextAt, code, message };
 }
 
 function iso(at: number): string {

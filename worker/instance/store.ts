@@ -12,6 +12,7 @@ import { type BookEntries, BookRows } from "./book-rows.ts";
 import { moveForward, refuseNewer } from "./forward.ts";
 import type { GateRow } from "./gate.ts";
 import { SnapshotHistory } from "./history.ts";
+import { People } from "./people.ts";
 import { type SeriesEntries, SeriesRows } from "./series-rows.ts";
 
 /** What must be done outside: an effect of the lifecycle, a copy to the read model, or that its owner is told. */
@@ -90,6 +91,7 @@ export class InstanceStore {
   readonly history: SnapshotHistory;
   readonly series: SeriesRows;
   readonly accounts: MachineAccounts;
+  readonly people: People;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
@@ -98,11 +100,16 @@ export class InstanceStore {
     this.history = new SnapshotHistory(storage.sql);
     this.series = new SeriesRows(storage.sql);
     this.accounts = new MachineAccounts(storage.sql);
+    this.people = new People(storage.sql);
   }
 
   /** Called once an instance is born here: an object that was only asked about keeps no table. */
   createTables(): void {
-    moveForward(this.#storage, [() => this.#firstTables(), () => this.accounts.createTable()]);
+    moveForward(this.#storage, [
+      () => this.#firstTables(),
+      () => this.accounts.createTable(),
+      () => this.people.createTable(),
+    ]);
   }
 
   /** Also from what was written before there were versions, whatever it lacks. */

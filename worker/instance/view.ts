@@ -44,12 +44,14 @@ export interface Beside {
   words: SignalWord[];
   pastWakes: KnownWake;
   proxy: InstanceView["proxy"];
+  /** What a person is called that the log or a lease names; null for all else. */
+  nameOf(actor: string): string | null;
 }
 
 export function viewOf(
   state: State,
   live: Live,
-  { books, words, pastWakes, proxy }: Beside,
+  { books, words, pastWakes, proxy, nameOf }: Beside,
   ctx: Context,
 ): InstanceView {
   const { now } = ctx;
@@ -86,9 +88,9 @@ export function viewOf(
     checkpoints: checkpointsView(state, live.progress),
     awake_because: phase.status === "running" ? blockersOf(state, live.verdict, now) : [],
     signals: phase.status === "running" || phase.status === "snapshotting" ? words.map(signalView) : [],
-    leases: leasesHeld(state, now).map(leaseView),
+    leases: leasesHeld(state, now).map((lease) => leaseView(lease, nameOf)),
     next: nextStep(state, ctx),
-    sleep_request: sleepRequestView(state),
+    sleep_request: sleepRequestView(state, nameOf),
     sleep_rule: sleepRuleView(state, now),
     forecast: forecastView(state, books, now),
     // What is told while it simply runs is a checkpoint's.
@@ -115,7 +117,7 @@ export function viewOf(
   };
 }
 
-export function eventView(state: State, row: LogRow): EventView {
+export function eventView(state: State, row: LogRow, nameOf: Beside["nameOf"]): EventView {
   const reason = row.params.reason ?? row.params.message ?? row.params.code ?? null;
   return {
     seq: row.seq,
@@ -123,6 +125,7 @@ export function eventView(state: State, row: LogRow): EventView {
     event_type: row.type,
     timestamp: iso(row.at),
     actor: row.actor,
+    actor_name: nameOf(row.actor),
     gpu_utilization: row.gpuUtilization,
     snapshot_id: row.snapshotSeq === null ? null : snapshotId(state.instance, row.snapshotSeq),
     reason: reason === null ? null : String(reason).slice(0, 500),
@@ -236,8 +239,9 @@ function signalView({ since, ...word }: SignalWord): InstanceView["signals"][num
   return { ...word, unit, since: isoOrNull(since) };
 }
 
-function leaseView({ id, actor, what, since, until }: Lease): InstanceView["leases"][number] {
-  return { id, by: actorText(actor), what, since: iso(since), until: iso(until) };
+function leaseView({ id, actor, what, since, until }: Lease, nameOf: Beside["nameOf"]): InstanceView["leases"][number] {
+  const by = actorText(actor);
+  return { id, by, by_name: nameOf(by), what, since: iso(since), until: iso(until) };
 }
 
 function machineView(machine: Machine): NonNullable<InstanceView["machine"]> {

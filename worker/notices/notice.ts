@@ -13,6 +13,8 @@ export interface Notice {
   /** Number in the log of its instance. */
   seq: number | null;
   actor: string;
+  /** Absent in those that were queued before there was any. */
+  actorName?: string | null;
   reason: string | null;
   params: EventView["params"];
   instance: { id: string; name: string; gpu_type: string | null; region: string | null } | null;
@@ -42,6 +44,7 @@ export function noticesOf(state: Pick<State, "instance" | "name" | "spec">, even
         at: Date.parse(event.timestamp),
         seq: event.seq,
         actor: event.actor,
+        actorName: event.actor_name,
         reason: event.reason,
         params: event.params,
         instance: { id: state.instance, name: state.name, gpu_type: gpuType, region },

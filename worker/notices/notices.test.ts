@@ -75,6 +75,7 @@ describe("what is told", () => {
     event_type,
     timestamp: new Date(1_795_974_480_000 + second * 1000).toISOString(),
     actor: "system",
+    actor_name: null,
     gpu_utilization: null,
     snapshot_id: null,
     reason: null,

@@ -61,14 +61,14 @@ const makers: Record<HttpKind, (telling: Telling) => NoticeRequest | Promise<Not
 
 /** The payload of the Standard Webhooks specification: type, timestamp, data. */
 export function webhookBody(notice: Notice, message: Message) {
-  const { type, at, group, instance, seq, actor, reason, params } = notice;
+  const { type, at, group, instance, seq, actor, actorName = null, reason, params } = notice;
   return {
     type: type === "test" ? "channel.test" : `instance.${type}`,
     timestamp: new Date(at).toISOString(),
     data: {
       group,
       instance,
-      event: seq === null ? null : { seq, actor, reason, params },
+      event: seq === null ? null : { seq, actor, actor_name: actorName, reason, params },
       title: message.title,
       text: message.text,
       url: message.url,

@@ -52,6 +52,21 @@ describe("members", () => {
     expect(await seen((await join("viewer")).token)).toEqual([]);
   });
 
+  it("are named where they asked for something", async () => {
+    const rui = await join("operator", "Rui");
+    const held = await api<InstanceView>("POST", `${nest.path}/keep-awake`, { token: rui.token, json: { minutes: 5 } });
+    const by = `user:${rui.user_id}`;
+    expect(held.body.leases).toMatchObject([{ by, by_name: "Rui" }]);
+    const told = async () =>
+      (await nest.events()).map(({ event_type, actor, actor_name }) => ({ event_type, actor, actor_name }));
+    expect(await told()).toContainEqual({ event_type: "keep_awake", actor: by, actor_name: "Rui" });
+    expect(await told()).toContainEqual({ event_type: "created", actor: `user:${ana.id}`, actor_name: "Ana" });
+    expect(
+      (await told()).filter(({ actor }) => !actor.startsWith("user:")).every((one) => one.actor_name === null),
+    ).toBe(true);
+    expect((await api("DELETE", `${nest.path}/keep-awake`, { token: ana.token })).status).toBe(200);
+  });
+
   it("are told on a watched instance what they themselves may do", async () => {
     const open = async (token: string) => {
       const { webSocket } = await exports.default.fetch(

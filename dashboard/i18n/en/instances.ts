@@ -66,7 +66,6 @@ export const instances = {
   nothingDestroyed: "nothing was destroyed",
   noContactFor: (duration: string) => `for ${duration}`,
   itStillCosts: "it may still cost",
-  wakesByRequest: "A request wakes it",
   wakesByYou: "Wakes when you say so",
   noSnapshot: "none yet",
   updated: (duration: string) => `Updated ${duration} ago`,

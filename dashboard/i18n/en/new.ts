@@ -23,7 +23,6 @@ export const fresh = {
   minutes: (count: number) => (count === 1 ? "1 min" : `${count} min`),
   offers: "What fits now",
   offersNone: "Nothing fits. Widen the GPU, the region or the price.",
-  cheapest: (price: string) => `The cheapest costs ${price}.`,
   submit: (price: string) => `Rent for ${price}`,
   submitPlain: "Rent",
   submitAsleep: "Make it, asleep",
@@ -46,7 +45,6 @@ export const fresh = {
   nothingYet: "Nothing yet?",
   nothingYetWords:
     "See that the line ended without an error, that the machine reaches this address, and that it runs as root. The line may be pasted again.",
-  machine: "Machine",
   machinesNone: "No machine without an instance is rented on this account.",
   machineNumber: "Its number at vast.ai",
   take: "Manage it",

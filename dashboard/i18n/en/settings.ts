@@ -7,7 +7,6 @@ export const settings = {
   nav: "Parts of the settings",
   you: {
     title: "You",
-    name: "Name",
     way: "Signed in",
     ways: {
       local: "as the user of this machine",

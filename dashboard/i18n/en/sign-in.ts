@@ -6,8 +6,5 @@ export const signIn = {
     "Begins with snu_. It is handed over once and kept nowhere: from then on this browser holds a cookie that no script can read.",
   submit: "Sign in",
   local: "Continue as the user of this machine",
-  access: "Sign in with Cloudflare Access",
-  wrong: "This token is not valid.",
   nowhere: "At this address nobody can sign in with a browser.",
-  shown: "Show the token",
 };

@@ -15,7 +15,6 @@ export const wake = {
   capHint: "If the offer goes before it is rented, the next one under this is taken.",
   noCap: "no limit",
   perHour: "/h",
-  ready: "Ready",
   session: "A 3 h session",
   storedDown: "Download",
   billing: "Billing starts when the machine is rented.",

@@ -67,7 +67,6 @@ export const instances: typeof en = {
   nothingDestroyed: "nada foi destruído",
   noContactFor: (duration) => `há ${duration}`,
   itStillCosts: "pode ainda custar",
-  wakesByRequest: "Um pedido a acorda",
   wakesByYou: "Acorda quando você disser",
   noSnapshot: "ainda nenhum",
   updated: (duration) => `Atualizado há ${duration}`,

@@ -25,7 +25,6 @@ export const fresh: typeof en = {
   minutes: (count) => (count === 1 ? "1 min" : `${count} min`),
   offers: "O que serve agora",
   offersNone: "Nada serve. Amplie a GPU, a região ou o preço.",
-  cheapest: (price) => `A mais barata custa ${price}.`,
   submit: (price) => `Alugar por ${price}`,
   submitPlain: "Alugar",
   submitAsleep: "Criar, dormindo",
@@ -48,7 +47,6 @@ export const fresh: typeof en = {
   nothingYet: "Nada ainda?",
   nothingYetWords:
     "Veja se a linha terminou sem erro, se a máquina alcança este endereço e se roda como root. A linha pode ser colada de novo.",
-  machine: "Máquina",
   machinesNone: "Nenhuma máquina sem instância está alugada nesta conta.",
   machineNumber: "O número dela na vast.ai",
   take: "Gerenciar",

@@ -7,7 +7,6 @@ export const settings: typeof en = {
   nav: "Partes dos ajustes",
   you: {
     title: "Você",
-    name: "Nome",
     way: "Entrou",
     ways: {
       local: "como usuário desta máquina",

@@ -8,8 +8,5 @@ export const signIn: typeof en = {
     "Começa com snu_. É entregue uma vez e não fica guardado: depois disso este navegador tem um cookie que nenhum script lê.",
   submit: "Entrar",
   local: "Continuar como a pessoa desta máquina",
-  access: "Entrar pelo Cloudflare Access",
-  wrong: "Este token não é válido.",
   nowhere: "Neste endereço ninguém pode entrar com um navegador.",
-  shown: "Mostrar o token",
 };

@@ -16,7 +16,6 @@ export const wake: typeof en = {
   capHint: "Se a oferta sumir antes do aluguel, a próxima abaixo disso é usada.",
   noCap: "sem limite",
   perHour: "/h",
-  ready: "Pronta",
   session: "Uma sessão de 3 h",
   storedDown: "Download",
   billing: "A cobrança começa quando a máquina é alugada.",

@@ -9,9 +9,11 @@ export function eventTitle(event: EventView, t: Reader["t"]): string {
   return words ?? event.event_type.replaceAll("_", " ");
 }
 
-export function actorTitle(actor: string, t: Reader["t"]): string {
+/** `name`: of a person, as the API has it. `me`: the id of who reads. */
+export function actorTitle(actor: string, name: string | null, me: string | undefined, t: Reader["t"]): string {
   const words = t.events.actor;
-  if (actor.startsWith("user:")) return words.you;
+  if (actor === `user:${me}`) return words.you;
+  if (name) return name;
   if (actor.startsWith("proxy:")) return words.request(actor.slice("proxy:".length));
   const known = words[actor as "rule" | "agent" | "provider" | "system" | "schedule" | "reconcile"];
   return typeof known === "string" ? known : actor;

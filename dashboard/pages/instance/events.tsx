@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Download } from "lucide-react";
 import { useState } from "react";
 import type { EventView, InstanceView } from "../../../core/protocol/views.ts";
-import { eventsQuery } from "../../api/queries.ts";
+import { eventsQuery, useMe } from "../../api/queries.ts";
 import { useReader } from "../../i18n/context.tsx";
 import { saveFile } from "../../parts/save-file.ts";
 import { Button } from "../../ui/button.tsx";
@@ -46,6 +46,7 @@ export function EventsCard({ view }: { view: InstanceView }) {
 
 function Row({ event }: { event: EventView }) {
   const { t, f } = useReader();
+  const me = useMe();
   const { icon, tone } = eventIcon(event.event_type);
   return (
     <li className={`ev ${tone}`}>
@@ -56,7 +57,7 @@ function Row({ event }: { event: EventView }) {
       <span>
         {eventTitle(event, t)}{" "}
         <em>
-          {actorTitle(event.actor, t)}
+          {actorTitle(event.actor, event.actor_name, me, t)}
           {eventDetail(event, { t, f }) && `, ${eventDetail(event, { t, f })}`}
         </em>
       </span>
@@ -67,6 +68,7 @@ function Row({ event }: { event: EventView }) {
 
 function EventsDialog({ name, events, onClose }: { name: string; events: EventView[]; onClose: () => void }) {
   const { t, f } = useReader();
+  const me = useMe();
   const [type, setType] = useState("");
   const [shown, setShown] = useState(pageSize);
   const types = [...new Set(events.map((one) => one.event_type))].sort();
@@ -105,7 +107,7 @@ function EventsDialog({ name, events, onClose }: { name: string; events: EventVi
                 <span>
                   {eventTitle(event, t)}{" "}
                   <em>
-                    {actorTitle(event.actor, t)} {eventDetail(event, { t, f })}
+                    {actorTitle(event.actor, event.actor_name, me, t)} {eventDetail(event, { t, f })}
                   </em>
                 </span>
                 <span className="c">{costEffect(event, f, t)}</span>
@@ -132,6 +134,7 @@ function csvOf(events: readonly EventView[]): string {
     "timestamp",
     "event_type",
     "actor",
+    "actor_name",
     "gpu_utilization",
     "snapshot_id",
     "reason",

@@ -1,11 +1,13 @@
 /** While it runs: whether something keeps it awake, what, and when it sleeps. */
 import { Minus, Moon, Plus } from "lucide-react";
 import type { InstanceView } from "../../../core/protocol/views.ts";
+import { useMe } from "../../api/queries.ts";
 import { useReader } from "../../i18n/context.tsx";
 import { useInstanceAction } from "../../parts/actions.ts";
 import { Button } from "../../ui/button.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { useNow } from "../../ui/now.ts";
+import { actorTitle } from "./event-words.ts";
 import { useKeepAwake } from "./keep-awake.ts";
 import { Ring } from "./ring.tsx";
 import { Why } from "./why.tsx";
@@ -92,14 +94,12 @@ function Say({ view }: { view: InstanceView }) {
 
 function Title({ view, heldUntil }: { view: InstanceView; heldUntil: number | null }) {
   const { t, f } = useReader();
+  const me = useMe();
   const words = t.instance.idle;
   const now = Date.now();
   if (heldUntil !== null) return words.held(f.moment(heldUntil, now));
-  if (view.sleep_request?.next_at)
-    return words.asked(
-      view.sleep_request.by.startsWith("user:") ? t.events.actor.you : view.sleep_request.by,
-      f.moment(view.sleep_request.next_at, now),
-    );
+  const asked = view.sleep_request;
+  if (asked?.next_at) return words.asked(actorTitle(asked.by, asked.by_name, me, t), f.moment(asked.next_at, now));
   const [first] = view.awake_because;
   if (!first) {
     if (view.next?.what === "hibernate") return words.nothing(f.moment(view.next.at, now));

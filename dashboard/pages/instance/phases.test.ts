@@ -8,7 +8,7 @@ function log(...rows: [at: number, type: string, params?: EventView["params"]][]
   return rows
     .map(([at, event_type, params = {}], seq) => ({
       ...{ seq, instance_id: "i-aaaaaaaaaa", event_type, timestamp: new Date(start + at * 1000).toISOString() },
-      ...{ actor: "rule", gpu_utilization: null, snapshot_id: null, reason: null, params },
+      ...{ actor: "rule", actor_name: null, gpu_utilization: null, snapshot_id: null, reason: null, params },
     }))
     .reverse();
 }
