@@ -30,6 +30,10 @@ describe.skipIf(!hasBrowser)("dialogs", () => {
     await instance.untilState("running");
     return instance;
   }
+  async function anInstance(): Promise<{ id: string; name: string }> {
+    const { body } = await test.cloud.api<{ instances: { id: string; name: string }[] }>("GET", "/api/instances");
+    return body.instances[0]!;
+  }
   const at = (instance: Instance, more = "") => openPage(browser, `${test.cloud.url}/i/${instance.id}${more}`);
   const save = (page: Page) => page.getByRole("button", { name: "Save" });
 
@@ -158,10 +162,13 @@ describe.skipIf(!hasBrowser)("dialogs", () => {
     await page.getByRole("button", { name: "New token" }).click();
     const dialog = page.getByRole("dialog", { name: "New API token" });
     await dialog.getByRole("textbox", { name: "Name" }).fill("from the page");
+    const { id, name } = await anInstance();
+    await dialog.getByRole("checkbox", { name, exact: true }).first().check();
     await dialog.getByRole("button", { name: "Create" }).click();
     const secret = await page.getByText(/^snu_/).first().textContent();
     const me = (token: string) => test.cloud.api("GET", "/api/me", undefined, token);
-    expect((await me(secret!.trim())).status).toBe(200);
+    expect((await me(secret!.trim())).body).toMatchObject({ instances: [id] });
+    await page.getByText("for 1 instance only").first().waitFor();
     await page.getByRole("button", { name: "Done" }).click();
     expect(await page.getByText(secret!.trim()).count()).toBe(0);
     await page.getByRole("button", { name: "Revoke from the page" }).click();
@@ -232,6 +239,25 @@ describe.skipIf(!hasBrowser)("dialogs", () => {
     await page.goto(test.cloud.url);
     await page.getByRole("heading", { name: "Instances" }).waitFor();
     expect(await page.locator('a[href="/new"]').count()).toBe(0);
+    await close();
+  });
+
+  it("an operator is shown what an owner alone may set, and cannot type there", async () => {
+    const body = { name: "Rui", role: "operator" };
+    const { token } = (await test.cloud.api<{ token: string }>("POST", "/api/members", body)).body;
+    const { page, close } = await openPage(browser, `${test.cloud.url}/settings`);
+    await page.evaluate(
+      (secret) => fetch("/api/session", { method: "POST", body: JSON.stringify({ token: secret }) }),
+      token,
+    );
+    await page.goto(`${test.cloud.url}/i/${(await anInstance()).id}?configure=service`);
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("Only an owner changes these.").first().waitFor();
+    expect(await dialog.getByRole("textbox", { name: "Port of the service" }).isDisabled()).toBe(true);
+    expect(await dialog.getByRole("radio", { name: "The clock" }).isDisabled()).toBe(false);
+    await mustBeAccessible(page, "settings of an owner, for an operator");
+    await dialog.getByRole("tab", { name: "Snapshot" }).click();
+    expect(await dialog.getByRole("textbox", { name: "Newest to keep" }).isDisabled()).toBe(true);
     await close();
   });
 

@@ -11,6 +11,7 @@ export const config = {
     service: "How its services are reached, and what requests may do.",
     danger: "What cannot be had back.",
   },
+  owners: "Only an owner changes these.",
   side: "What the form means",
   source: {
     product: "Product default.",

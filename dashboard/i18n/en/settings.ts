@@ -28,6 +28,7 @@ export const settings = {
     expires: (date: string) => `expires ${date}`,
     expired: (date: string) => `expired ${date}`,
     never: "does not expire",
+    only: (count: number) => `for ${count === 1 ? "1 instance" : `${count} instances`} only`,
     make: "New token",
     makeTitle: "New API token",
     name: "Name",

@@ -12,6 +12,7 @@ export const config: typeof en = {
     service: "Como se chega aos serviços dela, e o que os pedidos podem fazer.",
     danger: "O que não volta.",
   },
+  owners: "Só um dono muda isto.",
   side: "O que o formulário significa",
   source: {
     product: "Padrão do produto.",

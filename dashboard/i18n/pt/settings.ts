@@ -28,6 +28,7 @@ export const settings: typeof en = {
     expires: (date) => `expira em ${date}`,
     expired: (date) => `expirou em ${date}`,
     never: "não expira",
+    only: (count) => `só para ${count === 1 ? "1 instância" : `${count} instâncias`}`,
     make: "Novo token",
     makeTitle: "Novo token de API",
     name: "Nome",

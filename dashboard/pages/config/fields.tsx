@@ -1,6 +1,7 @@
 /** The fields of the form: a label, what it means, whose word its value is, and what is wrong with it. */
 import { type CSSProperties, type ReactNode, useId, useState } from "react";
 import { limitsOf } from "../../api/contract.ts";
+import { useSession } from "../../api/queries.ts";
 import { useReader } from "../../i18n/context.tsx";
 import { type SettingName, valueAt } from "./form.ts";
 import { boldParts } from "./sentence.ts";
@@ -25,6 +26,18 @@ export function Side({ className, children }: { className?: string; children: Re
     <div className={`side${className ? ` ${className}` : ""}`} role="group" aria-label={t.config.side} tabIndex={0}>
       {children}
     </div>
+  );
+}
+
+/** Fields that the API takes from an owner alone. */
+export function OwnersFields({ children }: { children: ReactNode }) {
+  const { t } = useReader();
+  const isOwner = useSession().data?.team?.role === "owner";
+  return (
+    <fieldset className="owners" disabled={!isOwner}>
+      {!isOwner && <p className="note">{t.config.owners}</p>}
+      {children}
+    </fieldset>
   );
 }
 

@@ -3,7 +3,7 @@ import type { InstanceView } from "../../../core/protocol/views.ts";
 import { useReader } from "../../i18n/context.tsx";
 import { useMay } from "../../parts/may.ts";
 import { Command } from "../../ui/copy.tsx";
-import { Choices, Field, NumberField, Rich, Side, SwitchField, TextField } from "./fields.tsx";
+import { Choices, Field, NumberField, OwnersFields, Rich, Side, SwitchField, TextField } from "./fields.tsx";
 import { Keys } from "./keys.tsx";
 import { readPaths, readPorts } from "./units.ts";
 import { useForm } from "./use-form.ts";
@@ -18,40 +18,44 @@ export function ServiceTab({ view }: { view: InstanceView }) {
     <>
       <div>
         <WakeMethod />
-        <NumberField name="proxy.port" label={words.port} hint={words.portHint} unit="" isWhole />
-        <TextField
-          name="proxy.more_ports"
-          label={words.morePorts}
-          hint={words.morePortsHint}
-          read={readPorts}
-          write={(ports: number[]) => ports.join(", ")}
-          problem="ports"
-        />
-        <SwitchField name="proxy.keep_prefix" label={words.prefix} hint={words.prefixHint} />
-        <WakeMethods />
-        <Paths name="proxy.wake_paths" label={words.wakePaths} hint={words.wakePathsHint} />
-        <Paths name="proxy.quiet_paths" label={words.quietPaths} hint={words.quietPathsHint} rows={5} />
-        <NumberField
-          name="proxy.wakes_per_hour"
-          label={words.wakesPerHour}
-          hint={words.wakesPerHourHint}
-          unit=""
-          isWhole
-        />
-        <NumberField
-          name="proxy.max_micro_usd_per_day"
-          label={words.money}
-          hint={words.moneyHint}
-          unit="US$"
-          per={1_000_000}
-          mayBeEmpty
-        />
-        <NumberField name="proxy.hold_seconds" label={words.hold} hint={words.holdHint} unit={t.config.idle.s} />
+        <OwnersFields>
+          <NumberField name="proxy.port" label={words.port} hint={words.portHint} unit="" isWhole />
+          <TextField
+            name="proxy.more_ports"
+            label={words.morePorts}
+            hint={words.morePortsHint}
+            read={readPorts}
+            write={(ports: number[]) => ports.join(", ")}
+            problem="ports"
+          />
+          <SwitchField name="proxy.keep_prefix" label={words.prefix} hint={words.prefixHint} />
+          <WakeMethods />
+          <Paths name="proxy.wake_paths" label={words.wakePaths} hint={words.wakePathsHint} />
+          <Paths name="proxy.quiet_paths" label={words.quietPaths} hint={words.quietPathsHint} rows={5} />
+          <NumberField
+            name="proxy.wakes_per_hour"
+            label={words.wakesPerHour}
+            hint={words.wakesPerHourHint}
+            unit=""
+            isWhole
+          />
+          <NumberField
+            name="proxy.max_micro_usd_per_day"
+            label={words.money}
+            hint={words.moneyHint}
+            unit="US$"
+            per={1_000_000}
+            mayBeEmpty
+          />
+          <NumberField name="proxy.hold_seconds" label={words.hold} hint={words.holdHint} unit={t.config.idle.s} />
+        </OwnersFields>
       </div>
       <Side>
         <ServiceWords />
         <Command text={view.proxy.url} label={words.address} />
-        <Access />
+        <OwnersFields>
+          <Access />
+        </OwnersFields>
         {may("createProxyKey") && <Keys id={view.id} />}
       </Side>
     </>

@@ -1,7 +1,7 @@
 /** How much a machine that vanishes would take with it, how long snapshots stay, and what runs around a sleep. */
 import { useState } from "react";
 import { useReader } from "../../i18n/context.tsx";
-import { Field, NumberField, Rich, Side, SwitchField } from "./fields.tsx";
+import { Field, NumberField, OwnersFields, Rich, Side, SwitchField } from "./fields.tsx";
 import { useForm } from "./use-form.ts";
 
 export function SnapshotTab() {
@@ -21,13 +21,21 @@ export function SnapshotTab() {
           hint={words.leastHint}
           unit={words.megabytes}
         />
-        <h3 className="h3">{words.retention}</h3>
-        <NumberField name="retention.keep_newest" label={words.newest} hint={words.newestHint} unit="" isWhole />
-        <NumberField name="retention.keep_days" label={words.days} hint={words.daysHint} unit={words.day} mayBeEmpty />
-        <h3 className="h3">{words.hooks}</h3>
-        <Hook name="hooks.before_sleep" label={words.before} hint={words.beforeHint} />
-        <Hook name="hooks.after_wake" label={words.afterWake} hint={words.afterWakeHint} />
-        <NumberField name="hooks.timeout_seconds" label={words.timeout} unit={t.config.idle.s} />
+        <OwnersFields>
+          <h3 className="h3">{words.retention}</h3>
+          <NumberField name="retention.keep_newest" label={words.newest} hint={words.newestHint} unit="" isWhole />
+          <NumberField
+            name="retention.keep_days"
+            label={words.days}
+            hint={words.daysHint}
+            unit={words.day}
+            mayBeEmpty
+          />
+          <h3 className="h3">{words.hooks}</h3>
+          <Hook name="hooks.before_sleep" label={words.before} hint={words.beforeHint} />
+          <Hook name="hooks.after_wake" label={words.afterWake} hint={words.afterWakeHint} />
+          <NumberField name="hooks.timeout_seconds" label={words.timeout} unit={t.config.idle.s} />
+        </OwnersFields>
       </div>
       <Side>
         <p className="words">

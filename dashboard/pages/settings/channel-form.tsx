@@ -1,17 +1,17 @@
 /** A channel's address is written here and never shown again; a webhook's new secret is shown once, in this dialog. */
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useId, useState } from "react";
 import type { ChannelKind, ChannelView, NoticeGroup } from "../../../core/protocol/notices.ts";
 import { call } from "../../api/client.ts";
 import { Failure } from "../../api/failure.ts";
-import { channelsQuery, instancesQuery } from "../../api/queries.ts";
+import { channelsQuery } from "../../api/queries.ts";
 import { useReader } from "../../i18n/context.tsx";
 import { useAsk } from "../../parts/use-ask.ts";
 import { Button } from "../../ui/button.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
-import { TextField } from "./pieces.tsx";
+import { Boxes, InstanceBoxes, TextField } from "./pieces.tsx";
 
 /** The first four of a new one: what wants a person. */
 const usual = 4;
@@ -103,7 +103,6 @@ function Fields({ of, form: { draft, set, error } }: { of: ChannelView | null; f
   const { t } = useReader();
   const words = t.settings.channels;
   const id = useId();
-  const { data: rows = [] } = useQuery(instancesQuery);
   const { kind } = draft;
   const refused = error instanceof Failure ? error.issues : [];
   const wrong = refused.find(({ path }) => path === "url" || path === "email")?.message ?? null;
@@ -144,14 +143,7 @@ function Fields({ of, form: { draft, set, error } }: { of: ChannelView | null; f
         chosen={draft.groups}
         onChange={(chosen) => set({ groups: chosen as NoticeGroup[] })}
       />
-      {rows.length > 0 && (
-        <Boxes
-          title={words.instances}
-          all={rows.map((row) => [row.id, row.name])}
-          chosen={draft.instances}
-          onChange={(instances) => set({ instances })}
-        />
-      )}
+      <InstanceBoxes chosen={draft.instances} onChange={(instances) => set({ instances })} />
       {kind === "ntfy" && (
         <Boxes
           title={words.buttons}
@@ -177,27 +169,5 @@ function Deeds({ of, form: { change, remove } }: { of: ChannelView; form: Form }
       <Button onClick={() => change({ on: of.off !== null })}>{of.off ? words.turnOn : words.turnOff}</Button>
       {of.kind === "webhook" && <Button onClick={() => change({ new_secret: true })}>{words.newSecret}</Button>}
     </>
-  );
-}
-
-interface BoxesProps {
-  title: string;
-  all: [string, string][];
-  chosen: string[];
-  onChange: (chosen: string[]) => void;
-}
-
-function Boxes({ title, all, chosen, onChange }: BoxesProps) {
-  const toggle = (id: string) => onChange(chosen.includes(id) ? chosen.filter((one) => one !== id) : [...chosen, id]);
-  return (
-    <fieldset className="others">
-      <legend>{title}</legend>
-      {all.map(([id, word]) => (
-        <label key={id}>
-          <input type="checkbox" className="ck" checked={chosen.includes(id)} onChange={() => toggle(id)} />
-          {word}
-        </label>
-      ))}
-    </fieldset>
   );
 }

@@ -11,8 +11,8 @@ import { Button } from "../../ui/button.tsx";
 import { Command } from "../../ui/copy.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
-import { TextField } from "./pieces.tsx";
-import { RoleSelect } from "./role-field.tsx";
+import { InstanceBoxes, TextField } from "./pieces.tsx";
+import { RoleField } from "./role-field.tsx";
 
 type Made = AnswerOf<"createToken">;
 
@@ -36,6 +36,7 @@ function Form({ onMade, onCancel }: { onMade: (made: Made) => void; onCancel: ()
   const [days, setDays] = useState("90");
   const own = useSession().data?.team?.role ?? "viewer";
   const [role, setRole] = useState(own);
+  const [instances, setInstances] = useState<string[]>([]);
   const [isTried, setIsTried] = useState(false);
   const { isBusy, error, run } = useAsk();
   const refused = error instanceof Failure ? error.issues.map(({ path }) => path) : [];
@@ -48,7 +49,8 @@ function Form({ onMade, onCancel }: { onMade: (made: Made) => void; onCancel: ()
     if (isNameWrong || isDaysWrong || isBusy) return;
     void run(async () => {
       const expires = days.trim() === "" ? {} : { expires_in_days: Number(days) };
-      const made = await call("createToken", { body: { name: name.trim(), role, ...expires } });
+      const only = instances.length > 0 && { instances };
+      const made = await call("createToken", { body: { name: name.trim(), role, ...expires, ...only } });
       void queries.invalidateQueries({ queryKey: tokensQuery.queryKey });
       onMade(made);
     });
@@ -73,11 +75,8 @@ function Form({ onMade, onCancel }: { onMade: (made: Made) => void; onCancel: ()
           wrong={isDaysWrong || refused.includes("expires_in_days") ? words.daysWrong : null}
           onChange={setDays}
         />
-        <div className="text-field">
-          <label htmlFor={`${id}-role`}>{t.team.role}</label>
-          <RoleSelect id={`${id}-role`} label={t.team.role} value={role} onChange={setRole} />
-          <p className="sub">{t.team.roleHint}</p>
-        </div>
+        <RoleField id={`${id}-role`} value={role} onChange={setRole} />
+        <InstanceBoxes chosen={instances} onChange={setInstances} />
         {error !== null && <FailureNote error={error} />}
       </div>
       <footer>

@@ -1,6 +1,8 @@
 /** Small parts that several cards of the settings have in common. */
+import { useQuery } from "@tanstack/react-query";
 import { Check, X } from "lucide-react";
 import type { ReactNode } from "react";
+import { instancesQuery } from "../../api/queries.ts";
 import { useReader } from "../../i18n/context.tsx";
 import { Icon } from "../../ui/icon.tsx";
 
@@ -94,5 +96,36 @@ export function TextField({
         {wrong ?? hint}
       </p>
     </div>
+  );
+}
+
+interface BoxesProps {
+  title: string;
+  all: [string, string][];
+  chosen: string[];
+  onChange: (chosen: string[]) => void;
+}
+
+/** Which instances something is for. */
+export function InstanceBoxes(props: Pick<BoxesProps, "chosen" | "onChange">) {
+  const { t } = useReader();
+  const { data } = useQuery(instancesQuery);
+  if (!data?.length) return null;
+  return <Boxes title={t.settings.channels.instances} all={data.map((row) => [row.id, row.name])} {...props} />;
+}
+
+/** Some of several: none, all of them, or those that are ticked. */
+export function Boxes({ title, all, chosen, onChange }: BoxesProps) {
+  const toggle = (id: string) => onChange(chosen.includes(id) ? chosen.filter((one) => one !== id) : [...chosen, id]);
+  return (
+    <fieldset className="others">
+      <legend>{title}</legend>
+      {all.map(([id, word]) => (
+        <label key={id}>
+          <input type="checkbox" className="ck" checked={chosen.includes(id)} onChange={() => toggle(id)} />
+          {word}
+        </label>
+      ))}
+    </fieldset>
   );
 }

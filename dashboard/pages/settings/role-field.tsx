@@ -9,6 +9,18 @@ interface Props {
   onChange: (role: Role) => void;
 }
 
+/** With what the roles may do. */
+export function RoleField({ id, ...props }: Required<Pick<Props, "id">> & Pick<Props, "value" | "onChange">) {
+  const { t } = useReader();
+  return (
+    <div className="text-field">
+      <label htmlFor={id}>{t.team.role}</label>
+      <RoleSelect id={id} label={t.team.role} {...props} />
+      <p className="sub">{t.team.roleHint}</p>
+    </div>
+  );
+}
+
 /** The roles that the reader may give: none above their own. */
 export function RoleSelect({ value, label, id, onChange }: Props) {
   const { t } = useReader();

@@ -12,7 +12,7 @@ import { FailureNote } from "../../ui/failure.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { Part } from "./part.tsx";
 import { LineBones, TextField } from "./pieces.tsx";
-import { RoleSelect } from "./role-field.tsx";
+import { RoleField, RoleSelect } from "./role-field.tsx";
 
 const membersQuery = queryOptions({
   queryKey: ["members"],
@@ -119,13 +119,10 @@ function NewMember() {
         wrong={null}
         onChange={setEmail}
       />
-      <p className="sub">{t.team.roleHint}</p>
-      <div className="row">
-        <RoleSelect label={t.team.role} value={role} onChange={setRole} />
-        <Button type="submit" isBusy={isBusy}>
-          {t.team.add}
-        </Button>
-      </div>
+      <RoleField id="member-role" value={role} onChange={setRole} />
+      <Button type="submit" isBusy={isBusy}>
+        {t.team.add}
+      </Button>
       {error !== null && <FailureNote error={error} />}
     </form>
   );

@@ -62,7 +62,7 @@ export function Tokens() {
 function TokenLine({ token, onRevoke }: { token: Token; onRevoke: () => void }) {
   const { t, f } = useReader();
   const words = t.settings.tokens;
-  const { name, user, role, created_at, expires_at, last_used_at } = token;
+  const { name, user, role, instances, created_at, expires_at, last_used_at } = token;
   const own = useSession().data?.user?.id;
   const whose = user.id === own ? "" : `${user.name}, `;
   const used = last_used_at === null ? t.team.unused : t.team.used(f.moment(last_used_at, Date.now()));
@@ -75,8 +75,8 @@ function TokenLine({ token, onRevoke }: { token: Token; onRevoke: () => void }) 
         <b>{name}</b>
         <p className="sub">
           {whose}
-          {t.team.roles[role]}, {words.created(f.date(created_at))}, {used},{" "}
-          <span className={isOver ? "bad-t" : undefined}>{end}</span>
+          {t.team.roles[role]}, {instances && `${words.only(instances.length)}, `}
+          {words.created(f.date(created_at))}, {used}, <span className={isOver ? "bad-t" : undefined}>{end}</span>
         </p>
       </div>
       <Button tone="danger" aria-label={words.revokeNamed(name)} onClick={onRevoke}>
