@@ -1,14 +1,10 @@
 /** The command line of the agent. */
 import { parseArgs } from "node:util";
+import { exits } from "./commands/exit.ts";
 import { runSnapshotCommand, snapshotCommands, snapshotHelp, storeHelp } from "./commands/main.ts";
-import { runDoctor } from "./doctor.ts";
-import { createEngine } from "./engine.ts";
 import { native } from "./fs/native.ts";
-import { runHeld } from "./hold.ts";
 import { agentVersion } from "./identity.ts";
 import { withKept } from "./installed.ts";
-import { exitCode, runAgent } from "./run.ts";
-import { runUninstall } from "./uninstall.ts";
 
 const help = `soneca-agent ${agentVersion}
 
@@ -39,15 +35,20 @@ async function main(argv: string[]): Promise<number> {
   if (command === "--version" || command === "-V") return print(`${agentVersion}\n`);
   if (command === undefined) return refuse("no command was given");
   if (snapshotCommands.includes(command)) return runSnapshotCommand(argv);
+  // Loaded where they are asked for: a snapshot by hand needs nothing of the control plane.
   switch (command) {
     case "run": {
-      if (rest[0] === "--")
-        return rest.length > 1 ? runHeld(rest.slice(1), process.env) : refuse("run -- wants a command");
+      if (rest[0] === "--") {
+        if (rest.length === 1) return refuse("run -- wants a command");
+        const { runHeld } = await import("./hold.ts");
+        return runHeld(rest.slice(1), process.env);
+      }
       const { values } = parseArgs({
         args: rest,
         options: { log: { type: "string" }, help: { type: "boolean", short: "h" } },
       });
       if (values.help) return print(help);
+      const [{ runAgent }, { createEngine }] = await Promise.all([import("./run.ts"), import("./engine.ts")]);
       return runAgent({ env: process.env, logFile: values.log ?? null, createEngine });
     }
     case "doctor":
@@ -58,7 +59,11 @@ async function main(argv: string[]): Promise<number> {
       });
       if (values.help) return print(help);
       const json = values.json === true;
-      if (command === "uninstall") return runUninstall({ env: process.env, json });
+      if (command === "uninstall") {
+        const { runUninstall } = await import("./uninstall.ts");
+        return runUninstall({ env: process.env, json });
+      }
+      const { runDoctor } = await import("./doctor.ts");
       return runDoctor({ env: withKept(process.env), hasNative: native !== null, json });
     }
     default:
@@ -73,7 +78,7 @@ function print(text: string): number {
 
 function refuse(message: string): number {
   process.stderr.write(`soneca-agent: ${message}\nTry: soneca-agent --help\n`);
-  return exitCode.usage;
+  return exits.usage;
 }
 
 function isUsageError(error: unknown): error is Error {

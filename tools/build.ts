@@ -83,7 +83,7 @@ async function buildAgent(outfile: string): Promise<void> {
     },
     alias: { bufferutil: join(root, "tools/nothing.cjs"), "utf-8-validate": join(root, "tools/nothing.cjs") },
     // The FFI addon travels inside the file, one per processor; agent/fs/native.ts picks and loads it.
-    plugins: [nativeAddons, coderThread],
+    plugins: [nativeAddons, coderThread, lightHttp],
   });
 }
 
@@ -182,6 +182,19 @@ const coderThread: Plugin = {
     builder.onLoad({ filter: /.*/, namespace: "thread" }, async () => ({
       contents: await bundleThread(),
       loader: "text",
+    }));
+  },
+};
+
+/** An `import` of node:http reads every export of it, and one is a getter that loads all of fetch; `require` does not. */
+const lightHttp: Plugin = {
+  name: "light-http",
+  setup(builder) {
+    builder.onResolve({ filter: /^node:https?$/ }, ({ path, kind }) =>
+      kind === "import-statement" ? { path, namespace: "required" } : { path, external: true },
+    );
+    builder.onLoad({ filter: /.*/, namespace: "required" }, ({ path }) => ({
+      contents: `module.exports = require("${path}");`,
     }));
   },
 };

@@ -1,5 +1,5 @@
 /** What a wake may rent and how hard it tries: the `rent` object of the API, its limits and its defaults. */
-import { z } from "zod";
+import * as z from "zod";
 
 /** How far a wake climbs when nothing fits; each step holds the ones before it. See core/lifecycle/ladder.ts. */
 export const reaches = ["same", "elsewhere", "other_gpus", "cap"] as const;
