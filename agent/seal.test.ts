@@ -1,18 +1,10 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { kill, otherPids, read } from "../core/protocol/testing/processes.ts";
 import { createLogger } from "./log.ts";
 import { isAlive, isStopped, readStat } from "./proc.ts";
 import { createSealer, detectScope, findWriters, type SealScope } from "./seal.ts";
@@ -35,39 +27,19 @@ beforeEach(() => {
 });
 
 afterEach(() => {
-  for (const pid of pids) {
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch {
-      // It has ended.
-    }
-  }
+  for (const pid of pids) kill(pid);
   // Their children too, who may have left the group: all of them name this test's folder.
   for (let left = processesOf(folder); left.length > 0; left = processesOf(folder)) {
-    for (const pid of left) {
-      try {
-        process.kill(pid, "SIGKILL");
-      } catch {
-        // It has ended.
-      }
-    }
+    for (const pid of left) kill(pid);
   }
   rmSync(folder, { recursive: true, force: true });
 });
 
 /** Living processes other than this one with `text` in their arguments or their environment. */
 function processesOf(text: string): number[] {
-  const read = (file: string) => {
-    try {
-      return readFileSync(file, "latin1");
-    } catch {
-      return "";
-    }
-  };
-  return readdirSync("/proc")
-    .map(Number)
-    .filter((pid) => pid > 1 && pid !== process.pid)
-    .filter((pid) => read(`/proc/${pid}/cmdline`).includes(text) || read(`/proc/${pid}/environ`).includes(text));
+  return otherPids().filter(
+    (pid) => read(`/proc/${pid}/cmdline`).includes(text) || read(`/proc/${pid}/environ`).includes(text),
+  );
 }
 
 interface Start {

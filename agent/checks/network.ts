@@ -1,6 +1,6 @@
 /** The way to the control plane, and what it thinks of this agent. */
 import { existsSync } from "node:fs";
-import { agentStorePath } from "../../core/protocol/api.ts";
+import { agentStorePath } from "../../core/protocol/agent.ts";
 import { agentEnv } from "../../core/protocol/wire.ts";
 import { readClaims, readSettings } from "../identity.ts";
 import { describeError } from "../log.ts";

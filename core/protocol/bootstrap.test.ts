@@ -20,6 +20,7 @@ import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { startScript } from "./boot/start-script.ts";
 import { installCommand, installScript, onstartMaxChars, onstartScript } from "./bootstrap.ts";
+import { kill, otherPids, read } from "./testing/processes.ts";
 
 const run = promisify(execFile);
 
@@ -105,31 +106,13 @@ function starts(): { pid: number; words: string }[] {
 
 /** Everything that was started here, found as the stand-in finds it. */
 function ownProcesses(): number[] {
-  return readdirSync("/proc")
-    .map(Number)
-    .filter((pid) => pid > 0 && pid !== process.pid && read(`/proc/${pid}/environ`).includes(`HOME=${folder}\0`));
+  return otherPids().filter((pid) => read(`/proc/${pid}/environ`).includes(`HOME=${folder}\0`));
 }
 
 function loops(): number[] {
   return ownProcesses().filter(
     (pid) => read(`/proc/${pid}/cmdline`).startsWith("sh\0") && read(`/proc/${pid}/cmdline`).includes("start.sh\0loop"),
   );
-}
-
-function read(path: string): string {
-  try {
-    return readFileSync(path, "latin1");
-  } catch {
-    return "";
-  }
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It has ended.
-  }
 }
 
 /** A folder for PATH with what every Debian has, but for setsid, and with these. */

@@ -1,5 +1,7 @@
 /** What the API shows of money: an instance's ledger, its cycles, and what sleeping saved. Names as in api.ts. */
 import * as z from "zod";
+import { regionSchema } from "./rent.ts";
+import { route } from "./route.ts";
 import { instanceIdSchema, microUsd, time } from "./views.ts";
 
 const seconds = z.number().min(0);
@@ -153,11 +155,7 @@ const number = (least: number, most: number) => z.coerce.number().min(least).max
 export const estimateQuery = z.strictObject({
   gpu_type: z.string().trim().min(1).max(80).optional(),
   gpu_count: z.coerce.number().int().min(1).max(64).default(1),
-  region: z
-    .string()
-    .trim()
-    .regex(/^[A-Za-z]{2}$/, "a two-letter country code or EU, NA, SA, AS, AF, OC")
-    .optional(),
+  region: regionSchema.optional(),
   disk_gb: z.coerce.number().int().min(8).max(20_000).default(50),
   workspace_gb: number(0.001, 20_000),
   /** How much of it a sleep uploads; all of it without. */
@@ -194,3 +192,38 @@ export const estimateAnswer = z.object({
   break_even_seconds: seconds.nullable(),
 });
 export type EstimateAnswer = z.infer<typeof estimateAnswer>;
+
+export const moneyRoutes = {
+  getLedger: route({
+    method: "GET",
+    path: "/api/instances/:id/ledger",
+    principal: "user",
+    role: "viewer",
+    summary: "What it cost, row by row, and each cycle of sleep and wake",
+    query: periodQuery,
+    status: 200,
+    answer: ledgerAnswer,
+  }),
+  getSavings: route({
+    method: "GET",
+    path: "/api/savings",
+    principal: "user",
+    role: "viewer",
+    reach: "token",
+    summary: "What was paid, avoided and saved: per instance, per day, in all",
+    query: periodQuery,
+    status: 200,
+    answer: savingsAnswer,
+  }),
+  estimate: route({
+    method: "GET",
+    path: "/api/estimate",
+    principal: "user",
+    role: "viewer",
+    reach: "token",
+    summary: "Before renting: the offer that a create would take, and what sleeping would save with it",
+    query: estimateQuery,
+    status: 200,
+    answer: estimateAnswer,
+  }),
+} as const;

@@ -1,5 +1,6 @@
 /** What may be rented now, and what is rented already and could be managed. */
 import * as z from "zod";
+import { regionSchema } from "./rent.ts";
 import { route } from "./route.ts";
 import { instanceIdSchema, microUsd, time } from "./views.ts";
 
@@ -10,11 +11,7 @@ const offersQuery = z.strictObject({
   instance: instanceIdSchema.optional(),
   gpu_type: z.string().trim().min(1).max(80).optional(),
   gpu_count: count.min(1).max(64).optional(),
-  region: z
-    .string()
-    .trim()
-    .regex(/^[A-Za-z]{2}$/, "a two-letter country code or EU, NA, SA, AS, AF, OC")
-    .optional(),
+  region: regionSchema.optional(),
   disk_gb: count.min(8).max(20_000).optional(),
   limit: count.min(1).max(64).default(12),
 });

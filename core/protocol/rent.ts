@@ -1,6 +1,19 @@
 /** What a wake may rent and how hard it tries: the `rent` object of the API, its limits and its defaults. */
 import * as z from "zod";
 
+/** As the provider spells it ("RTX 4090"); the underscores that its own command line writes are taken as well. */
+export const gpuTypeSchema = z
+  .string()
+  .trim()
+  .min(1)
+  .max(80)
+  .transform((name) => name.replaceAll("_", " "));
+
+export const regionSchema = z
+  .string()
+  .trim()
+  .regex(/^[A-Za-z]{2}$/, "a two-letter country code or EU, NA, SA, AS, AF, OC");
+
 /** How far a wake climbs when nothing fits; each step holds the ones before it. See core/lifecycle/ladder.ts. */
 export const reaches = ["same", "elsewhere", "other_gpus", "cap"] as const;
 export type Reach = (typeof reaches)[number];

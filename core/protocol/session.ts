@@ -3,21 +3,12 @@ import * as z from "zod";
 import { route } from "./route.ts";
 import { teamSchema } from "./team.ts";
 import { userIdSchema } from "./tokens.ts";
-import { instanceIdSchema, time } from "./views.ts";
+import { time } from "./views.ts";
+import { whoSchema } from "./who.ts";
 
 /** `local`: whoever sits at the machine itself; `access`: Cloudflare Access has let the browser in; `token`: by a token of one's own. */
 export const sessionWays = ["local", "access", "token"] as const;
 export type SessionWay = (typeof sessionWays)[number];
-
-/** What whoever asks may do. */
-export const whoSchema = {
-  /** The team that is asked for, and the role in it, as far as the token reaches. */
-  team: teamSchema,
-  /** Null: all of the team. */
-  instances: z.array(instanceIdSchema).nullable(),
-  /** Operations of this document that may be asked. */
-  may: z.array(z.string()),
-};
 
 export const sessionAnswer = z.object({
   /** Null: nobody is signed in. */

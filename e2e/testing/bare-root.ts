@@ -10,7 +10,6 @@ import {
   existsSync,
   mkdirSync,
   mkdtempSync,
-  readdirSync,
   readFileSync,
   readlinkSync,
   realpathSync,
@@ -20,6 +19,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { kill, otherPids, read } from "../../core/protocol/testing/processes.ts";
 import { sleep } from "../../local-cloud/processes.ts";
 
 export const mayChroot =
@@ -129,10 +129,9 @@ export function makeBareMachine(template: string, options: BareOptions = {}): Ba
 }
 
 function listProcesses(root: string): { pid: number; argv: string[] }[] {
-  return readdirSync("/proc")
-    .map(Number)
-    .filter((pid) => pid > 0 && linkOf(`/proc/${pid}/root`) === root)
-    .map((pid) => ({ pid, argv: textOf(`/proc/${pid}/cmdline`).split("\0").slice(0, -1) }))
+  return otherPids()
+    .filter((pid) => linkOf(`/proc/${pid}/root`) === root)
+    .map((pid) => ({ pid, argv: read(`/proc/${pid}/cmdline`).split("\0").slice(0, -1) }))
     .filter(({ argv }) => argv.length > 0);
 }
 
@@ -166,21 +165,5 @@ function linkOf(path: string): string | null {
     return readlinkSync(path);
   } catch {
     return null;
-  }
-}
-
-function textOf(path: string): string {
-  try {
-    return readFileSync(path, "latin1");
-  } catch {
-    return "";
-  }
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It has ended.
   }
 }

@@ -1,5 +1,5 @@
 /** The routes of agents: their reports, and the parts and manifests of their snapshots. */
-import { agentStorePath, maxPartBytes } from "../../core/protocol/api.ts";
+import { agentStorePath, maxPartBytes } from "../../core/protocol/agent.ts";
 import { AppError } from "../../core/protocol/errors.ts";
 import { isSha256Hex } from "../../core/protocol/ids.ts";
 import { relayPath } from "../../core/protocol/relay.ts";

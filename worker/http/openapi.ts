@@ -1,6 +1,7 @@
 /** /api/openapi.json, made from the route table: every operation, with its schemas, its errors and an example of each. */
 import * as z from "zod";
-import { agentStorePath, routes } from "../../core/protocol/api.ts";
+import { agentStorePath } from "../../core/protocol/agent.ts";
+import { routes } from "../../core/protocol/api.ts";
 import { entrySchema } from "../../core/protocol/browse.ts";
 import { autoHibernationPatchSchema, autoHibernationSchema } from "../../core/protocol/config.ts";
 import { AppError, type ErrorCode, errorTable } from "../../core/protocol/errors.ts";

@@ -4,8 +4,8 @@ import type { State } from "../../core/lifecycle/types.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import { proveSnapshot } from "../proof.ts";
 import { listManifests } from "../snapshots/manifests.ts";
+import type { Answer } from "./answer.ts";
 import { type HistoryRow, mayBeTorn, provedSnapshot } from "./history.ts";
-import type { Answer } from "./object.ts";
 
 export interface LendHost {
   bucket: R2Bucket;

@@ -1,7 +1,8 @@
 /** The HTTP face: who may ask what, what a bad request gets, and that a refused one changes nothing. */
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { agentStorePath, type RouteName, routes } from "../../core/protocol/api.ts";
+import { agentStorePath } from "../../core/protocol/agent.ts";
+import { type RouteName, routes } from "../../core/protocol/api.ts";
 import { browseRoutes } from "../../core/protocol/browse.ts";
 import type { ErrorBody } from "../../core/protocol/errors.ts";
 import { newInstanceId, type UserId } from "../../core/protocol/ids.ts";

@@ -1,7 +1,7 @@
 /** The store routes: what an agent may write, read and list, and what is left when it is refused. */
 import { env } from "cloudflare:workers";
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
-import { agentStorePath, maxPartBytes } from "../../core/protocol/api.ts";
+import { agentStorePath, maxPartBytes } from "../../core/protocol/agent.ts";
 import type { SnapshotView } from "../../core/protocol/views.ts";
 import { formatManifest, maxManifestBytes } from "../../core/snapshot/manifest.ts";
 import { manifestKey } from "../../core/snapshot/store.ts";
