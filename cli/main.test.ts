@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { defaultAutoHibernation } from "../core/protocol/config.ts";
 import { type SettingLayers, sourcesOf } from "../core/protocol/policy.ts";
+import { version } from "../core/protocol/version.ts";
 import { ledgerCsv } from "./money-words.ts";
 import { ledgerAnswer, savingsAnswer } from "./testing/money.ts";
 import { previewAnswer } from "./testing/preview.ts";
@@ -21,7 +22,6 @@ import {
   type TestServer,
   testId,
 } from "./testing/server.ts";
-import { version } from "./version.ts";
 
 const token = "snu_never-shown-anywhere";
 let server: TestServer;
