@@ -1,4 +1,5 @@
 /** Looks at everything the agent needs and says in words what is wrong and what to do. */
+import { version } from "../core/protocol/version.ts";
 import type { Check, DoctorOptions } from "./checks/check.ts";
 import {
   checkAgents,
@@ -11,7 +12,6 @@ import {
 } from "./checks/home.ts";
 import { checkGpus, checkNode, checkSeal, checkUser } from "./checks/machine.ts";
 import { checkAdmission, checkControlPlane, checkRoots, checkSettings } from "./checks/network.ts";
-import { agentVersion } from "./identity.ts";
 
 export async function examine(options: DoctorOptions): Promise<Check[]> {
   return [
@@ -40,7 +40,7 @@ export async function runDoctor(
   const write = options.write ?? ((text: string) => process.stdout.write(text));
   const checks = await examine(options);
   const broken = checks.some((check) => check.essential && !check.ok);
-  if (options.json) write(`${JSON.stringify({ ok: !broken, version: agentVersion, checks })}\n`);
+  if (options.json) write(`${JSON.stringify({ ok: !broken, version, checks })}\n`);
   else {
     for (const { name, ok, essential, found, advice } of checks) {
       write(`${ok ? "ok  " : essential ? "BAD " : "warn"}  ${name}: ${found}\n`);

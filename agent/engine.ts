@@ -1,7 +1,8 @@
 /** The snapshot engine, bound to this machine's workspace and to the store behind the control plane. */
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { agentVersion, type Settings, type Tokens } from "./identity.ts";
+import { version } from "../core/protocol/version.ts";
+import type { Settings, Tokens } from "./identity.ts";
 import { findChanges } from "./snapshot/changes.ts";
 import { restoreSnapshot } from "./snapshot/restore.ts";
 import { scanDigest } from "./snapshot/scan-folder.ts";
@@ -22,7 +23,7 @@ export function createEngine({ url, instance: id, epoch, workspace: root, home }
     return result;
   };
   return {
-    take: (options) => noting(takeSnapshot({ ...options, root, id, epoch, store, stateDir, agentVersion })),
+    take: (options) => noting(takeSnapshot({ ...options, root, id, epoch, store, stateDir, agentVersion: version })),
     scan: (options) => noting(scanDigest({ ...options, root, id, stateDir })),
     changesSince: async ({ digest, signal }) =>
       digest === null || digest !== cached ? null : findChanges({ root, id, stateDir, signal }),

@@ -18,8 +18,6 @@ import { isInstanceId } from "../core/protocol/ids.ts";
 import { agentEnv } from "../core/protocol/wire.ts";
 import { isAlive, isInside, type ProcessRef, readBootId, readStat } from "./proc.ts";
 
-export const agentVersion = "0.1.0";
-
 export type Env = Record<string, string | undefined>;
 
 export interface Settings {

@@ -4,9 +4,10 @@
  */
 import { randomBytes } from "node:crypto";
 import * as z from "zod";
+import { version } from "../core/protocol/version.ts";
 import type { Command, GateOrder, GateReport, Held, Interval, StatusReport } from "../core/protocol/wire.ts";
 import { snapshotRefSchema } from "../core/protocol/wire.ts";
-import { agentVersion, type Tokens } from "./identity.ts";
+import type { Tokens } from "./identity.ts";
 import { describeError, type Logger } from "./log.ts";
 import { highestUtilization, type Monitor, type MonotonicInterval } from "./monitor.ts";
 import type { Signals } from "./signals/poller.ts";
@@ -180,7 +181,7 @@ export function createLink(options: LinkOptions): Link {
       status: statusWord(utilization, threshold),
       sentAt,
       agent: {
-        ...{ version: agentVersion, bootId, startedAt, workspace },
+        ...{ version, bootId, startedAt, workspace },
         ...(container && { container }),
         ...(updater && { build: updater.build }),
       },

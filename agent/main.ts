@@ -1,12 +1,12 @@
 /** The command line of the agent. */
 import { parseArgs } from "node:util";
+import { version } from "../core/protocol/version.ts";
 import { exits } from "./commands/exit.ts";
 import { runSnapshotCommand, snapshotCommands, snapshotHelp, storeHelp } from "./commands/main.ts";
 import { native } from "./fs/native.ts";
-import { agentVersion } from "./identity.ts";
 import { withKept } from "./installed.ts";
 
-const help = `soneca-agent ${agentVersion}
+const help = `soneca-agent ${version}
 
   soneca-agent run -- COMMAND ...   run it, and hold the machine awake until it ends
   soneca-agent run [--log FILE]     report to the control plane, and do what it asks for
@@ -32,7 +32,7 @@ ${storeHelp}`;
 async function main(argv: string[]): Promise<number> {
   const [command, ...rest] = argv;
   if (command === "--help" || command === "-h" || command === "help") return print(help);
-  if (command === "--version" || command === "-V") return print(`${agentVersion}\n`);
+  if (command === "--version" || command === "-V") return print(`${version}\n`);
   if (command === undefined) return refuse("no command was given");
   if (snapshotCommands.includes(command)) return runSnapshotCommand(argv);
   // Loaded where they are asked for: a snapshot by hand needs nothing of the control plane.

@@ -1,10 +1,11 @@
 /** `soneca-agent run`: the parts put together, from the lock to the last farewell. */
 import { agentExit } from "../core/protocol/bootstrap.ts";
+import { version } from "../core/protocol/version.ts";
 import { createGate } from "./gate/gate.ts";
 import { createTraffic } from "./gate/traffic.ts";
 import { readHeld, watchHeld } from "./held.ts";
 import { createHooks } from "./hooks.ts";
-import { agentVersion, type Env, readSettings, type Settings, type Tokens, takeLock } from "./identity.ts";
+import { type Env, readSettings, type Settings, type Tokens, takeLock } from "./identity.ts";
 import { createLink } from "./link.ts";
 import { createLogger, describeError, type Logger } from "./log.ts";
 import { createMonitor } from "./monitor.ts";
@@ -48,7 +49,7 @@ export async function runAgent({ env, logFile, createEngine }: RunOptions): Prom
   log.hide(tokens.current());
   if (env.CONTAINER_API_KEY) log.hide(env.CONTAINER_API_KEY);
   log.info("agent_started", {
-    version: agentVersion,
+    version,
     pid: process.pid,
     instance,
     epoch,

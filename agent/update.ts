@@ -12,8 +12,9 @@ import { createHash } from "node:crypto";
 import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bootFiles, loopEnv } from "../core/protocol/boot/files.ts";
+import { version } from "../core/protocol/version.ts";
 import type { UpdateOrder, UpdateReport } from "../core/protocol/wire.ts";
-import { agentVersion, type Env } from "./identity.ts";
+import type { Env } from "./identity.ts";
 import { describeError, type Logger } from "./log.ts";
 
 export interface Updater {
@@ -67,8 +68,8 @@ export function createUpdater(options: UpdaterOptions): Updater | null {
     if (answers < ANSWERS_TO_CONFIRM || readText(file("trial")) !== build) return;
     rmSync(`${file("trial")}.starts`, { force: true });
     rmSync(file("trial"), { force: true });
-    log.info("agent_updated", { version: agentVersion, build });
-    told = { id: `updated-${build.slice(0, 40)}`, outcome: "updated", build, version: agentVersion, reason: null };
+    log.info("agent_updated", { version, build });
+    told = { id: `updated-${build.slice(0, 40)}`, outcome: "updated", build, version, reason: null };
   };
 
   const bring = async ({ version, build: wanted }: UpdateOrder) => {

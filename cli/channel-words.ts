@@ -6,8 +6,8 @@ import {
   groupNames,
   type NoticeGroup,
 } from "../core/protocol/notices.ts";
+import { eventWord } from "./event-words.ts";
 import { formatTable, formatTime } from "./format.ts";
-import { eventWord } from "./words.ts";
 
 const groupWords: Record<NoticeGroup, string> = {
   wake_failed: "failed wakes",

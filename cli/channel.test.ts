@@ -1,12 +1,10 @@
 /** `soneca channel`: the real program against canned answers. */
-import { execFile } from "node:child_process";
-import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import type { ChannelView, DeliveryView } from "../core/protocol/notices.ts";
 import { deliveryWords } from "./channel-words.ts";
+import { runProgram } from "./testing/program.ts";
 import { startTestServer, summary, type TestServer, testId } from "./testing/server.ts";
 
-const program = process.env.SONECA_CLI_UNDER_TEST ?? join(import.meta.dirname, "main.ts");
 let server: TestServer;
 beforeEach(async () => {
   server = await startTestServer();
@@ -43,13 +41,9 @@ const delivery: DeliveryView = {
   took_ms: 80,
 };
 
-function soneca(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+function soneca(...args: string[]) {
   const env = { PATH: process.env.PATH, HOME: "/nowhere", TZ: "UTC", SONECA_URL: server.url, SONECA_TOKEN: "snu_x" };
-  return new Promise((done) => {
-    execFile(process.execPath, [program, "channel", ...args], { env }, (error, out, err) =>
-      done({ code: Number(error?.code ?? 0), out, err }),
-    );
-  });
+  return runProgram(["channel", ...args], { env });
 }
 
 test("adds one: the secret alone is on stdout, and names of instances become ids", async () => {

@@ -3,6 +3,7 @@ import { parseArgs } from "node:util";
 import { type ArgsDef, type CommandContext, type CommandDef, defineCommand, type ParsedArgs } from "citty";
 import type { AnswerOf, RouteName } from "../core/protocol/api.ts";
 import type { CallArgs } from "../core/protocol/call.ts";
+import { version } from "../core/protocol/version.ts";
 import type { InstanceView } from "../core/protocol/views.ts";
 import { type Client, createClient } from "./client.ts";
 import { findConnection } from "./connect.ts";
@@ -11,7 +12,6 @@ import { cleanDeep } from "./format.ts";
 import { Output } from "./output.ts";
 import { resolveInstance } from "./resolve.ts";
 import { readDurationMs } from "./settings.ts";
-import { version } from "./version.ts";
 import { type Goal, waitFor } from "./wait.ts";
 
 export const globalArgs = {

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { placeOf } from "./commands/shell.ts";
+import { program, runProgram } from "./testing/program.ts";
 import {
   errorAnswer,
   hibernatedView,
@@ -16,7 +17,6 @@ import {
   testId,
 } from "./testing/server.ts";
 
-const program = process.env.SONECA_CLI_UNDER_TEST ?? join(import.meta.dirname, "main.ts");
 const token = "snu_kept-in-the-file-alone";
 let server: TestServer;
 let home: string;
@@ -40,18 +40,9 @@ beforeEach(async () => {
 });
 afterEach(() => server.close());
 
-function soneca(args: string[], { input = "", env = {} }: { input?: string; env?: Record<string, string> } = {}) {
-  const child = spawn(process.execPath, [program, ...args], {
-    env: { PATH: `${join(home, "bin")}:${process.env.PATH}`, HOME: home, ...env },
-    cwd: home,
-  });
-  let [out, err] = ["", ""];
-  child.stdout.on("data", (chunk) => (out += chunk));
-  child.stderr.on("data", (chunk) => (err += chunk));
-  child.stdin.end(input);
-  return new Promise<{ code: number | null; out: string; err: string }>((resolve) =>
-    child.on("close", (code) => resolve({ code, out, err })),
-  );
+function soneca(args: string[], { input, env }: { input?: string; env?: Record<string, string> } = {}) {
+  const own = { PATH: `${join(home, "bin")}:${process.env.PATH}`, HOME: home };
+  return runProgram(args, { env: { ...own, ...env }, cwd: home, input });
 }
 const connected = () => ({ env: { SONECA_URL: server.url, SONECA_TOKEN: token } });
 const configFile = () => join(home, ".config", "soneca", "config.json");

@@ -53,6 +53,12 @@ export function formatCountdown(ms: number): string {
   return h > 0 ? `${h}:${tail}` : tail;
 }
 
+/** `in 2:14`. */
+export function formatUntil(iso: string, now: number): string {
+  const ms = Date.parse(iso) - now;
+  return ms <= 0 ? "any moment now" : `in ${formatCountdown(ms)}`;
+}
+
 export function formatAge(iso: string | null, now: number): string {
   if (iso === null) return "never";
   const age = now - Date.parse(iso);

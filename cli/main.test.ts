@@ -1,14 +1,15 @@
 /** The real program, as a process, against canned answers over HTTP. */
-import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { defaultAutoHibernation } from "../core/protocol/config.ts";
 import { type SettingLayers, sourcesOf } from "../core/protocol/policy.ts";
+import { version } from "../core/protocol/version.ts";
 import { ledgerCsv } from "./money-words.ts";
 import { ledgerAnswer, savingsAnswer } from "./testing/money.ts";
 import { previewAnswer } from "./testing/preview.ts";
+import { type Ended, runProgram } from "./testing/program.ts";
 import { offersAnswer, seriesAnswer } from "./testing/series.ts";
 import {
   errorAnswer,
@@ -21,9 +22,7 @@ import {
   type TestServer,
   testId,
 } from "./testing/server.ts";
-import { version } from "./version.ts";
 
-const program = process.env.SONECA_CLI_UNDER_TEST ?? join(import.meta.dirname, "main.ts");
 const token = "snu_never-shown-anywhere";
 let server: TestServer;
 let home: string;
@@ -39,44 +38,21 @@ beforeEach(async () => {
 });
 afterEach(() => server.close());
 
-interface Ended {
-  code: number | null;
-  out: string;
-  err: string;
-}
-
-function soneca(
+async function soneca(
   args: string[],
-  options: { env?: Record<string, string>; cwd?: string; until?: RegExp } = {},
+  { env, cwd = home, until }: { env?: Record<string, string>; cwd?: string; until?: RegExp } = {},
 ): Promise<Ended> {
-  const env = {
+  const own = {
     PATH: process.env.PATH,
     HOME: home,
     TZ: "America/Sao_Paulo",
     SONECA_URL: server.url,
     SONECA_TOKEN: token,
-    ...options.env,
   };
-  const child = spawn(process.execPath, [program, ...args], {
-    env,
-    cwd: options.cwd ?? home,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  let [out, err] = ["", ""];
-  child.stdout.on("data", (chunk) => {
-    out += chunk;
-    if (options.until?.test(out)) child.kill("SIGINT");
-  });
-  child.stderr.on("data", (chunk) => {
-    err += chunk;
-  });
-  return new Promise((resolve) =>
-    child.on("close", (code) => {
-      expect(out + err).not.toContain(token);
-      expect(out).not.toContain("\u001b");
-      resolve({ code, out, err });
-    }),
-  );
+  const ended = await runProgram(args, { env: { ...own, ...env }, cwd, until });
+  expect(ended.out + ended.err).not.toContain(token);
+  expect(ended.out).not.toContain("\u001b");
+  return ended;
 }
 
 describe("without a control plane", () => {

@@ -2,11 +2,11 @@
 /** The `soneca` command line: hands the words to citty, and ends with the exit code of what came out. */
 import { stripVTControlCharacters } from "node:util";
 import { type CommandDef, renderUsage, runCommand } from "citty";
+import { version } from "../core/protocol/version.ts";
 import { configFilePath } from "./connect.ts";
 import { exitCodeWords, Failure, usageFailure } from "./failure.ts";
 import { Output } from "./output.ts";
 import { root } from "./root.ts";
-import { version } from "./version.ts";
 
 /** Options that every command knows may stand anywhere: they go to the end, where the command itself reads them. */
 function sortGlobals(argv: string[]): string[] {

@@ -3,7 +3,7 @@ import { stripVTControlCharacters, styleText } from "node:util";
 import type { StatusWord } from "../core/lifecycle/abilities.ts";
 import type { Failure } from "./failure.ts";
 import { cleanDeep } from "./format.ts";
-import { statusTable, type Tone } from "./words.ts";
+import { statusTable, type Tone } from "./status-words.ts";
 
 interface Stream {
   isTTY?: boolean;

@@ -4,8 +4,8 @@ import type { PreviewAnswer } from "../core/protocol/live.ts";
 import { leavesOf, settingAt } from "../core/protocol/policy.ts";
 import { formatDuration, formatMoney, formatRate, formatTable, formatTime } from "./format.ts";
 import { balanceWords } from "./money-words.ts";
+import { configSentence } from "./rule-words.ts";
 import { valueWords } from "./show-settings.ts";
-import { configSentence } from "./words.ts";
 
 export interface Previewed extends PreviewAnswer {
   settings: { as_is: AutoHibernation; as_set: AutoHibernation };

@@ -4,7 +4,7 @@ import type { InstanceSummary } from "../core/protocol/views.ts";
 import type { Client } from "./client.ts";
 import { Failure } from "./failure.ts";
 import { cleanDeep } from "./format.ts";
-import { statusTable } from "./words.ts";
+import { statusTable } from "./status-words.ts";
 
 type Candidate = Pick<InstanceSummary, "id" | "name" | "status">;
 /** `i-` alone would mean anything. */

@@ -1,5 +1,6 @@
 /** Every command of `soneca`. */
 import { type CommandDef, defineCommand } from "citty";
+import { version } from "../core/protocol/version.ts";
 import { auditCommand } from "./commands/audit.ts";
 import { channelCommand } from "./commands/channel.ts";
 import { completionCommand } from "./commands/completion.ts";
@@ -17,7 +18,6 @@ import { copyCommand, sshCommand } from "./commands/shell.ts";
 import { simulateCommand } from "./commands/simulate.ts";
 import { snapshotCommand } from "./commands/snapshot.ts";
 import { tokenCommand, whoamiCommand } from "./commands/token.ts";
-import { version } from "./version.ts";
 
 const topLevelList: typeof listCommand = {
   ...listCommand,

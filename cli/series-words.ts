@@ -1,7 +1,7 @@
 /** What GPUs did over time, as lines of blocks. */
 import type { SeriesAnswer } from "../core/protocol/live.ts";
+import { eventWord } from "./event-words.ts";
 import { formatBytes, formatDuration, formatFacts, formatPercent, formatTime } from "./format.ts";
-import { eventWord } from "./words.ts";
 
 const blocks = [..."▁▂▃▄▅▆▇█"];
 const width = 72;

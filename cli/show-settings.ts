@@ -2,7 +2,7 @@
 import type { AnswerOf } from "../core/protocol/api.ts";
 import { leavesOf, type SettingSource, settingAt } from "../core/protocol/policy.ts";
 import { formatTable } from "./format.ts";
-import { configSentence } from "./words.ts";
+import { configSentence } from "./rule-words.ts";
 
 type Settings = AnswerOf<"getConfig">;
 type Policy = AnswerOf<"listPolicies">["policies"][number];

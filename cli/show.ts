@@ -1,5 +1,8 @@
 /** How one instance, a list of them, its events and its snapshots look to people. */
 import type { EventView, InstanceSummary, InstanceView, SnapshotView } from "../core/protocol/views.ts";
+import { awakeReasons, leaseWords } from "./awake-words.ts";
+import { burnWords, costWords, savedWords } from "./cost-words.ts";
+import { actorWords, eventPhrase } from "./event-words.ts";
 import {
   formatAge,
   formatBytes,
@@ -10,25 +13,12 @@ import {
   formatTable,
   formatTime,
 } from "./format.ts";
+import { recoveryWords } from "./loss-words.ts";
 import { forecastWords } from "./money-words.ts";
 import type { Output } from "./output.ts";
+import { configSentence, sleepRuleWords } from "./rule-words.ts";
 import { signalRows } from "./signal-words.ts";
-import {
-  actorWords,
-  awakeReasons,
-  burnWords,
-  configSentence,
-  costWords,
-  eventPhrase,
-  keepTryingWords,
-  leaseWords,
-  nextWords,
-  recoveryWords,
-  savedWords,
-  sleepRuleWords,
-  statusPhrase,
-  summaryPhrase,
-} from "./words.ts";
+import { keepTryingWords, nextWords, statusPhrase, summaryPhrase } from "./status-words.ts";
 
 const signalHeads = ["SIGNAL", "NOW", "SINCE", "JUDGED", "ROLE", "WHO"];
 

@@ -1,13 +1,12 @@
 /** `soneca snapshot`: the real program, as a process, against canned answers over HTTP. */
-import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import type { EntryView } from "../core/protocol/browse.ts";
+import { runProgram } from "./testing/program.ts";
 import { errorAnswer, hibernatedView, startTestServer, summary, type TestServer, testId } from "./testing/server.ts";
 
-const program = process.env.SONECA_CLI_UNDER_TEST ?? join(import.meta.dirname, "main.ts");
 let server: TestServer;
 let home: string;
 
@@ -21,26 +20,9 @@ afterEach(async () => {
   rmSync(home, { recursive: true, force: true });
 });
 
-interface Ended {
-  code: number | null;
-  out: Buffer;
-  err: string;
-}
-
-function soneca(...args: string[]): Promise<Ended> {
+function soneca(...args: string[]) {
   const env = { PATH: process.env.PATH, HOME: home, TZ: "UTC", SONECA_URL: server.url, SONECA_TOKEN: "snu_secret" };
-  const child = spawn(process.execPath, [program, "snapshot", ...args], {
-    env,
-    cwd: home,
-    stdio: ["ignore", "pipe", "pipe"],
-  });
-  const out: Buffer[] = [];
-  let err = "";
-  child.stdout.on("data", (data: Buffer) => out.push(data));
-  child.stderr.on("data", (data) => {
-    err += data;
-  });
-  return new Promise((resolve) => child.on("close", (code) => resolve({ code, out: Buffer.concat(out), err })));
+  return runProgram(["snapshot", ...args], { env, cwd: home });
 }
 
 const base = `GET /api/instances/${testId}/snapshots`;
@@ -78,9 +60,8 @@ describe("ls", () => {
     const folder = entry("runs", { kind: "folder", size_bytes: null, entries: 1234, total_bytes: 7e9, mode: "0755" });
     const link = entry("latest", { kind: "link", size_bytes: null, target: "runs/3" });
     server.on(`${base}/3/files`, answer([folder], "folders/runs"), answer([entry("a\u001b[31m.txt"), link]));
-    const { code, out } = await soneca("ls", "train");
+    const { code, out: text } = await soneca("ls", "train");
     expect(code).toBe(0);
-    const text = out.toString();
     expect(text).toMatch(/0755 +7\.0 GB +1,234 +4 May .* runs\/\n/);
     expect(text).toMatch(/0644 +5 B +- +4 May .* a\.txt\n/);
     expect(text).toContain("latest -> runs/3");
@@ -91,7 +72,7 @@ describe("ls", () => {
   test("takes a path as it shows it, or as it stands where that cannot be; a limit says that there is more", async () => {
     server.on(`${base}/3/files`, answer([entry("50% off/x")], "rest/x"));
     const limited = await soneca("ls", `${testId}@3`, "/50% off/./", "--search", "X", "--limit", "1", "--json");
-    expect(JSON.parse(limited.out.toString())).toMatchObject({
+    expect(JSON.parse(limited.out)).toMatchObject({
       path: "50%25 off",
       next_after: "rest/x",
       entries: [{}],
@@ -116,7 +97,7 @@ describe("get", () => {
     expect([again.code, again.err]).toEqual([2, expect.stringContaining("is there already")]);
     writeFileSync(join(home, "old"), "old");
     const json = await soneca("get", `${testId}@3`, "x", "-o", "old", "--json");
-    expect(JSON.parse(json.out.toString())).toEqual({
+    expect(JSON.parse(json.out)).toEqual({
       snapshot_id: `${testId}@3`,
       path: "x",
       file: "old",
@@ -126,7 +107,7 @@ describe("get", () => {
     mkdirSync(join(home, "into"));
     expect((await soneca("get", `${testId}@3`, "raw/%FF", "--output=into")).code).toBe(0);
     expect(readdirSync(join(home, "into"))).toEqual(["%FF"]);
-    expect((await soneca("get", `${testId}@3`, "x", "-o", "-")).out.equals(bytes)).toBe(true);
+    expect((await soneca("get", `${testId}@3`, "x", "-o", "-")).bytes.equals(bytes)).toBe(true);
   });
 
   test("that breaks off leaves nothing of itself, and what was there as it was", async () => {
@@ -178,7 +159,7 @@ describe("diff", () => {
       page([change("b", "removed", 2000, null), change("c", "changed", 3, 4)], null, totals),
     );
     const { code, out, err } = await soneca("diff", `${testId}@2`, "train@3");
-    expect([code, out.toString(), err]).toEqual([
+    expect([code, out, err]).toEqual([
       0,
       "+ a  10 B\n- b  2.0 kB\n~ c  3 B -> 4 B\n",
       "1 added, 1 removed, 1 changed.\n",

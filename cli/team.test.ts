@@ -1,12 +1,11 @@
 /** The commands of people: tokens, members, keys, the audit log. The real program, as a process, against canned answers. */
-import { spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { runProgram } from "./testing/program.ts";
 import { errorAnswer, meAnswer, startTestServer, summary, type TestServer, testId } from "./testing/server.ts";
 
-const program = process.env.SONECA_CLI_UNDER_TEST ?? join(import.meta.dirname, "main.ts");
 let server: TestServer;
 let home: string;
 
@@ -20,16 +19,9 @@ beforeEach(async () => {
 });
 afterEach(() => server.close());
 
-function soneca(args: string[], input = "") {
+function soneca(args: string[], input?: string) {
   const env = { PATH: process.env.PATH, HOME: home, SONECA_URL: server.url, SONECA_TOKEN: "snu_one" };
-  const child = spawn(process.execPath, [program, ...args], { env, cwd: home });
-  let [out, err] = ["", ""];
-  child.stdout.on("data", (chunk) => (out += chunk));
-  child.stderr.on("data", (chunk) => (err += chunk));
-  child.stdin.end(input);
-  return new Promise<{ code: number | null; out: string; err: string }>((resolve) =>
-    child.on("close", (code) => resolve({ code, out, err })),
-  );
+  return runProgram(args, { env, cwd: home, input });
 }
 
 const bodyOf = (method: string) => server.asked.find((asked) => asked.method === method)?.body;

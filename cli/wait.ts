@@ -11,7 +11,7 @@ import type { InstanceView } from "../core/protocol/views.ts";
 import { Failure } from "./failure.ts";
 import { formatBytes, formatDuration } from "./format.ts";
 import type { Output } from "./output.ts";
-import { statusPhrase, workPhrase } from "./words.ts";
+import { statusPhrase, workPhrase } from "./status-words.ts";
 
 export type Goal = "awake" | "asleep" | "discarded";
 

@@ -1,7 +1,7 @@
 /** `repack`: gives back the space that lies dead inside living parts. */
 import { resolve } from "node:path";
+import { version } from "../../core/protocol/version.ts";
 import { maxEpoch } from "../../core/snapshot/store.ts";
-import { agentVersion } from "../identity.ts";
 import { repackSnapshot } from "../snapshot/repack.ts";
 import { Stop } from "../snapshot/stop.ts";
 import { type Command, warnAll } from "./command.ts";
@@ -38,7 +38,7 @@ export const repackCommand: Command = {
       store,
       stateDir: stateDirOf(options.state, place, id),
       unlock: unlockWith(options),
-      agentVersion: `soneca-agent ${agentVersion}`,
+      agentVersion: `soneca-agent ${version}`,
       onProgress: (progress) => output.progress(progress),
       signal,
     });

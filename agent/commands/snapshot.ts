@@ -1,7 +1,7 @@
 /** `snapshot`, `restore`, `verify`: the commands that move bytes. */
 import { basename, resolve } from "node:path";
+import { version } from "../../core/protocol/version.ts";
 import { maxEpoch } from "../../core/snapshot/store.ts";
-import { agentVersion } from "../identity.ts";
 import { restoreSnapshot } from "../snapshot/restore.ts";
 import { Stop } from "../snapshot/stop.ts";
 import { takeSnapshot } from "../snapshot/take.ts";
@@ -40,7 +40,7 @@ export const snapshotCommand: Command = {
       store,
       stateDir,
       excludes: options.exclude ?? [],
-      agentVersion: `soneca-agent ${agentVersion}`,
+      agentVersion: `soneca-agent ${version}`,
       onProgress: (progress) => output.progress(progress),
       signal,
       ...(encryption ? { encryption } : {}),

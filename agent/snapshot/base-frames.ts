@@ -4,13 +4,8 @@
  */
 import type { SnapshotCipher } from "../../core/snapshot/cipher.ts";
 import { damaged } from "../../core/snapshot/error.ts";
-import {
-  decodeHeader,
-  type FrameInfo,
-  headerBytes,
-  type LooseFrame,
-  type OpenPiece,
-} from "../../core/snapshot/part.ts";
+import { type FrameInfo, headerBytes, type LooseFrame } from "../../core/snapshot/frame-table.ts";
+import { decodeHeader, type OpenPiece } from "../../core/snapshot/part.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import { partObjectKey, type SnapshotStore, StoreError } from "../../core/snapshot/store.ts";
 import type { ChunkIndex } from "./chunk-index.ts";

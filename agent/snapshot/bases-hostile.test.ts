@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { type Base, encodeFrame, encodeFrameWithBases } from "../../core/snapshot/codec.ts";
 import { limits } from "../../core/snapshot/limits.ts";
-import { PartBuilder } from "../../core/snapshot/part.ts";
+import { PartBuilder } from "../../core/snapshot/part-builder.ts";
 import { file, folder, putBuilt, putHandMade } from "../testing/hand-made.ts";
 import { SnapshotBrowser } from "./browse.ts";
 import { nodePrimitives } from "./primitives.ts";

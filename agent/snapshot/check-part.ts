@@ -5,7 +5,9 @@
 import { ByteWriter, equalBytes } from "../../core/snapshot/bytes.ts";
 import type { SnapshotCipher } from "../../core/snapshot/cipher.ts";
 import { damaged } from "../../core/snapshot/error.ts";
-import { decodePart, encodeFrames, openFrame } from "../../core/snapshot/part.ts";
+import { encodeFrames } from "../../core/snapshot/frame-table.ts";
+import { openFrame } from "../../core/snapshot/open-frame.ts";
+import { decodePart } from "../../core/snapshot/part.ts";
 import type { Primitives } from "../../core/snapshot/primitives.ts";
 import type { CheckAnswer, CheckTask, VerifyAnswer, VerifyTask } from "./coder-tasks.ts";
 import { sha256Hex } from "./primitives.ts";

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { latin1ToBytes } from "../../core/snapshot/bytes.ts";
 import { ChunkList } from "../../core/snapshot/chunk-list.ts";
-import { noBases } from "../../core/snapshot/part.ts";
+import { noBases } from "../../core/snapshot/frame-table.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import { ChunkIndex } from "./chunk-index.ts";
 import { sha256Hex } from "./primitives.ts";

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { latin1FromBytes } from "../../core/snapshot/bytes.ts";
 import { type ChunkList, idBytes } from "../../core/snapshot/chunk-list.ts";
-import type { FrameInfo } from "../../core/snapshot/part.ts";
+import type { FrameInfo } from "../../core/snapshot/frame-table.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 
 const idWords = idBytes / 4;

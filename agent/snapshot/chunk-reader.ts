@@ -4,7 +4,9 @@
  */
 import { fromHex, latin1FromBytes } from "../../core/snapshot/bytes.ts";
 import { damaged, FormatError } from "../../core/snapshot/error.ts";
-import { decodeHeader, type FrameInfo, headerBytes, type OpenPiece, openFrame } from "../../core/snapshot/part.ts";
+import { type FrameInfo, headerBytes } from "../../core/snapshot/frame-table.ts";
+import { openFrame } from "../../core/snapshot/open-frame.ts";
+import { decodeHeader, type OpenPiece } from "../../core/snapshot/part.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import { partObjectKey, type SnapshotStore, StoreError } from "../../core/snapshot/store.ts";
 import type { LoadedSnapshot } from "./meta.ts";

@@ -1,6 +1,6 @@
 /** What the coder threads are asked and what they answer. No bytes are copied: they are shared, or belong to the thread. */
 import { FormatError } from "../../core/snapshot/error.ts";
-import type { LooseFrame } from "../../core/snapshot/part.ts";
+import type { LooseFrame } from "../../core/snapshot/frame-table.ts";
 import type { Hole } from "../../core/snapshot/tree.ts";
 import type { PlacedBase } from "./reference.ts";
 import { Stop } from "./stop.ts";

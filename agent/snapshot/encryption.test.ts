@@ -3,8 +3,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { headerBytes } from "../../core/snapshot/frame-table.ts";
 import { type Manifest, parseManifest } from "../../core/snapshot/manifest.ts";
-import { footerBytes, headerBytes } from "../../core/snapshot/part.ts";
+import { footerBytes } from "../../core/snapshot/part.ts";
 import { instancePrefix, manifestObjectKey, type SnapshotStore } from "../../core/snapshot/store.ts";
 import { describeWorkspace, makeHardWorkspace, noise } from "../testing/workspace.ts";
 import { SnapshotBrowser } from "./browse.ts";

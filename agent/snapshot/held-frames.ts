@@ -2,7 +2,8 @@
  * Frames of bases that a verify keeps of the parts that it has read anyway, until the last frame that is coded against
  * them is checked; so each is read once, as far as memory allows. The rest is read again by ranges.
  */
-import type { FrameInfo, OpenPiece } from "../../core/snapshot/part.ts";
+import type { FrameInfo } from "../../core/snapshot/frame-table.ts";
+import type { OpenPiece } from "../../core/snapshot/part.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
 

@@ -9,7 +9,8 @@ import { appendFileSync, closeSync, fdatasync, ftruncateSync, openSync, readFile
 import { promisify } from "node:util";
 import { ByteReader, ByteWriter, equalBytes } from "../../core/snapshot/bytes.ts";
 import { FormatError } from "../../core/snapshot/error.ts";
-import { decodeFooter, decodeHeader, decodeTable, footerBytes, headerBytes } from "../../core/snapshot/part.ts";
+import { headerBytes } from "../../core/snapshot/frame-table.ts";
+import { decodeFooter, decodeHeader, decodeTable, footerBytes } from "../../core/snapshot/part.ts";
 import { decodeIndexedPart, encodeIndexedPart, type IndexedPart } from "../../core/snapshot/segment.ts";
 import { instancePrefix, parseObjectKey, type SnapshotStore } from "../../core/snapshot/store.ts";
 import { ChunkIndex } from "./chunk-index.ts";

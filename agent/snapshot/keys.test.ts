@@ -1,7 +1,10 @@
 import { randomBytes } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { decodeFrame, encodeFrame } from "../../core/snapshot/codec.ts";
-import { decodeHeader, decodePart, type FrameInfo, openFrame, PartBuilder } from "../../core/snapshot/part.ts";
+import type { FrameInfo } from "../../core/snapshot/frame-table.ts";
+import { openFrame } from "../../core/snapshot/open-frame.ts";
+import { decodeHeader, decodePart } from "../../core/snapshot/part.ts";
+import { PartBuilder } from "../../core/snapshot/part-builder.ts";
 import { keyedChunkId, newDataKey, openCipher, unwrapDataKey, wrapDataKey } from "./keys.ts";
 import { nodePrimitives } from "./primitives.ts";
 

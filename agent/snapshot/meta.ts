@@ -1,10 +1,13 @@
 /** Writes what describes the data: the tree's chunks, its root, and the index segments; and reads them back. */
 import { ByteReader, ByteWriter, fromHex, latin1FromBytes } from "../../core/snapshot/bytes.ts";
+import type { ChunkRef } from "../../core/snapshot/chunk-list.ts";
 import { findCut, treeChunker } from "../../core/snapshot/chunker.ts";
 import { damaged } from "../../core/snapshot/error.ts";
 import { limits } from "../../core/snapshot/limits.ts";
 import { type Manifest, parseManifest } from "../../core/snapshot/manifest.ts";
-import { type ChunkRef, decodeHeader, decodePart, openFrame, PartBuilder } from "../../core/snapshot/part.ts";
+import { openFrame } from "../../core/snapshot/open-frame.ts";
+import { decodeHeader, decodePart } from "../../core/snapshot/part.ts";
+import { PartBuilder } from "../../core/snapshot/part-builder.ts";
 import { decodeSegment, encodeSegment, type IndexedPart } from "../../core/snapshot/segment.ts";
 import {
   type CallOptions,

@@ -3,9 +3,11 @@
  * threads and joined in order; full parts are sent, several at a time. Every stage has a fixed number of buffers, so
  * `add` waits when the network or the processors are slower than the disk.
  */
-import { idBytes } from "../../core/snapshot/chunk-list.ts";
+import { type ChunkRef, idBytes } from "../../core/snapshot/chunk-list.ts";
+import { type FrameInfo, noBases } from "../../core/snapshot/frame-table.ts";
 import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
-import { type ChunkRef, type FrameInfo, noBases, PartBuilder, type PartKind } from "../../core/snapshot/part.ts";
+import type { PartKind } from "../../core/snapshot/part.ts";
+import { PartBuilder } from "../../core/snapshot/part-builder.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import { newDirectRoom } from "../fs/direct.ts";
 import type { ChunkIndex } from "./chunk-index.ts";

@@ -1,8 +1,8 @@
 /** Reads one entry completely: content as chunks, link target, xattrs, holes. Notices when it moves meanwhile. */
 import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync } from "node:fs";
+import type { ChunkRef } from "../../core/snapshot/chunk-list.ts";
 import { fileChunker } from "../../core/snapshot/chunker.ts";
 import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
-import type { ChunkRef } from "../../core/snapshot/part.ts";
 import type { Entry, Hole, InodeEntry, Xattr } from "../../core/snapshot/tree.ts";
 import type { Folders } from "../fs/folders.ts";
 import { NativeError, native } from "../fs/native.ts";

@@ -6,8 +6,9 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import type { Base } from "../../core/snapshot/codec.ts";
 import { damaged } from "../../core/snapshot/error.ts";
+import type { LooseFrame } from "../../core/snapshot/frame-table.ts";
 import { limits } from "../../core/snapshot/limits.ts";
-import { type LooseFrame, openFrame, type ReadBase } from "../../core/snapshot/part.ts";
+import { openFrame, type ReadBase } from "../../core/snapshot/open-frame.ts";
 import type { Primitives } from "../../core/snapshot/primitives.ts";
 import { Folders } from "../fs/folders.ts";
 import { fsPath } from "../fs/paths.ts";

@@ -3,7 +3,7 @@
  * put nearly all of it; only what is not there (a sibling that the snapshot does not hold) is fetched from the store.
  */
 import { FormatError } from "../../core/snapshot/error.ts";
-import { type FrameInfo, headerBytes, type LooseFrame } from "../../core/snapshot/part.ts";
+import { type FrameInfo, headerBytes, type LooseFrame } from "../../core/snapshot/frame-table.ts";
 import type { Entry } from "../../core/snapshot/tree.ts";
 import { type BaseFrames, getRange } from "./base-frames.ts";
 import type { ChunkIndex } from "./chunk-index.ts";

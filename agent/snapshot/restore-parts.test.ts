@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { PartBuilder } from "../../core/snapshot/part.ts";
+import { PartBuilder } from "../../core/snapshot/part-builder.ts";
 import type { SnapshotStore } from "../../core/snapshot/store.ts";
 import { noise } from "../testing/workspace.ts";
 import type { CoderPool } from "./coder-pool.ts";

@@ -1,5 +1,5 @@
 /** One part at a restore: the whole object, or only ranges of it where little of it is needed. */
-import { type FrameInfo, headerBytes } from "../../core/snapshot/part.ts";
+import { type FrameInfo, headerBytes } from "../../core/snapshot/frame-table.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import { partObjectKey, type SnapshotStore, StoreError } from "../../core/snapshot/store.ts";
 import type { CoderPool } from "./coder-pool.ts";

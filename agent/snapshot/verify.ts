@@ -4,8 +4,9 @@
  * of it, lies in a table, as long as the file says. With `data` also: every chunk decodes to the bytes of its id.
  */
 import { ByteWriter } from "../../core/snapshot/bytes.ts";
+import { encodeFrames, type FrameInfo } from "../../core/snapshot/frame-table.ts";
 import type { Manifest } from "../../core/snapshot/manifest.ts";
-import { decodeHeader, encodeFrames, type FrameInfo } from "../../core/snapshot/part.ts";
+import { decodeHeader } from "../../core/snapshot/part.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 import type { SnapshotStore } from "../../core/snapshot/store.ts";
 import type { Entry } from "../../core/snapshot/tree.ts";

@@ -1,9 +1,10 @@
 /** Snapshots made by hand, straight from entries: what no honest writer would write. */
 import { ByteWriter, latin1ToBytes, toHex } from "../../core/snapshot/bytes.ts";
+import type { ChunkRef } from "../../core/snapshot/chunk-list.ts";
 import { cutAll, treeChunker } from "../../core/snapshot/chunker.ts";
 import { encodeFrame } from "../../core/snapshot/codec.ts";
 import { formatManifest, type Manifest } from "../../core/snapshot/manifest.ts";
-import { type ChunkRef, PartBuilder } from "../../core/snapshot/part.ts";
+import { PartBuilder } from "../../core/snapshot/part-builder.ts";
 import { encodeSegment, type IndexedPart } from "../../core/snapshot/segment.ts";
 import { manifestObjectKey, partObjectKey, type SnapshotStore } from "../../core/snapshot/store.ts";
 import {

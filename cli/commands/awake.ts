@@ -5,7 +5,7 @@ import { command, idArg, type Session } from "../command.ts";
 import { usageFailure } from "../failure.ts";
 import { formatTime } from "../format.ts";
 import { checked, readDurationMs } from "../settings.ts";
-import { nextWords } from "../words.ts";
+import { nextWords } from "../status-words.ts";
 
 export const keepAwakeCommand = command({
   name: "keep-awake",

@@ -1,8 +1,10 @@
 /** `soneca instance discard`: the one command that can lose work, so it says what before it asks. */
 import { createInterface } from "node:readline/promises";
 import { command, follow, idArg, readWait, type Session, waitArgs } from "../command.ts";
+import { burnWords } from "../cost-words.ts";
 import { Failure, usageFailure } from "../failure.ts";
-import { burnWords, discardWords, statusPhrase } from "../words.ts";
+import { discardWords } from "../loss-words.ts";
+import { statusPhrase } from "../status-words.ts";
 
 export const discardCommand = command({
   name: "discard",

@@ -7,7 +7,7 @@ import { usageFailure } from "../failure.ts";
 import { readRent, rentArgs } from "../rent.ts";
 import { checked, readDurationMs, readNumber, readPrice, readSettings, readSnapshotNumber } from "../settings.ts";
 import { showInstance, showList, showProof, showSnapshots } from "../show.ts";
-import { statusPhrase } from "../words.ts";
+import { statusPhrase } from "../status-words.ts";
 import { keepAwakeCommand, notNowCommand } from "./awake.ts";
 import { configCommand } from "./config.ts";
 import { discardCommand } from "./discard.ts";

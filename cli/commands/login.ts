@@ -1,12 +1,12 @@
 /** `soneca login` and `soneca logout`: the config file, which nobody else can read. */
 import { chmodSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
+import { version } from "../../core/protocol/version.ts";
 import { askSecret } from "../ask-secret.ts";
 import { createClient } from "../client.ts";
 import { localCommand } from "../command.ts";
 import { configFilePath } from "../connect.ts";
 import { Failure, usageFailure } from "../failure.ts";
-import { version } from "../version.ts";
 
 export const loginCommand = localCommand({
   name: "login",

@@ -117,6 +117,13 @@ export interface Why {
   isHost: boolean;
 }
 
+export const vanished: Why = {
+  code: "machine_vanished",
+  message: "the provider no longer has the machine",
+  final: false,
+  isHost: true,
+};
+
 /** This machine did not come up: give it back, go on with the others or try another, or end the wake after enough. */
 export function tryAnother(
   state: State,

@@ -31,6 +31,8 @@ import { chargeUntil, meterAfter } from "./meter.ts";
 import { parkedDue, settleParked, takeUnstopped } from "./parked.ts";
 import { aboutParked, hearParked, takeParkedBack, takeStart } from "./parked-events.ts";
 import { settlePolicy } from "./policy.ts";
+import { provisioning } from "./provisioning.ts";
+import { restoring } from "./restoring.ts";
 import {
   callsOff,
   dueLog,
@@ -46,7 +48,6 @@ import { settleStanding } from "./standing.ts";
 import { retryIfDue } from "./starting.ts";
 import { failed, unreachable } from "./trouble.ts";
 import type { RentedFacts, Retiring, State, Status } from "./types.ts";
-import { provisioning, restoring } from "./waking.ts";
 
 const table: { [S in Status]: Row<S> } = {
   running,

@@ -3,11 +3,16 @@
  * for each would take four times the memory.
  */
 import type { ByteReader } from "./bytes.ts";
-import type { ChunkRef } from "./part.ts";
 
 export const idBytes = 32;
 /** id[32] | u32 plainBytes */
 const strideBytes = idBytes + 4;
+
+export interface ChunkRef {
+  /** SHA-256 of the plain bytes (HMAC-SHA-256 where they are encrypted) as a byte string of 32 chars: one char, one byte. */
+  id: string;
+  plainBytes: number;
+}
 
 export class ChunkList implements Iterable<ChunkRef> {
   readonly length: number;

@@ -5,8 +5,8 @@
  */
 import { ByteReader, ByteWriter, latin1ToBytes, toHex } from "./bytes.ts";
 import { damaged } from "./error.ts";
+import { decodeFrames, encodeFrames, type FrameInfo } from "./frame-table.ts";
 import { limits } from "./limits.ts";
-import { decodeFrames, encodeFrames, type FrameInfo } from "./part.ts";
 
 const segmentMagic = "SNX1";
 

@@ -3,9 +3,9 @@
  * targets are byte strings (one char, one byte), so they keep any name that Linux allows and sort with `<`.
  */
 import { ByteReader, ByteWriter, latin1ToBytes } from "./bytes.ts";
+import type { ChunkRef } from "./chunk-list.ts";
 import { damaged, FormatError, unknownFormat } from "./error.ts";
 import { limits } from "./limits.ts";
-import type { ChunkRef } from "./part.ts";
 
 export type Xattr = readonly [name: string, value: Uint8Array];
 

@@ -10,7 +10,7 @@ import { buildPrograms } from "../build.ts";
 export default async function buildForTests(): Promise<() => void> {
   const dir = mkdtempSync(join(tmpdir(), "soneca-programs-"));
   await buildPrograms(dir);
-  // Read by agent/testing/run-command.ts and cli/main.test.ts.
+  // Read by agent/testing/run-command.ts and cli/testing/program.ts.
   process.env.SONECA_AGENT_UNDER_TEST ??= join(dir, "soneca-agent.mjs");
   process.env.SONECA_CLI_UNDER_TEST ??= join(dir, "soneca.mjs");
   return () => rmSync(dir, { recursive: true, force: true });

@@ -1,8 +1,8 @@
 /** The bytes of one file of a snapshot, chunk after chunk, each checked by its hash before it is passed on. */
 import { textOfPath } from "../../core/protocol/browse-path.ts";
 import { AppError } from "../../core/protocol/errors.ts";
+import type { ChunkRef } from "../../core/snapshot/chunk-list.ts";
 import { damaged } from "../../core/snapshot/error.ts";
-import type { ChunkRef } from "../../core/snapshot/part.ts";
 import { nameOf } from "./entry-view.ts";
 import { FrameFeed } from "./frame-feed.ts";
 import { chunkOf } from "./frames.ts";

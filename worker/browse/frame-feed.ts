@@ -2,7 +2,7 @@
  * Frames in the order in which they are wanted, with few requests: neighbours in a part are read as one stream. A frame that
  * is wanted again is kept for as long as there is room.
  */
-import type { ReadBase } from "../../core/snapshot/part.ts";
+import type { ReadBase } from "../../core/snapshot/open-frame.ts";
 import type { ByteStream } from "./byte-stream.ts";
 import { decodeStored, type Frame } from "./frames.ts";
 import type { Parts } from "./parts.ts";

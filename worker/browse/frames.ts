@@ -3,7 +3,8 @@ import { decompress } from "fzstd";
 import { latin1FromBytes } from "../../core/snapshot/bytes.ts";
 import { decodeFrame } from "../../core/snapshot/codec.ts";
 import { damaged } from "../../core/snapshot/error.ts";
-import { basesOf, type FrameInfo, joinReference, type ReadBase } from "../../core/snapshot/part.ts";
+import type { FrameInfo } from "../../core/snapshot/frame-table.ts";
+import { basesOf, joinReference, type ReadBase } from "../../core/snapshot/open-frame.ts";
 import { createScriptKernels } from "../../core/snapshot/planes/script-kernels.ts";
 import { useKernels } from "../../core/snapshot/planes/thread-kernels.ts";
 

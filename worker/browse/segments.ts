@@ -5,8 +5,9 @@
  */
 import { ByteReader } from "../../core/snapshot/bytes.ts";
 import { damaged, FormatError } from "../../core/snapshot/error.ts";
+import { headerBytes } from "../../core/snapshot/frame-table.ts";
 import { limits } from "../../core/snapshot/limits.ts";
-import { decodeFooter, decodeHeader, decodeTable, footerBytes, headerBytes } from "../../core/snapshot/part.ts";
+import { decodeFooter, decodeHeader, decodeTable, footerBytes } from "../../core/snapshot/part.ts";
 import { decodeIndexedPart, type IndexedPart } from "../../core/snapshot/segment.ts";
 import { ByteCache } from "./byte-cache.ts";
 import { ByteStream } from "./byte-stream.ts";

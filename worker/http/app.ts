@@ -1,6 +1,7 @@
 /** The HTTP face of the control plane: request id, errors, routes. */
 import { Hono } from "hono";
 import { AppError, asAppError } from "../../core/protocol/errors.ts";
+import { version } from "../../core/protocol/version.ts";
 import { mountSelfTest } from "../self-test/routes.ts";
 import { mountAgent } from "./agent.ts";
 import { mountBrowse } from "./browse.ts";
@@ -20,7 +21,6 @@ import { mountPolicies } from "./policies.ts";
 import { mountKeys } from "./provider-key.ts";
 import { mountSession } from "./session.ts";
 import { mountTeam } from "./team.ts";
-import { version } from "./version.ts";
 
 export function createApp(): App {
   const app = new Hono<AppEnv>();

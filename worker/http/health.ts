@@ -1,10 +1,10 @@
 /** What a watcher from outside asks: does it answer, and does its cron run. Answers also while the database does not. */
 import type { AnswerOf } from "../../core/protocol/api.ts";
+import { version } from "../../core/protocol/version.ts";
 import { readCronRuns } from "../db/cron-runs.ts";
 import { readClock } from "../db/meters.ts";
 import type { Env } from "../env.ts";
 import { log } from "../log.ts";
-import { version } from "./version.ts";
 
 type Health = AnswerOf<"health">;
 

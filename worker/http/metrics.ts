@@ -1,10 +1,10 @@
 /** The route of metrics. */
+import { version } from "../../core/protocol/version.ts";
 import { readMeters } from "../db/meters.ts";
 import { formatMetrics, openMetricsType, textType } from "../metrics/exposition.ts";
 import { familiesOf } from "../metrics/families.ts";
 import type { App } from "./context.ts";
 import { mount } from "./mount.ts";
-import { version } from "./version.ts";
 
 export function mountMetrics(app: App): void {
   mount(app, "getMetrics", async (c) => {

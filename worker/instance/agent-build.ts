@@ -1,7 +1,7 @@
 /** Which agent this deployment serves, and whether a machine is to take it. */
+import { version } from "../../core/protocol/version.ts";
 import type { StatusReport, UpdateOrder } from "../../core/protocol/wire.ts";
 import type { Env } from "../env.ts";
-import { version } from "../http/version.ts";
 import { log } from "../log.ts";
 
 const askAgainMs = 60_000;

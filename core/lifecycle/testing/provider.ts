@@ -64,6 +64,8 @@ export class FakeProvider {
   readonly trouble: ProviderTrouble = calm();
   /** A destroy that took effect; the invariants look at what was on the machine at that moment. */
   onDestroy: (machine: FakeMachine, now: number) => void = () => {};
+  /** A machine that was asked to start, for the first time or again. */
+  onStart: (machine: FakeMachine) => void = () => {};
   #nextId = 101;
   bootMs = 20_000;
 
@@ -93,6 +95,7 @@ export class FakeProvider {
       agent: newAgent(epoch),
     };
     this.machines.push(machine);
+    this.onStart(machine);
     return machine;
   }
 
@@ -141,6 +144,7 @@ export class FakeProvider {
     machine.boots++;
     machine.bootAt = takeOne(this.trouble, "rentsNeverBoot") ? null : now + 5_000 + this.trouble.bootLagMs;
     rebootAgent(machine.agent);
+    this.onStart(machine);
   }
 
   /** The price of rented machines changes under way. */

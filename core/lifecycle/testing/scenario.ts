@@ -12,8 +12,7 @@ export class Scenario extends World {
         ? wanted(this)
         : this.state.now.status === wanted || statusWord(this.state) === wanted;
     while (!isThere()) {
-      if (this.now >= end)
-        throw new Error(`never ${wanted}; now ${this.state.now.status}\n${this.story.slice(-40).join("\n")}`);
+      if (this.now >= end) throw new Error(`never ${wanted}; now ${this.state.now.status}\n${this.story.last(40)}`);
       this.run(100);
     }
     return this;

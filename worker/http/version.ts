@@ -1,2 +1,0 @@
-/** Of the control plane, as its answers name it. */
-export const version = "0.1.0";
