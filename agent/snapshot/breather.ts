@@ -2,10 +2,12 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { Stop } from "./stop.ts";
 
-const sliceMs = 25;
+const usualSliceMs = 25;
 
 export class Breather {
   readonly #signal: AbortSignal | undefined;
+  /** At most so long without a rest. Shorter where other work of the same thread waits for its turn. */
+  sliceMs = usualSliceMs;
   #since = performance.now();
 
   constructor(signal?: AbortSignal) {
@@ -14,7 +16,7 @@ export class Breather {
 
   /** Whether it is time to `rest`; costs 50 ns, so it can be asked often. */
   get due(): boolean {
-    return performance.now() - this.#since > sliceMs;
+    return performance.now() - this.#since > this.sliceMs;
   }
 
   /** Lets everything else run. Errors: throws Stop when the signal is aborted. */

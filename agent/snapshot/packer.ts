@@ -1,7 +1,9 @@
 /**
- * Chunks in, parts out: small chunks share a frame of up to 4 MiB, a big chunk has its own; frames are encoded on coder
- * threads and joined in order; full parts are sent, several at a time. Every stage has a fixed number of buffers, so
- * `add` waits when the network or the processors are slower than the disk.
+ * Chunks in, parts out: small files share a frame of up to 4 MiB, a chunk of a big one has its own; frames are encoded on
+ * coder threads and joined in order, those of small files in parts of their own; full parts are sent, several at a time. Every stage
+ * has a fixed number of buffers, so `add` waits when the network or the processors are slower than the disk.
+ *
+ * Two may add at the same time: one small files, one big ones.
  */
 import { type ChunkRef, idBytes } from "../../core/snapshot/chunk-list.ts";
 import { type FrameInfo, noBases } from "../../core/snapshot/frame-table.ts";
@@ -38,7 +40,11 @@ export interface Against {
   onCoded: (isBased: boolean) => void;
 }
 
+/** Parts that grow: a restore brings small files back first. */
+type Sort = "small" | "big";
+
 interface Encoded {
+  sort: Sort;
   buffer: SharedArrayBuffer;
   answer: Promise<EncodeAnswer>;
   isDone: boolean;
@@ -80,7 +86,11 @@ export class Packer {
   /** With someone who reads a chunk into it. */
   readonly #lent = new Set<ArrayBufferLike>();
   #framesMade = 0;
-  #builder: PartBuilder | null = null;
+  /** Those that grow, are sent or are free. */
+  #roomsMade = 0;
+  readonly #growing = new Map<Sort, PartBuilder>();
+  /** One joins at a time. */
+  #joins: Promise<void> = Promise.resolve();
   #frame: SharedArrayBuffer | null = null;
   #frameBytes = 0;
   #frameChunks: ChunkRef[] = [];
@@ -122,32 +132,36 @@ export class Packer {
     if (this.#lent.delete(room)) this.#freeFrames.push(room);
   }
 
-  /** One call at a time, as of `takeRoom`. `bytes` are not looked at after it has resolved. `against`: of a big chunk. */
+  /**
+   * One call at a time for bytes in a buffer of `takeRoom`, and one for others. `bytes` are not looked at after it has resolved.
+   * `against`: of a big chunk.
+   */
   async add(id: string, bytes: Uint8Array, against: Against | null = null): Promise<void> {
     this.#throwFailure();
     this.#queued.add(id);
     this.plainBytes += bytes.length;
     const chunk = { id, plainBytes: bytes.length };
-    if (bytes.length >= smallFileBytes) {
+    // The end of a big file may be small: in the frame of small files it would meet another that is being read there.
+    if (bytes.length >= smallFileBytes || this.#lent.has(bytes.buffer)) {
       const buffer = await this.#frameOf(bytes);
-      this.#encode(buffer, bytes.length, [chunk], against);
+      this.#encode("big", buffer, bytes.length, [chunk], against);
     } else {
       const frame = this.#frameFor(bytes.length) ?? (await this.#newFrame());
       if (bytes.buffer !== frame) copyBytes(new Uint8Array(frame), this.#frameBytes, bytes);
       this.#frameBytes += bytes.length;
       this.#frameChunks.push(chunk);
     }
-    while (this.#encoding[0]?.isDone) await this.#join();
+    if (this.#encoding[0]?.isDone) await this.#inTurn(() => this.#joinDone());
   }
 
   /** Resolves when everything that was added is in the store. */
   async flush(): Promise<void> {
     this.#closeFrame();
-    while (this.#encoding.length > 0) await this.#join();
-    await this.#closePart();
+    while (this.#encoding.length > 0) await this.#inTurn(() => this.#joinOldest());
+    for (const sort of [...this.#growing.keys()]) await this.#closePart(sort);
     await this.drain();
     this.#freeFrames.length = this.#framesMade = 0;
-    this.#freeRooms.length = 0;
+    this.#freeRooms.length = this.#roomsMade = 0;
   }
 
   /** Waits for what is in flight, whether it fails or not; then throws the first failure. */
@@ -193,7 +207,7 @@ export class Packer {
         this.#framesMade++;
         return new SharedArrayBuffer(frameBufferBytes);
       }
-      await this.#join();
+      await this.#inTurn(() => this.#joinOldest());
     }
   }
 
@@ -201,20 +215,26 @@ export class Packer {
     if (!this.#frame) return;
     // One that was only made for a file of which nothing was new.
     if (this.#frameChunks.length === 0) this.#freeFrames.push(this.#frame);
-    else this.#encode(this.#frame, this.#frameBytes, this.#frameChunks, null);
+    else this.#encode("small", this.#frame, this.#frameBytes, this.#frameChunks, null);
     this.#frame = null;
     this.#frameBytes = 0;
     this.#frameChunks = [];
   }
 
-  #encode(buffer: SharedArrayBuffer, plainBytes: number, chunks: ChunkRef[], against: Against | null): void {
+  #encode(
+    sort: Sort,
+    buffer: SharedArrayBuffer,
+    plainBytes: number,
+    chunks: ChunkRef[],
+    against: Against | null,
+  ): void {
     // One thread reads what comes next.
     if (this.#input.coders.load + 1 >= this.#input.coders.size) this.#isAhead = true;
     const source = against && { root: against.root, bases: against.bases };
     const level = chunks.length > 1 ? Math.max(this.#level, zstdLevel) : this.#level;
     const answer = this.#input.coders.run({ kind: "encode", buffer, plainBytes, level, against: source });
     if (against) this.#follow(answer, chunks[0]!.id, against);
-    const encoded: Encoded = { buffer, answer, isDone: false, plainBytes, chunks };
+    const encoded: Encoded = { sort, buffer, answer, isDone: false, plainBytes, chunks };
     const onEnd = () => {
       encoded.isDone = true;
     };
@@ -234,26 +254,54 @@ export class Packer {
     );
   }
 
-  /** The oldest frame goes into the part; its buffer is free again. */
-  async #join(): Promise<void> {
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#joins.then(work);
+    this.#joins = turn.catch(() => {});
+    return turn;
+  }
+
+  async #joinDone(): Promise<void> {
+    while (this.#encoding[0]?.isDone) await this.#joinOldest();
+  }
+
+  /** The oldest frame goes into a part; its buffer is free again. */
+  async #joinOldest(): Promise<void> {
     this.#throwFailure();
-    const { buffer, answer, plainBytes, chunks } = this.#encoding.shift()!;
+    const oldest = this.#encoding.shift();
+    if (!oldest) return;
+    const { sort, buffer, answer, plainBytes, chunks } = oldest;
     const { storedBytes, bases } = await answer;
-    if (this.#builder && !this.#builder.fits(storedBytes, chunks.length, bases.length)) await this.#closePart();
-    this.#builder ??= new PartBuilder(this.#input.kind, this.#input.keyring.cipher, this.#takeRoom(), copyBytes);
-    this.#builder.add(new Uint8Array(buffer, 0, storedBytes), plainBytes, chunks, bases.length > 0 ? bases : noBases);
+    let part = this.#growing.get(sort);
+    if (part && !part.fits(storedBytes, chunks.length, bases.length)) {
+      await this.#closePart(sort);
+      part = undefined;
+    }
+    if (!part) {
+      part = new PartBuilder(this.#input.kind, this.#input.keyring.cipher, await this.#takePartRoom(), copyBytes);
+      this.#growing.set(sort, part);
+    }
+    part.add(new Uint8Array(buffer, 0, storedBytes), plainBytes, chunks, bases.length > 0 ? bases : noBases);
     this.#freeFrames.push(buffer);
-    if (this.#builder.storedBytes >= this.#targetBytes) await this.#closePart();
+    if (part.storedBytes >= this.#targetBytes) await this.#closePart(sort);
   }
 
-  #takeRoom(): Uint8Array<SharedArrayBuffer> {
-    return this.#freeRooms.pop() ?? newDirectRoom(partRoomBytes(this.#targetBytes));
+  /** One more than may be sent at once: two parts grow only while one less is sent. */
+  async #takePartRoom(): Promise<Uint8Array<SharedArrayBuffer>> {
+    for (;;) {
+      const free = this.#freeRooms.pop();
+      if (free) return free;
+      if (this.#roomsMade <= this.#input.concurrency) {
+        this.#roomsMade++;
+        return newDirectRoom(partRoomBytes(this.#targetBytes));
+      }
+      await Promise.race(this.#sending);
+      this.#throwFailure();
+    }
   }
 
-  async #closePart(): Promise<void> {
-    if (!this.#builder) return;
-    const { bytes, table } = await this.#builder.finish(nodePrimitives);
-    this.#builder = null;
+  async #closePart(sort: Sort): Promise<void> {
+    const { bytes, table } = await this.#growing.get(sort)!.finish(nodePrimitives);
+    this.#growing.delete(sort);
     const fullAt = performance.now();
     while (this.#sending.size >= this.#input.concurrency) await Promise.race(this.#sending);
     const isPatient = performance.now() - fullAt > patienceMs;
@@ -274,6 +322,7 @@ export class Packer {
     const part: IndexedPart = { key: await this.#nameOf(bytes), bytes: bytes.length, frames };
     await this.#input.send(part, bytes);
     if (isShared(bytes)) this.#freeRooms.push(new Uint8Array(bytes.buffer, bytes.byteOffset));
+    else this.#roomsMade--;
     this.#forget(part);
   }
 

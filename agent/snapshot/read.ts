@@ -80,6 +80,14 @@ export async function readEntry(
   }
 }
 
+/** Beside a reading of small files: shares nothing with it. Null when it is no big file any more. Errors: as `readEntry`. */
+export async function readBigFile(reading: Reading, path: string): Promise<ReadResult> {
+  for (let attempt = 1; ; attempt++) {
+    const result = await readFile(reading, path, smallFileBytes);
+    if (!result?.moved || attempt === attempts) return result;
+  }
+}
+
 /** Null when it is gone or a file by now. */
 function readOther(folders: Folders, path: string): ReadResult {
   const found = statEntry(folders, path);
@@ -149,13 +157,13 @@ function lookAtResting(
   }
 }
 
-/** Null when it is no file any more. */
-async function readFile(reading: Reading, path: string): Promise<ReadResult> {
+/** Null when it is no file of so many bytes any more. */
+async function readFile(reading: Reading, path: string, leastBytes = 0): Promise<ReadResult> {
   const { folders } = reading;
   const fd = openSync(fsPath(folders.at(path)), readFlags);
   try {
     const found = toFound(path, fstatSync(fd, { bigint: true }));
-    if (found.type !== "f") return null;
+    if (found.type !== "f" || found.size < leastBytes) return null;
     if (found.size > limits.fileChunks * fileChunker.max) throw new NativeError("read", efbig);
     const holes = native && found.isSparse ? native.findHoles(fd, found.size, limits.holes) : [];
     const chunks =

@@ -1,13 +1,14 @@
 /** One round over the workspace: every entry's record, and the digest over them. Reads only what the cache does not know. */
 import { ByteWriter } from "../../core/snapshot/bytes.ts";
-import { limits } from "../../core/snapshot/limits.ts";
+import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
 import { maxSkipped } from "../../core/snapshot/manifest.ts";
 import { encodeHoles, encodeRecord, type InodeEntry, isInDigest, parentOf } from "../../core/snapshot/tree.ts";
 import { textOfBytes } from "../fs/paths.ts";
 import type { BasePlanner } from "./bases.ts";
+import { cutChunk } from "./cut-chunk.ts";
 import type { Excluder } from "./excludes.ts";
 import { nodePrimitives } from "./primitives.ts";
-import { type Reading, readEntry } from "./read.ts";
+import { type Reading, readBigFile, readEntry } from "./read.ts";
 import { RowList } from "./row-list.ts";
 import { chunkPlacesOf, hasStamp, pathOf, type Row, RowShelf, recordOf, stampFields } from "./rows.ts";
 import { isRacy, type StatCache } from "./stat-cache.ts";
@@ -50,7 +51,14 @@ export interface RoundInput extends Reading {
   planner?: BasePlanner | null;
   counts: ScanCounts;
   onStep: () => void;
+  /** Whether this thread may do what the coder threads do, once it has nothing else to do. */
+  mayCutHere?: boolean;
 }
+
+/** While a big file is read as well, whose next chunk waits for the end of a slice. */
+const sharedSliceMs = 4;
+/** Of a small file's place in the tree, until all are known. */
+const seen = { row: 1, rested: 2, inDigest: 4 } as const;
 
 const noHoles = new Uint8Array(0);
 const noStamp = [0, 0, 0, 0, 0, 0];
@@ -76,13 +84,7 @@ export async function scanRound(input: RoundInput): Promise<Round> {
   }
 
   const round = new RoundBuilder(input, walked);
-  for (let n = 0; n < walked.paths.length; n++) {
-    if (breather.due) {
-      input.onStep();
-      await breather.rest();
-    }
-    await round.add(n);
-  }
+  await round.run();
   const result = round.finish();
   cache.replace(round.rows);
   return result;
@@ -101,6 +103,12 @@ class RoundBuilder {
   readonly #round: Omit<Round, "digest" | "isAsCached">;
   #hardLinks = 0;
   #reused = 0;
+  /** Rows are kept at once, in the order of the tree. */
+  #isInOrder = true;
+  /** While they are not: those of all but big files, in their order, and what `seen` says of each entry. */
+  readonly #waiting = new RowList();
+  #seen = new Uint8Array(0);
+  readonly #bigRows = new Map<number, { row: Row; hasRested: boolean }>();
   /** What the cache keeps: all that has rested. */
   readonly rows = new RowList();
 
@@ -117,6 +125,103 @@ class RoundBuilder {
     };
   }
 
+  /**
+   * Small files keep this thread busy and big ones the coder threads, so both are read at the same time. The order of the
+   * tree, which its digest wants, is made when both are through.
+   */
+  async run(): Promise<void> {
+    const { breather, onStep } = this.#input;
+    const rest = async () => {
+      onStep();
+      await breather.rest();
+    };
+    const count = this.#walked.paths.length;
+    const big = this.#bigFiles();
+    if (big.alone.length > 0) await this.#readBoth(big, rest);
+    for (let n = 0, next = 0; n < count; n++) {
+      if (breather.due) await rest();
+      const what = this.#seen[n] ?? 0;
+      const own = this.#bigRows.get(n);
+      if (what & seen.row)
+        this.#keep(this.#waiting.at(next++), (what & seen.rested) !== 0, (what & seen.inDigest) !== 0);
+      else if (own) this.#keepBig(n, own);
+      else if (big.alone.length === 0 || big.later.has(n)) await this.add(n);
+    }
+  }
+
+  /** Those that must be read: `alone` beside all else; `later`, when all else is there, those with more than one name. */
+  #bigFiles(): { alone: number[]; later: Set<number> } {
+    const alone: number[] = [];
+    const later = new Set<number>();
+    const { sink, cut } = this.#input;
+    if (!sink || !cut) return { alone, later };
+    const { paths, inodes } = this.#walked;
+    for (let n = 0; n < paths.length; n++) {
+      if (this.#walked.sizeAt(n) < smallFileBytes || this.#walked.typeAt(n) !== "f") continue;
+      if (inodes.has(n)) later.add(n);
+      else if (!this.#cachedRow(n, paths[n]!) && !isTooLong(paths[n]!)) alone.push(n);
+    }
+    return { alone, later };
+  }
+
+  async #readBoth({ alone, later }: { alone: number[]; later: Set<number> }, rest: () => Promise<void>): Promise<void> {
+    const { breather, keyring, cut, mayCutHere } = this.#input;
+    const usualSliceMs = breather.sliceMs;
+    breather.sliceMs = sharedSliceMs;
+    this.#isInOrder = false;
+    this.#seen = new Uint8Array(this.#walked.paths.length);
+    /** Of one reading: the other ends as well. */
+    let failure: { error: unknown } | null = null;
+    let isAlone = false;
+    const reading: Reading = {
+      ...this.#input,
+      cut: (task) => {
+        if (failure) throw failure.error;
+        return isAlone && mayCutHere ? cutChunk(task, keyring.idOf) : cut!(task);
+      },
+    };
+    const readBig = async () => {
+      for (const n of alone) if (!failure && !(await this.#readBig(reading, n))) later.add(n);
+    };
+    const readSmall = async () => {
+      const big = new Set(alone);
+      for (let n = 0; n < this.#walked.paths.length && !failure; n++) {
+        if (breather.due) await rest();
+        if (!big.has(n) && !later.has(n)) await this.add(n);
+      }
+      isAlone = true;
+    };
+    const fail = (error: unknown) => {
+      failure ??= { error };
+    };
+    await Promise.all([readBig().catch(fail), readSmall().catch(fail)]);
+    breather.sliceMs = usualSliceMs;
+    this.#isInOrder = true;
+    if (failure) throw (failure as { error: unknown }).error;
+  }
+
+  /** False: it is no big file any more. */
+  async #readBig(reading: Reading, n: number): Promise<boolean> {
+    const path = this.#walked.paths[n]!;
+    const readAt = Date.now();
+    try {
+      const result = await readBigFile(reading, path);
+      if (!result) return false;
+      if (result.moved) this.#round.torn.push(path);
+      const { row, hasRested } = this.#encode(result, readAt);
+      this.#bigRows.set(n, { row, hasRested });
+    } catch (error) {
+      this.#note(path, error);
+    }
+    return true;
+  }
+
+  #keepBig(n: number, { row, hasRested }: { row: Row; hasRested: boolean }): void {
+    const path = this.#walked.paths[n]!;
+    if (this.#folders.has(parentOf(path))) this.#keep(row, hasRested, true);
+    else this.#round.torn.push(path);
+  }
+
   async add(n: number): Promise<void> {
     const path = this.#walked.paths[n]!;
     // Its folder became another thing since the walk, maybe a link outward: no reader would take such a tree.
@@ -124,7 +229,7 @@ class RoundBuilder {
       this.#round.torn.push(path);
       return;
     }
-    if (path.length > limits.pathBytes || nameBytesOf(path) > limits.nameBytes) {
+    if (isTooLong(path)) {
       this.#round.unreadable.push({ path: textOfBytes(path), reason: "ENAMETOOLONG" });
       return;
     }
@@ -134,7 +239,7 @@ class RoundBuilder {
       this.#record.clear();
       encodeRecord(this.#record, { path, type: "h", target: firstName });
       this.#hardLinks++;
-      this.#keep(path, "h", this.#shelf.add(noStamp, 0, this.#record.view(), noHoles));
+      this.#place(n, "h", this.#shelf.add(noStamp, 0, this.#record.view(), noHoles), false);
       return;
     }
     if (this.#reuse(n, path, inode)) return;
@@ -149,52 +254,68 @@ class RoundBuilder {
         return;
       }
       if (result.moved) this.#round.torn.push(path);
-      this.#encode(result.entry, result.found, result.moved || isRacy(result.found.newestMs, readAt));
+      const { entry, found } = result;
+      const { row, hasRested } = this.#encode(result, readAt);
+      if (entry.type === "s") this.#round.sockets.push({ path: textOfBytes(path), reason: "socket" });
+      this.#place(n, entry.type, row, hasRested);
+      // A socket's other names are sockets: no restore makes them, so none is a link to one.
+      if (found.inode !== null && found.type !== "s") this.#names.set(found.inode, path);
     } catch (error) {
-      if (isGone(error)) {
-        this.#round.torn.push(path);
-        return;
-      }
-      if (typeof (error as NodeJS.ErrnoException).code !== "string" || !isSystemError(error)) throw error;
-      this.#round.unreadable.push(skipped(path, error));
+      this.#note(path, error);
     }
   }
 
-  #reuse(n: number, path: string, inode: string | undefined): boolean {
-    const { cache, sink, counts, isCacheStored } = this.#input;
+  /** What cannot be read is said. Errors: throws what is no fault of the file's. */
+  #note(path: string, error: unknown): void {
+    if (isGone(error)) {
+      this.#round.torn.push(path);
+      return;
+    }
+    if (typeof (error as NodeJS.ErrnoException).code !== "string" || !isSystemError(error)) throw error;
+    this.#round.unreadable.push(skipped(path, error));
+  }
+
+  /** What the cache knows of it, where it is as it was and the store has it. */
+  #cachedRow(n: number, path: string): Row | null {
+    const { cache, sink, isCacheStored } = this.#input;
     const row = cache.get(path);
-    if (!row || !hasStamp(row, this.#walked.stamps, n * stampFields)) return false;
+    if (!row || !hasStamp(row, this.#walked.stamps, n * stampFields)) return null;
+    // The store may have lost what the cache says: then the file is read again.
+    if (sink && !isCacheStored && this.#walked.typeAt(n) === "f")
+      for (const at of chunkPlacesOf(row)) if (!sink.hasAt(row.slab, at)) return null;
+    return row;
+  }
+
+  #reuse(n: number, path: string, inode: string | undefined): boolean {
+    const row = this.#cachedRow(n, path);
+    if (!row) return false;
     const type = this.#walked.typeAt(n)!;
     if (type === "f") {
       const size = this.#walked.sizeAt(n);
-      // The store may have lost what the cache says: then the file is read again.
-      if (sink && !isCacheStored) for (const at of chunkPlacesOf(row)) if (!sink.hasAt(row.slab, at)) return false;
-      counts.reusedBytes += size;
+      this.#input.counts.reusedBytes += size;
       this.#count(size);
     }
     this.#reused++;
     if (type === "s") this.#round.sockets.push({ path: textOfBytes(path), reason: "socket" });
-    this.rows.push(row);
-    this.#keep(path, type, row);
+    this.#place(n, type, row, true);
     if (inode !== undefined && type !== "s") this.#names.set(inode, path);
     return true;
   }
 
-  #encode(entry: InodeEntry, found: Found, isFresh: boolean): void {
+  #encode(
+    { entry, found, moved }: { entry: InodeEntry; found: Found; moved: boolean },
+    readAt: number,
+  ): { row: Row; hasRested: boolean } {
     this.#record.clear();
     encodeRecord(this.#record, entry);
     this.#holes.clear();
     if (entry.type === "f") encodeHoles(this.#holes, entry.holes);
     const row = this.#shelf.add(found.stamp, 0, this.#record.view(), this.#holes.view());
-    if (!isFresh) this.rows.push(row);
     if (entry.type === "f") {
       this.#count(entry.size);
       this.#input.planner?.note(entry, row);
     }
-    if (entry.type === "s") this.#round.sockets.push({ path: textOfBytes(entry.path), reason: "socket" });
-    this.#keep(entry.path, entry.type, row);
-    // A socket's other names are sockets: no restore makes them, so none is a link to one.
-    if (found.inode !== null && found.type !== "s") this.#names.set(found.inode, entry.path);
+    return { row, hasRested: !moved && !isRacy(found.newestMs, readAt) };
   }
 
   #count(size: number): void {
@@ -203,10 +324,21 @@ class RoundBuilder {
     this.#input.counts.doneBytes += size;
   }
 
-  #keep(path: string, type: string, row: Row): void {
+  /** Where it belongs in the tree. */
+  #place(n: number, type: string, row: Row, hasRested: boolean): void {
+    if (type === "d") this.#folders.add(this.#walked.paths[n]!);
+    if (this.#isInOrder) {
+      this.#keep(row, hasRested, isInDigest(type));
+      return;
+    }
+    this.#waiting.push(row);
+    this.#seen[n] = seen.row | (hasRested ? seen.rested : 0) | (isInDigest(type) ? seen.inDigest : 0);
+  }
+
+  #keep(row: Row, hasRested: boolean, isHashed: boolean): void {
+    if (hasRested) this.rows.push(row);
     this.#round.entries.push(row);
-    if (type === "d") this.#folders.add(path);
-    if (!isInDigest(type)) return;
+    if (!isHashed) return;
     this.#toHash.bytes(recordOf(row));
     if (this.#toHash.length >= hashBytes) this.#hash();
   }
@@ -220,6 +352,7 @@ class RoundBuilder {
     this.#hash();
     const digest = Buffer.from(this.#hasher.digest()).toString("hex");
     const { paths, unreadable } = this.#walked;
+    this.#round.torn.sort();
     const isAsCached =
       this.#reused + this.#hardLinks === paths.length &&
       this.#reused === this.#input.cache.size &&
@@ -228,8 +361,8 @@ class RoundBuilder {
   }
 }
 
-function nameBytesOf(path: string): number {
-  return path.length - path.lastIndexOf("/") - 1;
+function isTooLong(path: string): boolean {
+  return path.length > limits.pathBytes || path.length - path.lastIndexOf("/") - 1 > limits.nameBytes;
 }
 
 export interface Torn {

@@ -265,6 +265,7 @@ class Take {
       isCacheStored: n > 1,
       sink: new BasedSink(data, this.#planner),
       cut: (task) => this.#coders.run({ kind: "cut", ...task }),
+      mayCutHere: this.#options.effort !== "background",
       planner: this.#planner,
       breather: new Breather(this.#options.signal),
       // What a later round looks at again was counted before.
