@@ -130,7 +130,7 @@ describe.skipIf(!hasBrowser)("every page", () => {
   });
 
   it("does not move under the reader's eyes while live data comes", async () => {
-    for (const path of ["/", `/i/${scene.busy.id}`, `/i/${scene.idle.id}`]) {
+    const still = async (path: string) => {
       const { page, close } = await openPage(browser, test.cloud.url + path);
       await page
         .locator(path === "/" ? "#list tbody tr.r" : ".dusk")
@@ -152,6 +152,7 @@ describe.skipIf(!hasBrowser)("every page", () => {
       const seen = await page.evaluate(() => (window as unknown as { seen: { shift: number; of: string[] } }).seen);
       expect(seen.shift, `${path}: ${seen.of.join(", ")}`).toBeLessThan(0.005);
       await close();
-    }
+    };
+    await Promise.all(["/", `/i/${scene.busy.id}`, `/i/${scene.idle.id}`].map(still));
   });
 });

@@ -1,4 +1,7 @@
-/** What those who asked for something are called. A row is written when a person asks for the first time, or under another name. */
+/**
+ * What those who asked for something are called. A row is written when a person asks for the first time, or under another
+ * name. The table is made with the first of them, and is no step of forward.ts: a version that does not know it loses nothing.
+ */
 import type { UserId } from "../../core/protocol/ids.ts";
 
 export class People {
@@ -9,14 +12,12 @@ export class People {
     this.#sql = sql;
   }
 
-  createTable(): void {
-    this.#sql.exec("CREATE TABLE IF NOT EXISTS people (id TEXT PRIMARY KEY, name TEXT NOT NULL)");
-  }
-
   note(id: UserId, name: string): void {
-    if (this.#all().get(id) === name) return;
+    const names = this.#all();
+    if (names.get(id) === name) return;
+    this.#sql.exec("CREATE TABLE IF NOT EXISTS people (id TEXT PRIMARY KEY, name TEXT NOT NULL)");
     this.#sql.exec("INSERT OR REPLACE INTO people (id, name) VALUES (?, ?)", id, name);
-    this.#all().set(id, name);
+    names.set(id, name);
   }
 
   /** Of an actor as the log has it; null for one that is no person, or who was never named. */
@@ -25,12 +26,17 @@ export class People {
   }
 
   #all(): Map<string, string> {
-    this.#names ??= new Map(
-      this.#sql
-        .exec("SELECT id, name FROM people")
-        .toArray()
-        .map((row) => [row.id as string, row.name as string]),
-    );
+    this.#names ??= this.#read();
     return this.#names;
+  }
+
+  #read(): Map<string, string> {
+    try {
+      const rows = this.#sql.exec("SELECT id, name FROM people").toArray();
+      return new Map(rows.map(({ id, name }) => [id as string, name as string]));
+    } catch {
+      // There is no table yet.
+      return new Map();
+    }
   }
 }

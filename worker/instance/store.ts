@@ -105,11 +105,7 @@ export class InstanceStore {
 
   /** Called once an instance is born here: an object that was only asked about keeps no table. */
   createTables(): void {
-    moveForward(this.#storage, [
-      () => this.#firstTables(),
-      () => this.accounts.createTable(),
-      () => this.people.createTable(),
-    ]);
+    moveForward(this.#storage, [() => this.#firstTables(), () => this.accounts.createTable()]);
   }
 
   /** Also from what was written before there were versions, whatever it lacks. */

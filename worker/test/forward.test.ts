@@ -178,29 +178,8 @@ describe("a state of the first version", () => {
       expect(row.machines).not.toBeNull();
       expect(row.glance).not.toBeNull();
     }
-    expect(await sqlOf(made.deleted, "SELECT version FROM schema_version")).toEqual([{ version: 3 }]);
+    expect(await sqlOf(made.deleted, "SELECT version FROM schema_version")).toEqual([{ version: 2 }]);
   });
-});
-
-it("a state of the second version gets what came after it, and keeps the account of its machines", async () => {
-  const nest = nestOf("deleted");
-  await settle(nest.id);
-  await runInDurableObject(stubOf(nest.id), async (_object, { storage: { sql } }) => {
-    for (const back of ["DROP TABLE people", "UPDATE schema_version SET version = 2"]) sql.exec(back);
-    sql.exec("INSERT INTO provider_accounts (from_epoch, account) VALUES (7, 'team:u-aaaaaaaaaa')");
-  });
-  await evictDurableObject(stubOf(nest.id));
-  const { status } = await api("PUT", nest.path, { token: user.token, json: { name: "renamed" } });
-  expect(status).toBe(200);
-  expect((await nest.events()).at(-1)).toMatchObject({ event_type: "renamed", actor_name: expect.any(String) });
-  expect(await sqlOf(nest.id, "SELECT version FROM schema_version")).toEqual([{ version: 3 }]);
-  expect(await sqlOf(nest.id, "SELECT account FROM provider_accounts WHERE from_epoch = 7")).toEqual([
-    { account: "team:u-aaaaaaaaaa" },
-  ]);
-  await runInDurableObject(stubOf(nest.id), (_object, { storage }) => {
-    storage.sql.exec("DELETE FROM provider_accounts WHERE from_epoch = 7");
-  });
-  await evictDurableObject(stubOf(nest.id));
 });
 
 describe("a state of a newer version", () => {
