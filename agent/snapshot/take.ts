@@ -265,7 +265,8 @@ class Take {
       isCacheStored: n > 1,
       sink: new BasedSink(data, this.#planner),
       cut: (task) => this.#coders.run({ kind: "cut", ...task }),
-      mayCutHere: this.#options.effort !== "background",
+      // With more threads one of them is free for it.
+      mayCutHere: this.#options.effort !== "background" && this.#coders.size <= 2,
       planner: this.#planner,
       breather: new Breather(this.#options.signal),
       // What a later round looks at again was counted before.
