@@ -1,7 +1,6 @@
 /** One round over the workspace: every entry's record, and the digest over them. Reads only what the cache does not know. */
 import { ByteWriter } from "../../core/snapshot/bytes.ts";
 import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
-import { maxSkipped } from "../../core/snapshot/manifest.ts";
 import { encodeHoles, encodeRecord, type InodeEntry, isInDigest, parentOf } from "../../core/snapshot/tree.ts";
 import { textOfBytes } from "../fs/paths.ts";
 import type { BasePlanner } from "./bases.ts";
@@ -10,7 +9,7 @@ import type { Excluder } from "./excludes.ts";
 import { nodePrimitives } from "./primitives.ts";
 import { type Reading, readBigFile, readEntry } from "./read.ts";
 import { RowList } from "./row-list.ts";
-import { chunkPlacesOf, hasStamp, pathOf, type Row, RowShelf, recordOf, stampFields } from "./rows.ts";
+import { chunkPlacesOf, hasStamp, type Row, RowShelf, recordOf, stampFields } from "./rows.ts";
 import { isRacy, type StatCache } from "./stat-cache.ts";
 import type { SkippedPath } from "./types.ts";
 import { type Found, isGone, skipped, type Walked, walk } from "./walk.ts";
@@ -363,43 +362,6 @@ class RoundBuilder {
 
 function isTooLong(path: string): boolean {
   return path.length > limits.pathBytes || path.length - path.lastIndexOf("/") - 1 > limits.nameBytes;
-}
-
-export interface Torn {
-  /** Above 0 the round proves nothing. */
-  count: number;
-  /** The first of them by path, those that could not be read aside. */
-  paths: string[];
-}
-
-const changedWhileRead = "it changed while it was read";
-
-/** What a round is not sure of. `isStill`: what it read was at rest, but for what it says itself. */
-export function tornOf(round: Round, before: Round | null, isStill: boolean): Torn {
-  const broken = round.torn.length + round.unreadable.length;
-  if (isStill) return { count: broken, paths: round.torn.slice(0, maxSkipped) };
-  const changed = before ? changesOf(before, round) : [];
-  const count = Math.max(1, broken, changed.length);
-  return { count, paths: [...new Set([...round.torn, ...changed])].slice(0, maxSkipped) };
-}
-
-export function tornEntries({ paths }: Torn): SkippedPath[] {
-  return paths.map((path) => ({ path: textOfBytes(path) || ".", reason: changedWhileRead }));
-}
-
-/** The paths that differ between two rounds. */
-function changesOf(before: Round, after: Round): string[] {
-  const changes: string[] = [];
-  for (const row of after.entries) {
-    const path = pathOf(row);
-    const old = before.entries.find(path);
-    if (!old || !recordOf(old).equals(recordOf(row))) changes.push(path);
-  }
-  for (const row of before.entries) {
-    const path = pathOf(row);
-    if (!after.entries.find(path)) changes.push(path);
-  }
-  return changes;
 }
 
 /** From a file system call (Node's or ours), not from the disk of the state folder or the store. */

@@ -27,12 +27,13 @@ import { sha256Hex } from "./primitives.ts";
 import { releaseReader } from "./read.ts";
 import { addAgain, findChunksToRelease } from "./release-bases.ts";
 import { chunkPlacesOf } from "./rows.ts";
-import { type Round, scanRound, type Torn, tornEntries, tornOf } from "./scan.ts";
+import { type Round, scanRound } from "./scan.ts";
 import { sealedBy, syncAll } from "./scan-folder.ts";
 import { type KnownSegment, SegmentBook, segmentBookFile } from "./segment-book.ts";
 import { type Ground, newProgress, openGround, Reporter } from "./setup.ts";
 import { StatCache, statCacheFile } from "./stat-cache.ts";
 import { failureOf, Stop, throwIfAborted } from "./stop.ts";
+import { type Torn, tornEntries, tornOf } from "./torn.ts";
 import type { SkippedPath, TakeOptions, TakeResult, TakeSuccess } from "./types.ts";
 import { rememberWrapping } from "./wrapping.ts";
 
