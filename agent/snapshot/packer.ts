@@ -288,6 +288,8 @@ export class Packer {
   /** One more than may be sent at once: two parts grow only while one less is sent. */
   async #takePartRoom(): Promise<Uint8Array<SharedArrayBuffer>> {
     for (;;) {
+      // A part that could not be sent gives no room back: then nothing may be left to wait for.
+      this.#throwFailure();
       const free = this.#freeRooms.pop();
       if (free) return free;
       if (this.#roomsMade <= this.#input.concurrency) {
@@ -295,7 +297,6 @@ export class Packer {
         return newDirectRoom(partRoomBytes(this.#targetBytes));
       }
       await Promise.race(this.#sending);
-      this.#throwFailure();
     }
   }
 

@@ -8,6 +8,7 @@ import { AppError, type ErrorCode, type ErrorContext } from "../../core/protocol
 import { type InstanceId, newInstanceId, type UserId } from "../../core/protocol/ids.ts";
 import { resolveSettings } from "../../core/protocol/policy.ts";
 import { accountFor } from "../account/accounts.ts";
+import type { By } from "../asker.ts";
 import { policiesOf } from "../db/policies.ts";
 import { climbLadder } from "../providers/climb.ts";
 import { type AppContext, teamOf } from "./context.ts";
@@ -33,6 +34,11 @@ export async function settingsFor(
 ): Promise<Pick<Birth, "config" | "own" | "policies">> {
   const policies = await policiesOf(c.env.DB, owner);
   return { own, policies, config: resolveSettings(layersFor(own, policies, gpuType)) };
+}
+
+/** Whose a new instance is, and who wants it. */
+export function whoseBirth({ team, user, name }: By, instance: InstanceId, wanted: string | undefined) {
+  return { instance, owner: team, by: user, byName: name, name: wanted ?? instance };
 }
 
 export function freshInstanceId(): InstanceId {

@@ -6,7 +6,7 @@ import type { InstanceId } from "../../core/protocol/ids.ts";
 import { mergePatches } from "../../core/protocol/policy.ts";
 import type { InstanceView } from "../../core/protocol/views.ts";
 import type { By } from "../asker.ts";
-import { freshInstanceId, objectOf, orThrow, settingsFor, wantOffer } from "./ask.ts";
+import { freshInstanceId, objectOf, orThrow, settingsFor, wantOffer, whoseBirth } from "./ask.ts";
 import type { AppContext } from "./context.ts";
 
 type Body = BodyOf<"createInstance">;
@@ -34,15 +34,7 @@ export async function createForkOf(
     if (isWoken) await wantOffer(c, spec, stats?.storedBytes ?? 0);
     const own = mergePatches(lent.own, body.auto_hibernation ?? {});
     const settings = await settingsFor(c, by.team, own, spec.gpuType);
-    const birth = {
-      instance,
-      owner: by.team,
-      by: by.user,
-      byName: by.name,
-      name: body.name ?? instance,
-      spec,
-      ...settings,
-    };
+    const birth = { ...whoseBirth(by, instance, body.name), spec, ...settings };
     return orThrow(await objectOf(c, instance).fork(birth, { instance: parent, ref }, isWoken)).view;
   } catch (error) {
     // Nothing was made, so nothing needs it; without this the hold ends by itself.

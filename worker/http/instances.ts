@@ -15,7 +15,7 @@ import { watcherHeader } from "../instance/watchers.ts";
 import { createProxyKey, listProxyKeys, revokeProxyKey } from "../proxy/keys.ts";
 import { pastSnapshots } from "../snapshots/view.ts";
 import { signAgentToken } from "../tokens.ts";
-import { freshInstanceId, objectOf, orThrow, settingsFor, wantOffer } from "./ask.ts";
+import { freshInstanceId, objectOf, orThrow, settingsFor, wantOffer, whoseBirth } from "./ask.ts";
 import { authenticate } from "./auth.ts";
 import { type App, type AppContext, askerOf } from "./context.ts";
 import { createForkOf } from "./forks.ts";
@@ -48,15 +48,7 @@ export function mountInstances(app: App): void {
     const settings = await settingsFor(c, by.team, body.auto_hibernation ?? {}, spec.gpuType);
     await wantOffer(c, spec, 0);
     const instance = freshInstanceId();
-    const birth = {
-      instance,
-      owner: by.team,
-      by: by.user,
-      byName: by.name,
-      name: body.name ?? instance,
-      spec,
-      ...settings,
-    };
+    const birth = { ...whoseBirth(by, instance, body.name), spec, ...settings };
     return orThrow(await objectOf(c, instance).create(birth)).view;
   });
 
@@ -83,15 +75,7 @@ export function mountInstances(app: App): void {
       image: machine.image ?? defaults.image,
       maxMicroUsdPerHour: null,
     };
-    const birth = {
-      instance,
-      owner: by.team,
-      by: by.user,
-      byName: by.name,
-      name: body.name ?? instance,
-      spec,
-      ...settings,
-    };
+    const birth = { ...whoseBirth(by, instance, body.name), spec, ...settings };
     const { view } = orThrow(
       await objectOf(c, instance).adopt(birth, facts, machine.startedAt ?? Date.now(), accountName),
     );
