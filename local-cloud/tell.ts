@@ -18,10 +18,11 @@ export function moneyText(microUsd: number, digits = 4): string {
 
 /** One line, present tense. Null for what a person at the keyboard need not read. */
 export function eventText(event: EventView): string | null {
+  const who = event.actor_name ?? event.actor;
   const p = event.params;
   switch (event.event_type) {
     case "created":
-      return `created by ${event.actor}`;
+      return `created by ${who}`;
     case "adopted":
       return `adopted machine ${p.provider_id}`;
     case "machine_rented":
@@ -33,7 +34,7 @@ export function eventText(event: EventView): string | null {
     case "active_again":
       return `busy again (${p.reason})`;
     case "hibernate_requested":
-      return `${event.actor} asks it to sleep`;
+      return `${who} asks it to sleep`;
     case "hibernate_cancelled":
       return `sleep called off (${p.reason})`;
     case "snapshot_started":
@@ -63,7 +64,7 @@ export function eventText(event: EventView): string | null {
     case "deleted":
       return "deleted: only the snapshot is kept";
     case "wake_requested":
-      return `${event.actor} asks for it`;
+      return `${who} asks for it`;
     case "restore_started":
       return `restore of snapshot ${p.snapshot_seq} begins`;
     case "restored":
