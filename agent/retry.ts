@@ -31,7 +31,8 @@ export async function retry<T>(
       const verdict = signal?.aborted || attempt >= tries || leftMs <= 0 ? "stop" : judge(error);
       if (verdict === "stop") throw error;
       const jitterMs = Math.random() * Math.min(maxMs, baseMs * 2 ** Math.min(attempt - 1, 20));
-      const pauseMs = Math.min(Math.max(verdict.afterMs ?? 0, jitterMs), leftMs);
+      // Timers drop fractions: rounded down, the last try would come before the end, and others after it.
+      const pauseMs = Math.ceil(Math.min(Math.max(verdict.afterMs ?? 0, jitterMs), leftMs));
       await sleep(pauseMs, undefined, signal ? { signal } : {});
     }
   }

@@ -215,7 +215,7 @@ describe("npm start", () => {
     const argv = [startFile, "--json", "--no-sample", "--state", `${stateDir}-early`, "--port", earlyPort];
     const killed = spawn(process.execPath, argv, { stdio: "ignore" });
     await until("the worker is being started", () =>
-      processesWith(`${stateDir}-early`).some(({ argv }) => argv.includes("wrangler-dist/cli.js dev")),
+      processesWith(`${stateDir}-early`).some(({ argv }) => argv.includes("local-cloud/worker/main.ts")),
     );
     killed.kill("SIGKILL");
     const next = spawn(process.execPath, argv, { stdio: ["ignore", "pipe", "ignore"] });

@@ -7,15 +7,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { join, resolve } from "node:path";
 import { buildCloud } from "../tools/build.ts";
 import { endGroup, isAlive, killGroup, type Program, pidsOf, sleep, startTimeOf } from "./processes.ts";
-import {
-  buildDirOf,
-  logOf,
-  migrateDatabase,
-  type ProgramName,
-  type ProgramOptions,
-  spawnProgram,
-  urlOf,
-} from "./programs.ts";
+import { buildDirOf, logOf, type ProgramName, type ProgramOptions, spawnProgram, urlOf } from "./programs.ts";
 import { CloudError, readSecrets, type Secrets, saveSecrets, type TunnelSecrets } from "./secrets.ts";
 import { createMachines } from "./vast/machines.ts";
 
@@ -49,7 +41,6 @@ export class LocalCloud {
   readonly #options: CloudOptions;
   #secrets: Secrets;
   #programs = new Map<ProgramName, Program>();
-  #workerdPids = "";
   #cron: NodeJS.Timeout | null = null;
   #stopping = false;
   #stopped: Promise<void> | null = null;
@@ -128,8 +119,6 @@ export class LocalCloud {
     });
     await buildCloud(buildDirOf(this.stateDir), this.#options.workerEntry);
     if (this.#stopping) throw new CloudError("the local cloud is ending");
-    step("preparing the database");
-    migrateDatabase(this.stateDir);
     await Promise.all(started);
     step("starting the worker");
     await this.startProgram("worker");
@@ -155,7 +144,6 @@ export class LocalCloud {
     this.#programs.set(name, program);
     this.#writeRunningFile();
     await waitForAnswer(this.#addressOf(name), program, name);
-    if (name === "worker") this.#workerdPids = pidsOf(program.pid, "workerd").join();
   }
 
   /** SIGKILL to the whole group, as a crash would do. */
@@ -179,11 +167,10 @@ export class LocalCloud {
     return name === "vast" ? `${this.vastUrl}/local/bill` : `${this.#cloudflareUrl}/local/health`;
   }
 
-  /** When workerd dies, wrangler lives on, starts another one and never answers again: that counts as dead. */
+  /** A workerd that dies is followed by another one within a second: that is no death of the program. */
   isRunning(name: ProgramName): boolean {
     const program = this.#programs.get(name);
-    if (program === undefined || !isAlive(program)) return false;
-    return name !== "worker" || pidsOf(program.pid, "workerd").join() === this.#workerdPids;
+    return program !== undefined && isAlive(program);
   }
 
   /** Of the worker's workerd. */

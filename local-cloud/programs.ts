@@ -1,15 +1,11 @@
 /** How each program of a local cloud is started: its arguments, its environment, and the files with its secrets. */
-import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { PipeKind } from "../core/protocol/gate.ts";
-import { quietWrangler } from "../tools/wrangler-env.ts";
 import { type Program, spawnGroup } from "./processes.ts";
-import { CloudError, type Secrets } from "./secrets.ts";
+import type { Secrets } from "./secrets.ts";
 
 export const root = join(import.meta.dirname, "..");
-const wrangler = join(root, "node_modules", "wrangler", "bin", "wrangler.js");
 
 /** cloudflare: only where machines are reached through tunnels. */
 export type ProgramName = "worker" | "vast" | "cloudflare";
@@ -87,21 +83,19 @@ function worker(options: ProgramOptions, secrets: Secrets): Start {
     NOTICES_LOOPBACK: "on",
     ...tunnelVariables(secrets),
     ...(options.nodeMirror ? { NODE_MIRROR: options.nodeMirror } : {}),
-    ...(timings ? { LIFECYCLE_TIMINGS: `'${JSON.stringify(timings)}'` } : {}),
-    ...(intervals ? { PROVIDER_INTERVALS: `'${JSON.stringify(intervals)}'` } : {}),
+    ...(timings ? { LIFECYCLE_TIMINGS: JSON.stringify(timings) } : {}),
+    ...(intervals ? { PROVIDER_INTERVALS: JSON.stringify(intervals) } : {}),
   };
-  const text = Object.entries(variables)
-    .map(([name, value]) => `${name}=${value}\n`)
-    .join("");
-  const buildDir = buildDirOf(stateDir);
   const argv = [
-    ...["--no-warnings", wrangler, "dev", join(buildDir, "worker.js"), "--no-bundle"],
-    ...["--config", join(root, "wrangler.toml"), "--assets", join(buildDir, "public")],
-    ...["--ip", "127.0.0.1", "--port", String(secrets.port), "--inspector-port", "0"],
-    ...["--persist-to", join(stateDir, "worker"), "--env-file", writeSecret(stateDir, "worker.env", text)],
-    ...["--show-interactive-dev-session=false", "--log-level", "warn"],
+    ...["--no-warnings", join(root, "local-cloud", "worker", "main.ts"), "--port", String(secrets.port)],
+    ...["--build", buildDirOf(stateDir), "--state", stateDir],
+    ...["--variables", writeSecret(stateDir, "worker.json", JSON.stringify(variables))],
   ];
-  return { argv, env: wranglerEnv(stateDir) };
+  // What a killed one leaves goes with the state. It also tells whose workerd a workerd is.
+  const temporary = join(stateDir, "tmp");
+  rmSync(temporary, { recursive: true, force: true });
+  mkdirSync(temporary);
+  return { argv, env: { ...process.env, TMPDIR: temporary } };
 }
 
 function tunnelVariables({ tunnels }: Secrets): Record<string, string> {
@@ -113,42 +107,6 @@ function tunnelVariables({ tunnels }: Secrets): Record<string, string> {
     CLOUDFLARE_API_TOKEN: tunnels.apiToken,
     CLOUDFLARE_API_URL: `${urlOf(tunnels.port)}/client/v4`,
     TUNNEL_EDGE_URL: urlOf(tunnels.port),
-  };
-}
-
-/** Only when the migrations are others than those this state has seen: it takes seconds. */
-export function migrateDatabase(stateDir: string): void {
-  const stamp = join(stateDir, "migrated");
-  const files = readdirSync(join(root, "migrations"))
-    .filter((name) => name.endsWith(".sql"))
-    .sort();
-  const hash = createHash("sha256")
-    .update(files.map((name) => readFileSync(join(root, "migrations", name))).join("\n"))
-    .digest("hex");
-  if (existsSync(stamp) && readFileSync(stamp, "utf8") === hash) return;
-  const argv = [
-    ...["--no-warnings", wrangler, "d1", "migrations", "apply", "DB", "--local"],
-    ...["--config", join(root, "wrangler.toml"), "--persist-to", join(stateDir, "worker")],
-  ];
-  const run = spawnSync(process.execPath, argv, {
-    cwd: root,
-    env: wranglerEnv(stateDir),
-    encoding: "utf8",
-    timeout: 120_000,
-  });
-  if (run.status !== 0) throw new CloudError(`the database could not be prepared:\n${run.stdout}${run.stderr}`);
-  writeFileSync(stamp, hash);
-}
-
-function wranglerEnv(stateDir: string): NodeJS.ProcessEnv {
-  return {
-    ...process.env,
-    ...quietWrangler,
-    // Every request and every call would be traced into a database that nobody reads, which takes more than they themselves do.
-    X_LOCAL_OBSERVABILITY: "false",
-    X_LOCAL_EXPLORER: "false",
-    WRANGLER_LOG_PATH: join(stateDir, "wrangler-logs"),
-    WRANGLER_REGISTRY_PATH: join(stateDir, "registry"),
   };
 }
 

@@ -10,6 +10,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -22,6 +23,7 @@ import { installScript } from "../core/protocol/bootstrap.ts";
 
 const root = join(import.meta.dirname, "..");
 const dist = join(root, "dist");
+const deployedEntry = "worker/index.ts";
 
 const common: BuildOptions = {
   bundle: true,
@@ -36,7 +38,7 @@ const common: BuildOptions = {
 export async function buildAll(): Promise<void> {
   await buildPrograms(dist);
   await buildDashboard();
-  writePublic(join(dist, "public"), readFileSync(join(dist, "soneca-agent.mjs")));
+  writePublic(join(dist, "public"), join(dist, "dashboard"), readFileSync(join(dist, "soneca-agent.mjs")));
 }
 
 /** Writes `dir`/soneca-agent.mjs and `dir`/soneca.mjs. */
@@ -51,22 +53,57 @@ export async function buildPrograms(dir: string): Promise<void> {
  * Writes `dir`/worker.js and `dir`/public: what a local cloud runs. In a folder of its own, so that neither an edit of
  * a source nor another build changes a cloud that runs. `entry`: another worker than the one that is deployed.
  */
-export async function buildCloud(dir: string, entry = "worker/index.ts"): Promise<void> {
-  await Promise.all([
-    buildAgent(join(dir, "soneca-agent.mjs")),
-    build({
-      bundle: true,
-      format: "esm",
-      target: "es2023",
-      conditions: ["workerd", "worker", "browser"],
-      external: ["cloudflare:*", "node:*"],
-      logLevel: "warning",
-      entryPoints: [join(root, entry)],
-      outfile: join(dir, "worker.js"),
-    }),
-    buildDashboard(),
+export async function buildCloud(dir: string, entry = deployedEntry): Promise<void> {
+  const [built, dashboard] = await Promise.all([
+    buildOnce("cloud", ["agent", "core", "tools", "worker"], buildCloudPrograms),
+    keptDashboard(),
   ]);
-  writePublic(join(dir, "public"), readFileSync(join(dir, "soneca-agent.mjs")));
+  mkdirSync(dir, { recursive: true });
+  if (entry === deployedEntry) cpSync(join(built, "worker.js"), join(dir, "worker.js"));
+  else await buildWorker(entry, join(dir, "worker.js"));
+  writePublic(join(dir, "public"), dashboard, readFileSync(join(built, "soneca-agent.mjs")));
+}
+
+async function buildCloudPrograms(dir: string): Promise<void> {
+  await Promise.all([buildAgent(join(dir, "soneca-agent.mjs")), buildWorker(deployedEntry, join(dir, "worker.js"))]);
+}
+
+/**
+ * The folder of what `make` makes of these sources, which is kept for the next that asks. Several may ask at once: each makes its own,
+ * the first is kept. What others left here is deleted a day later: one of them may just be read.
+ */
+async function buildOnce(name: string, folders: string[], make: (dir: string) => Promise<void>): Promise<string> {
+  const kept = join(dist, "kept");
+  const dir = join(kept, `${name}-${hashOfSources(folders).slice(0, 16)}`);
+  if (existsSync(dir)) return dir;
+  const fresh = mkdtempSync(join(mkdirp(kept), `fresh-${name}-`));
+  await make(fresh);
+  try {
+    renameSync(fresh, dir);
+  } catch (error) {
+    if (!existsSync(dir)) throw error;
+    rmSync(fresh, { recursive: true });
+  }
+  const yesterday = Date.now() - 24 * 3_600_000;
+  for (const other of readdirSync(kept)) {
+    const path = join(kept, other);
+    if (path !== dir && other.includes(`${name}-`) && statSync(path).mtimeMs < yesterday)
+      rmSync(path, { recursive: true, force: true });
+  }
+  return dir;
+}
+
+async function buildWorker(entry: string, outfile: string): Promise<void> {
+  await build({
+    bundle: true,
+    format: "esm",
+    target: "es2023",
+    conditions: ["workerd", "worker", "browser"],
+    external: ["cloudflare:*", "node:*"],
+    logLevel: "warning",
+    entryPoints: [join(root, entry)],
+    outfile,
+  });
 }
 
 async function buildAgent(outfile: string): Promise<void> {
@@ -87,18 +124,16 @@ async function buildAgent(outfile: string): Promise<void> {
   });
 }
 
-/** Writes dist/dashboard, unless what is there was made of the same sources: several clouds may start at once. */
+/** Writes dist/dashboard, which is what Pages serves. */
 export async function buildDashboard(): Promise<void> {
-  const stamp = join(dist, "dashboard.stamp");
-  const sources = hashOfSources(["dashboard", "core/protocol", "core/lifecycle"]);
-  if (existsSync(stamp) && readFileSync(stamp, "utf8") === sources) return;
-  const fresh = mkdtempSync(join(mkdirp(dist), "dashboard-"));
-  await bundleDashboard(fresh);
-  const old = `${fresh}-old`;
-  if (existsSync(join(dist, "dashboard"))) renameSync(join(dist, "dashboard"), old);
-  renameSync(fresh, join(dist, "dashboard"));
-  rmSync(old, { recursive: true, force: true });
-  writeFileSync(stamp, sources);
+  const to = join(dist, "dashboard");
+  const built = await keptDashboard();
+  rmSync(to, { recursive: true, force: true });
+  cpSync(built, to, { recursive: true });
+}
+
+function keptDashboard(): Promise<string> {
+  return buildOnce("dashboard", ["core/lifecycle", "core/protocol", "dashboard", "tools"], bundleDashboard);
 }
 
 /** In a process of its own: where a test builds it, it is the same page as anywhere. */
@@ -140,9 +175,9 @@ export function hashOfSources(folders: string[]): string {
   return hash.digest("hex");
 }
 
-function writePublic(dir: string, agent: Uint8Array): void {
+function writePublic(dir: string, dashboard: string, agent: Uint8Array): void {
   rmSync(dir, { recursive: true, force: true });
-  cpSync(join(dist, "dashboard"), dir, { recursive: true });
+  cpSync(dashboard, dir, { recursive: true });
   const folder = join(dir, "agent");
   mkdirSync(folder, { recursive: true });
   writeFileSync(join(folder, "soneca-agent.mjs"), agent);

@@ -6,6 +6,7 @@ import WebSocket from "ws";
 import type { SessionView } from "../../core/protocol/session.ts";
 import { endGroup, type Program, spawnGroup } from "../../local-cloud/processes.ts";
 import { freePort } from "../../local-cloud/secrets.ts";
+import { buildDashboard } from "../../tools/build.ts";
 import { Instance, startTestCloud, type TestCloud, until } from "../testing/cloud.ts";
 
 const folder = join(import.meta.dirname, "../../dashboard");
@@ -16,7 +17,7 @@ let pages: Program | null = null;
 let url = "";
 
 beforeAll(async () => {
-  test = await startTestCloud();
+  [test] = await Promise.all([startTestCloud(), buildDashboard()]);
   const port = await freePort();
   // Not the address of the worker: services under /p/ are not shown there.
   url = `http://localhost:${port}`;
