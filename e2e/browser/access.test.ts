@@ -77,7 +77,9 @@ describe.skipIf(!hasBrowser)("every page", () => {
           await page.evaluate((wanted) => {
             document.documentElement.dataset.theme = wanted;
           }, theme);
-          for (const one of await violationsOf(page)) found.push(`${name}, ${theme}: ${one}`);
+          // What is no matter of colours is the same in both.
+          const rules = theme === "dark" ? ["color-contrast"] : null;
+          for (const one of await violationsOf(page, rules)) found.push(`${name}, ${theme}: ${one}`);
         }
         const excess = await excessWidth(page);
         if (excess > 0) found.push(`${name}: ${excess} px wider than the window`);

@@ -60,17 +60,17 @@ export async function openPage(browser: Browser, url: string, look: Look = {}): 
 
 const axeSource = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-/** Each violation with where it is. */
-export async function violationsOf(page: Page): Promise<string[]> {
+/** Each violation with where it is, of these rules of axe or of all. */
+export async function violationsOf(page: Page, rules: string[] | null = null): Promise<string[]> {
   // The policy of the page allows no script but its own: axe comes by the debugger, which it does not concern.
   await page.evaluate(axeSource);
-  return page.evaluate(async () => {
+  return page.evaluate(async (runOnly) => {
     const { axe } = window as unknown as { axe: { run: (options: object) => Promise<{ violations: Violation[] }> } };
-    const found = await axe.run({ resultTypes: ["violations"] });
+    const found = await axe.run({ resultTypes: ["violations"], ...(runOnly && { runOnly }) });
     return found.violations.flatMap(({ id, nodes }) =>
       nodes.map((node) => `${id}: ${node.target.join(" ")}: ${node.failureSummary}`),
     );
-  });
+  }, rules);
 }
 
 export async function mustBeAccessible(page: Page, what: string): Promise<void> {
