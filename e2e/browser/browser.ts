@@ -14,7 +14,7 @@ if (!hasBrowser) console.warn("skipped: tests of the dashboard want Debian's chr
 
 export function startBrowser(): Promise<Browser> {
   // In a container there is no sandbox for root.
-  return chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
+  return chromium.launch({ executablePath, args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"] });
 }
 
 export interface Look {

@@ -246,6 +246,8 @@ describe.skipIf(!hasBrowser)("dialogs", () => {
     const body = { name: "Rui", role: "operator" };
     const { token } = (await test.cloud.api<{ token: string }>("POST", "/api/members", body)).body;
     const { page, close } = await openPage(browser, `${test.cloud.url}/settings`);
+    // Signed in by itself, as the owner: an answer that is still under way would do that again.
+    await page.getByRole("region", { name: "Team" }).waitFor();
     await page.evaluate(
       (secret) => fetch("/api/session", { method: "POST", body: JSON.stringify({ token: secret }) }),
       token,
