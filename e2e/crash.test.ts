@@ -34,7 +34,7 @@ const awake = victims.flatMap((victim) => [
   killAt(victim, "boot"),
   killAt(victim, "restore"),
 ]);
-const drawn = 3;
+const drawn = 2;
 
 function plan(cycle: number): CyclePlan {
   if (cycle >= awake.length) return planOf(seed, cycle, means);

@@ -4,9 +4,9 @@ import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { agentProgram } from "../testing/run-command.ts";
 import { describeWorkspace, type HardWorkspace, makeHardWorkspace, noise } from "../testing/workspace.ts";
 
-const program = join(import.meta.dirname, "../testing/snapshot-cli.ts");
 let dir: string;
 let workspace: HardWorkspace;
 const at = (name: string) => join(dir, name);
@@ -21,7 +21,7 @@ function run(
   args: string[],
   isTime: (line: Line, child: ChildProcess) => boolean = () => false,
 ): Promise<{ code: number | null; killed: boolean; last: Line }> {
-  const child = spawn(process.execPath, [program, ...args, "--json"], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [agentProgram, ...args, "--json"], { stdio: ["ignore", "pipe", "inherit"] });
   return new Promise((resolve) => {
     let text = "";
     let last: Line = { type: "none" };

@@ -69,8 +69,8 @@ async function runAll(size: Case): Promise<void> {
   }
 }
 
-test("20,000 files, 8 GiB of holes and 400 MB of noise", { timeout: 150_000 }, () =>
-  runAll({ files: 20_000, sparseGib: 8, noiseMib: 400, most: 500 }),
+test("10,000 files, 4 GiB of holes and 200 MB of noise", { timeout: 150_000 }, () =>
+  runAll({ files: 10_000, sparseGib: 4, noiseMib: 200, most: 500 }),
 );
 
 test.runIf(isSlow)("a million files and 50 GiB of holes", { timeout: 1_800_000 }, () =>

@@ -4,8 +4,8 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { agentProgram } from "../testing/run-command.ts";
 
-const program = join(import.meta.dirname, "../testing/snapshot-cli.ts");
 const canMount = spawnSync("unshare", ["-m", "mount", "-t", "tmpfs", "none", "/mnt"]).status === 0;
 let dir: string;
 const at = (name: string) => join(dir, name);
@@ -22,7 +22,7 @@ function run(mounts: string, args: string[]) {
     script,
     "sh",
     process.execPath,
-    program,
+    agentProgram,
     ...args,
     "--json",
   ];

@@ -10,6 +10,7 @@ import { Folders } from "../fs/folders.ts";
 import { removeTree } from "../fs/remove.ts";
 import { countDeepTree, makeDeepTree } from "../testing/deep-tree.ts";
 import { type Step, steps, takeSteps } from "../testing/random-workspace.ts";
+import { agentProgram } from "../testing/run-command.ts";
 import { hasWitness, witness } from "../testing/witness.ts";
 import { noise } from "../testing/workspace.ts";
 import { restoreSnapshot } from "./restore.ts";
@@ -17,7 +18,7 @@ import { openFolderStore } from "./store-folder.ts";
 import { takeSnapshot } from "./take.ts";
 
 const isRoot = process.getuid?.() === 0;
-const numRuns = Number(process.env.SONECA_RANDOM_RUNS ?? 8);
+const numRuns = Number(process.env.SONECA_RANDOM_RUNS ?? 6);
 const seed = Number(process.env.SONECA_RANDOM_SEED ?? 20_261_124);
 
 test.skipIf(!isRoot || !hasWitness)(
@@ -66,7 +67,6 @@ test.skipIf(!isRoot || !hasWitness)(
 
 /** Killed after so many lines of progress. Null: it ended by itself. */
 function restoreFor(lines: number, dir: string, seq: number): Promise<number | null> {
-  const program = join(import.meta.dirname, "../testing/snapshot-cli.ts");
   const args = [
     "restore",
     `i-random@${seq}`,
@@ -78,7 +78,7 @@ function restoreFor(lines: number, dir: string, seq: number): Promise<number | n
     "--delete",
     "--json",
   ];
-  const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [agentProgram, ...args], { stdio: ["ignore", "pipe", "inherit"] });
   return new Promise((resolve) => {
     let seen = 0;
     child.stdout.on("data", (data: Buffer) => {

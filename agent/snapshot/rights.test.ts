@@ -8,9 +8,9 @@ import { writeFlags } from "../fs/flags.ts";
 import { native } from "../fs/native.ts";
 import { probeKeeping } from "../fs/probe.ts";
 import { file, folder, hardLink, link, node, putHandMade } from "../testing/hand-made.ts";
+import { agentProgram } from "../testing/run-command.ts";
 import { openFolderStore } from "./store-folder.ts";
 
-const program = join(import.meta.dirname, "../testing/snapshot-cli.ts");
 const nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
 /** Rights are taken away one by one here, so all of them must be there. */
 const isRoot = process.getuid?.() === 0 && probeKeeping(tmpdir()).length === 0;
@@ -19,7 +19,7 @@ let dir: string;
 const at = (name: string) => join(dir, name);
 
 function run(privileges: string[], args: string[]) {
-  const { status, stdout } = spawnSync("setpriv", [...privileges, process.execPath, program, ...args, "--json"], {
+  const { status, stdout } = spawnSync("setpriv", [...privileges, process.execPath, agentProgram, ...args, "--json"], {
     encoding: "utf8",
     timeout: 25_000,
     env: { PATH: process.env.PATH, HOME: dir },

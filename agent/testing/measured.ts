@@ -1,8 +1,6 @@
 /** Runs the snapshot commands in a process of their own and measures it from inside. */
 import { spawn } from "node:child_process";
-import { join } from "node:path";
-
-const program = join(import.meta.dirname, "snapshot-cli.ts");
+import { agentProgram } from "./run-command.ts";
 
 /** Said at the very end, on the last line of stderr. */
 const probe = `
@@ -29,7 +27,7 @@ export interface Measured {
 
 export function runMeasured(args: string[]): Promise<Measured> {
   const importProbe = `data:text/javascript,${encodeURIComponent(probe)}`;
-  const child = spawn(process.execPath, ["--import", importProbe, program, ...args, "--json"], {
+  const child = spawn(process.execPath, ["--import", importProbe, agentProgram, ...args, "--json"], {
     stdio: ["ignore", "pipe", "pipe"],
   });
   let out = "";
