@@ -46,11 +46,22 @@ export default defineConfig({
           name: "node",
           environment: "node",
           include: [
-            "{core,agent,cli,local-cloud,tools,bench,deploy}/**/*.test.ts",
+            "{agent,cli,local-cloud,tools,bench,deploy}/**/*.test.ts",
             "worker/{http,notices,providers,tunnel,proxy}/*.test.ts",
-            "dashboard/**/*.test.ts",
           ],
           globalSetup: ["tools/testing/build-programs.ts"],
+          maxWorkers,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+      {
+        test: {
+          name: "pure",
+          environment: "node",
+          include: ["{core,dashboard}/**/*.test.ts"],
+          // Nothing there changes the process it runs in, and a process for each file takes longer than most of them.
+          isolate: false,
           maxWorkers,
           testTimeout: 60_000,
           hookTimeout: 60_000,
