@@ -83,7 +83,8 @@ export class StepRing {
     this.#total[slot] = moreOf(this.#total[slot]!, use.totalMb);
     // Time that was measured twice, as with a clock that was set back, makes no step longer than it is.
     const before = this.#weight[slot]!;
-    const weight = Math.min(Math.round(ms / weightMs), Math.round(this.stepMs / weightMs) - before);
+    // At least one: a step without weight counts as one of which nothing is known, and would be lost as bytes.
+    const weight = Math.min(Math.max(Math.round(ms / weightMs), 1), Math.round(this.stepMs / weightMs) - before);
     for (const { index, max, mean } of use.gpus) {
       if (index >= this.#columns) continue;
       const at = slot * this.#columns + index;
