@@ -134,7 +134,13 @@ export class Injector {
 
   /** What ends by itself after some time, whether the half is over by then or not. The machine may be gone by then. */
   async #lasting(forMs: number, begin: () => Promise<unknown>, end: () => Promise<unknown>): Promise<boolean> {
-    await begin();
+    try {
+      await begin();
+    } catch (error) {
+      // A stand-in that died before it answered may have done it, and nobody else would undo it.
+      await this.#untilDone(end);
+      throw error;
+    }
     const ends = Date.now() + forMs;
     while (!this.#over && Date.now() < ends) await sleep(20);
     await this.#untilDone(end);
