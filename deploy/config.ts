@@ -1,19 +1,7 @@
 /** wrangler's configuration of one deployment: the tracked wrangler.toml, with what this one has of its own. */
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parse } from "smol-toml";
-
-/** What is read of wrangler.toml; everything else goes through as it stands. */
-interface WranglerToml {
-  main: string;
-  assets: { directory: string };
-  d1_databases: { binding: string; database_name: string; database_id: string; migrations_dir: string }[];
-  r2_buckets: { binding: string; bucket_name: string }[];
-  triggers: { crons: string[] };
-  vars: Record<string, string>;
-  compatibility_date: string;
-}
+import type { WranglerToml } from "../tools/wrangler-toml.ts";
 
 export interface Target {
   name: string;
@@ -27,10 +15,6 @@ export interface Target {
 
 export const bucketOf = (name: string) => `${name}-snapshots`;
 export const projectOf = (name: string) => `${name}-dashboard`;
-
-export function readBase(root: string): WranglerToml {
-  return parse(readFileSync(join(root, "wrangler.toml"), "utf8")) as unknown as WranglerToml;
-}
 
 /** `root`: paths of the sources begin with it. */
 export function workerConfig(base: WranglerToml, target: Target, root: string) {

@@ -1,6 +1,6 @@
 /**
  * The crash campaign, small: SIGKILL to each program in each step of a life, while somebody works in the workspace, and
- * then whatever the seed draws, a dozen cycles in all where the machine does them in four minutes. `npm run crash` does it by
+ * then whatever the seed draws, ten cycles in all where the machine does them in four minutes. `npm run crash` does it by
  * the hundred.
  */
 import { expect, it } from "vitest";

@@ -87,8 +87,10 @@ async function buildOnce(name: string, folders: string[], make: (dir: string) =>
   const yesterday = Date.now() - 24 * 3_600_000;
   for (const other of readdirSync(kept)) {
     const path = join(kept, other);
-    if (path !== dir && other.includes(`${name}-`) && statSync(path).mtimeMs < yesterday)
-      rmSync(path, { recursive: true, force: true });
+    if (path === dir || !other.includes(`${name}-`)) continue;
+    // Another start may just have finished what it made, and taken this name away.
+    const made = statSync(path, { throwIfNoEntry: false });
+    if (made && made.mtimeMs < yesterday) rmSync(path, { recursive: true, force: true });
   }
   return dir;
 }

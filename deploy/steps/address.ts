@@ -1,5 +1,7 @@
 /** Where the worker answers, so that PUBLIC_URL is right from its first version on; and what its variables are. */
-import { proxyPattern, readBase } from "../config.ts";
+
+import { readWranglerToml } from "../../tools/wrangler-toml.ts";
+import { proxyPattern } from "../config.ts";
 import { alreadyThere, type Context, permissions, planned, type Result } from "../context.ts";
 import { DeployError } from "../error.ts";
 
@@ -118,7 +120,7 @@ async function onProxyZone({ options, world, found }: Context, name: string): Pr
 /** What the worker has stays; over it, what was said now. */
 async function gatherVars({ options, world, found }: Context): Promise<Record<string, string>> {
   const { BUILD: _, ...kept } = found.worker?.vars ?? {};
-  const vars = { ...readBase(world.root).vars, ...kept };
+  const vars = { ...readWranglerToml(world.root).vars, ...kept };
   const { tunnels } = options;
   if (tunnels === "none") {
     for (const name of ["CLOUDFLARE_ACCOUNT_ID", "CLOUDFLARE_ZONE_ID", "CLOUDFLARE_ZONE"]) delete vars[name];

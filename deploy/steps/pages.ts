@@ -1,8 +1,9 @@
 /** The dashboard on Pages: a project whose /api/ is the worker, over a service binding. */
 import { cpSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { readWranglerToml } from "../../tools/wrangler-toml.ts";
 import type { Cloudflare } from "../cloudflare.ts";
-import { pagesConfig, projectOf, readBase } from "../config.ts";
+import { pagesConfig, projectOf } from "../config.ts";
 import { alreadyThere, type Context, done, permissions, type Result, skipped, wouldDo } from "../context.ts";
 import { DeployError } from "../error.ts";
 import { runWrangler } from "../wrangler.ts";
@@ -58,7 +59,7 @@ async function writeFolder({ options, world }: Context): Promise<string> {
   const source = join(world.root, "dashboard");
   cpSync(join(source, "functions"), join(folder, "functions"), { recursive: true });
   cpSync(join(source, "package.json"), join(folder, "package.json"));
-  const config = pagesConfig(readBase(world.root), options.name, join(world.root, "dist/dashboard"));
+  const config = pagesConfig(readWranglerToml(world.root), options.name, join(world.root, "dist/dashboard"));
   writeFileSync(join(folder, "wrangler.json"), `${JSON.stringify(config, null, 2)}\n`);
   return folder;
 }

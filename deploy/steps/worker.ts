@@ -1,7 +1,8 @@
 /** The worker: what it is built of, its deployment, its secrets. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { buildIdOf, readBase, type Target, workerConfig } from "../config.ts";
+import { readWranglerToml } from "../../tools/wrangler-toml.ts";
+import { buildIdOf, type Target, workerConfig } from "../config.ts";
 import { alreadyThere, type Context, done, permissions, type Result, wouldDo } from "../context.ts";
 import { DeployError } from "../error.ts";
 import { runWrangler } from "../wrangler.ts";
@@ -11,7 +12,7 @@ const scripts = { permission: permissions.scripts };
 /** Writes `.deploy/NAME/wrangler.json`, and says by `found.buildId` what a deployment would consist of. */
 export async function configure(context: Context): Promise<Result> {
   const { options, world, found } = context;
-  const base = readBase(world.root);
+  const base = readWranglerToml(world.root);
   const target: Target = {
     name: options.name,
     databaseId: found.databaseId ?? "00000000-0000-0000-0000-000000000000",

@@ -7,6 +7,7 @@ import type { SessionView } from "../../core/protocol/session.ts";
 import { endGroup, type Program, spawnGroup } from "../../local-cloud/processes.ts";
 import { freePort } from "../../local-cloud/secrets.ts";
 import { buildDashboard } from "../../tools/build.ts";
+import { quietWrangler } from "../../tools/wrangler-env.ts";
 import { Instance, startTestCloud, type TestCloud, until } from "../testing/cloud.ts";
 
 const folder = join(import.meta.dirname, "../../dashboard");
@@ -35,12 +36,7 @@ beforeAll(async () => {
   ];
   const env = {
     ...process.env,
-    CI: "1",
-    NO_COLOR: "1",
-    WRANGLER_SEND_METRICS: "false",
-    WRANGLER_HIDE_BANNER: "true",
-    WRANGLER_NO_SKILLS_UPDATE_PROMPTS: "true",
-    CLOUDFLARE_CF_FETCH_ENABLED: "false",
+    ...quietWrangler,
     X_LOCAL_OBSERVABILITY: "false",
     X_LOCAL_EXPLORER: "false",
     WRANGLER_LOG_PATH: join(test.base, "pages-logs"),

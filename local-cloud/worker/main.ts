@@ -1,8 +1,8 @@
 /**
  * node local-cloud/worker/main.ts --port N --build DIR --state DIR --variables FILE
  *
- * The built worker in workerd, as `wrangler dev` would run it, without what that does beside: it starts in a fifth of the time, and a
- * request passes one worker and not two. `--variables`: JSON, name to text. The database is brought forward before anybody is heard.
+ * The built worker in workerd, as `wrangler dev` would run it, without what that does beside: it starts sooner, and a request passes one
+ * worker and not two. `--variables`: JSON, name to text. The database is brought forward before anybody is heard.
  */
 
 import { createHash } from "node:crypto";
@@ -61,7 +61,7 @@ async function bringForward(options: MiniflareOptions, stateDir: string): Promis
 const { port, buildDir, stateDir, variables } = readArguments();
 const options: MiniflareOptions = {
   ...optionsOf({
-    configFile: join(root, "wrangler.toml"),
+    root,
     script: join(buildDir, "worker.js"),
     publicDir: join(buildDir, "public"),
     // As `wrangler dev --persist-to` lays it out.

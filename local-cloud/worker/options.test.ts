@@ -7,16 +7,16 @@ import { afterAll, expect, it } from "vitest";
 import { unstable_getMiniflareWorkerOptions } from "wrangler";
 import { optionsOf } from "./options.ts";
 
-const configFile = join(import.meta.dirname, "../../wrangler.toml");
+const root = join(import.meta.dirname, "../..");
 const folder = mkdtempSync(join(tmpdir(), "soneca-local-worker-"));
 afterAll(() => rmSync(folder, { recursive: true }));
 
 it("wrangler.toml says the same to wrangler and to the local cloud", () => {
   const script = join(folder, "worker.js");
   writeFileSync(script, "export default { fetch: () => new Response('here') };");
-  const paths = { configFile, script, publicDir: folder, persistDir: folder };
+  const paths = { root, script, publicDir: folder, persistDir: folder };
   const [ours] = optionsOf({ ...paths, variables: { PIPE: "relay" } }).workers;
-  const { workerOptions } = unstable_getMiniflareWorkerOptions(configFile, undefined, {});
+  const { workerOptions } = unstable_getMiniflareWorkerOptions(join(root, "wrangler.toml"), undefined, {});
   const modules = [{ type: "ESModule", path: script }];
   const converted = convertV4MiniflareOptions({ ...workerOptions, modules, name: "soneca" } as V4MiniflareOptions);
   const theirs = JSON.parse(JSON.stringify(converted.workers[0]!.config));

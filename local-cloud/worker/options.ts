@@ -1,23 +1,11 @@
 /** What wrangler.toml says of the worker, as miniflare takes it: the same bindings as a deployment has, with local data. */
 import { readFileSync } from "node:fs";
 import type { MiniflareOptions } from "miniflare";
-import { parse } from "smol-toml";
-
-/** The parts of wrangler.toml that a local worker has; deploy/config.ts knows the others. */
-interface WranglerConfig {
-  name: string;
-  compatibility_date: string;
-  compatibility_flags: string[];
-  assets: { binding: string; run_worker_first: boolean };
-  d1_databases: { binding: string; database_id: string }[];
-  r2_buckets: { binding: string; bucket_name: string }[];
-  durable_objects: { bindings: { name: string; class_name: string }[] };
-  vars: Record<string, string>;
-}
+import { readWranglerToml } from "../../tools/wrangler-toml.ts";
 
 export interface LocalWorker {
-  /** wrangler.toml. */
-  configFile: string;
+  /** Of the repository, with wrangler.toml. */
+  root: string;
   /** The built worker, one file. */
   script: string;
   /** The files that it serves. */
@@ -30,13 +18,9 @@ export interface LocalWorker {
 
 type WorkerConfig = MiniflareOptions["workers"][number]["config"];
 
-export function readWranglerConfig(file: string): WranglerConfig {
-  return parse(readFileSync(file, "utf8")) as unknown as WranglerConfig;
-}
-
 /** Without an address: that is the caller's. */
-export function optionsOf({ configFile, script, publicDir, persistDir, variables }: LocalWorker): MiniflareOptions {
-  const config = readWranglerConfig(configFile);
+export function optionsOf({ root, script, publicDir, persistDir, variables }: LocalWorker): MiniflareOptions {
+  const config = readWranglerToml(root);
   const { name } = config;
   const objects = config.durable_objects.bindings;
   const env: WorkerConfig["env"] = {};
