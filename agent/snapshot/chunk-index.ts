@@ -3,7 +3,7 @@
  * with all that is known of it, and ids can be looked up where they lie, without a string for each.
  */
 import { randomBytes } from "node:crypto";
-import { latin1FromBytes } from "../../core/snapshot/bytes.ts";
+import { codeAt, latin1FromBytes } from "../../core/snapshot/bytes.ts";
 import { type ChunkList, idBytes } from "../../core/snapshot/chunk-list.ts";
 import type { FrameInfo } from "../../core/snapshot/frame-table.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
@@ -112,8 +112,7 @@ export class ChunkIndex {
   #find(id: string): number {
     if (id.length !== idBytes) return -1;
     for (let w = 0, i = 0; w < idWords; w++, i += 4)
-      words[w] =
-        id.charCodeAt(i) | (id.charCodeAt(i + 1) << 8) | (id.charCodeAt(i + 2) << 16) | (id.charCodeAt(i + 3) << 24);
+      words[w] = codeAt(id, i) | (codeAt(id, i + 1) << 8) | (codeAt(id, i + 2) << 16) | (codeAt(id, i + 3) << 24);
     return this.#search((chunks, c) => chunks.hasIdAt(c, id));
   }
 

@@ -65,27 +65,28 @@ test.skipIf(!isRoot || !hasWitness)(
   },
 );
 
-/** Killed after so many lines of progress. Null: it ended by itself. */
-function restoreFor(lines: number, dir: string, seq: number): Promise<number | null> {
-  const args = [
-    "restore",
-    `i-random@${seq}`,
-    join(dir, "back"),
-    "--store",
-    join(dir, "store"),
-    "--state",
-    join(dir, "state"),
-    "--delete",
-    "--json",
-  ];
-  const child = spawn(process.execPath, [agentProgram, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+/** Killed so long after its first word. Code null: it was; `tookMs`: from that word to its end. */
+function restoreFor(
+  ms: number,
+  dir: string,
+  seq: number,
+  name = "back",
+): Promise<{ code: number | null; tookMs: number }> {
+  const places = [join(dir, name), "--store", join(dir, "store"), "--state", join(dir, `state-${name}`)];
+  const args = [agentProgram, "restore", `i-random@${seq}`, ...places, "--delete", "--json"];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
   return new Promise((resolve) => {
-    let seen = 0;
-    child.stdout.on("data", (data: Buffer) => {
-      seen += data.toString("latin1").split("\n").length - 1;
-      if (seen >= lines) child.kill("SIGKILL");
+    let timer: NodeJS.Timeout | undefined;
+    let begunAt = 0;
+    child.stdout.once("data", () => {
+      begunAt = performance.now();
+      if (Number.isFinite(ms)) timer = setTimeout(() => child.kill("SIGKILL"), ms);
     });
-    child.on("close", resolve);
+    child.stdout.resume();
+    child.on("close", (code) => {
+      clearTimeout(timer);
+      resolve({ code, tookMs: performance.now() - begunAt });
+    });
   });
 }
 
@@ -118,16 +119,18 @@ test.skipIf(!isRoot || !hasWitness)(
         wanted.push(witness(at(`work${n}`)));
       }
       for (const seq of [1, 2]) {
+        const { tookMs } = await restoreFor(Number.POSITIVE_INFINITY, dir, seq, "measured");
         let killed = 0;
-        for (let lines = 1; lines <= 9; lines++) if ((await restoreFor(lines, dir, seq)) === null) killed++;
+        for (let tenths = 0; tenths < 9; tenths++)
+          if ((await restoreFor((tenths / 10) * tookMs, dir, seq)).code === null) killed++;
         expect(killed).toBeGreaterThan(2);
-        expect(await restoreFor(Number.POSITIVE_INFINITY, dir, seq)).toBe(0);
+        expect((await restoreFor(Number.POSITIVE_INFINITY, dir, seq)).code).toBe(0);
         expect(witness(at("back"))).toEqual(wanted[seq - 1]);
         expect(countDeepTree(at("back/deep tree"), "d".repeat(99 + seq), 80)).toBe(81);
       }
     } finally {
       const folders = new Folders(dir, true);
-      for (const name of ["work0", "work1", "back"]) removeTree(folders, name);
+      for (const name of ["work0", "work1", "back", "measured"]) removeTree(folders, name);
       folders.close();
       rmSync(dir, { recursive: true });
     }

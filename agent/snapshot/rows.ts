@@ -5,6 +5,7 @@
  * row = stamp: f64[6] { dev, ino, size, mtimeMs, ctimeMs, mode } | u32 recordBytes | u32 holesBytes | record | holes
  */
 
+import { codeAt } from "../../core/snapshot/bytes.ts";
 import { idBytes } from "../../core/snapshot/chunk-list.ts";
 import { timeBytes } from "../../core/snapshot/tree.ts";
 
@@ -58,7 +59,7 @@ export function comparePath({ slab, at }: Row, path: string): number {
   const [bytes, from] = varintAt(slab, at + headBytes);
   const shared = Math.min(bytes, path.length);
   for (let i = 0; i < shared; i++) {
-    const difference = slab[from + i]! - path.charCodeAt(i);
+    const difference = slab[from + i]! - codeAt(path, i);
     if (difference !== 0) return difference;
   }
   return bytes - path.length;

@@ -1,5 +1,5 @@
 /** A checked tree in memory: its stream and where each record begins. Entries are decoded when they are looked at. */
-import { ByteReader, ByteWriter } from "../../core/snapshot/bytes.ts";
+import { ByteReader, ByteWriter, codeAt } from "../../core/snapshot/bytes.ts";
 import { decodeEntry, type Entry, encodeHoles, encodeRecord } from "../../core/snapshot/tree.ts";
 
 /** A million entries as objects would take half a gigabyte; as a stream they take a fifth of that. */
@@ -74,7 +74,7 @@ export class TreeEntries implements Iterable<Entry> {
     const [length, from] = this.#pathPlace(n);
     const shared = Math.min(length, path.length);
     for (let i = 0; i < shared; i++) {
-      const difference = this.#stream[from + i]! - path.charCodeAt(i);
+      const difference = this.#stream[from + i]! - codeAt(path, i);
       if (difference !== 0) return difference;
     }
     return length - path.length;

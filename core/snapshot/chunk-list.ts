@@ -2,7 +2,7 @@
  * The chunks of a frame in a few bytes each. A snapshot of a million small files has as many, and an object with a string
  * for each would take four times the memory.
  */
-import type { ByteReader } from "./bytes.ts";
+import { type ByteReader, codeAt, latin1FromBytes } from "./bytes.ts";
 
 export const idBytes = 32;
 /** id[32] | u32 plainBytes */
@@ -27,7 +27,7 @@ export class ChunkList implements Iterable<ChunkRef> {
     const bytes = new Uint8Array(chunks.length * strideBytes);
     chunks.forEach(({ id, plainBytes }, n) => {
       if (id.length !== idBytes) throw new RangeError("a chunk's id has 32 bytes");
-      for (let i = 0; i < idBytes; i++) bytes[n * strideBytes + i] = id.charCodeAt(i);
+      for (let i = 0; i < idBytes; i++) bytes[n * strideBytes + i] = codeAt(id, i);
       writeU32(bytes, n * strideBytes + idBytes, plainBytes);
     });
     return new ChunkList(bytes);
@@ -48,9 +48,8 @@ export class ChunkList implements Iterable<ChunkRef> {
   }
 
   idAt(n: number): string {
-    let id = "";
-    for (let at = n * strideBytes, end = at + idBytes; at < end; at++) id += String.fromCharCode(this.#bytes[at]!);
-    return id;
+    const at = n * strideBytes;
+    return latin1FromBytes(this.#bytes.subarray(at, at + idBytes));
   }
 
   plainBytesAt(n: number): number {
@@ -71,7 +70,7 @@ export class ChunkList implements Iterable<ChunkRef> {
 
   hasIdAt(n: number, id: string): boolean {
     const from = n * strideBytes;
-    for (let i = 0; i < idBytes; i++) if (this.#bytes[from + i] !== id.charCodeAt(i)) return false;
+    for (let i = 0; i < idBytes; i++) if (this.#bytes[from + i] !== codeAt(id, i)) return false;
     return true;
   }
 
