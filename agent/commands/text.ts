@@ -39,7 +39,8 @@ export function size(bytes: number): string {
 }
 
 export function count(n: number, one: string, many = `${one}s`): string {
-  return `${n.toLocaleString("en-US")} ${n === 1 ? one : many}`;
+  // Not toLocaleString: that takes 13 ms to begin with.
+  return `${String(n).replace(/\B(?=(\d{3})+$)/g, ",")} ${n === 1 ? one : many}`;
 }
 
 /** `2026-11-24 19:20:37`, UTC; whole seconds where a Date cannot hold the year. */

@@ -66,19 +66,21 @@ export function comparePath({ slab, at }: Row, path: string): number {
 }
 
 /** Where in the slab the ids of a file's chunks begin; none for other types. The record is one that this program encoded. */
-export function* chunkPlacesOf({ slab, at }: Row): Generator<number, void> {
+export function chunkPlacesOf({ slab, at }: Row): number[] {
   const [pathBytes, pathFrom] = varintAt(slab, at + headBytes);
   let from = pathFrom + pathBytes;
-  if (slab[from] !== 0x66) return;
+  if (slab[from] !== 0x66) return [];
   from += 2;
   // mode, uid, gid | mtime | size
   for (let i = 0; i < 3; i++) from = varintAt(slab, from)[1];
   from = varintAt(slab, from + timeBytes)[1];
   let [chunks, next] = varintAt(slab, from);
+  const places: number[] = [];
   for (; chunks > 0; chunks--) {
-    yield next;
+    places.push(next);
     next = varintAt(slab, next + idBytes)[1];
   }
+  return places;
 }
 
 export function* chunkIdsOf(row: Row): Generator<string, void> {

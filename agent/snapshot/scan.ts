@@ -44,7 +44,7 @@ export interface ScanCounts {
 export interface RoundInput extends Reading {
   isExcluded: Excluder;
   cache: StatCache;
-  /** Every chunk that the cache knows is known to be in the store, from an earlier round. */
+  /** Every chunk that the cache knows is known to be in the store, from an earlier round or snapshot. */
   isCacheStored: boolean;
   /** Is told what the round sees. */
   planner?: BasePlanner | null;
@@ -144,7 +144,7 @@ class RoundBuilder {
       if (what & seen.row)
         this.#keep(this.#waiting.at(next++), (what & seen.rested) !== 0, (what & seen.inDigest) !== 0);
       else if (own) this.#keepBig(n, own);
-      else if (big.alone.length === 0 || big.later.has(n)) await this.add(n);
+      else if ((big.alone.length === 0 || big.later.has(n)) && !this.#addKnown(n)) await this.#read(n);
     }
   }
 
@@ -186,7 +186,7 @@ class RoundBuilder {
       const big = new Set(alone);
       for (let n = 0; n < this.#walked.paths.length && !failure; n++) {
         if (breather.due) await rest();
-        if (!big.has(n) && !later.has(n)) await this.add(n);
+        if (!big.has(n) && !later.has(n) && !this.#addKnown(n)) await this.#read(n);
       }
       isAlone = true;
     };
@@ -221,16 +221,17 @@ class RoundBuilder {
     else this.#round.torn.push(path);
   }
 
-  async add(n: number): Promise<void> {
+  /** What can be said of it without reading it: then true. Nothing is waited for, since of most entries nothing changed. */
+  #addKnown(n: number): boolean {
     const path = this.#walked.paths[n]!;
     // Its folder became another thing since the walk, maybe a link outward: no reader would take such a tree.
     if (path !== "" && !this.#folders.has(parentOf(path))) {
       this.#round.torn.push(path);
-      return;
+      return true;
     }
     if (isTooLong(path)) {
       this.#round.unreadable.push({ path: textOfBytes(path), reason: "ENAMETOOLONG" });
-      return;
+      return true;
     }
     const inode = this.#walked.inodes.get(n);
     const firstName = inode === undefined ? undefined : this.#names.get(inode);
@@ -239,9 +240,13 @@ class RoundBuilder {
       encodeRecord(this.#record, { path, type: "h", target: firstName });
       this.#hardLinks++;
       this.#place(n, "h", this.#shelf.add(noStamp, 0, this.#record.view(), noHoles), false);
-      return;
+      return true;
     }
-    if (this.#reuse(n, path, inode)) return;
+    return this.#reuse(n, path, inode);
+  }
+
+  async #read(n: number): Promise<void> {
+    const path = this.#walked.paths[n]!;
     const readAt = Date.now();
     try {
       const type = this.#walked.typeAt(n) ?? "f";

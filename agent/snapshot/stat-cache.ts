@@ -25,11 +25,19 @@ export class StatCache {
   readonly #root: string;
   #rows: RowList;
   #isSaved = true;
+  #fingerprint: string | null;
 
   constructor(file: string, root: string) {
     this.#file = file;
     this.#root = root;
-    this.#rows = loadRows(file, root);
+    const loaded = loadRows(file, root);
+    this.#rows = loaded?.rows ?? new RowList();
+    this.#fingerprint = loaded?.sha256 ?? null;
+  }
+
+  /** The same for the same rows, all of them: SHA-256 of the file, 64 hex digits. Null: they are in none. */
+  get fingerprint(): string | null {
+    return this.#isSaved ? this.#fingerprint : null;
   }
 
   get size(): number {
@@ -51,7 +59,8 @@ export class StatCache {
     if (this.#isSaved) return true;
     const writer = new StatCacheWriter(this.#file, this.#root);
     for (const row of this.#rows) writer.add(row);
-    this.#isSaved = writer.finish();
+    this.#fingerprint = writer.finish();
+    this.#isSaved = this.#fingerprint !== null;
     return this.#isSaved;
   }
 }
@@ -90,17 +99,20 @@ export class StatCacheWriter {
     this.#attempt(() => this.#put(bytesOf(row)));
   }
 
-  /** False when it could not be written. */
-  finish(): boolean {
-    if (this.#fd === null) return false;
+  /** SHA-256 of what was written, 64 hex digits; null when it could not be. */
+  finish(): string | null {
+    if (this.#fd === null) return null;
     const fd = this.#fd;
-    return this.#attempt(() => {
+    let digest = Buffer.alloc(0);
+    const isDone = this.#attempt(() => {
       this.#flush();
-      this.#write(this.#hasher.digest());
+      digest = this.#hasher.digest();
+      this.#write(digest);
       this.#fd = null;
       closeSync(fd);
       renameSync(`${this.#file}.new`, this.#file);
     });
+    return isDone ? digest.toString("hex") : null;
   }
 
   /** What is not finished does not count. */
@@ -145,16 +157,17 @@ export class StatCacheWriter {
   }
 }
 
-function loadRows(file: string, root: string): RowList {
+/** Null: never written, lost, or of an earlier version. Then everything is read. */
+function loadRows(file: string, root: string): { rows: RowList; sha256: string } | null {
   try {
     const bytes = readFileSync(file);
     const body = bytes.subarray(0, bytes.length - 32);
-    if (hash("sha256", body, "hex") !== bytes.toString("hex", bytes.length - 32)) return new RowList();
+    const sha256 = hash("sha256", body, "hex");
+    if (sha256 !== bytes.toString("hex", bytes.length - 32)) return null;
     const head = headOf(root);
-    if (!body.subarray(0, head.length).equals(head)) return new RowList();
-    return RowList.read(body, head.length);
+    if (!body.subarray(0, head.length).equals(head)) return null;
+    return { rows: RowList.read(body, head.length), sha256 };
   } catch {
-    // Never written, lost, or of an earlier version: everything is read.
-    return new RowList();
+    return null;
   }
 }

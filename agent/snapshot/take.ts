@@ -34,12 +34,16 @@ import { type Ground, newProgress, openGround, Reporter } from "./setup.ts";
 import { StatCache, statCacheFile } from "./stat-cache.ts";
 import { failureOf, Stop, throwIfAborted } from "./stop.ts";
 import { type Torn, tornEntries, tornOf } from "./torn.ts";
+import { type KnownTree, readTreeBook, treeBookFile, writeTreeBook } from "./tree-book.ts";
 import type { SkippedPath, TakeOptions, TakeResult, TakeSuccess } from "./types.ts";
 import { rememberWrapping } from "./wrapping.ts";
 
 const mostRounds = 3;
 
 type StoredPart = Pick<IndexedPart, "key" | "bytes">;
+
+/** What a manifest lists. `known`: its segments with what each describes, where they may be others than those of before. */
+type StoredTree = Pick<Manifest, "root" | "parts" | "segments"> & { known?: KnownSegment[] };
 
 /**
  * One at a time for each `stateDir`. An abort is prompt and leaves everything that was sent for the next run.
@@ -72,6 +76,8 @@ class Take {
   readonly #keyring: Keyring;
   readonly #stateName: string;
   readonly #othersFile: string;
+  readonly #segmentBookFile: string;
+  readonly #treeBookFile: string;
   readonly #journal: Journal;
   readonly #journalled: IndexedPart[];
   readonly #excludes: string[];
@@ -79,6 +85,8 @@ class Take {
   readonly #sent = new Set<string>();
   readonly #startedAt = performance.now();
   #known!: ChunkIndex;
+  /** What the last snapshot listed, where the cache is as it left it and the store has all of that. */
+  #before: KnownTree | null = null;
   #planner: BasePlanner | null = null;
   #mounts: Mount[] = [];
   #rounds = 0;
@@ -92,6 +100,8 @@ class Take {
     if (encryption) rememberWrapping(ground.stateDir, options.id, encryption.wrapped);
     this.#stateName = this.#keyring.stateName(options.id);
     this.#othersFile = `${ground.stateDir}/others-${this.#stateName}`;
+    this.#segmentBookFile = segmentBookFile(ground.stateDir, this.#stateName);
+    this.#treeBookFile = treeBookFile(ground.stateDir, this.#stateName);
     this.#cache = new StatCache(statCacheFile(ground.stateDir, this.#stateName, ground.root), ground.root);
     const { journal, parts } = Journal.open(journalFile(ground.stateDir, this.#stateName));
     this.#journal = journal;
@@ -118,6 +128,8 @@ class Take {
       signal,
     });
 
+    const before = readTreeBook(this.#treeBookFile, this.#cache.fingerprint);
+    this.#before = before?.parts.every(({ key }) => this.#known.hasPart(key)) ? before : null;
     const data = this.#newPacker("data");
     const isPlain = (id: string) => data.hasPlain(id) || this.#known.hasPlain(id);
     this.#planner = this.#options.bases === false ? null : new BasePlanner(this.#ground.root, isPlain);
@@ -125,26 +137,16 @@ class Take {
     const { expectedDigest, forget } = this.#options;
     if (expectedDigest !== undefined && (torn.count > 0 || round.digest !== expectedDigest))
       throw new Stop("folder_differs", "The folder has another digest than was expected.", false);
-    // Not while the writers are held.
-    if (!this.#options.alreadyQuiet) await this.#releaseBases(round, data);
-    const tree = this.#newPacker("meta");
-    this.#reporter.phase("tree");
-    const treeIds = await packTree(round.entries, tree, this.#keyring);
-    await tree.flush();
+    const isAsBefore = round.isAsCached && data.plainBytes === 0 && round.digest === this.#before?.digest;
+    const stored: StoredTree = isAsBefore ? this.#before! : await this.#storeTree(round, data);
+    await this.#confirm(stored.parts);
 
-    const needed = this.#partsOf(round, treeIds);
-    const book = new SegmentBook(segmentBookFile(this.#ground.stateDir, this.#stateName));
-    const segments = await this.#sendSegments(book, needed);
-    const parts = [...needed, ...segments];
-    if (parts.length > limits.partsInSnapshot)
-      throw new Stop("workspace_too_large", "The snapshot needs too many parts.", false);
-    await this.#confirm(parts);
-
-    const segmentKeys = segments.map((segment) => segment.key);
-    const manifest = this.#manifest(round, torn, treeIds.at(-1)!, parts, segmentKeys, data.plainBytes);
+    const manifest = this.#manifest(round, torn, stored, data.plainBytes);
     const manifestSha256 = await this.#putManifest(manifest);
-    book.replace(segments);
-    const listed = new Set(parts.map((part) => part.key));
+    if (stored.known) new SegmentBook(this.#segmentBookFile).replace(stored.known);
+    // What this run did not release the next one does, however little changes until then.
+    if (!this.#options.alreadyQuiet) writeTreeBook(this.#treeBookFile, this.#cache.fingerprint, manifest);
+    const listed = new Set(stored.parts.map((part) => part.key));
     for (const key of forget ?? []) if (!listed.has(key)) rememberOther(this.#othersFile, key);
     this.#reporter.phase("done");
     return {
@@ -160,7 +162,7 @@ class Take {
         skipped: this.#skippedOf(round, torn),
         rounds: this.#rounds,
         reusedBytes: round.plainBytes - Math.min(round.plainBytes, data.plainBytes),
-        parts: parts.length,
+        parts: stored.parts.length,
         newParts: this.#sent.size,
         wallMs: Math.round(performance.now() - this.#startedAt),
         degraded: [...degraded, ...this.#mounts.filter((mount) => !mount.isPseudo).map(describeMount)],
@@ -241,6 +243,23 @@ class Take {
     }
   }
 
+  async #storeTree(round: Round, data: Packer): Promise<StoredTree> {
+    // Not while the writers are held.
+    if (!this.#options.alreadyQuiet) await this.#releaseBases(round, data);
+    const tree = this.#newPacker("meta");
+    this.#reporter.phase("tree");
+    const treeIds = await packTree(round.entries, tree, this.#keyring);
+    await tree.flush();
+
+    const needed = this.#partsOf(round, treeIds);
+    const known = await this.#sendSegments(new SegmentBook(this.#segmentBookFile), needed);
+    const parts = [...needed, ...known].map(({ key, bytes }) => ({ key, bytes }));
+    if (parts.length > limits.partsInSnapshot)
+      throw new Stop("workspace_too_large", "The snapshot needs too many parts.", false);
+    const root = { id: toHex(latin1ToBytes(treeIds.at(-1)!)) };
+    return { root, parts, segments: known.map(({ key }) => key), known };
+  }
+
   /** B3: see release-bases.ts. */
   async #releaseBases(round: Round, data: Packer): Promise<void> {
     const ids = findChunksToRelease(this.#known, round.entries);
@@ -263,7 +282,7 @@ class Take {
       isExcluded: makeExcluder(this.#excludes, sealedBy(this.#mounts)),
       cache: this.#cache,
       keyring: this.#keyring,
-      isCacheStored: n > 1,
+      isCacheStored: n > 1 || this.#before !== null,
       sink: new BasedSink(data, this.#planner),
       cut: (task) => this.#coders.run({ kind: "cut", ...task }),
       // With more threads one of them is free for it.
@@ -307,14 +326,7 @@ class Take {
       throw new Stop("part_missing", `The store has lost ${lost.length} parts; the next run sends them again.`, true);
   }
 
-  #manifest(
-    round: Round,
-    torn: Torn,
-    rootId: string,
-    parts: StoredPart[],
-    segments: string[],
-    newPlainBytes: number,
-  ): Manifest {
+  #manifest(round: Round, torn: Torn, { root, parts, segments }: StoredTree, newPlainBytes: number): Manifest {
     const { id, epoch, seq, agentVersion, parentSeq } = this.#options;
     const skipped = this.#skippedOf(round, torn);
     return {
@@ -325,10 +337,10 @@ class Take {
       createdAt: Date.now(),
       agent: agentVersion ?? "soneca-agent",
       chunker: 1,
-      root: { id: toHex(latin1ToBytes(rootId)) },
+      root,
       digest: round.digest,
       segments,
-      parts: parts.map(({ key, bytes }) => ({ key, bytes })),
+      parts,
       excludes: this.#excludes,
       encryption: this.#options.encryption?.wrapped ?? null,
       stats: {

@@ -8,6 +8,8 @@ import { stampFields } from "./rows.ts";
 import { Stop } from "./stop.ts";
 import type { SkippedPath } from "./types.ts";
 
+const slash = 0x2f;
+
 export type FoundType = "d" | "f" | "l" | "p" | "s" | "c" | "b";
 
 export interface Found {
@@ -130,6 +132,17 @@ function isFolder(folders: Folders, path: string): boolean {
   }
 }
 
+/** A folder that is gone through. */
+interface Open {
+  /** In front of its names: "" or ends with "/". */
+  prefix: string;
+  names: string[];
+  /** Of `names`, the next to be looked at. */
+  at: number;
+  /** Folders among them that were looked at and not yet gone into, the last first. */
+  waiting: string[];
+}
+
 /** Sorted by bytes without one sort over everything: what lies below "a" comes where "a/" would, so after "a-b". */
 export async function walk(
   folders: Folders,
@@ -139,56 +152,49 @@ export async function walk(
 ): Promise<Walked> {
   const walked = new Walked();
   const { paths, unreadable } = walked;
-  const look = (path: string) => {
+  const open: Open[] = [];
+  /** Whether it is a folder. */
+  const look = (path: string): boolean => {
     try {
       const stat = lstatSync(fsPath(folders.at(path)), { throwIfNoEntry: false });
       if (stat) walked.add(path, stat);
+      return stat?.isDirectory() === true;
     } catch (error) {
       if (!isGone(error)) unreadable.push(skipped(path, error));
+      return false;
     }
   };
-  look("");
-  const open: string[][] = paths.length > 0 ? [stepsOf(folders, "", unreadable)] : [];
-  while (open.length > 0) {
-    const path = open.at(-1)!.pop();
-    if (path === undefined) {
-      open.pop();
-      continue;
-    }
+  const enter = (path: string, prefix: string) => {
+    open.push({ prefix, names: readNames(folders, path, unreadable).sort(), at: 0, waiting: [] });
+  };
+  if (look("")) enter("", "");
+  for (let folder = open.at(-1); folder; folder = open.at(-1)) {
     if (breather.due) {
       onStep(paths.length);
       await breather.rest();
     }
-    if (path.endsWith("/")) {
-      const folder = path.slice(0, -1);
-      // Most folders have no neighbour between them and what lies below them; the others are looked for.
-      const n = paths.at(-1) === folder ? paths.length - 1 : findLast(paths, folder);
-      if (walked.typeAt(n) === "d") open.push(stepsOf(folders, folder, unreadable));
+    const { prefix, waiting } = folder;
+    const name = folder.names[folder.at];
+    const first = waiting.at(-1);
+    if (first !== undefined && (name === undefined || !comesBeforeInside(name, first))) {
+      waiting.pop();
+      enter(prefix + first, `${prefix}${first}/`);
       continue;
     }
-    if (!isExcluded(path, () => isFolder(folders, path))) look(path);
+    if (name === undefined) {
+      open.pop();
+      continue;
+    }
+    folder.at++;
+    const path = prefix + name;
+    if (!isExcluded(path, () => isFolder(folders, path)) && look(path)) waiting.push(name);
   }
   return walked;
 }
 
-/** For each name two steps, last first: `name` is to look at it, `name/` to go into it should it be a folder. */
-function stepsOf(folders: Folders, folder: string, unreadable: SkippedPath[]): string[] {
-  const prefix = folder === "" ? "" : `${folder}/`;
-  const steps: string[] = [];
-  for (const name of readNames(folders, folder, unreadable)) steps.push(`${prefix}${name}`, `${prefix}${name}/`);
-  return steps.sort((a, b) => (a < b ? 1 : a > b ? -1 : 0));
-}
-
-/** By halving: `paths` are sorted. -1 when it is not among them. */
-function findLast(paths: string[], path: string): number {
-  let low = 0;
-  let high = paths.length;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (paths[middle]! < path) low = middle + 1;
-    else high = middle;
-  }
-  return paths[low] === path ? low : -1;
+/** Of a name that comes after the folder's: whether it comes before what lies below the folder. */
+function comesBeforeInside(name: string, folder: string): boolean {
+  return name.startsWith(folder) && name.charCodeAt(folder.length) < slash;
 }
 
 export function skipped(path: string, error: unknown): SkippedPath {
