@@ -30,7 +30,7 @@ export interface PartInput {
 /** Below this share of needed bytes, ranges are asked for. */
 const wholeShare = 0.4;
 /** Places that one message to a coder thread names: a part of tiny files has a hundred thousand, and more memory than its bytes. */
-const mostTargets = 4096;
+const mostTargets = 1024;
 /** Two ranges this near are one. */
 const gapBytes = 256 * 1024;
 
