@@ -145,7 +145,8 @@ class Take {
     const manifestSha256 = await this.#putManifest(manifest);
     if (stored.known) new SegmentBook(this.#segmentBookFile).replace(stored.known);
     // What this run did not release the next one does, however little changes until then.
-    if (!this.#options.alreadyQuiet) writeTreeBook(this.#treeBookFile, this.#cache.fingerprint, manifest);
+    if (!isAsBefore && !this.#options.alreadyQuiet)
+      writeTreeBook(this.#treeBookFile, this.#cache.fingerprint, manifest);
     const listed = new Set(stored.parts.map((part) => part.key));
     for (const key of forget ?? []) if (!listed.has(key)) rememberOther(this.#othersFile, key);
     this.#reporter.phase("done");

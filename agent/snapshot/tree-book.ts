@@ -34,9 +34,9 @@ export function readTreeBook(file: string, cache: string | null): KnownTree | nu
 
 /** A book that cannot be written is no error: the next snapshot packs its tree. `cache`: null where none was saved. */
 export function writeTreeBook(file: string, cache: string | null, manifest: Manifest): void {
+  if (cache === null) return;
   const { digest, root, segments, parts } = manifest;
   try {
-    if (cache === null) return rmSync(file, { force: true });
     const known: KnownTree = { cache, digest, root, segments, parts };
     writeFileSync(`${file}.new`, JSON.stringify(known), { mode: 0o600 });
     renameSync(`${file}.new`, file);
