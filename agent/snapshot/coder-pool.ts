@@ -124,7 +124,7 @@ export class CoderPool {
       const program = await this.#program;
       if (this.#failure) return;
       const workerData: CoderData = { isBackground: this.#isBackground, dataKey: this.dataKey };
-      const worker = new Worker(program, { workerData, execArgv: threadArgs });
+      const worker = new Worker(program, { workerData, execArgv: threadArgs, resourceLimits });
       const loaded = new Promise<void>((resolve) => {
         worker.once("message", () => resolve());
         worker.once("exit", () => resolve());
@@ -171,6 +171,8 @@ function threadFailed(why: string): Stop {
 }
 
 const threadArgs = ["--disable-warning=ExperimentalWarning"];
+/** A thread makes little garbage, and V8 would let it grow to 48 MB before it looks. */
+const resourceLimits = { maxYoungGenerationSizeMb: 6 };
 let program: Promise<URL> | null = null;
 
 /** In the one-file agent the thread's program is a text inside it (tools/build.ts); else it lies beside this file. */

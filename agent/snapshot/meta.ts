@@ -90,7 +90,8 @@ class TreeCutter {
   }
 
   async #cut(isLast: boolean): Promise<void> {
-    const bytes = this.#pending.finish();
+    // No copy: packTree is the only one who writes to it, and it waits.
+    const bytes = this.#pending.view();
     let at = 0;
     for (;;) {
       const length = at < bytes.length ? findCut(bytes, at, bytes.length, isLast, treeChunker) : 0;
@@ -99,8 +100,7 @@ class TreeCutter {
       at += length;
     }
     this.#base += at;
-    this.#pending.clear();
-    this.#pending.bytes(bytes.subarray(at));
+    this.#pending.forget(at);
   }
 
   async #emit(bytes: Uint8Array, offset: number): Promise<void> {

@@ -4,6 +4,7 @@ import { limits } from "../../core/snapshot/limits.ts";
 import type { CoderPool } from "./coder-pool.ts";
 import type { CoderTask } from "./coder-tasks.ts";
 import { noKeys } from "./keyring.ts";
+import { PackBuffers } from "./pack-buffers.ts";
 import { Packer } from "./packer.ts";
 
 const mib = 1024 * 1024;
@@ -30,6 +31,7 @@ test("a part that cannot be sent while another grows ends the snapshot: nobody w
     known: { has: () => false, hasAt: () => false },
     concurrency: 1,
     partTargetBytes: 5 * mib,
+    buffers: new PackBuffers(2, 1, 5 * mib),
     send: () => {
       isAsked = true;
       return new Promise((_, reject) => {

@@ -11,11 +11,11 @@ import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
 import type { PartKind } from "../../core/snapshot/part.ts";
 import { PartBuilder } from "../../core/snapshot/part-builder.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
-import { newDirectRoom } from "../fs/direct.ts";
 import type { ChunkIndex } from "./chunk-index.ts";
-import { type CoderPool, frameBufferBytes } from "./coder-pool.ts";
+import type { CoderPool } from "./coder-pool.ts";
 import type { EncodeAnswer } from "./coder-tasks.ts";
 import type { Keyring } from "./keyring.ts";
+import { isShared, type PackBuffers } from "./pack-buffers.ts";
 import { copyBytes, nodePrimitives, sha256Hex } from "./primitives.ts";
 import type { PlacedBase } from "./reference.ts";
 
@@ -30,6 +30,8 @@ export interface PackerInput {
   /** Parts in flight. */
   concurrency: number;
   partTargetBytes?: number;
+  /** Of this run: for as many frames and parts as the coders and `concurrency` say. */
+  buffers: PackBuffers;
 }
 
 /** What a chunk is coded against, where that is worth it. */
@@ -63,16 +65,6 @@ const patientLevel = 9;
 /** A part that waited so long for its turn to be sent says that the sender is. */
 const patienceMs = 500;
 
-/** The memory of one part that grows or is sent: the frame that crosses the target, and the table, fit as well. */
-export function partRoomBytes(targetBytes: number): number {
-  return Math.min(limits.partBytes, targetBytes + limits.chunkBytes + 1024 * 1024);
-}
-
-/** A part that outgrew its room is not. */
-function isShared(bytes: Uint8Array): bytes is Uint8Array<SharedArrayBuffer> {
-  return bytes.buffer instanceof SharedArrayBuffer;
-}
-
 export class Packer {
   readonly #input: PackerInput;
   readonly #targetBytes: number;
@@ -81,13 +73,9 @@ export class Packer {
   readonly #based = new Set<string>();
   readonly #encoding: Encoded[] = [];
   readonly #sending = new Set<Promise<void>>();
-  readonly #freeFrames: SharedArrayBuffer[] = [];
-  readonly #freeRooms: Uint8Array<SharedArrayBuffer>[] = [];
+  readonly #buffers: PackBuffers;
   /** With someone who reads a chunk into it. */
   readonly #lent = new Set<ArrayBufferLike>();
-  #framesMade = 0;
-  /** Those that grow, are sent or are free. */
-  #roomsMade = 0;
   readonly #growing = new Map<Sort, PartBuilder>();
   /** One joins at a time. */
   #joins: Promise<void> = Promise.resolve();
@@ -102,6 +90,7 @@ export class Packer {
 
   constructor(input: PackerInput) {
     this.#input = input;
+    this.#buffers = input.buffers;
     this.#targetBytes = input.partTargetBytes ?? limits.partTargetBytes;
   }
 
@@ -129,7 +118,7 @@ export class Packer {
   }
 
   giveRoom(room: SharedArrayBuffer): void {
-    if (this.#lent.delete(room)) this.#freeFrames.push(room);
+    if (this.#lent.delete(room)) this.#buffers.giveFrame(room);
   }
 
   /**
@@ -160,8 +149,6 @@ export class Packer {
     while (this.#encoding.length > 0) await this.#inTurn(() => this.#joinOldest());
     for (const sort of [...this.#growing.keys()]) await this.#closePart(sort);
     await this.drain();
-    this.#freeFrames.length = this.#framesMade = 0;
-    this.#freeRooms.length = this.#roomsMade = 0;
   }
 
   /** Waits for what is in flight, whether it fails or not; then throws the first failure. */
@@ -201,12 +188,8 @@ export class Packer {
   /** One frame grows or is read into, and the threads have all that they can take. */
   async #takeFrame(): Promise<SharedArrayBuffer> {
     for (;;) {
-      const free = this.#freeFrames.pop();
-      if (free) return free;
-      if (this.#framesMade <= this.#input.coders.capacity) {
-        this.#framesMade++;
-        return new SharedArrayBuffer(frameBufferBytes);
-      }
+      const frame = this.#buffers.takeFrame();
+      if (frame) return frame;
       await this.#inTurn(() => this.#joinOldest());
     }
   }
@@ -214,7 +197,7 @@ export class Packer {
   #closeFrame(): void {
     if (!this.#frame) return;
     // One that was only made for a file of which nothing was new.
-    if (this.#frameChunks.length === 0) this.#freeFrames.push(this.#frame);
+    if (this.#frameChunks.length === 0) this.#buffers.giveFrame(this.#frame);
     else this.#encode("small", this.#frame, this.#frameBytes, this.#frameChunks, null);
     this.#frame = null;
     this.#frameBytes = 0;
@@ -281,21 +264,16 @@ export class Packer {
       this.#growing.set(sort, part);
     }
     part.add(new Uint8Array(buffer, 0, storedBytes), plainBytes, chunks, bases.length > 0 ? bases : noBases);
-    this.#freeFrames.push(buffer);
+    this.#buffers.giveFrame(buffer);
     if (part.storedBytes >= this.#targetBytes) await this.#closePart(sort);
   }
 
-  /** One more than may be sent at once: two parts grow only while one less is sent. */
   async #takePartRoom(): Promise<Uint8Array<SharedArrayBuffer>> {
     for (;;) {
       // A part that could not be sent gives no room back: then nothing may be left to wait for.
       this.#throwFailure();
-      const free = this.#freeRooms.pop();
-      if (free) return free;
-      if (this.#roomsMade <= this.#input.concurrency) {
-        this.#roomsMade++;
-        return newDirectRoom(partRoomBytes(this.#targetBytes));
-      }
+      const room = this.#buffers.takeRoom();
+      if (room) return room;
       await Promise.race(this.#sending);
     }
   }
@@ -322,8 +300,7 @@ export class Packer {
   async #sealAndSend(bytes: Uint8Array, frames: FrameInfo[]): Promise<void> {
     const part: IndexedPart = { key: await this.#nameOf(bytes), bytes: bytes.length, frames };
     await this.#input.send(part, bytes);
-    if (isShared(bytes)) this.#freeRooms.push(new Uint8Array(bytes.buffer, bytes.byteOffset));
-    else this.#roomsMade--;
+    this.#buffers.giveRoom(bytes);
     this.#forget(part);
   }
 

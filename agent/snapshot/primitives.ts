@@ -91,7 +91,7 @@ export function makeSyncPrimitives(): SyncPrimitives {
 
 /** Each call of zstd leaves a context until its wrapper is collected, about as large as this, and V8 does not count them. */
 const tablesBytes = 512 * 1024;
-const contextBytesKept = 12 * 1024 * 1024;
+const contextBytesKept = 5 * 1024 * 1024;
 
 /** Collects what died young: 0.3 ms in the small heap of a thread. */
 function garbageCollector(): () => void {

@@ -22,7 +22,8 @@ import { partsInFlight } from "./in-flight.ts";
 import { Journal, journalFile, listParts, loadKnownParts, rememberOther } from "./journal.ts";
 import { type Keyring, keyringOf, noKeys } from "./keyring.ts";
 import { buildSegmentParts, packTree } from "./meta.ts";
-import { Packer, partRoomBytes } from "./packer.ts";
+import { PackBuffers, partRoomBytes } from "./pack-buffers.ts";
+import { Packer, type PackerInput } from "./packer.ts";
 import { sha256Hex } from "./primitives.ts";
 import { releaseReader } from "./read.ts";
 import { addAgain, findChunksToRelease } from "./release-bases.ts";
@@ -39,6 +40,9 @@ import type { SkippedPath, TakeOptions, TakeResult, TakeSuccess } from "./types.
 import { rememberWrapping } from "./wrapping.ts";
 
 const mostRounds = 3;
+
+/** What the packers of a run share. */
+type Packing = Pick<PackerInput, "concurrency" | "partTargetBytes" | "buffers">;
 
 type StoredPart = Pick<IndexedPart, "key" | "bytes">;
 
@@ -87,6 +91,7 @@ class Take {
   #known!: ChunkIndex;
   /** What the last snapshot listed, where the cache is as it left it and the store has all of that. */
   #before: KnownTree | null = null;
+  #packing: Packing | null = null;
   #planner: BasePlanner | null = null;
   #mounts: Mount[] = [];
   #rounds = 0;
@@ -178,19 +183,26 @@ class Take {
   }
 
   #newPacker(kind: "data" | "meta"): Packer {
-    const known = this.#known;
-    // Parts grow before a snapshot could need more of them than a manifest lists.
-    const crowd = known.parts.length / limits.partsInSnapshot;
-    const partTargetBytes = limits.partTargetBytes * (crowd > 0.75 ? 3 : crowd > 0.5 ? 2 : 1);
+    this.#packing ??= this.#planPacking();
+    const send = (part: IndexedPart, bytes: Uint8Array) => this.#send(part, bytes);
     return new Packer({
+      ...this.#packing,
       kind,
       coders: this.#coders,
       keyring: this.#keyring,
-      known,
-      send: (part, bytes) => this.#send(part, bytes),
-      concurrency: partsInFlight(this.#options.store, this.#options.concurrency, partRoomBytes(partTargetBytes)),
-      partTargetBytes,
+      known: this.#known,
+      send,
     });
+  }
+
+  #planPacking(): Packing {
+    // Parts grow before a snapshot could need more of them than a manifest lists.
+    const crowd = this.#known.parts.length / limits.partsInSnapshot;
+    const partTargetBytes = limits.partTargetBytes * (crowd > 0.75 ? 3 : crowd > 0.5 ? 2 : 1);
+    const { store, concurrency: wanted } = this.#options;
+    const concurrency = partsInFlight(store, wanted, partRoomBytes(partTargetBytes));
+    const buffers = new PackBuffers(this.#coders.capacity, concurrency, partTargetBytes);
+    return { concurrency, partTargetBytes, buffers };
   }
 
   async #send(part: IndexedPart, bytes: Uint8Array): Promise<void> {

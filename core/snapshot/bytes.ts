@@ -105,6 +105,12 @@ export class ByteWriter {
   clear(): void {
     this.length = 0;
   }
+
+  /** The first bytes; what follows moves to the front. */
+  forget(bytes: number): void {
+    this.#bytes.copyWithin(0, bytes, this.length);
+    this.length -= bytes;
+  }
 }
 
 export class ByteReader {
