@@ -129,34 +129,42 @@ function log2(n: number): number {
 
 function setCosts(kernels: Kernels): void {
   const { counts, costs } = kernels;
-  for (let table = 0; table < maxTables; table++) {
+  for (let table = 0, from = 0; table < maxTables; table++, from += 256) {
     let total = 0;
-    for (let i = table * 256; i < table * 256 + 256; i++) total += counts[i]!;
+    for (let i = from; i < from + 256; i++) total += counts[i]!;
     const all = log2(total);
-    for (let symbol = 0; symbol < 256; symbol++) {
-      const count = counts[table * 256 + symbol]!;
-      // A symbol that the sample does not have counts as half a one; an empty cluster attracts nothing.
-      const bits = total === 0 ? 16 : count === 0 ? all + 1 : all - log2(count);
-      costs[symbol * 4 + table] = Math.min(255, Math.round(16 * bits));
+    // A symbol that the sample does not have counts as half a one; an empty cluster attracts nothing.
+    const absent = costOf(total === 0 ? 16 : all + 1);
+    for (let i = from, at = table; i < from + 256; i++, at += 4) {
+      const count = counts[i]!;
+      costs[at] = count === 0 ? absent : costOf(all - log2(count));
     }
   }
+}
+
+/** Of so many bits; not below 0. */
+function costOf(bits: number): number {
+  return Math.min(255, (16 * bits + 0.5) | 0);
 }
 
 interface Histogram {
   counts: Uint32Array;
   symbols: number;
+  /** All counts before the first and after the last are 0. */
+  first: number;
+  last: number;
   /** Of the coded symbols and the table. */
   bits: number;
 }
 
-/** `scale`: how many symbols each counted one stands for. */
-function measure(counts: Uint32Array, scale: number): Histogram {
+/** `scale`: how many symbols each counted one stands for. `from`, `to`: outside of them all counts are 0. */
+function measure(counts: Uint32Array, scale: number, from = 0, to = 255): Histogram {
   let total = 0;
   let sum = 0;
   let symbols = 0;
   let first = 255;
   let last = 0;
-  for (let symbol = 0; symbol < 256; symbol++) {
+  for (let symbol = from; symbol <= to; symbol++) {
     const count = counts[symbol]!;
     if (count === 0) continue;
     if (symbols++ === 0) first = symbol;
@@ -165,7 +173,14 @@ function measure(counts: Uint32Array, scale: number): Histogram {
     sum += count * log2(count);
   }
   const tableBits = 16 + (last - first + 1) + 9 * symbols;
-  return { counts, symbols, bits: scale * (total * log2(total) - sum) + tableBits };
+  return { counts, symbols, first, last, bits: scale * (total * log2(total) - sum) + tableBits };
+}
+
+function sumOf(a: Histogram, b: Histogram, scale: number): Histogram {
+  const [from, to] = [Math.min(a.first, b.first), Math.max(a.last, b.last)];
+  const counts = a.counts.slice();
+  for (let symbol = b.first; symbol <= b.last; symbol++) counts[symbol]! += b.counts[symbol]!;
+  return measure(counts, scale, from, to);
 }
 
 /** The four sampled histograms without empty ones; the pair that gains most is merged until none gains. */
@@ -178,16 +193,14 @@ function mergeTables(counts: Uint32Array, groups: number, scale: number): Histog
   while (histograms.length > 1) {
     let best: { pair: Histogram[]; both: Histogram } | undefined;
     let bestGain = 0;
-    for (const [i, a] of histograms.entries()) {
-      for (const b of histograms.slice(i + 1)) {
-        const sum = a.counts.slice();
-        for (let symbol = 0; symbol < 256; symbol++) sum[symbol]! += b.counts[symbol]!;
-        const both = measure(sum, scale);
+    for (let i = 0; i < histograms.length; i++) {
+      for (let j = i + 1; j < histograms.length; j++) {
+        const [a, b] = [histograms[i]!, histograms[j]!];
+        const both = sumOf(a, b, scale);
         const gain = a.bits + b.bits - both.bits + (histograms.length === 2 ? 2 * groups : 0);
-        if (gain > bestGain) {
-          best = { pair: [a, b], both };
-          bestGain = gain;
-        }
+        if (gain <= bestGain) continue;
+        best = { pair: [a, b], both };
+        bestGain = gain;
       }
     }
     if (!best) break;
