@@ -250,7 +250,10 @@ describe("what lies there already", () => {
     for (const name of names) await store.put(partObjectKey(name, hash), part, hash);
     server.objects.set("i/m01/parts/README", { bytes: part, modifiedMs: 0, hasChecksum: false });
     server.objects.set("other/things", { bytes: part, modifiedMs: 0, hasChecksum: false });
-    expect(await store.listInstances()).toEqual(names);
+    for (const folders of ["known", "ignored", "lost"] as const) {
+      server.folders = folders;
+      expect(await store.listInstances(), folders).toEqual(names);
+    }
     const listed = [];
     for await (const object of store.list("i/m01/")) listed.push(object.key);
     expect(listed).toEqual([partObjectKey("m01", hash)]);

@@ -232,7 +232,11 @@ export function openS3Store(settings: S3Settings, options: S3StoreOptions = {}):
           names.push(prefix.slice(settings.prefix.length + 2, -1));
         }
       }
-      return names;
+      if (names.length > 0) return names;
+      // Some servers do not know folders, or only those with something directly in them.
+      const found = new Set<string>();
+      for await (const { key } of store.list("i/", call)) found.add(key.split("/", 2)[1]!);
+      return [...found];
     },
   };
 

@@ -43,6 +43,8 @@ export interface S3Server {
   condition: "known" | "ignored" | "501" | "400";
   /** Whether `x-amz-checksum-*` is known; "refused" answers 400 as some servers do. */
   checksum: "known" | "ignored" | "refused";
+  /** How `delimiter` is taken; "lost": what lies in folders is not listed at all, "ignored": as if it were not there. */
+  folders: "known" | "ignored" | "lost";
   /** Added to the server's clock. */
   clockMs: number;
   close: () => Promise<void>;
@@ -79,6 +81,7 @@ export async function startS3Server(change: Partial<S3Settings> = {}): Promise<S
     reply: null,
     condition: "known",
     checksum: "known",
+    folders: "known",
     clockMs: 0,
     close: () =>
       new Promise((resolve) => {
@@ -205,7 +208,7 @@ function put(state: S3Server, { key, headers, body }: Request): Reply {
 
 function list(state: S3Server, query: URLSearchParams): Reply {
   const prefix = query.get("prefix") ?? "";
-  const delimiter = query.get("delimiter");
+  const delimiter = state.folders === "ignored" ? null : query.get("delimiter");
   const isEncoded = query.get("encoding-type") === "url";
   const encode = (text: string) => (isEncoded ? new URLSearchParams({ k: text }).toString().slice(2) : escapeXml(text));
   const names = new Set<string>();
@@ -218,6 +221,7 @@ function list(state: S3Server, query: URLSearchParams): Reply {
   const to = from + state.pageSize;
   const items = [...names].slice(from, to).map((name) => {
     const object = state.objects.get(name);
+    if (!object && state.folders === "lost") return "";
     if (!object) return `<CommonPrefixes><Prefix>${encode(name)}</Prefix></CommonPrefixes>`;
     const time = new Date(object.modifiedMs).toISOString();
     return `<Contents><Key>${encode(name)}</Key><LastModified>${time}</LastModified><ETag>${etagOf(object.bytes).replaceAll('"', "&quot;")}</ETag><Size>${object.bytes.length}</Size></Contents>`;
