@@ -1,7 +1,7 @@
 /** Finds every entry below a root with one lstat each, sorted by the bytes of its path. */
 import { type BigIntStats, lstatSync, readdirSync, type Stats } from "node:fs";
 import type { Folders } from "../fs/folders.ts";
-import { fsPath, textOfBytes } from "../fs/paths.ts";
+import { fsPath, inOnePiece, textOfBytes } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
 import type { Excluder } from "./excludes.ts";
 import { stampFields } from "./rows.ts";
@@ -186,7 +186,7 @@ export async function walk(
       continue;
     }
     folder.at++;
-    const path = prefix + name;
+    const path = inOnePiece(prefix + name);
     if (!isExcluded(path, () => isFolder(folders, path)) && look(path)) waiting.push(name);
   }
   return walked;
