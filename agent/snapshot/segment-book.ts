@@ -3,9 +3,9 @@
  * one segment for its new parts and lists the old ones for the rest. Lost or damaged: the next snapshot writes one whole
  * segment, nothing is wrong.
  */
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import * as z from "zod";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
+import { readState, writeState } from "./state-file.ts";
 
 /** More segments than this are merged into one: a restore reads each. */
 export const maxSegments = 32;
@@ -26,15 +26,11 @@ export interface KnownSegment {
 
 export class SegmentBook {
   readonly #file: string;
-  #segments: KnownSegment[] = [];
+  #segments: KnownSegment[];
 
   constructor(file: string) {
     this.#file = file;
-    try {
-      this.#segments = bookSchema.parse(JSON.parse(readFileSync(file, "utf8")));
-    } catch {
-      this.#segments = [];
-    }
+    this.#segments = readState(file, bookSchema) ?? [];
   }
 
   /** Segments to list again, and the parts that a new one must describe. Each part is described by one of them. */
@@ -58,13 +54,7 @@ export class SegmentBook {
   /** The segments of a snapshot that is in the store. */
   replace(segments: KnownSegment[]): void {
     this.#segments = segments;
-    const temp = `${this.#file}.new`;
-    try {
-      writeFileSync(temp, JSON.stringify(segments), { mode: 0o600 });
-      renameSync(temp, this.#file);
-    } catch {
-      rmSync(temp, { force: true });
-    }
+    writeState(this.#file, segments);
   }
 }
 
