@@ -1,9 +1,15 @@
-/** A part that breaks takes nothing else with it. */
+/** A part that breaks, or whose program cannot be fetched, takes nothing else with it. */
 import { Component, type ErrorInfo, type ReactNode } from "react";
 import { useReader } from "../i18n/context.tsx";
 import { Button } from "./button.tsx";
 
-export class Boundary extends Component<{ children: ReactNode }, { isBroken: boolean }> {
+interface Props {
+  /** Where the words stand when the part itself would have stood elsewhere, a dialog for one. */
+  frame?: (words: ReactNode) => ReactNode;
+  children: ReactNode;
+}
+
+export class Boundary extends Component<Props, { isBroken: boolean }> {
   override state = { isBroken: false };
 
   static getDerivedStateFromError() {
@@ -15,7 +21,8 @@ export class Boundary extends Component<{ children: ReactNode }, { isBroken: boo
   }
 
   override render() {
-    return this.state.isBroken ? <Broken /> : this.props.children;
+    const { frame = (words) => words, children } = this.props;
+    return this.state.isBroken ? frame(<Broken />) : children;
   }
 }
 

@@ -96,6 +96,26 @@ describe.skipIf(!hasBrowser)("when things go wrong", () => {
     await Promise.all([list.close(), one.close()]);
   });
 
+  it("a part whose program cannot be fetched says so in its own place, and the rest of the page lives", async () => {
+    const { page, close } = await openPage(browser, "about:blank");
+    const isPart = /\/assets\/(chart|dialog)-[^/]+\.js$/;
+    await page.route(isPart, (route) => route.abort());
+    await page.goto(`${test.cloud.url}/i/${instance.id}`);
+    await page.getByText("This part of the page broke.").waitFor();
+    await hibernate(page).waitFor();
+    await page.getByRole("button", { name: "Configure" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByText("This part of the page broke.").waitFor();
+    await mustBeAccessible(page, "parts that broke");
+    await dialog.getByRole("button", { name: "Close" }).click();
+    await page.unroute(isPart);
+    await page.getByRole("button", { name: "Reload" }).click();
+    await page.getByRole("heading", { name: "GPU use" }).waitFor();
+    await hibernate(page).waitFor();
+    expect(await page.getByText("This part of the page broke.").count()).toBe(0);
+    await close();
+  });
+
   it("slow: bones of what comes, in place; failing from the start: words, a code and a way on", async () => {
     const slow = await openPage(browser, "about:blank");
     let isOpen = false;

@@ -1,6 +1,6 @@
 /** One instance: what it does now and why, what it costs, what is safe, and what happened. */
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { lazy, Suspense, useEffect, useRef, useState } from "react";
+import { lazy, type ReactNode, Suspense, useEffect, useRef, useState } from "react";
 import { Link, useLocation, useSearchParams } from "wouter";
 import type { InstanceView } from "../../../core/protocol/views.ts";
 import { Failure } from "../../api/failure.ts";
@@ -8,6 +8,8 @@ import { instanceQuery } from "../../api/queries.ts";
 import { useWatch } from "../../api/watch.ts";
 import { useReader } from "../../i18n/context.tsx";
 import { WakeDialog } from "../../parts/wake/dialog.tsx";
+import { Boundary } from "../../ui/boundary.tsx";
+import { Dialog } from "../../ui/dialog.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
 import { useVoice } from "../../ui/toast.tsx";
 import { Stale, useTitle } from "../instances/page.tsx";
@@ -69,9 +71,11 @@ function Whole({ view, isLive, isDim }: { view: InstanceView; isLive: boolean; i
       <Panel view={view} onWake={wake} />
       <div className="cols">
         <div className="stack">
-          <Suspense fallback={<section className="card skeleton-card tall" />}>
-            <UseChart view={view} />
-          </Suspense>
+          <Boundary>
+            <Suspense fallback={<section className="card skeleton-card tall" />}>
+              <UseChart view={view} />
+            </Suspense>
+          </Boundary>
           <Cycles view={view} />
           <SnapshotsCard view={view} />
         </div>
@@ -108,11 +112,19 @@ function Panel({ view, onWake }: { view: InstanceView; onWake: () => void }) {
 
 /** The address says that it is open, and at which tab: a link leads straight there. */
 function Configure({ view, tab, onClose }: { view: InstanceView; tab: string | null; onClose: () => void }) {
+  const { t } = useReader();
   if (tab === null) return null;
+  const frame = (words: ReactNode) => (
+    <Dialog title={t.config.title(view.name)} onClose={onClose}>
+      {words}
+    </Dialog>
+  );
   return (
-    <Suspense>
-      <ConfigDialog id={view.id} name={view.name} tab={tab} onClose={onClose} />
-    </Suspense>
+    <Boundary frame={frame}>
+      <Suspense>
+        <ConfigDialog id={view.id} name={view.name} tab={tab} onClose={onClose} />
+      </Suspense>
+    </Boundary>
   );
 }
 
