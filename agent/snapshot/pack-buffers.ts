@@ -12,9 +12,10 @@ export function partRoomBytes(targetBytes: number): number {
 }
 
 export class PackBuffers {
+  /** Parts in flight. */
+  readonly sent: number;
+  readonly partTargetBytes: number;
   readonly #mostFrames: number;
-  readonly #mostRooms: number;
-  readonly #roomBytes: number;
   readonly #frames: SharedArrayBuffer[] = [];
   readonly #rooms: Uint8Array<SharedArrayBuffer>[] = [];
   #framesMade = 0;
@@ -23,8 +24,8 @@ export class PackBuffers {
   /** `coded`: frames that the threads can have; one grows or is read into. `sent`: parts in flight; two grow while one less is sent. */
   constructor(coded: number, sent: number, partTargetBytes: number) {
     this.#mostFrames = coded + 1;
-    this.#mostRooms = sent + 1;
-    this.#roomBytes = partRoomBytes(partTargetBytes);
+    this.sent = sent;
+    this.partTargetBytes = partTargetBytes;
   }
 
   /** Room for any chunk; null while all are in use. */
@@ -42,9 +43,9 @@ export class PackBuffers {
   /** For a part that begins to grow; null while all are in use. */
   takeRoom(): Uint8Array<SharedArrayBuffer> | null {
     const free = this.#rooms.pop();
-    if (free || this.#roomsMade >= this.#mostRooms) return free ?? null;
+    if (free || this.#roomsMade > this.sent) return free ?? null;
     this.#roomsMade++;
-    return newDirectRoom(this.#roomBytes);
+    return newDirectRoom(partRoomBytes(this.partTargetBytes));
   }
 
   /** The part that began in a room; one that outgrew it is in memory of its own. */

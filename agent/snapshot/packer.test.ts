@@ -29,8 +29,6 @@ test("a part that cannot be sent while another grows ends the snapshot: nobody w
     coders,
     keyring: noKeys,
     known: { has: () => false, hasAt: () => false },
-    concurrency: 1,
-    partTargetBytes: 5 * mib,
     buffers: new PackBuffers(2, 1, 5 * mib),
     send: () => {
       isAsked = true;

@@ -27,10 +27,7 @@ export interface PackerInput {
   known: Pick<ChunkIndex, "has" | "hasAt">;
   /** Resolves when the part is in the store for good. */
   send: (part: IndexedPart, bytes: Uint8Array) => Promise<void>;
-  /** Parts in flight. */
-  concurrency: number;
-  partTargetBytes?: number;
-  /** Of this run: for as many frames and parts as the coders and `concurrency` say. */
+  /** Of this run: they say how many parts may be in flight, and how large a part becomes. */
   buffers: PackBuffers;
 }
 
@@ -67,7 +64,6 @@ const patienceMs = 500;
 
 export class Packer {
   readonly #input: PackerInput;
-  readonly #targetBytes: number;
   readonly #queued = new Set<string>();
   /** Those that are or may be stored with bases. */
   readonly #based = new Set<string>();
@@ -91,7 +87,6 @@ export class Packer {
   constructor(input: PackerInput) {
     this.#input = input;
     this.#buffers = input.buffers;
-    this.#targetBytes = input.partTargetBytes ?? limits.partTargetBytes;
   }
 
   has(id: string): boolean {
@@ -265,7 +260,7 @@ export class Packer {
     }
     part.add(new Uint8Array(buffer, 0, storedBytes), plainBytes, chunks, bases.length > 0 ? bases : noBases);
     this.#buffers.giveFrame(buffer);
-    if (part.storedBytes >= this.#targetBytes) await this.#closePart(sort);
+    if (part.storedBytes >= this.#buffers.partTargetBytes) await this.#closePart(sort);
   }
 
   async #takePartRoom(): Promise<Uint8Array<SharedArrayBuffer>> {
@@ -282,7 +277,7 @@ export class Packer {
     const { bytes, table } = await this.#growing.get(sort)!.finish(nodePrimitives);
     this.#growing.delete(sort);
     const fullAt = performance.now();
-    while (this.#sending.size >= this.#input.concurrency) await Promise.race(this.#sending);
+    while (this.#sending.size >= this.#buffers.sent) await Promise.race(this.#sending);
     const isPatient = performance.now() - fullAt > patienceMs;
     this.#level = isPatient ? patientLevel : this.#isAhead ? hastyLevel : zstdLevel;
     this.#isAhead = false;

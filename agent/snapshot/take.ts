@@ -7,9 +7,8 @@
  */
 import { latin1ToBytes, toHex } from "../../core/snapshot/bytes.ts";
 import { limits } from "../../core/snapshot/limits.ts";
-import { formatManifest, type Manifest, maxSkipped, parseManifest } from "../../core/snapshot/manifest.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
-import { manifestKey, manifestObjectKey, partObjectKey, StoreError } from "../../core/snapshot/store.ts";
+import { manifestKey, partObjectKey } from "../../core/snapshot/store.ts";
 import { type Mount, mountsBelow } from "../fs/mounts.ts";
 import { degraded } from "../fs/native.ts";
 import { textOfBytes } from "../fs/paths.ts";
@@ -22,9 +21,9 @@ import { partsInFlight } from "./in-flight.ts";
 import { Journal, journalFile, listParts, loadKnownParts, rememberOther } from "./journal.ts";
 import { type Keyring, keyringOf, noKeys } from "./keyring.ts";
 import { buildSegmentParts, packTree } from "./meta.ts";
+import { manifestOf, putManifest, type StoredTree, skippedOf } from "./own-manifest.ts";
 import { PackBuffers, partRoomBytes } from "./pack-buffers.ts";
-import { Packer, type PackerInput } from "./packer.ts";
-import { sha256Hex } from "./primitives.ts";
+import { Packer } from "./packer.ts";
 import { releaseReader } from "./read.ts";
 import { addAgain, findChunksToRelease } from "./release-bases.ts";
 import { chunkPlacesOf } from "./rows.ts";
@@ -36,18 +35,15 @@ import { StatCache, statCacheFile } from "./stat-cache.ts";
 import { failureOf, Stop, throwIfAborted } from "./stop.ts";
 import { type Torn, tornEntries, tornOf } from "./torn.ts";
 import { type KnownTree, readTreeBook, treeBookFile, writeTreeBook } from "./tree-book.ts";
-import type { SkippedPath, TakeOptions, TakeResult, TakeSuccess } from "./types.ts";
+import type { TakeOptions, TakeResult, TakeSuccess } from "./types.ts";
 import { rememberWrapping } from "./wrapping.ts";
 
 const mostRounds = 3;
 
-/** What the packers of a run share. */
-type Packing = Pick<PackerInput, "concurrency" | "partTargetBytes" | "buffers">;
-
 type StoredPart = Pick<IndexedPart, "key" | "bytes">;
 
-/** What a manifest lists. `known`: its segments with what each describes, where they may be others than those of before. */
-type StoredTree = Pick<Manifest, "root" | "parts" | "segments"> & { known?: KnownSegment[] };
+/** `known`: its segments with what each describes, where they may be others than those of before. */
+type Stored = StoredTree & { known?: KnownSegment[] };
 
 /**
  * One at a time for each `stateDir`. An abort is prompt and leaves everything that was sent for the next run.
@@ -91,7 +87,8 @@ class Take {
   #known!: ChunkIndex;
   /** What the last snapshot listed, where the cache is as it left it and the store has all of that. */
   #before: KnownTree | null = null;
-  #packing: Packing | null = null;
+  /** What the packers of a run share. */
+  #buffers: PackBuffers | null = null;
   #planner: BasePlanner | null = null;
   #mounts: Mount[] = [];
   #rounds = 0;
@@ -143,11 +140,21 @@ class Take {
     if (expectedDigest !== undefined && (torn.count > 0 || round.digest !== expectedDigest))
       throw new Stop("folder_differs", "The folder has another digest than was expected.", false);
     const isAsBefore = round.isAsCached && data.plainBytes === 0 && round.digest === this.#before?.digest;
-    const stored: StoredTree = isAsBefore ? this.#before! : await this.#storeTree(round, data);
+    const stored: Stored = isAsBefore ? this.#before! : await this.#storeTree(round, data);
     await this.#confirm(stored.parts);
 
-    const manifest = this.#manifest(round, torn, stored, data.plainBytes);
-    const manifestSha256 = await this.#putManifest(manifest);
+    const skipped = skippedOf(round, torn, this.#mounts);
+    const manifest = manifestOf(this.#options, {
+      round,
+      torn,
+      stored,
+      skipped,
+      excludes: this.#excludes,
+      newPlainBytes: data.plainBytes,
+      sent: this.#sent,
+    });
+    this.#reporter.phase("manifest");
+    const manifestSha256 = await putManifest(manifest, this.#options);
     if (stored.known) new SegmentBook(this.#segmentBookFile).replace(stored.known);
     // What this run did not release the next one does, however little changes until then.
     if (!isAsBefore && !this.#options.alreadyQuiet)
@@ -165,7 +172,7 @@ class Take {
       tornPaths: [...round.unreadable, ...tornEntries(torn)].map(({ path }) => path),
       stats: {
         ...manifest.stats,
-        skipped: this.#skippedOf(round, torn),
+        skipped,
         rounds: this.#rounds,
         reusedBytes: round.plainBytes - Math.min(round.plainBytes, data.plainBytes),
         parts: stored.parts.length,
@@ -183,26 +190,24 @@ class Take {
   }
 
   #newPacker(kind: "data" | "meta"): Packer {
-    this.#packing ??= this.#planPacking();
-    const send = (part: IndexedPart, bytes: Uint8Array) => this.#send(part, bytes);
+    this.#buffers ??= this.#newBuffers();
     return new Packer({
-      ...this.#packing,
       kind,
       coders: this.#coders,
       keyring: this.#keyring,
       known: this.#known,
-      send,
+      send: (part, bytes) => this.#send(part, bytes),
+      buffers: this.#buffers,
     });
   }
 
-  #planPacking(): Packing {
+  #newBuffers(): PackBuffers {
     // Parts grow before a snapshot could need more of them than a manifest lists.
     const crowd = this.#known.parts.length / limits.partsInSnapshot;
     const partTargetBytes = limits.partTargetBytes * (crowd > 0.75 ? 3 : crowd > 0.5 ? 2 : 1);
-    const { store, concurrency: wanted } = this.#options;
-    const concurrency = partsInFlight(store, wanted, partRoomBytes(partTargetBytes));
-    const buffers = new PackBuffers(this.#coders.capacity, concurrency, partTargetBytes);
-    return { concurrency, partTargetBytes, buffers };
+    const { store, concurrency } = this.#options;
+    const sent = partsInFlight(store, concurrency, partRoomBytes(partTargetBytes));
+    return new PackBuffers(this.#coders.capacity, sent, partTargetBytes);
   }
 
   async #send(part: IndexedPart, bytes: Uint8Array): Promise<void> {
@@ -256,7 +261,7 @@ class Take {
     }
   }
 
-  async #storeTree(round: Round, data: Packer): Promise<StoredTree> {
+  async #storeTree(round: Round, data: Packer): Promise<Stored> {
     // Not while the writers are held.
     if (!this.#options.alreadyQuiet) await this.#releaseBases(round, data);
     const tree = this.#newPacker("meta");
@@ -338,82 +343,4 @@ class Take {
     if (lost.length > 0)
       throw new Stop("part_missing", `The store has lost ${lost.length} parts; the next run sends them again.`, true);
   }
-
-  #manifest(round: Round, torn: Torn, { root, parts, segments }: StoredTree, newPlainBytes: number): Manifest {
-    const { id, epoch, seq, agentVersion, parentSeq } = this.#options;
-    const skipped = this.#skippedOf(round, torn);
-    return {
-      v: 1,
-      instance: id,
-      epoch,
-      seq,
-      createdAt: Date.now(),
-      agent: agentVersion ?? "soneca-agent",
-      chunker: 1,
-      root,
-      digest: round.digest,
-      segments,
-      parts,
-      excludes: this.#excludes,
-      encryption: this.#options.encryption?.wrapped ?? null,
-      stats: {
-        entries: round.entries.length,
-        files: round.files,
-        plainBytes: round.plainBytes,
-        newPlainBytes,
-        storedBytes: parts.reduce((sum, part) => sum + part.bytes, 0),
-        newStoredBytes: parts.reduce((sum, part) => sum + (this.#sent.has(part.key) ? part.bytes : 0), 0),
-        torn: torn.count,
-        skipped: this.#options.encryption ? withoutPaths(skipped) : skipped,
-      },
-      parent: parentSeq ?? null,
-    };
-  }
-
-  #skippedOf(round: Round, torn: Torn): SkippedPath[] {
-    const sealed = this.#mounts.filter((mount) => mount.isPseudo);
-    const skipped = [
-      ...round.unreadable,
-      ...tornEntries(torn),
-      ...sealed.map(({ path, fileSystem }) => ({
-        path: textOfBytes(path),
-        reason: `all in it is made by ${fileSystem}`,
-      })),
-      ...round.sockets,
-    ];
-    return skipped.slice(0, maxSkipped);
-  }
-
-  /** A run that was killed after the manifest finds its own manifest: with the same digest it is this snapshot. */
-  async #putManifest(manifest: Manifest): Promise<string> {
-    const { store, id, seq, epoch, signal } = this.#options;
-    throwIfAborted(signal);
-    this.#reporter.phase("manifest");
-    const key = manifestObjectKey(id, seq, epoch);
-    const bytes = Buffer.from(formatManifest(manifest));
-    if (bytes.length > limits.manifestBytes) throw new Stop("workspace_too_large", "The manifest is too large.", false);
-    const sha256 = sha256Hex(bytes);
-    try {
-      await store.put(key, bytes, sha256, { signal });
-      return sha256;
-    } catch (error) {
-      if (!(error instanceof StoreError) || error.code !== "manifest_exists") throw error;
-      const there = await store.get(key, undefined, { signal });
-      const parsed = parseManifest(Buffer.from(there).toString("utf8"));
-      const isSame =
-        parsed.ok &&
-        parsed.manifest.digest === manifest.digest &&
-        parsed.manifest.encryption?.keyId === manifest.encryption?.keyId &&
-        parsed.manifest.stats.torn <= manifest.stats.torn;
-      if (!isSame) throw error;
-      return sha256Hex(there);
-    }
-  }
-}
-
-/** Names are the owner's alone: what a manifest in clear says of an encrypted snapshot is how many, and why. */
-function withoutPaths(skipped: SkippedPath[]): SkippedPath[] {
-  const counts = new Map<string, number>();
-  for (const { reason } of skipped) counts.set(reason, (counts.get(reason) ?? 0) + 1);
-  return [...counts].map(([reason, count]) => ({ path: "", reason: `${reason}: ${count}` }));
 }
