@@ -218,15 +218,10 @@ function bindNative(koffi: Koffi) {
       return statxResult.readUInt32LE(8);
     },
     /** On another thread: it can take minutes. */
-    async syncFileSystem(path: string): Promise<void> {
-      const fd = openSync(fsPath(path), "r");
-      try {
-        await new Promise<void>((resolve, reject) => {
-          syncfs.async(fd, (error, result) => (error || result < 0 ? reject(new NativeError("syncfs", 5)) : resolve()));
-        });
-      } finally {
-        closeSync(fd);
-      }
+    syncFileSystem(fd: number): Promise<void> {
+      return new Promise((resolve, reject) => {
+        syncfs.async(fd, (error, result) => (error || result < 0 ? reject(new NativeError("syncfs", 5)) : resolve()));
+      });
     },
   };
 }
@@ -289,14 +284,45 @@ function runOn(path: string, program: string, before: string[], after: string[] 
   if (status !== 0) throw new NativeError(program, eperm);
 }
 
-/** Writes everything of the file system that holds `path` to its disk. False when that could not be done. */
+/** The file system that holds a path. The kernel tells an open file of what could not be written back since it was opened. */
+export class OpenFileSystem {
+  readonly #path: string;
+  readonly #fd: number;
+
+  /** Errors: throws a system error. */
+  constructor(path: string) {
+    this.#path = path;
+    this.#fd = openSync(fsPath(path), "r");
+  }
+
+  /** Writes everything of it to its disk. False when that failed, now or since this was opened, or could not be tried. */
+  async sync(): Promise<boolean> {
+    try {
+      if (native) await native.syncFileSystem(this.#fd);
+      else await execFileAsync("sync", ["-f", "--", fsPath(this.#path) as string]);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  close(): void {
+    closeSync(this.#fd);
+  }
+}
+
+/** False when that could not be done. */
 export async function syncFileSystem(path: string): Promise<boolean> {
+  let opened: OpenFileSystem;
   try {
-    if (native) await native.syncFileSystem(path);
-    else await execFileAsync("sync", ["-f", "--", fsPath(path) as string]);
-    return true;
+    opened = new OpenFileSystem(path);
   } catch {
     return false;
+  }
+  try {
+    return await opened.sync();
+  } finally {
+    opened.close();
   }
 }
 

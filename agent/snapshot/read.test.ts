@@ -34,7 +34,7 @@ const file = () => join(root, "file");
 
 function stampNow(): Float64Array {
   const walked = new Walked();
-  walked.add("file", lstatSync(file()));
+  walked.add("file", lstatSync(file()), null);
   return walked.stampAt(0);
 }
 

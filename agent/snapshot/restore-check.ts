@@ -11,8 +11,10 @@ import { fsPath, textOfBytes } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
 import { nodePrimitives } from "./primitives.ts";
 import { applyAttributes, applyFlags, type Refusals } from "./restore-attributes.ts";
+import type { FileWriter } from "./restore-files.ts";
 import { RowShelf } from "./rows.ts";
-import { isRacy, type StatCacheWriter } from "./stat-cache.ts";
+import type { StatCacheWriter } from "./stat-cache.ts";
+import type { Stillness } from "./stillness.ts";
 import { Stop } from "./stop.ts";
 import type { Loss } from "./types.ts";
 import { type Found, statEntry } from "./walk.ts";
@@ -27,17 +29,21 @@ export interface Checked {
   losses: Loss[];
 }
 
-/**
- * `notMade`: paths of fifos and devices that were refused, and the system's code. `cache`: what is seen becomes the stat
- * cache of the next snapshot.
- */
-export async function checkEntries(
-  folders: Folders,
-  entries: Iterable<Entry>,
-  notMade: Map<string, string>,
-  cache: StatCacheWriter,
-  breather: Breather,
-): Promise<Checked> {
+export interface CheckInput {
+  folders: Folders;
+  entries: Iterable<Entry>;
+  /** Paths of fifos and devices that were refused, and the system's code. */
+  notMade: Map<string, string>;
+  writer: Pick<FileWriter, "holds">;
+  /** What is seen becomes the stat cache of the next snapshot. */
+  cache: StatCacheWriter;
+  /** Of the sync right before. */
+  stillness: Stillness;
+  breather: Breather;
+}
+
+export async function checkEntries(input: CheckInput): Promise<Checked> {
+  const { folders, notMade, cache, stillness, breather } = input;
   const hasher = nodePrimitives.newSha256();
   const expected = new ByteWriter(4096);
   const actual = new ByteWriter(4096);
@@ -45,7 +51,7 @@ export async function checkEntries(
   const shelf = new RowShelf();
   const different: string[] = [];
   const losses = new Losses();
-  for (const entry of entries) {
+  for (const entry of input.entries) {
     if (breather.due) await breather.rest();
     if (!isInDigest(entry.type)) continue;
     const readAt = Date.now();
@@ -55,13 +61,15 @@ export async function checkEntries(
     actual.clear();
     if (seen?.entry) encodeRecord(actual, seen.entry);
     if (equalBytes(expected.view(), actual.view())) {
-      if (seen && entry.type !== "h" && !isRacy(seen.found.newestMs, readAt)) {
+      if (seen && entry.type !== "h" && stillness.hasRested(seen.found, readAt)) {
         holes.clear();
         if (entry.type === "f") encodeHoles(holes, entry.holes);
         cache.add(shelf.add(seen.found.stamp, 0, expected.view(), holes.view()));
       }
     } else {
-      const after = seen ? settle(folders, entry, seen, losses) : settleMissing(entry, notMade, losses);
+      let after: InodeEntry | "missing" | null = null;
+      if (!seen) after = settleMissing(entry, notMade, losses);
+      else if (!(await isWrittenTo(entry, seen.found, input))) after = settle(folders, entry, seen, losses);
       if (!after) different.push(textOfBytes(entry.path) || ".");
       actual.clear();
       if (after && after !== "missing") encodeRecord(actual, after);
@@ -115,6 +123,12 @@ class Losses {
   list(): Loss[] {
     return [...this.#byKind.values()];
   }
+}
+
+/** Another time than was set can mean that somebody wrote to the file since. */
+async function isWrittenTo(entry: Entry, found: Found, { writer, breather }: CheckInput): Promise<boolean> {
+  if (entry.type !== "f" || found.mtimeNs === entry.mtimeNs) return false;
+  return !(await writer.holds(entry, breather));
 }
 
 interface Seen {

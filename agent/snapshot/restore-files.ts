@@ -3,7 +3,7 @@
  * beside its place, its chunks in any order, and takes its name when the last has come: it is absent or whole. What an
  * earlier run left is read again and kept where its hashes are right, so no journal is needed.
  */
-import { closeSync, constants, ftruncateSync, openSync, readSync, renameSync, unlinkSync } from "node:fs";
+import { closeSync, constants, ftruncateSync, lstatSync, openSync, readSync, renameSync, unlinkSync } from "node:fs";
 import { isAllZero } from "../../core/snapshot/bytes.ts";
 import { fileChunker } from "../../core/snapshot/chunker.ts";
 import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
@@ -77,6 +77,11 @@ export class FileWriter {
     const there = statEntry(this.#folders, entry.path);
     if (there?.type !== "f" || there.size !== entry.size || there.mtimeNs !== entry.mtimeNs) return false;
     if (there.inode !== null && !mayShare) return false;
+    return this.holds(entry, breather);
+  }
+
+  /** Whether the file that lies there, as long as the entry, has its bytes. One that cannot be read has not. */
+  async holds(entry: FileEntry, breather: Breather): Promise<boolean> {
     let fd: number;
     try {
       fd = openSync(fsPath(this.#folders.at(entry.path)), constants.O_RDONLY | constants.O_NOFOLLOW);
@@ -90,6 +95,14 @@ export class FileWriter {
     } finally {
       closeSync(fd);
     }
+  }
+
+  /** What the disk holds of it already, from an earlier run. */
+  begunBytes(entry: FileEntry): number {
+    if (entry.size === 0 || isSmall(entry)) return 0;
+    const temp = this.#folders.at(tempPathOf(entry.path, this.#isEntry));
+    const there = lstatSync(fsPath(temp), { throwIfNoEntry: false });
+    return there?.isFile() && there.size === entry.size ? there.blocks * 512 : 0;
   }
 
   /** Makes the place of a file that is not small ready. Returns the chunks that must still come. */

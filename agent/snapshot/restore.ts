@@ -10,7 +10,8 @@
 import { mkdirSync } from "node:fs";
 import { limits } from "../../core/snapshot/limits.ts";
 import type { Entry, FileEntry, PlainEntry } from "../../core/snapshot/tree.ts";
-import { degraded, syncFileSystem } from "../fs/native.ts";
+import { mountsBelow } from "../fs/mounts.ts";
+import { degraded, native, OpenFileSystem } from "../fs/native.ts";
 import { bytesOfText, fsPath } from "../fs/paths.ts";
 import { Breather } from "./breather.ts";
 import { CoderPool } from "./coder-pool.ts";
@@ -30,6 +31,7 @@ import { SegmentBook, segmentBookFile } from "./segment-book.ts";
 import { selectEntries } from "./select.ts";
 import { type Ground, openGround, Reporter } from "./setup.ts";
 import { StatCacheWriter, statCacheFile } from "./stat-cache.ts";
+import { syncAll } from "./stillness.ts";
 import { failureOf, Stop } from "./stop.ts";
 import { TreeEntries } from "./tree-entries.ts";
 import type { RestoreOptions, RestoreResult } from "./types.ts";
@@ -38,15 +40,18 @@ import { statEntry } from "./walk.ts";
 /** An abort is prompt and leaves a folder that the next run goes on with. Errors: throws for bugs only. */
 export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreResult> {
   let ground: Ground | null = null;
+  let fileSystem: OpenFileSystem | null = null;
   const coders = new CoderPool();
   try {
     mkdirSync(fsPath(bytesOfText(options.root)), { recursive: true });
     ground = openGround(options.root, options.stateDir, options.id, true);
-    return await new Restore(options, ground, coders).run();
+    fileSystem = new OpenFileSystem(ground.root);
+    return await new Restore(options, ground, fileSystem, coders).run();
   } catch (error) {
     return failureOf(error);
   } finally {
     await coders.close();
+    fileSystem?.close();
     ground?.close();
   }
 }
@@ -54,12 +59,14 @@ export async function restoreSnapshot(options: RestoreOptions): Promise<RestoreR
 class Restore {
   readonly #options: RestoreOptions;
   readonly #ground: Ground;
+  readonly #fileSystem: OpenFileSystem;
   readonly #coders: CoderPool;
   readonly #reporter: Reporter;
   readonly #breather: Breather;
   readonly #startedAt = performance.now();
 
-  constructor(options: RestoreOptions, ground: Ground, coders: CoderPool) {
+  constructor(options: RestoreOptions, ground: Ground, fileSystem: OpenFileSystem, coders: CoderPool) {
+    this.#fileSystem = fileSystem;
     this.#options = options;
     this.#coders = coders;
     this.#ground = ground;
@@ -148,12 +155,23 @@ class Restore {
     await others.make(present);
     await others.finishFolders(ownFolders);
     await others.finishFlags(present);
-    await syncFileSystem(root);
+    const stillness = await syncAll(root, mountsBelow(root), this.#fileSystem);
+    // A restore that nobody can hold to its word must not say "equal".
+    if (!stillness.isSynced && native)
+      throw new Stop("file_system_error", "What was restored could not be written to the disk.", true);
 
     this.#reporter.phase("check");
     const cache = new StatCacheWriter(statCacheFile(this.#ground.stateDir, keyring.stateName(id), root), root);
     try {
-      const checked = await checkEntries(folders, present, others.notMade, cache, breather);
+      const checked = await checkEntries({
+        folders,
+        entries: present,
+        notMade: others.notMade,
+        writer,
+        cache,
+        stillness,
+        breather,
+      });
       if (lost.size > 0) throw partlyRestored(checked, lost);
       demandExact(checked, disowned === 0 && !only ? digest : null);
       cache.finish();
@@ -204,7 +222,8 @@ class Restore {
         progress.doneBytes += entry.size;
         continue;
       }
-      neededBytes += entry.size - entry.holes.reduce((sum, hole) => sum + hole.length, 0);
+      const wanted = entry.size - entry.holes.reduce((sum, hole) => sum + hole.length, 0);
+      neededBytes += Math.max(0, wanted - writer.begunBytes(entry));
       neededEntries++;
       pending.push(n);
       this.#reporter.step();

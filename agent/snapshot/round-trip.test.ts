@@ -26,6 +26,7 @@ import { tempPathOf } from "./restore-folder.ts";
 import { scanDigest } from "./scan-folder.ts";
 import { openFolderStore } from "./store-folder.ts";
 import { takeSnapshot } from "./take.ts";
+import type { SnapshotProgress } from "./types.ts";
 import { verifySnapshot } from "./verify.ts";
 
 let dir: string;
@@ -223,6 +224,23 @@ test("excludes are left out and listed", async () => {
   const back = [...describeWorkspace(at("back")).keys()];
   for (const path of ["many", "many/1", "a/x.tmp", "zeros"]) expect(back).not.toContain(path);
   expect(back).toContain("a/x");
+});
+
+test("a file that somebody writes to while it is restored is no equal one, whatever its size and time", async () => {
+  mkdirSync(at("work"));
+  writeFileSync(at("work/file"), "as it was");
+  writeFileSync(at("work/touched"), "as it was");
+  expect(await take(1)).toMatchObject({ ok: true });
+  const written = await restore(1, {
+    onProgress: ({ phase }: SnapshotProgress) => {
+      if (phase === "check") for (const name of ["file", "touched"]) writeFileSync(at(`back/${name}`), "as it was");
+      if (phase === "check") writeFileSync(at("back/file"), "as it IS ");
+    },
+  });
+  expect(written).toMatchObject({ ok: false, code: "restore_digest_mismatch", paths: ["file"] });
+  expect(readFileSync(at("back/file"), "utf8")).toBe("as it IS ");
+  expect(await restore(1)).toMatchObject({ ok: true });
+  expect(readFileSync(at("back/file"), "utf8")).toBe("as it was");
 });
 
 test("what a killed restore of another version left in a file's place does not shine through its holes", async () => {

@@ -1,7 +1,6 @@
 /** A folder as it is now: one round that sends nothing and reads only what the stat cache does not know. */
 
 import { type Mount, mountsBelow } from "../fs/mounts.ts";
-import { syncFileSystem } from "../fs/native.ts";
 import { Breather } from "./breather.ts";
 import { makeExcluder, readExcludes } from "./excludes.ts";
 import { Keyring, noKeys } from "./keyring.ts";
@@ -9,6 +8,7 @@ import { releaseReader } from "./read.ts";
 import { type Round, scanRound } from "./scan.ts";
 import { type Ground, openGround, Reporter } from "./setup.ts";
 import { StatCache, statCacheFile } from "./stat-cache.ts";
+import { syncAll } from "./stillness.ts";
 import { failureOf } from "./stop.ts";
 import type { ScanDigestOptions, ScanDigestResult } from "./types.ts";
 
@@ -23,12 +23,13 @@ export async function scanFolder(options: ScanDigestOptions): Promise<Round> {
     const mounts = mountsBelow(ground.root);
     const reporter = new Reporter(options.onProgress);
     reporter.phase("sync");
-    await syncAll(ground.root, mounts);
+    const stillness = await syncAll(ground.root, mounts);
     reporter.phase("scan");
     const round = await scanRound({
       folders: ground.folders,
       isExcluded: makeExcluder(readExcludes(ground.root, options.excludes ?? []), sealedBy(mounts)),
       cache,
+      stillness,
       keyring,
       isCacheStored: false,
       sink: null,
@@ -52,12 +53,6 @@ export async function scanDigest(options: ScanDigestOptions): Promise<ScanDigest
   } catch (error) {
     return failureOf(error);
   }
-}
-
-/** Each file system cleans its own pages. */
-export async function syncAll(root: string, mounts: Mount[]): Promise<void> {
-  await syncFileSystem(root);
-  for (const { path, isPseudo } of mounts) if (!isPseudo) await syncFileSystem(`${root}/${path}`);
 }
 
 /** Where a walk does not go in: /proc and its like. */

@@ -10,7 +10,8 @@ import { nodePrimitives } from "./primitives.ts";
 import { type Reading, readBigFile, readEntry } from "./read.ts";
 import { RowList } from "./row-list.ts";
 import { chunkPlacesOf, hasStamp, type Row, RowShelf, recordOf, stampFields } from "./rows.ts";
-import { isRacy, type StatCache } from "./stat-cache.ts";
+import type { StatCache } from "./stat-cache.ts";
+import type { Stillness } from "./stillness.ts";
 import type { SkippedPath } from "./types.ts";
 import { type Found, isGone, skipped, type Walked, walk } from "./walk.ts";
 
@@ -44,6 +45,8 @@ export interface ScanCounts {
 export interface RoundInput extends Reading {
   isExcluded: Excluder;
   cache: StatCache;
+  /** Of the sync right before. */
+  stillness: Stillness;
   /** Every chunk that the cache knows is known to be in the store, from an earlier round or snapshot. */
   isCacheStored: boolean;
   /** Is told what the round sees. */
@@ -319,7 +322,7 @@ class RoundBuilder {
       this.#count(entry.size);
       this.#input.planner?.note(entry, row);
     }
-    return { row, hasRested: !moved && !isRacy(found.newestMs, readAt) };
+    return { row, hasRested: !moved && this.#input.stillness.hasRested(found, readAt) };
   }
 
   #count(size: number): void {

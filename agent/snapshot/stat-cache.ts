@@ -1,9 +1,9 @@
 /**
  * What the last scan saw, so that the next one reads only what changed. Machine-local. An entry counts as unchanged when
- * device, inode, size, mtime, ctime and mode are all the same; entries that changed within two seconds of the moment
- * they were read (or lie in the future) are never put in. Lost or damaged: everything is read, nothing is wrong.
+ * device, inode, size, mtime, ctime and mode are all the same; what had not rested when it was read (stillness.ts) is
+ * never put in. Lost or damaged: everything is read, nothing is wrong.
  *
- * file = "SNC2" | u32 rootBytes | root | rows (rows.ts) | sha256 of everything before
+ * file = "SNC3" | u32 rootBytes | root | rows (rows.ts) | sha256 of everything before
  */
 import { createHash, hash } from "node:crypto";
 import { closeSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
@@ -11,14 +11,8 @@ import { sha256Hex } from "./primitives.ts";
 import { RowList } from "./row-list.ts";
 import { bytesOf, type Row } from "./rows.ts";
 
-const magic = "SNC2";
-const racyMs = 2000;
+const magic = "SNC3";
 const writeBytes = 1 << 20;
-
-/** `newestMs`: the later of mtime and ctime; `readAt`: when its reading began. */
-export function isRacy(newestMs: number, readAt: number): boolean {
-  return newestMs > readAt - racyMs;
-}
 
 export class StatCache {
   readonly #file: string;

@@ -28,10 +28,11 @@ import { releaseReader } from "./read.ts";
 import { addAgain, findChunksToRelease } from "./release-bases.ts";
 import { chunkPlacesOf } from "./rows.ts";
 import { type Round, scanRound } from "./scan.ts";
-import { sealedBy, syncAll } from "./scan-folder.ts";
+import { sealedBy } from "./scan-folder.ts";
 import { type KnownSegment, SegmentBook, segmentBookFile } from "./segment-book.ts";
 import { type Ground, newProgress, openGround, Reporter } from "./setup.ts";
 import { StatCache, statCacheFile } from "./stat-cache.ts";
+import { syncAll } from "./stillness.ts";
 import { failureOf, Stop, throwIfAborted } from "./stop.ts";
 import { type Torn, tornEntries, tornOf } from "./torn.ts";
 import { type KnownTree, readTreeBook, treeBookFile, writeTreeBook } from "./tree-book.ts";
@@ -291,14 +292,14 @@ class Take {
   async #round(n: number, data: Packer): Promise<Round> {
     this.#rounds = n;
     this.#reporter.phase("sync");
-    // Cleans pages that are mapped and dirty: their next change touches the times again.
     this.#mounts = mountsBelow(this.#ground.root);
-    await syncAll(this.#ground.root, this.#mounts);
+    const stillness = await syncAll(this.#ground.root, this.#mounts);
     this.#reporter.phase(n === 1 ? "read" : `read again ${n}`);
     return scanRound({
       folders: this.#ground.folders,
       isExcluded: makeExcluder(this.#excludes, sealedBy(this.#mounts)),
       cache: this.#cache,
+      stillness,
       keyring: this.#keyring,
       isCacheStored: n > 1 || this.#before !== null,
       sink: new BasedSink(data, this.#planner),

@@ -28,6 +28,7 @@ import { pathOf, streamOf } from "./rows.ts";
 import { scanRound } from "./scan.ts";
 import { newProgress } from "./setup.ts";
 import { StatCache } from "./stat-cache.ts";
+import { Stillness } from "./stillness.ts";
 
 let dir: string;
 const at = (name: string) => join(dir, name);
@@ -50,6 +51,7 @@ async function scan(on: { path?: (path: string) => void; chunk?: (n: number) => 
         return false;
       },
       cache: new StatCache(at("no-such-cache"), at("work")),
+      stillness: new Stillness(Date.now()),
       sink,
       breather: new Breather(),
       counts: newProgress(),

@@ -42,7 +42,8 @@ export class Walked {
   /** Device and inode of entries whose inode has more than one name, by their place in `paths`. */
   readonly inodes = new Map<number, string>();
 
-  add(path: string, stat: Stats): void {
+  /** `inode`: device and inode, exact, where the inode has more than one name. */
+  add(path: string, stat: Stats, inode: string | null): void {
     const n = this.paths.push(path) - 1;
     if (this.stamps.length < (n + 1) * stampFields) {
       const more = new Float64Array(this.stamps.length * 2);
@@ -50,7 +51,7 @@ export class Walked {
       this.stamps = more;
     }
     this.stamps.set([stat.dev, stat.ino, stat.size, stat.mtimeMs, stat.ctimeMs, stat.mode], n * stampFields);
-    if (stat.nlink > 1 && !stat.isDirectory()) this.inodes.set(n, `${stat.dev}.${stat.ino}`);
+    if (inode !== null) this.inodes.set(n, inode);
   }
 
   sizeAt(n: number): number {
@@ -123,6 +124,12 @@ export function isGone(error: unknown): boolean {
   return code === "ENOENT" || code === "ENOTDIR";
 }
 
+/** Some file systems have inode numbers that no double holds: neighbours would count as one file with two names. */
+function inodeOf(folders: Folders, path: string, { dev, ino }: Stats): string | null {
+  if (Number.isSafeInteger(ino)) return `${dev}.${ino}`;
+  return toFound(path, lstatSync(fsPath(folders.at(path)), { bigint: true })).inode;
+}
+
 function isFolder(folders: Folders, path: string): boolean {
   try {
     return lstatSync(fsPath(folders.at(path)), { throwIfNoEntry: false })?.isDirectory() === true;
@@ -157,7 +164,7 @@ export async function walk(
   const look = (path: string): boolean => {
     try {
       const stat = lstatSync(fsPath(folders.at(path)), { throwIfNoEntry: false });
-      if (stat) walked.add(path, stat);
+      if (stat) walked.add(path, stat, stat.nlink > 1 && !stat.isDirectory() ? inodeOf(folders, path, stat) : null);
       return stat?.isDirectory() === true;
     } catch (error) {
       if (!isGone(error)) unreadable.push(skipped(path, error));
