@@ -6,6 +6,7 @@ import type { Sealer } from "./seal.ts";
 import type {
   ChangesResult,
   OnProgress,
+  Pause,
   RestoreResult,
   ScanDigestResult,
   SnapshotFailure,
@@ -21,7 +22,7 @@ export interface Engine {
     effort?: "background" | "full";
     concurrency?: number;
     maxRounds?: number;
-    pauseWriters?: () => Promise<() => Promise<void>>;
+    pauseWriters?: () => Promise<Pause>;
     onProgress: OnProgress;
     signal: AbortSignal;
   }): Promise<TakeResult>;

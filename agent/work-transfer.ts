@@ -24,9 +24,7 @@ export async function performSnapshot(
       const outcome = await sealer.stop("pause", Date.now() + 60_000);
       if (!outcome.ok) log.warn("pause_incomplete", { code: outcome.code, message: outcome.message });
       if (signal.aborted) sealer.resume();
-      return async () => {
-        sealer.resume();
-      };
+      return { isHeld: outcome.ok, resume: async () => void sealer.resume() };
     },
     onProgress: progressOf(target),
     signal,

@@ -51,11 +51,16 @@ export const diffCommand: Command = {
     const names = browsers.map((browser, i) =>
       browser ? `${browser.manifest.instance}@${browser.manifest.seq}` : sides[i]!.folder,
     );
-    const isEqual = counts.added + counts.removed + counts.changed === 0;
-    const text = isEqual
+    const unsure = sources.reduce((sum, source) => sum + source.unsure.length, 0);
+    const isAlike = counts.added + counts.removed + counts.changed === 0;
+    const isEqual = isAlike && unsure === 0;
+    const alike = isEqual
       ? `${names[0]} and ${names[1]} are equal`
+      : `no difference is seen, but ${unsure} entries could not be read, or changed meanwhile`;
+    const text = isAlike
+      ? alike
       : `${counts.added} added (${size(counts.addedBytes)}), ${counts.removed} removed (${size(counts.removedBytes)}), ${counts.changed} changed`;
-    return { summary: { ok: true, a: names[0], b: names[1], isEqual, ...counts }, text };
+    return { summary: { ok: true, a: names[0], b: names[1], isEqual, unsure, ...counts }, text };
   },
 };
 

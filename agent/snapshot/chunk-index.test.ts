@@ -79,3 +79,12 @@ test("a frame with bases counts once they are there, and after one without", () 
   index.add(partOf(3, [{ chunks: [1] }]));
   expect([index.hasPlain(idOf(1)), index.partOf(idOf(1))]).toEqual([true, 3]);
 });
+
+test("of very many ways to code one chunk it keeps a few: nobody makes a look-up long", () => {
+  const index = new ChunkIndex();
+  const frames = Array.from({ length: 60_000 }, () => ({ chunks: [1], bases: [2] }));
+  for (let n = 0; n < 3; n++) index.add(partOf(n, frames));
+  for (let n = 0; n < 100_000; n++) expect(index.has(idOf(1))).toBe(false);
+  index.add(partOf(3, [{ chunks: [2] }]));
+  expect(index.partOf(idOf(1))).toBe(0);
+});

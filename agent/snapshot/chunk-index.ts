@@ -6,6 +6,7 @@ import { randomBytes } from "node:crypto";
 import { codeAt, latin1FromBytes } from "../../core/snapshot/bytes.ts";
 import { type ChunkList, idBytes } from "../../core/snapshot/chunk-list.ts";
 import type { FrameInfo } from "../../core/snapshot/frame-table.ts";
+import { limits } from "../../core/snapshot/limits.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
 
 const idWords = idBytes / 4;
@@ -52,9 +53,15 @@ export class ChunkIndex {
       const f = this.#frames.push(frame) - 1;
       this.#partOfFrame.push(n);
       const { chunks, bases } = frame;
-      if (bases.length > 0) for (const { id } of chunks) this.#based.set(id, [...(this.#based.get(id) ?? []), f]);
+      if (bases.length > 0) for (const { id } of chunks) this.#addBased(id, f);
       else for (let c = 0; c < chunks.length; c++) this.#put(chunks, f, c);
     }
+  }
+
+  #addBased(id: string, f: number): void {
+    const frames = this.#based.get(id);
+    if (!frames) this.#based.set(id, [f]);
+    else if (frames.length < limits.basedFramesOfChunk) frames.push(f);
   }
 
   /** The ordinal of the part that holds the chunk; undefined when no part does, or its bases are in none. */

@@ -1,8 +1,23 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { instancePrefix, partObjectKey, type SnapshotStore, StoreError } from "../../core/snapshot/store.ts";
+import {
+  instancePrefix,
+  manifestObjectKey,
+  partObjectKey,
+  type SnapshotStore,
+  StoreError,
+} from "../../core/snapshot/store.ts";
 import { noise } from "../testing/workspace.ts";
 import { collectGarbage, type GcOptions } from "./gc.ts";
 import { sha256Hex } from "./primitives.ts";
@@ -74,6 +89,51 @@ test("deletes old parts that nothing lists, and nothing else", async () => {
   expect(await keys()).toEqual([...before, young].sort());
   expect(await keys()).not.toContain(old);
   for (const seq of [1, 2, 3]) expect(await verify(seq)).toMatchObject({ ok: true });
+});
+
+test("an old part that a snapshot of now lists stays, however late its manifest comes", async () => {
+  await takeThree();
+  const old = new Set<string>();
+  for (let seed = 1; seed <= 40; seed++) old.add(await addPart(seed, 25));
+  // The one that goes last.
+  let wanted = "";
+  for await (const { key } of store.list(`${instancePrefix(id)}parts/`)) if (old.has(key)) wanted = key;
+  const newest = JSON.parse(Buffer.from(await store.get(manifestObjectKey(id, 3, 1))).toString());
+  const parts = [...newest.parts, { key: wanted.slice(-64), bytes: 1000 }];
+  const later = Buffer.from(JSON.stringify({ ...newest, seq: 4, parts }));
+  let deletes = 0;
+  const watched: SnapshotStore = {
+    ...store,
+    async delete(key, options) {
+      if (deletes++ === 0) await store.put(manifestObjectKey(id, 4, 1), later, sha256Hex(later));
+      return store.delete(key, options);
+    },
+  };
+  expect(await gc({ store: watched })).toMatchObject({ partsDeleted: 39 });
+  expect(await keys()).toContain(wanted);
+});
+
+test("a snapshot of which a collection takes a part right before its manifest is none, and the next one is whole", async () => {
+  writeFileSync(at("work/one"), noise(600_000, 1));
+  await take(1);
+  const [part] = (await keys()).filter((key) => key.includes("/parts/"));
+  const racing: SnapshotStore = {
+    ...store,
+    async put(key, bytes, sha256, options) {
+      if (key.includes("/manifests/")) await store.delete(part!);
+      return store.put(key, bytes, sha256, options);
+    },
+  };
+  writeFileSync(at("work/two"), "more");
+  const common = { root: at("work"), id, epoch: 1, stateDir: at("state") };
+  expect(await takeSnapshot({ ...common, seq: 2, store: racing })).toMatchObject({
+    ok: false,
+    code: "part_missing",
+    retryable: true,
+  });
+  expect(await keys()).not.toContain(manifestObjectKey(id, 2, 1));
+  await take(3);
+  expect(await verify(3)).toMatchObject({ ok: true });
 });
 
 test("a dry run says the same and deletes nothing", async () => {
@@ -194,4 +254,17 @@ test("sweeps what killed writes left in a folder, but not a write at work", asyn
   expect(readdirSync(at(`store/i/${id}/parts`))).toContain(".tmp-0000000000000000");
   expect(await keys()).toEqual(before);
   expect(await sweepLeftovers(at("no store"), id, Date.now(), false)).toEqual({ files: 0, bytes: 0 });
+});
+
+test("a part that was cut short is put there again by the next snapshot, and is known from then on", async () => {
+  writeFileSync(at("work/one"), noise(600_000, 1));
+  await take(1);
+  const [part] = (await keys()).filter((key) => key.includes("/parts/"));
+  const whole = readFileSync(at(`store/${part}`));
+  truncateSync(at(`store/${part}`), 1000);
+  await take(2);
+  expect(readFileSync(at(`store/${part}`)).equals(whole)).toBe(true);
+  for (const seq of [1, 2]) expect(await verify(seq)).toMatchObject({ ok: true });
+  const again = await takeSnapshot({ root: at("work"), id, epoch: 1, seq: 3, store, stateDir: at("state") });
+  expect(again).toMatchObject({ ok: true, stats: { newPlainBytes: 0, newParts: 0 } });
 });

@@ -1,7 +1,8 @@
 /**
  * Deletes what no snapshot needs (W4): old manifests first, then the parts that no manifest lists and that are older than
- * the time of grace, since a younger one may belong to an upload in flight. Parts are listed before manifests: a
- * manifest that is written meanwhile is seen, and all are looked at once more right before the first part goes.
+ * the time of grace, since a younger one may belong to an upload in flight. Parts are listed before manifests, and those
+ * that are written meanwhile are looked for before each few parts that go: a snapshot of now may need an old part again.
+ * It looks for its parts once more itself, after its manifest is there.
  */
 import type { Manifest } from "../../core/snapshot/manifest.ts";
 import {
@@ -40,7 +41,8 @@ export interface GcResult {
   bytesDeleted: number;
 }
 
-const deletesInFlight = 16;
+/** Between two looks at the manifests. */
+const deletesAtOnce = 16;
 
 interface Named {
   seq: number;
@@ -76,11 +78,10 @@ export async function collectGarbage(options: GcOptions): Promise<GcResult> {
     bytesDeleted: old.reduce((sum, { bytes }) => sum + bytes, 0),
   };
   const dead: { object: StoreObject; sha256: string }[] = [];
-  const lastLook = isDryRun ? new Set<string>() : await partsOfNewManifests(store, id, all, signal);
   for (const object of parts) {
     const name = parseObjectKey(object.key);
     if (name?.kind !== "part") continue;
-    const isListed = live.has(name.sha256) || lastLook.has(name.sha256);
+    const isListed = live.has(name.sha256);
     const isYoung = !isListed && now - object.modifiedMs! < graceMs;
     if (isListed || isYoung) {
       result.partsKept++;
@@ -88,13 +89,21 @@ export async function collectGarbage(options: GcOptions): Promise<GcResult> {
       if (isYoung) result.partsInGrace++;
     } else dead.push({ object, sha256: name.sha256 });
   }
-  await forEachInFlight(dead, deletesInFlight, async ({ object, sha256 }) => {
-    throwIfAborted(signal);
-    if (!isDryRun) await store.delete(object.key, { signal });
-    result.partsDeleted++;
-    result.bytesDeleted += object.bytes;
-    onDelete?.({ kind: "part", name: sha256, bytes: object.bytes });
-  });
+  for (let from = 0; from < dead.length; from += deletesAtOnce) {
+    const newer = isDryRun ? new Set<string>() : await partsOfNewManifests(store, id, all, signal);
+    await forEachInFlight(dead.slice(from, from + deletesAtOnce), deletesAtOnce, async ({ object, sha256 }) => {
+      throwIfAborted(signal);
+      if (newer.has(sha256)) {
+        result.partsKept++;
+        result.bytesKept += object.bytes;
+        return;
+      }
+      if (!isDryRun) await store.delete(object.key, { signal });
+      result.partsDeleted++;
+      result.bytesDeleted += object.bytes;
+      onDelete?.({ kind: "part", name: sha256, bytes: object.bytes });
+    });
+  }
   return result;
 }
 

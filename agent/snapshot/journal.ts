@@ -5,7 +5,16 @@
  *
  * file = { u32 payloadBytes | first 8 bytes of sha256(payload) | payload = an indexed part, as in a segment }*
  */
-import { appendFileSync, closeSync, fdatasync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
+import {
+  appendFileSync,
+  closeSync,
+  fdatasync,
+  ftruncateSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { promisify } from "node:util";
 import { ByteReader, ByteWriter, equalBytes } from "../../core/snapshot/bytes.ts";
 import { FormatError } from "../../core/snapshot/error.ts";
@@ -153,6 +162,17 @@ export function rememberOther(file: string, key: string): void {
     appendFileSync(file, `${key}\n`, { mode: 0o600 });
   } catch {
     // It is looked at again the next time.
+  }
+}
+
+/** It was put there again, and is what its name says. */
+export function forgetOther(file: string, key: string): void {
+  const others = readOthers(file);
+  if (!others.includes(key)) return;
+  try {
+    writeFileSync(file, others.filter((other) => other !== key).join("\n"), { mode: 0o600 });
+  } catch {
+    // It is sent again the next time.
   }
 }
 

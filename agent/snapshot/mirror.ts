@@ -143,15 +143,9 @@ class Mirror {
     // A copy: a put that takes too long may still run when the caller uses the bytes for something else.
     const copy = Buffer.from(bytes);
     try {
-      const result = await this.#within(bytes.length, call, async (signal) => {
-        try {
-          return await this.#store.put(key, copy, name.sha256, { signal });
-        } catch (error) {
-          if (!(error instanceof StoreError) || error.code !== "manifest_exists") throw error;
-          await this.#store.delete(key, { signal });
-          return this.#store.put(key, copy, name.sha256, { signal });
-        }
-      });
+      const result = await this.#within(bytes.length, call, (signal) =>
+        this.#store.put(key, copy, name.sha256, { signal }),
+      );
       this.#failures = 0;
       if (result === "created") this.stats.stored++;
     } catch (error) {

@@ -71,10 +71,13 @@ export function skippedOf(round: Round, torn: Torn, mounts: Mount[]): SkippedPat
 }
 
 /**
- * The SHA-256 of the manifest that is in the store then, in hex. A run that was killed after the manifest finds its own: with
+ * The manifest that is in the store then: its SHA-256 in hex, and the parts that it lists. A run that was killed after the manifest finds its own: with
  * the same digest it is this snapshot.
  */
-export async function putManifest(manifest: Manifest, { store, signal }: TakeOptions): Promise<string> {
+export async function putManifest(
+  manifest: Manifest,
+  { store, signal }: TakeOptions,
+): Promise<Pick<Manifest, "parts"> & { sha256: string }> {
   throwIfAborted(signal);
   const key = manifestObjectKey(manifest.instance, manifest.seq, manifest.epoch);
   const bytes = Buffer.from(formatManifest(manifest));
@@ -82,13 +85,13 @@ export async function putManifest(manifest: Manifest, { store, signal }: TakeOpt
   const sha256 = sha256Hex(bytes);
   try {
     await store.put(key, bytes, sha256, { signal });
-    return sha256;
+    return { sha256, parts: manifest.parts };
   } catch (error) {
     if (!(error instanceof StoreError) || error.code !== "manifest_exists") throw error;
     const there = await store.get(key, undefined, { signal });
     const parsed = parseManifest(Buffer.from(there).toString("utf8"));
     if (!parsed.ok || !isSameSnapshot(parsed.manifest, manifest)) throw error;
-    return sha256Hex(there);
+    return { sha256: sha256Hex(there), parts: parsed.manifest.parts };
   }
 }
 

@@ -186,5 +186,9 @@ describe.skipIf(!isRoot || !hasSetpriv)("a snapshot (needs root with all rights 
       { path: "secret", reason: "EACCES" },
     ]);
     expect(code).toBe(3);
+    const verified = run(nobody, ["verify", "i-rights", at("work"), ...args.slice(2, 6)]);
+    expect(verified).toMatchObject({ code: 5, last: { ok: false, code: "folder_differs" } });
+    const compared = run(nobody, ["diff", "i-rights", at("work"), ...args.slice(2, 6)]);
+    expect(compared.last).toMatchObject({ ok: true, isEqual: false, unsure: 2, changed: 0 });
   });
 });

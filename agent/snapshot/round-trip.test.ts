@@ -17,7 +17,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { type Manifest, parseManifest } from "../../core/snapshot/manifest.ts";
 import { manifestObjectKey } from "../../core/snapshot/store.ts";
 import { describeWorkspace, type HardWorkspace, makeHardWorkspace, noise } from "../testing/workspace.ts";
@@ -174,11 +174,23 @@ test("a workspace that never rests is pausing its writers for the last round, an
   const pauseWriters = async () => {
     events.push("pause");
     clearInterval(timer);
-    return async () => void events.push("resume");
+    return { isHeld: true, resume: async () => void events.push("resume") };
   };
   const loud = await take(1, { pauseWriters });
   expect(loud).toMatchObject({ ok: true, stats: { torn: 0, rounds: 3 } });
   expect(events).toEqual(["pause", "resume"]);
+});
+
+test("a pause that some writer does not heed is no proof", async () => {
+  mkdirSync(at("work"));
+  let n = 0;
+  const onProgress = ({ phase }: SnapshotProgress) => {
+    if (phase === "sync") writeFileSync(at("work/busy"), `${n++}`);
+  };
+  const resume = vi.fn(async () => {});
+  const loud = await take(1, { pauseWriters: async () => ({ isHeld: false, resume }), onProgress });
+  expect(loud).toMatchObject({ ok: true, stats: { torn: 1, rounds: 3 }, tornPaths: ["busy"] });
+  expect(resume).toHaveBeenCalledOnce();
 });
 
 test("without a pause it is marked as torn", async () => {
@@ -224,6 +236,19 @@ test("excludes are left out and listed", async () => {
   const back = [...describeWorkspace(at("back")).keys()];
   for (const path of ["many", "many/1", "a/x.tmp", "zeros"]) expect(back).not.toContain(path);
   expect(back).toContain("a/x");
+});
+
+test("what is left out is what .sonecaignore says when the workspace is read", async () => {
+  mkdirSync(at("work"));
+  for (const name of ["one", "two"]) writeFileSync(at(`work/${name}`), name);
+  writeFileSync(at("work/.sonecaignore"), "one\n");
+  const onProgress = ({ phase }: SnapshotProgress) => {
+    if (phase === "known") writeFileSync(at("work/.sonecaignore"), "two\n");
+  };
+  expect(await take(1, { onProgress })).toMatchObject({ ok: true, stats: { torn: 0 } });
+  expect(manifestOf(1).excludes).toEqual(["two"]);
+  expect(await restore(1)).toMatchObject({ ok: true });
+  expect(readdirSync(at("back")).sort()).toEqual([".sonecaignore", "one"]);
 });
 
 test("a file that somebody writes to while it is restored is no equal one, whatever its size and time", async () => {

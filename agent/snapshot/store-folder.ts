@@ -1,12 +1,13 @@
-/** A store in a folder: the keys are its paths. An object is written aside, synced, linked into place, and never changed. */
+/** A store in a folder: the keys are its paths. An object is written aside, synced, linked into place, and never changed; a damaged part is replaced. */
 
 import { randomBytes } from "node:crypto";
-import { link, mkdir, open, readdir, readFile, rm, stat, unlink } from "node:fs/promises";
+import { link, mkdir, open, readdir, readFile, rename, rm, stat, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import {
   type ByteRange,
   type CallOptions,
   instancePrefix,
+  isPartOf,
   parseObjectKey,
   type SnapshotStore,
   StoreError,
@@ -35,7 +36,7 @@ export function openFolderStore(folder: string): SnapshotStore {
       throwIfCancelled(options);
       const there = await sameOrOther(file, bytes, sha256);
       if (there === "same") return "exists";
-      if (there === "other") throw new StoreError("manifest_exists", { key });
+      if (there === "other" && !isPartOf(key, sha256)) throw new StoreError("manifest_exists", { key });
       return asStoreError(key, async () => {
         const parent = dirname(file);
         if (!made.has(parent)) {
@@ -144,7 +145,8 @@ async function writeNew({ file, bytes, sha256, key }: NewObject, isDirect: boole
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
       if ((await sameOrOther(file, bytes, sha256)) === "same") return "exists";
-      throw new StoreError("manifest_exists", { key });
+      if (!isPartOf(key, sha256)) throw new StoreError("manifest_exists", { key });
+      await rename(temp, file);
     }
   } finally {
     await rm(temp, { force: true });

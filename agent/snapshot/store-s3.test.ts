@@ -200,13 +200,19 @@ describe("what lies there already", () => {
   const at = manifestObjectKey("i-net", 1, 1);
   const other = Buffer.from("other bytes, other size");
 
-  test("other bytes in a part's place are not taken for the part", async () => {
-    server.objects.set(key, { bytes: other, modifiedMs: 0, hasChecksum: false });
-    expect(await codeOf(open().put(key, part, hash))).toBe("manifest_exists");
+  test("other bytes in a part's place are not taken for the part, and are replaced", async () => {
     const sameSize = Buffer.from(part).fill(0);
-    for (const hasChecksum of [true, false]) {
-      server.objects.set(key, { bytes: sameSize, modifiedMs: 0, hasChecksum });
-      expect(await codeOf(open().put(key, part, hash))).toBe("manifest_exists");
+    for (const condition of ["known", "ignored", "501"] as const) {
+      for (const [bytes, hasChecksum] of [
+        [other, false],
+        [sameSize, true],
+        [sameSize, false],
+      ] as const) {
+        server.condition = condition;
+        server.objects.set(key, { bytes, modifiedMs: 0, hasChecksum });
+        expect(await open().put(key, part, hash)).toBe("created");
+        expect(server.objects.get(key)?.bytes.equals(part)).toBe(true);
+      }
     }
   });
 

@@ -9,6 +9,7 @@ import { AwsV4Signer } from "aws4fetch";
 import {
   type ByteRange,
   type CallOptions,
+  isPartOf,
   parseObjectKey,
   type SnapshotStore,
   StoreError,
@@ -140,9 +141,16 @@ export function openS3Store(settings: S3Settings, options: S3StoreOptions = {}):
     return sha256Hex(await store.get(key, undefined, call)) === sha256 ? "same" : "other";
   }
 
-  async function putOnce(key: string, bytes: Uint8Array, sha256: string, call: CallOptions | undefined) {
+  /** `over`: what lies there is replaced. */
+  async function putOnce(
+    key: string,
+    bytes: Uint8Array,
+    sha256: string,
+    call: CallOptions | undefined,
+    over = false,
+  ): Promise<"created" | "taken"> {
     const headers: Record<string, string> = { "content-type": "application/octet-stream" };
-    if (knows.condition) headers["if-none-match"] = "*";
+    if (knows.condition && !over) headers["if-none-match"] = "*";
     if (knows.checksum) headers["x-amz-checksum-sha256"] = Buffer.from(sha256, "hex").toString("base64");
     const request: Call = {
       method: "PUT",
@@ -166,10 +174,10 @@ export function openS3Store(settings: S3Settings, options: S3StoreOptions = {}):
         try {
           const before = isManifest || !knows.condition ? await find(key, bytes, sha256, call) : "absent";
           if (before === "same") return "exists";
-          if (before === "other") throw new StoreError("manifest_exists", { key });
-          if ((await putOnce(key, bytes, sha256, call)) === "created") return "created";
-          if ((await find(key, bytes, sha256, call)) === "same") return "exists";
-          throw new StoreError("manifest_exists", { key });
+          if (before === "absent" && (await putOnce(key, bytes, sha256, call)) === "created") return "created";
+          if (before === "absent" && (await find(key, bytes, sha256, call)) === "same") return "exists";
+          if (!isPartOf(key, sha256)) throw new StoreError("manifest_exists", { key });
+          return await putOnce(key, bytes, sha256, call, true).then(() => "created");
         } catch (error) {
           if (!(error instanceof Unsupported)) throw error;
           // Each of the two is given up once; where the server names none, the condition first.

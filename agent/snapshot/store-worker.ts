@@ -80,6 +80,8 @@ export function openWorkerStore(options: WorkerStoreOptions): SnapshotStore {
   const signalOf = (call: CallOptions | undefined) => call?.signal as AbortSignal | undefined;
 
   return {
+    collectsItself: true,
+
     async put(key, bytes, sha256, call) {
       const path = `/${pathOf(key)}`;
       if (sha256Hex(bytes) !== sha256) throw new StoreError("bytes_differ", { key });

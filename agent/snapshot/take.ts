@@ -8,7 +8,7 @@
 import { latin1ToBytes, toHex } from "../../core/snapshot/bytes.ts";
 import { limits } from "../../core/snapshot/limits.ts";
 import type { IndexedPart } from "../../core/snapshot/segment.ts";
-import { manifestKey, partObjectKey } from "../../core/snapshot/store.ts";
+import { manifestKey, manifestObjectKey, partObjectKey } from "../../core/snapshot/store.ts";
 import { type Mount, mountsBelow } from "../fs/mounts.ts";
 import { degraded } from "../fs/native.ts";
 import { textOfBytes } from "../fs/paths.ts";
@@ -18,7 +18,7 @@ import type { ChunkIndex } from "./chunk-index.ts";
 import { CoderPool } from "./coder-pool.ts";
 import { makeExcluder, readExcludes } from "./excludes.ts";
 import { partsInFlight } from "./in-flight.ts";
-import { Journal, journalFile, listParts, loadKnownParts, rememberOther } from "./journal.ts";
+import { forgetOther, Journal, journalFile, listParts, loadKnownParts, rememberOther } from "./journal.ts";
 import { type Keyring, keyringOf, noKeys } from "./keyring.ts";
 import { buildSegmentParts, packTree } from "./meta.ts";
 import { manifestOf, putManifest, type StoredTree, skippedOf } from "./own-manifest.ts";
@@ -36,7 +36,7 @@ import { syncAll } from "./stillness.ts";
 import { failureOf, Stop, throwIfAborted } from "./stop.ts";
 import { type Torn, tornEntries, tornOf } from "./torn.ts";
 import { type KnownTree, readTreeBook, treeBookFile, writeTreeBook } from "./tree-book.ts";
-import type { TakeOptions, TakeResult, TakeSuccess } from "./types.ts";
+import type { Pause, TakeOptions, TakeResult, TakeSuccess } from "./types.ts";
 import { rememberWrapping } from "./wrapping.ts";
 
 const mostRounds = 3;
@@ -81,7 +81,8 @@ class Take {
   readonly #treeBookFile: string;
   readonly #journal: Journal;
   readonly #journalled: IndexedPart[];
-  readonly #excludes: string[];
+  /** As they stood before the last round. */
+  #excludes: string[] = [];
   readonly #coders: CoderPool;
   readonly #sent = new Set<string>();
   readonly #startedAt = performance.now();
@@ -109,7 +110,6 @@ class Take {
     const { journal, parts } = Journal.open(journalFile(ground.stateDir, this.#stateName));
     this.#journal = journal;
     this.#journalled = parts;
-    this.#excludes = readExcludes(ground.root, options.excludes ?? []);
     this.#coders = new CoderPool(options.effort);
     this.#coders.dataKey = this.#keyring.dataKey;
   }
@@ -143,7 +143,6 @@ class Take {
     const isAsBefore = round.isAsCached && data.plainBytes === 0 && round.digest === this.#before?.digest;
     const stored: Stored = isAsBefore ? this.#before! : await this.#storeTree(round, data);
     await this.#confirm(stored.parts);
-
     const skipped = skippedOf(round, torn, this.#mounts);
     const manifest = manifestOf(this.#options, {
       round,
@@ -155,7 +154,8 @@ class Take {
       sent: this.#sent,
     });
     this.#reporter.phase("manifest");
-    const manifestSha256 = await putManifest(manifest, this.#options);
+    const { sha256: manifestSha256, parts } = await putManifest(manifest, this.#options);
+    await this.#confirmKept(parts);
     if (stored.known) new SegmentBook(this.#segmentBookFile).replace(stored.known);
     // What this run did not release the next one does, however little changes until then.
     if (!isAsBefore && !this.#options.alreadyQuiet)
@@ -222,6 +222,7 @@ class Take {
     } catch (error) {
       throw new Stop("state_unwritable", `The state folder cannot be written: ${(error as Error).message}.`, true);
     }
+    forgetOther(this.#othersFile, part.key);
     this.#known.add(part);
     this.#sent.add(part.key);
     progress.sentBytes += part.bytes;
@@ -233,17 +234,17 @@ class Take {
   async #scan(data: Packer): Promise<{ round: Round; torn: Torn }> {
     const { pauseWriters, alreadyQuiet, maxRounds = mostRounds } = this.#options;
     let before: Round | null = null;
-    let resume: (() => Promise<void>) | null = null;
+    let pause: Pause | null = null;
     try {
       for (let n = 1; ; n++) {
         const isLast = n === maxRounds || alreadyQuiet === true;
-        if (n === maxRounds && pauseWriters) resume = await pauseWriters();
+        if (n === maxRounds && pauseWriters) pause = await pauseWriters();
         const round = await this.#round(n, data);
         const isAsBefore = before ? before.digest === round.digest : round.isAsCached;
-        const isStill = alreadyQuiet === true || resume !== null || isAsBefore;
+        const isStill = alreadyQuiet === true || pause?.isHeld === true || isAsBefore;
         if ((isStill && round.torn.length === 0) || isLast) {
-          await resume?.();
-          resume = null;
+          await pause?.resume();
+          pause = null;
           this.#reporter.phase("send");
           await data.flush();
           this.#cache.save();
@@ -258,7 +259,7 @@ class Take {
       if (!this.#options.signal?.aborted) await data.drain().catch(() => {});
       throw error;
     } finally {
-      await resume?.();
+      await pause?.resume();
     }
   }
 
@@ -294,6 +295,7 @@ class Take {
     this.#reporter.phase("sync");
     this.#mounts = mountsBelow(this.#ground.root);
     const stillness = await syncAll(this.#ground.root, this.#mounts);
+    this.#excludes = readExcludes(this.#ground.root, this.#options.excludes ?? []);
     this.#reporter.phase(n === 1 ? "read" : `read again ${n}`);
     return scanRound({
       folders: this.#ground.folders,
@@ -339,9 +341,26 @@ class Take {
   async #confirm(parts: StoredPart[]): Promise<void> {
     if (parts.every((part) => this.#sent.has(part.key))) return;
     this.#reporter.phase("confirm");
+    const lost = await this.#countLost(parts);
+    if (lost > 0)
+      throw new Stop("part_missing", `The store has lost ${lost} parts; the next run sends them again.`, true);
+  }
+
+  /**
+   * A collection that began before the manifest was there may still delete a part that none before it lists. After this
+   * look it sees the manifest before it deletes more.
+   */
+  async #confirmKept(parts: StoredPart[]): Promise<void> {
+    const { store, id, seq, epoch, signal } = this.#options;
+    if (store.collectsItself || parts.every((part) => this.#sent.has(part.key))) return;
+    const lost = await this.#countLost(parts);
+    if (lost === 0) return;
+    await store.delete(manifestObjectKey(id, seq, epoch), { signal });
+    throw new Stop("part_missing", `A collection took ${lost} parts of the snapshot; take it again.`, true);
+  }
+
+  async #countLost(parts: StoredPart[]): Promise<number> {
     const sizes = await listParts(this.#options.store, this.#options.id, this.#options.signal);
-    const lost = parts.filter((part) => sizes.get(part.key) !== part.bytes);
-    if (lost.length > 0)
-      throw new Stop("part_missing", `The store has lost ${lost.length} parts; the next run sends them again.`, true);
+    return parts.filter((part) => sizes.get(part.key) !== part.bytes).length;
   }
 }

@@ -58,12 +58,19 @@ export interface TakeOptions {
   agentVersion?: string;
   onProgress?: OnProgress;
   signal?: AbortSignal;
-  /** Stops every writer for the last round. What it returns lets them go on, and is called whatever happens. */
-  pauseWriters?: () => Promise<() => Promise<void>>;
+  /** Stops every writer for the last round. */
+  pauseWriters?: () => Promise<Pause>;
   /** Rounds at most, until one is quiet; 3 by default. */
   maxRounds?: number;
   /** The caller has stopped every writer: one round is proof. */
   alreadyQuiet?: boolean;
+}
+
+export interface Pause {
+  /** Whether every writer stands still. */
+  isHeld: boolean;
+  /** Lets them go on; called whatever happens. */
+  resume: () => Promise<void>;
 }
 
 export interface SkippedPath {

@@ -237,5 +237,11 @@ async function checkFolder(
   if (root === undefined || stateDir === undefined) return;
   const scan = await scanDigest({ root, stateDir, id, excludes, signal, ...(dataKey ? { dataKey } : {}) });
   if (!scan.ok) throw new Stop(scan.code, scan.message, scan.retryable, scan.paths);
+  if (scan.torn > 0)
+    throw new Stop(
+      "folder_differs",
+      `${scan.torn} entries of the folder could not be read, or changed meanwhile: that it equals the snapshot is not proved.`,
+      true,
+    );
   if (scan.digest !== digest) throw new Stop("folder_differs", "The folder differs from the snapshot.", false);
 }

@@ -72,9 +72,9 @@ export function fakeEngine() {
       const { seq, alreadyQuiet, onProgress, signal, pauseWriters } = options;
       state.options.push(options);
       onProgress({ ...progress, bytesPerSecond: 0, etaMs: null });
-      const resume = await pauseWriters?.();
+      const pause = await pauseWriters?.();
       const failed = await work(`take ${seq}${alreadyQuiet ? " quiet" : ""}`, state.takeMs, signal);
-      await resume?.();
+      await pause?.resume();
       if (failed) return failed;
       state.takes++;
       const { digest } = state;

@@ -15,6 +15,8 @@ export const limits = {
   partBases: 131_072,
   tableBytes: 16 * mib,
   partsInSnapshot: 65_536,
+  /** Of a snapshot: more ways to code one chunk than any writer makes. A reader leaves out the rest. */
+  basedFramesOfChunk: 64,
   segmentBytes: 512 * mib,
   segmentsInSnapshot: 1024,
   treeBytes: 1024 * mib,

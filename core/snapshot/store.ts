@@ -62,6 +62,12 @@ export function parseObjectKey(key: string): ObjectName | null {
   return numbers && { kind: "manifest", instance, ...numbers };
 }
 
+/** Whether the key names these bytes by their SHA-256, so that no others can rightly lie there. */
+export function isPartOf(key: string, sha256: string): boolean {
+  const name = parseObjectKey(key);
+  return name?.kind === "part" && name.sha256 === sha256;
+}
+
 export interface StoreObject {
   key: string;
   bytes: number;
@@ -102,9 +108,12 @@ export interface CallOptions {
 export interface SnapshotStore {
   /** More calls at once than this bring nothing. Missing: as many as memory allows, up to 32. */
   readonly mostInFlight?: number;
+  /** Its own collection leaves a part that a manifest may soon list: nobody but the store deletes. */
+  readonly collectsItself?: boolean;
   /**
    * Create-only and idempotent. `sha256` is that of `bytes`; a store behind a network verifies it.
-   * "created", or "exists" where the same bytes lie there already. Errors: `manifest_exists` where other bytes lie there.
+   * "created", or "exists" where the same bytes lie there already. What lies in a part's place and is not its bytes is damage, and
+   * is replaced. Errors: `manifest_exists` where another manifest lies there.
    */
   put(key: string, bytes: Uint8Array, sha256: string, options?: CallOptions): Promise<"created" | "exists">;
   /** The whole object or a range, cut at its end. Errors: `object_not_found`; `range_invalid` when it starts past the end. */
