@@ -1,6 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { Agent, createServer, request } from "node:http";
+import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -102,6 +102,38 @@ it("own traffic is counted for fetch and for the stores' client, over closed con
   } finally {
     traffic.stop();
     outside.stop();
+    server.closeAllConnections();
+    server.close();
+  }
+});
+
+it("a kept connection is looked at once, however many requests it carries", async () => {
+  const within = countOwnTraffic();
+  const outwards = countOwnTraffic(() => false);
+  const server = createServer((_request, response) => response.end("x"));
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  const sockets = new Set<Socket>();
+  const ask = () =>
+    new Promise<void>((done) => {
+      const asking = request({ agent, port: (server.address() as AddressInfo).port });
+      asking.on("socket", (socket) => sockets.add(socket));
+      asking.on("response", (response) => response.resume().on("end", () => setImmediate(done)));
+      asking.end();
+    });
+  try {
+    await ask();
+    const [socket] = sockets;
+    const listeners = socket!.listenerCount("close");
+    for (let i = 0; i < 20; i++) await ask();
+    expect(sockets.size).toBe(1);
+    expect(socket!.listenerCount("close")).toBe(listeners);
+    expect(within.bytes()).toBe(0);
+    expect(outwards.bytes()).toBe(socket!.bytesRead + socket!.bytesWritten);
+  } finally {
+    within.stop();
+    outwards.stop();
+    agent.destroy();
     server.closeAllConnections();
     server.close();
   }

@@ -13,9 +13,12 @@ export interface OwnTraffic {
 
 export function countOwnTraffic(isLocal: (address: string) => boolean = isLoopback): OwnTraffic {
   const open = new Set<Socket>();
+  /** A kept connection is told of with every request on it. */
+  const seen = new WeakSet<Socket>();
   let closed = 0;
   const add = (socket: Socket) => {
-    if (open.has(socket) || socket.destroyed) return;
+    if (seen.has(socket) || socket.destroyed) return;
+    seen.add(socket);
     open.add(socket);
     const look = () => {
       if (isLocal(socket.remoteAddress ?? "")) open.delete(socket);
