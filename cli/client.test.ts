@@ -1,4 +1,7 @@
 import { afterEach, beforeEach, describe, expect, expectTypeOf, test } from "vitest";
+import { type RouteName, routes } from "../core/protocol/api.ts";
+import { AppError } from "../core/protocol/errors.ts";
+import type { Route } from "../core/protocol/route.ts";
 import type { InstanceView } from "../core/protocol/views.ts";
 import { type ClientOptions, createClient } from "./client.ts";
 import { Failure } from "./failure.ts";
@@ -29,6 +32,8 @@ async function failureOf(promise: Promise<unknown>): Promise<Failure> {
 }
 
 const me = meAnswer("ana");
+/** For whatever a path asks. */
+const anyParams = { params: new Proxy({}, { get: () => "x-1" }) };
 
 describe("calls", () => {
   test("are typed by the route table", () => {
@@ -127,6 +132,77 @@ describe("repeats", () => {
     server.on(`POST /api/instances/${testId}/wake`, errorAnswer("no_offer"));
     expect((await failureOf(client().call("wakeInstance", { params: { id: testId } }))).exitCode).toBe(6);
     expect(server.asked).toHaveLength(1);
+  });
+
+  test("each route of the contract: what may run twice after a lost answer", async () => {
+    const repeated: string[] = [];
+    const once: string[] = [];
+    for (const [name, route] of Object.entries(routes) as [RouteName, Route][]) {
+      if (route.method === "GET" || route.method === "PUT") continue;
+      let calls = 0;
+      const cut = async () => {
+        calls++;
+        throw new TypeError("fetch failed", { cause: { code: "ECONNRESET" } });
+      };
+      await failureOf(client({ fetch: cut }).call(name, anyParams as never));
+      (calls > 1 ? repeated : once).push(name);
+    }
+    // Who makes something new each time, sends something, or uses something up.
+    expect(once.sort()).toEqual([
+      "addMember",
+      "adoptInstance",
+      "createChannel",
+      "createInstance",
+      "createProxyKey",
+      "createToken",
+      "createUser",
+      "pressButton",
+      "testChannel",
+    ]);
+    // A new one stands here only where its second run does no more than its first.
+    expect(repeated.sort()).toEqual([
+      "agentStatus",
+      "closeSession",
+      "deleteChannel",
+      "deletePolicy",
+      "discardInstance",
+      "hibernateInstance",
+      "keepAwake",
+      "letSleep",
+      "notNow",
+      "openSession",
+      "previewConfig",
+      "removeMember",
+      "removeProviderKey",
+      "resealSecrets",
+      "revokeProxyKey",
+      "revokeToken",
+      "selfTest",
+      "testProviderKey",
+      "wakeInstance",
+    ]);
+  });
+
+  test.each([
+    "revokeToken",
+    "revokeProxyKey",
+    "removeMember",
+    "removeProviderKey",
+    "deleteChannel",
+    "closeSession",
+  ] as const)("%s: not found by its repeat, it is done", async (name) => {
+    const answers = [
+      () => Promise.reject(new TypeError("fetch failed")),
+      async () => Response.json(new AppError("object_not_found").toBody(), { status: 404 }),
+    ];
+    const fetch = () => answers.shift()!();
+    expect(await client({ fetch }).call(name, anyParams as never)).toBeNull();
+  });
+
+  test("not found the first time, nothing was revoked", async () => {
+    server.on("DELETE /api/tokens/t-1", errorAnswer("object_not_found"));
+    const failure = await failureOf(client().call("revokeToken", { params: { tokenId: "t-1" } }));
+    expect(failure.exitCode).toBe(3);
   });
 
   test("a revoke whose first answer was lost is done", async () => {

@@ -1,14 +1,14 @@
 /**
  * The control plane's client, typed by the route table: parameters from the path, body and answer from its schemas.
  *
- * A call is tried for 30 s. Calls that may run twice (GET, PUT, DELETE, and the asks that join what is under way) are
- * repeated a bounded number of times after a lost answer, a 429 or a 5xx that says so; the ones that make something
- * new never are. Errors: Failure.
+ * A call is tried for 30 s. Calls that may run twice (by the route table: GET, PUT, DELETE, and the asks that join what is
+ * under way) are repeated a bounded number of times after a lost answer, a 429 or a 5xx that says so; the ones that make
+ * something new never are. Errors: Failure.
  */
 import { type AnswerOf, type RouteName, routes } from "../core/protocol/api.ts";
 import { type CallArgs, type CallInput, type LooseInput, pathOfCall } from "../core/protocol/call.ts";
 import { isErrorCode } from "../core/protocol/errors.ts";
-import type { Route } from "../core/protocol/route.ts";
+import { isRemoval, mayRepeat, type Route } from "../core/protocol/route.ts";
 import { Failure } from "./failure.ts";
 import { backoffMs, readRetryAfter, tries } from "./retry.ts";
 
@@ -38,19 +38,6 @@ export interface ClientOptions {
   now?: () => number;
 }
 
-/** What may not run twice, because each run makes something new. */
-const neverRepeated: ReadonlySet<RouteName> = new Set([
-  "createUser",
-  "createToken",
-  "addMember",
-  "createInstance",
-  "adoptInstance",
-  "agentStatus",
-]);
-
-/** What is gone after them, and so is not found by a repeat. */
-const endings: ReadonlySet<RouteName> = new Set(["revokeToken", "removeMember", "removeProviderKey"]);
-
 export function createClient(options: ClientOptions): Client {
   const settings: Settings = {
     timeoutMs: 30_000,
@@ -71,15 +58,16 @@ export function createClient(options: ClientOptions): Client {
 }
 
 async function repeated<T>(settings: Settings, name: RouteName, once: () => Promise<T>): Promise<T> {
-  const mayRepeat = !neverRepeated.has(name);
+  const route: Route = routes[name];
+  const isRepeated = mayRepeat(route);
   for (let attempt = 0; ; attempt++) {
     try {
       return await once();
     } catch (error) {
       // The first try may have done it and lost its answer.
-      if (attempt > 0 && endings.has(name) && isCode(error, "object_not_found")) return null as T;
-      const waitMs = mayRepeat && attempt + 1 < tries ? waitBefore(error, attempt, settings) : null;
-      if (waitMs === null) throw mayRepeat ? error : withDoubt(error);
+      if (attempt > 0 && isRemoval(route) && isCode(error, "object_not_found")) return null as T;
+      const waitMs = isRepeated && attempt + 1 < tries ? waitBefore(error, attempt, settings) : null;
+      if (waitMs === null) throw isRepeated ? error : withDoubt(error);
       await settings.sleep(waitMs);
     }
   }
@@ -270,7 +258,7 @@ function withDoubt(error: unknown): unknown {
   if (!(error instanceof Failure)) return error;
   const wasAnswered = !["timeout", "unreachable", "malformed_answer"].includes(error.code);
   if (wasAnswered || isNeverSent(error)) return error;
-  const hint = "It may have been carried out all the same. Look with `soneca ls` before you ask again.";
+  const hint = "It may have been carried out all the same. List what there is before you ask again.";
   return new Failure(error.code, error.message, hint, error.details);
 }
 

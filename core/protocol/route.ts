@@ -36,6 +36,18 @@ export type Route = RouteRule & {
   media?: "text/plain";
   /** Changes nothing, whatever its method says. */
   isRead?: true;
+  /** Each run sends or uses up something. Of status 201, where each makes something new, it need not be said. */
+  isOnce?: true;
 };
 
 export const route = <const R extends Route>(one: R): R => one;
+
+/** Whether a call whose answer was lost may be sent again. */
+export function mayRepeat({ status, isOnce }: Route): boolean {
+  return status !== 201 && !isOnce;
+}
+
+/** Whether the call takes away what its path names: sent again, it finds nothing. */
+export function isRemoval({ method, status }: Route): boolean {
+  return method === "DELETE" && status === 204;
+}
