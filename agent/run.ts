@@ -67,7 +67,7 @@ export async function runAgent({ env, logFile, createEngine }: RunOptions): Prom
   const signals = createSignals({ sensors: createSensors({ workspace, env, traffic: ownTraffic, sealer }) });
   // Who comes in the middle of a sleep is felt at once: it calls the sleep off.
   const traffic = createTraffic(() => {
-    if (work.isActive()) link.beatNow();
+    if (work.isSleeping()) link.beatNow();
   });
   const isSealed = () => sealer.held() > 0;
   const gate = createGate({ instance, epoch, traffic, isSealed, onNudge: () => link.beatNow(), log });

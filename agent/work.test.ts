@@ -108,6 +108,25 @@ describe("commands", () => {
     expect(work.isActive()).toBe(true);
   });
 
+  it("is part of a sleep where it is a snapshot or a seal, not a checkpoint or a restore", async () => {
+    const checkpoint: Command = { id: "checkpoint.2.6", kind: "checkpoint", seq: 6, since: null, minChangeBytes: 0 };
+    const runs = (call: string) => vi.waitFor(() => expect(e.calls.at(-1)).toBe(call));
+    e.state.takeMs = 10_000;
+    expect(work.isSleeping()).toBe(false);
+    answer([checkpoint]);
+    await runs("take 6");
+    expect([work.isActive(), work.isSleeping()]).toEqual([true, false]);
+    answer([snapshot(7)]);
+    await runs("take 7");
+    expect(work.isSleeping()).toBe(true);
+    answer([restore]);
+    await runs("restore 4");
+    expect([work.isActive(), work.isSleeping()]).toEqual([true, false]);
+    answer([seal(digestA, 8)]);
+    await runs("scan");
+    expect(work.isSleeping()).toBe(true);
+  });
+
   it("is aborted when it is no longer wanted, says nothing, and the next one waits for its end", async () => {
     e.state.takeMs = 10_000;
     answer([snapshot(5)]);

@@ -39,6 +39,8 @@ export interface Work {
   report(): WorkReport;
   /** Something runs, is sealed or waits for its confirmation: the link should not be slow now. */
   isActive(): boolean;
+  /** What runs or holds is part of a sleep: whoever comes now may call it off. */
+  isSleeping(): boolean;
   /** From now on no report says "sealed", and nothing new begins; what is stopped stays so until stop(). */
   quiet(): void;
   /** Ends what runs and lets every process go on. With `forGood` nothing starts again. */
@@ -266,6 +268,7 @@ export function createWork(options: WorkOptions): Work {
     },
 
     isActive: () => run !== null || recovered || results.size > 0,
+    isSleeping: () => recovered || run?.command.kind === "snapshot" || run?.command.kind === "seal",
 
     async stop(reason, forGood) {
       ended ||= forGood;

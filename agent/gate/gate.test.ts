@@ -363,6 +363,16 @@ describe("traffic", () => {
     expect(begun).toBe(2);
   });
 
+  it("says it once between two takes, however many requests follow each other", () => {
+    let begun = 0;
+    const counted = createTraffic(() => begun++);
+    for (let i = 0; i < 50; i++) counted.begin()();
+    expect(begun).toBe(1);
+    expect(counted.take().value).toBe(50);
+    counted.begin()();
+    expect(begun).toBe(2);
+  });
+
   it("nothing passes while everything stands still, and that is said", async () => {
     const { port } = await service((_req, res) => res.end("service"));
     sealed = true;

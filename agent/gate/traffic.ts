@@ -10,14 +10,14 @@ export interface Traffic {
   open(): number;
 }
 
-/** `onFirst`: called when something begins while nothing was under way. */
+/** `onFirst`: called for the first that begins since the last take, where nothing was under way before. */
 export function createTraffic(onFirst: () => void = () => undefined): Traffic {
   let open = 0;
   let count = 0;
   return {
     begin() {
-      count++;
-      if (open++ === 0) onFirst();
+      open++;
+      if (count++ === 0) onFirst();
       let isOver = false;
       return () => {
         if (!isOver) open--;
