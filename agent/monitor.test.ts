@@ -1,10 +1,12 @@
+import { ChildProcess } from "node:child_process";
 import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { intervalSchema } from "../core/protocol/wire.ts";
 import { createMonitor, highestUtilization, type MonitorOptions, parseSmi, runSmi, type Sample } from "./monitor.ts";
+import { createSmi } from "./smi.ts";
 
 const uuid = "GPU-5e1b0c3a-1111-2222-3333-444455556666";
 const row = (index: number, util: string | number, used: string | number = 3, total: string | number = 24564) =>
@@ -73,7 +75,8 @@ describe("runSmi with a program", () => {
     chmodSync(command, 0o755);
     return command;
   };
-  const query = (body: string, timeoutMs = 5_000) => runSmi({ command: fake(body), env: process.env, timeoutMs });
+  const query = (body: string, timeoutMs = 5_000) =>
+    runSmi(createSmi({ command: fake(body), env: process.env, timeoutMs }));
 
   it("asks for the right fields", async () => {
     const sample =
@@ -108,7 +111,7 @@ describe("runSmi with a program", () => {
   });
 
   it("a missing program is a failure in words", async () => {
-    const sample = await runSmi({ command: join(folder, "none"), env: process.env, timeoutMs: 1_000 });
+    const sample = await runSmi(createSmi({ command: join(folder, "none"), env: process.env, timeoutMs: 1_000 }));
     expect(sample).toEqual({ ok: false, message: "nvidia-smi is not installed" });
   });
 
@@ -120,6 +123,28 @@ describe("runSmi with a program", () => {
     const pid = Number(readFileSync(join(folder, "pid"), "utf8"));
     await sleep(50);
     expect(existsSync(`/proc/${pid}`)).toBe(false);
+  });
+
+  it("none is started beside one that hangs in the kernel, and that is said", async () => {
+    const command = fake(`echo $$ >>${folder}/pids; [ -f ${folder}/well ] && echo "${row(0, 50)}" || exec sleep 60`);
+    const pids = () => readFileSync(join(folder, "pids"), "utf8").trim().split("\n").map(Number);
+    const smi = createSmi({ command, env: process.env, timeoutMs: 100 });
+    // In the kernel a process does not hear SIGKILL.
+    const kill = vi.spyOn(ChildProcess.prototype, "kill").mockReturnValue(true);
+    try {
+      expect(await runSmi(smi)).toMatchObject({ ok: false, message: "nvidia-smi gave no answer within 0.1 s" });
+      for (let i = 0; i < 3; i++) {
+        const message = `nvidia-smi hangs: process ${pids()[0]} was killed and is still there`;
+        expect(await runSmi(smi)).toEqual({ ok: false, message });
+      }
+      expect(pids()).toHaveLength(1);
+    } finally {
+      kill.mockRestore();
+      for (const pid of pids()) process.kill(pid, "SIGKILL");
+    }
+    // Once the kernel lets it go, the next one is asked.
+    writeFileSync(join(folder, "well"), "");
+    await vi.waitFor(async () => expect(await runSmi(smi)).toMatchObject({ ok: true, rows: [{ utilization: 50 }] }));
   });
 
   it("does not hand the secrets on, and samples without overlap", async () => {

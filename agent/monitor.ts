@@ -2,9 +2,9 @@
  * What the GPUs do, from nvidia-smi. What is not a number is null ("not known"), never 0: an unknown GPU is not idle.
  * Durations come from the monotonic clock, so a clock that is set does not bend an interval.
  */
-import { spawn } from "node:child_process";
 import type { SignalReadings } from "../core/protocol/signals.ts";
 import type { GpuReading } from "../core/protocol/wire.ts";
+import { createSmi, type Smi, shorten } from "./smi.ts";
 
 export const smiArgs = [
   "--query-gpu=index,uuid,name,utilization.gpu,memory.used,memory.total",
@@ -53,9 +53,6 @@ export interface MonitorOptions {
 }
 
 const MAX_GPUS = 64;
-const OUTPUT_BYTES = 256 * 1024;
-/** After the timeout: an event loop that was busy itself gets to read what has long arrived. */
-const LATE_MS = 250;
 
 /** Rows that cannot be read go into `problem`, in nvidia-smi's own words. */
 export function parseSmi(stdout: string): Extract<Sample, { ok: true }> {
@@ -90,61 +87,10 @@ function parseNumber(text: string | undefined, max: number): number | null {
   return value <= max ? value : null;
 }
 
-export interface SmiOptions {
-  command: string;
-  env: Record<string, string | undefined>;
-  timeoutMs: number;
-}
-
 /** One run of the query for GPUs. Never throws. */
-export async function runSmi(options: SmiOptions): Promise<Sample> {
-  const answer = await askSmi(smiArgs, options);
+export async function runSmi(smi: Smi): Promise<Sample> {
+  const answer = await smi.ask(smiArgs);
   return answer.ok ? checkOutput(answer.stdout) : answer;
-}
-
-export type SmiAnswer = { ok: true; stdout: string } | { ok: false; message: string };
-
-/** Never throws; a child that does not end is killed and not waited for, because it may hang in the kernel. */
-export function askSmi(args: string[], { command, env, timeoutMs }: SmiOptions): Promise<SmiAnswer> {
-  return new Promise((resolve) => {
-    const output = { stdout: "", stderr: "" };
-    let timer: NodeJS.Timeout | undefined;
-    const finish = (answer: SmiAnswer) => {
-      clearTimeout(timer);
-      resolve(answer);
-    };
-    const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "pipe"] });
-    for (const name of ["stdout", "stderr"] as const) {
-      child[name].setEncoding("utf8");
-      child[name].on("data", (text: string) => {
-        if (output[name].length < OUTPUT_BYTES) output[name] += text;
-      });
-    }
-    const giveUp = () => {
-      child.kill("SIGKILL");
-      child.stdout.destroy();
-      child.stderr.destroy();
-      child.unref();
-      finish({ ok: false, message: `nvidia-smi gave no answer within ${timeoutMs / 1000} s` });
-    };
-    timer = setTimeout(() => {
-      timer = setTimeout(giveUp, LATE_MS);
-    }, timeoutMs);
-    child.on("error", (error: NodeJS.ErrnoException) => {
-      finish({
-        ok: false,
-        message: error.code === "ENOENT" ? "nvidia-smi is not installed" : `nvidia-smi: ${error.message}`,
-      });
-    });
-    child.on("close", (code, signal) => {
-      if (code === 0) return finish({ ok: true, stdout: output.stdout });
-      const words = shorten(`${output.stdout} ${output.stderr}`) || "no message";
-      finish({
-        ok: false,
-        message: signal ? `nvidia-smi was ended by ${signal}` : `nvidia-smi failed with code ${code}: ${words}`,
-      });
-    });
-  });
 }
 
 function checkOutput(stdout: string): Sample {
@@ -155,8 +101,8 @@ function checkOutput(stdout: string): Sample {
 
 export function createMonitor(options: MonitorOptions = {}): Monitor {
   const { command = "nvidia-smi", timeoutMs = 8_000, gpuCount = 0, now = () => performance.now() } = options;
-  const env = withoutSecrets(options.env ?? process.env);
-  const takeSample = options.takeSample ?? (() => runSmi({ command, env, timeoutMs }));
+  const smi = createSmi({ command, env: withoutSecrets(options.env ?? process.env), timeoutMs });
+  const takeSample = options.takeSample ?? (() => runSmi(smi));
   const wishedMs = options.sampleMs ?? 1_000;
   /** Every GPU that was ever listed: one that is no longer listed is unknown, not gone. */
   const known = new Map<number, GpuReading>();
@@ -313,8 +259,4 @@ export function withoutSecrets(env: Record<string, string | undefined>): Record<
 
 function round(value: number, digits = 2): number {
   return Number(value.toFixed(digits));
-}
-
-function shorten(text: string): string {
-  return text.replaceAll(/\s+/g, " ").trim().slice(0, 480);
 }

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { runSmi } from "../monitor.ts";
 import { findUse, isStopped, listStats } from "../proc.ts";
 import { detectScope } from "../seal.ts";
+import { createSmi } from "../smi.ts";
 import type { Check, DoctorOptions } from "./check.ts";
 
 export function checkNode({ nodeVersion = process.versions.node }: DoctorOptions): Check {
@@ -15,7 +16,7 @@ export function checkNode({ nodeVersion = process.versions.node }: DoctorOptions
 }
 
 export async function checkGpus({ env, smiTimeoutMs = 8_000 }: DoctorOptions): Promise<Check> {
-  const sample = await runSmi({ command: "nvidia-smi", env, timeoutMs: smiTimeoutMs });
+  const sample = await runSmi(createSmi({ command: "nvidia-smi", env, timeoutMs: smiTimeoutMs }));
   const busy = "Until it works, this machine counts as busy and does not go to sleep by itself.";
   const base = { name: "nvidia-smi", essential: false, advice: busy };
   if (!sample.ok)

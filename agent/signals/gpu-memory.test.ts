@@ -1,7 +1,8 @@
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { ChildProcess } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { createGpuMemorySensor, parseApps } from "./gpu-memory.ts";
 
 let folder: string;
@@ -36,4 +37,24 @@ it("asks nvidia-smi, and a failure of it is not known", async () => {
   expect(await ask("echo 'driver not loaded'; exit 9")).toMatchObject({
     gpu_memory: { value: null, detail: expect.stringContaining("driver not loaded") },
   });
+});
+
+it("is not known while an nvidia-smi hangs that cannot be ended, and starts no other", async () => {
+  const command = join(folder, "nvidia-smi");
+  writeFileSync(command, `#!/bin/sh\necho $$ >>${folder}/pids; exec sleep 60\n`, { mode: 0o755 });
+  const pids = () => readFileSync(join(folder, "pids"), "utf8").trim().split("\n").map(Number);
+  const kill = vi.spyOn(ChildProcess.prototype, "kill").mockReturnValue(true);
+  try {
+    const sensor = createGpuMemorySensor({ command, env: process.env, timeoutMs: 100 });
+    await sensor.read();
+    for (let i = 0; i < 2; i++) {
+      expect(await sensor.read()).toMatchObject({
+        gpu_memory: { value: null, detail: expect.stringContaining("is still there") },
+      });
+    }
+    expect(pids()).toHaveLength(1);
+  } finally {
+    kill.mockRestore();
+    for (const pid of pids()) process.kill(pid, "SIGKILL");
+  }
 });

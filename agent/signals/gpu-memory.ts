@@ -1,15 +1,16 @@
 /** Which processes hold memory of the GPUs, as nvidia-smi tells: information alone, in containers it often tells of none. */
-import { askSmi, type SmiOptions } from "../monitor.ts";
+import { createSmi, type SmiOptions } from "../smi.ts";
 import { type Sensor, unknown } from "./sensor.ts";
 
 const args = ["--query-compute-apps=pid,process_name,used_memory", "--format=csv,noheader,nounits"];
 
 export function createGpuMemorySensor(options: SmiOptions): Sensor {
+  const smi = createSmi(options);
   return {
     names: ["gpu_memory"],
     leastMs: 10_000,
     async read() {
-      const answer = await askSmi(args, options);
+      const answer = await smi.ask(args);
       return { gpu_memory: answer.ok ? parseApps(answer.stdout) : unknown(answer.message) };
     },
   };
