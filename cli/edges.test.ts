@@ -104,6 +104,32 @@ describe("ssh and cp", () => {
     expect(woken.out).toContain("root@192.0.2.7");
   });
 
+  test("one that is about to go is asked to stay with --wake; without, it is said what it is about to do", async () => {
+    const leaving = instanceView({ status: "hibernating", state: "snapshotting" });
+    const gone = { ...leaving, state: "destroying" as const };
+    const woken = instanceView({
+      epoch: 2,
+      machine: { ...leaving.machine!, epoch: 2, ssh: "ssh -p 4023 root@192.0.2.8" },
+    });
+    const at = `GET /api/instances/${testId}`;
+    // Its sleep is called off; it was too late for that, and it comes back on another machine.
+    for (const [before, after, host] of [
+      [leaving, instanceView(), "root@192.0.2.7"],
+      [gone, woken, "root@192.0.2.8"],
+    ] as const) {
+      server.on(at, { json: before }, { json: before }, { json: after });
+      server.on(`POST /api/instances/${testId}/wake`, { status: 202, json: before });
+      const asked = server.asked.length;
+      const shell = await soneca(["ssh", "train", "--wake"], connected());
+      expect(shell.out).toContain(host);
+      expect(server.asked.slice(asked).filter((one) => one.path.endsWith("/wake"))).toHaveLength(1);
+    }
+    server.on(at, { json: leaving });
+    const plain = await soneca(["ssh", "train"], connected());
+    expect(plain.out).toContain("root@192.0.2.7");
+    expect(plain.err).toContain("its machine is about to go");
+  });
+
   test("a path says where it lies as scp reads it; two here, or two there, are refused", async () => {
     expect([placeOf("a:b"), placeOf("./a:b"), placeOf("/x"), placeOf("i-a:")]).toEqual([
       { id: "a", path: "b" },

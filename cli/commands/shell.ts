@@ -60,7 +60,13 @@ async function awake(
   if (args.timeout !== undefined && !args.wake) throw usageFailure("--timeout goes with --wake.");
   const params = { id: await session.resolve(args.id) };
   const view = await session.call("getInstance", { params });
-  if (view.machine?.ssh && view.status !== "waking") return view;
+  const isLeaving = view.status === "hibernating";
+  // A machine that is about to go is one to wake: what is asked of it calls the sleep off, or brings the next one.
+  if (view.machine?.ssh && view.status !== "waking" && !(isLeaving && args.wake)) {
+    if (isLeaving)
+      session.output.note(`${view.name} is hibernating: its machine is about to go. Say --wake to call that off.`);
+    return view;
+  }
   if (!args.wake) {
     throw new Failure(
       "action_not_allowed",
