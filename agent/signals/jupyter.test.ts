@@ -169,9 +169,8 @@ it("while the agent itself holds all still, nothing runs and nobody is asked", a
 });
 
 it("finds a server by its process, and the folder by its environment", { timeout: 20_000 }, async () => {
-  const script = join(folder, "jupyter-lab");
-  writeFileSync(script, "#!/bin/sh\nsleep 30\n", { mode: 0o755 });
-  const child = spawn(script, ["--no-browser"], { env: { PATH: process.env.PATH, JUPYTER_RUNTIME_DIR: folder } });
+  const env = { PATH: process.env.PATH, JUPYTER_RUNTIME_DIR: folder };
+  const child = spawn("sleep", ["30"], { argv0: "/opt/conda/bin/jupyter-lab", env });
   try {
     await new Promise((resolve) => setTimeout(resolve, 300));
     const look = { env: {}, folders: () => [], timeoutMs: 300 };
@@ -190,4 +189,33 @@ it("knows a server from a kernel, an editor or a question", () => {
   expect(isServer(["/opt/bin/jupyter-notebook"])).toBe(true);
   expect(isServer(["python", "-m", "ipykernel_launcher", "-f", "kernel.json"])).toBe(false);
   expect(isServer(["vi", "a", "b", "jupyter-lab"])).toBe(false);
+  expect(isServer(["vi", "jupyter-lab"])).toBe(false);
+});
+
+it.each([
+  "python3 /opt/conda/bin/jupyter-lab",
+  "/usr/bin/python3.12 -u -I /usr/local/bin/jupyter-server --port 1",
+  "python -X dev -W ignore /usr/bin/jupyterhub-singleuser",
+  "pypy3 -m notebook",
+  "python -u -m jupyter_server --ip 0.0.0.0",
+  "python -Im jupyterlab",
+  "jupyter-lab",
+])("%s is a server", (line) => expect(isServer(line.split(" "))).toBe(true));
+
+it.each([
+  "sudo jupyter-lab --allow-root",
+  "sudo -u jovyan /opt/conda/bin/jupyter-lab",
+  "tini -- jupyter-lab",
+  "/usr/bin/tini -g -- start.sh jupyter-lab",
+  "dumb-init jupyter-lab",
+  "timeout 3600 jupyter-lab",
+  "script -c jupyter-lab",
+  "/bin/sh /usr/bin/xvfb-run jupyter-lab",
+  "/bin/bash /usr/local/bin/start-notebook.sh jupyter-lab",
+  "bash -c jupyter-lab",
+  "python /opt/conda/bin/conda run jupyter-lab",
+  "python -c code jupyter-lab",
+  "python -m supervisor jupyter-lab",
+])("%s only starts one, and says nowhere how to ask it", (line) => {
+  expect(isServer(line.split(" "))).toBe(false);
 });

@@ -112,12 +112,26 @@ function findServerProcesses(): { pid: number; folders: string[] }[] {
   return found;
 }
 
-/** `python /usr/bin/jupyter-lab ...`, `jupyter-notebook ...`, `python -m jupyterlab ...`, but no kernel and no `jupyter --version`. */
+const programs = ["jupyter-lab", "jupyter-notebook", "jupyter-server", "jupyter-labhub", "jupyterhub-singleuser"];
+const modules = ["jupyterlab", "notebook", "jupyter_server"];
+
+/**
+ * `python /usr/bin/jupyter-lab ...`, `jupyter-notebook ...`, `python -m jupyterlab ...`, but no kernel and no `jupyter --version`.
+ * Nor who only starts one and stays (sudo, tini, a script of the shell): the server is a child of theirs, and leaves a file.
+ */
 export function isServer(words: string[]): boolean {
-  const programs = ["jupyter-lab", "jupyter-notebook", "jupyter-server", "jupyter-labhub", "jupyterhub-singleuser"];
-  const modules = ["jupyterlab", "notebook", "jupyter_server"];
-  if (words.slice(0, 3).some((word) => programs.includes(basename(word)))) return true;
-  return words[1] === "-m" && modules.includes(words[2] ?? "") && /^python/.test(basename(words[0] ?? ""));
+  const [program = "", ...rest] = words;
+  if (programs.includes(basename(program))) return true;
+  if (!/^(python|pypy)/.test(basename(program))) return false;
+  for (let at = 0; at < rest.length; at++) {
+    const word = rest[at] ?? "";
+    if (!word.startsWith("-")) return programs.includes(basename(word));
+    if (/^-[a-zA-Z]*m$/.test(word)) return modules.includes(rest[at + 1] ?? "");
+    // Options with a word of their own.
+    if (word === "-X" || word === "-W") at++;
+    if (word === "-c") return false;
+  }
+  return false;
 }
 
 type Found = { server: Server } | { problem: string };
