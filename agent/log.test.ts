@@ -1,4 +1,15 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -44,6 +55,34 @@ describe("createLogger", () => {
     expect(readdirSync(folder).sort()).toEqual(["agent.log", "agent.log.1"]);
     expect(readFileSync(file, "utf8").trim().split("\n")).toHaveLength(2);
     expect(statSync(file).mode & 0o777).toBe(0o600);
+    rmSync(folder, { recursive: true });
+  });
+
+  it("whoever else appends to it, as the loop that starts agents, still does after it was moved aside twice", () => {
+    const folder = mkdtempSync(join(tmpdir(), "soneca-log-"));
+    const file = join(folder, "agent.log");
+    const loop = openSync(file, "a", 0o600);
+    for (const turn of ["first", "second"]) {
+      writeSync(loop, `${"x".repeat(8 * 1024 * 1024)}\n`);
+      createLogger({ file }).info(turn);
+    }
+    writeSync(loop, "soneca: the agent ended with 1\n");
+    const [line, words, end] = readFileSync(file, "utf8").split("\n");
+    expect([JSON.parse(line ?? "").event, words, end]).toEqual(["second", "soneca: the agent ended with 1", ""]);
+    expect(readFileSync(`${file}.1`, "utf8").slice(0, 200)).toContain('"first"');
+    expect(statSync(`${file}.1`).mode & 0o777).toBe(0o600);
+    closeSync(loop);
+    rmSync(folder, { recursive: true });
+  });
+
+  it("is written on where it cannot be moved aside", () => {
+    const folder = mkdtempSync(join(tmpdir(), "soneca-log-"));
+    const file = join(folder, "agent.log");
+    mkdirSync(`${file}.1`);
+    writeFileSync(file, "x".repeat(8 * 1024 * 1024 + 1));
+    const log = createLogger({ file });
+    log.info("one");
+    expect(readFileSync(file, "utf8")).toContain('"one"');
     rmSync(folder, { recursive: true });
   });
 
