@@ -2,11 +2,12 @@
  * Commands that hold the machine awake. Each is a file in `$SONECA_HOME/held` that names its processes; it holds for as
  * long as one of them lives, whatever becomes of the file's writer, of the agent or of the network.
  */
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, watch, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, watch } from "node:fs";
 import { join } from "node:path";
 import * as z from "zod";
 import type { Held } from "../core/protocol/wire.ts";
 import { isAlive, type ProcessRef, readBootId, readStat } from "./proc.ts";
+import { writeWhole } from "./whole-file.ts";
 
 const MAX_HELD = 16;
 const fileSchema = z.object({
@@ -49,8 +50,7 @@ export function beginHold(home: string, id: string, command: string): Hold {
     const startTime = readStat(pid)?.startTime;
     if (startTime === undefined) return;
     processes.push({ pid, startTime });
-    writeFileSync(`${path}.new`, JSON.stringify({ command, bootId: readBootId(), processes }), { mode: 0o600 });
-    renameSync(`${path}.new`, path);
+    writeWhole(path, JSON.stringify({ command, bootId: readBootId(), processes }));
   };
   add(process.pid);
   return { add, end: () => rmSync(path, { force: true }) };

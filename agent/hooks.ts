@@ -10,7 +10,6 @@ import {
   openSync,
   readFileSync,
   readSync,
-  renameSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -20,6 +19,7 @@ import type { HookCommand, HookReport } from "../core/protocol/wire.ts";
 import { agentEnv } from "../core/protocol/wire.ts";
 import type { Env } from "./identity.ts";
 import type { Logger } from "./log.ts";
+import { writeWhole } from "./whole-file.ts";
 
 export type HookName = HookReport["name"];
 
@@ -192,8 +192,7 @@ function readDone(file: string): Done | null {
 
 function saveDone(file: string, done: Done): void {
   try {
-    writeFileSync(`${file}.new`, JSON.stringify(done), { mode: 0o600 });
-    renameSync(`${file}.new`, file);
+    writeWhole(file, JSON.stringify(done));
   } catch {
     // Run once more after a restart, at worst.
   }

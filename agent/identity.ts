@@ -1,22 +1,12 @@
 /** Who this agent is: its settings, its token, and the lock that keeps it the only one of its home. */
-import {
-  accessSync,
-  chmodSync,
-  constants,
-  linkSync,
-  mkdirSync,
-  readFileSync,
-  realpathSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { accessSync, constants, linkSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isInstanceId } from "../core/protocol/ids.ts";
 import { agentEnv } from "../core/protocol/wire.ts";
 import { isAlive, isInside, type ProcessRef, readBootId, readStat } from "./proc.ts";
+import { writeWhole } from "./whole-file.ts";
 
 export type Env = Record<string, string | undefined>;
 
@@ -160,10 +150,7 @@ function createTokens({ home, given, instance, epoch }: TokensOptions): Tokens |
     renew(next) {
       if (next === current || !fits(next) || age(next) < age(current)) return false;
       current = next;
-      const file = join(home, "token");
-      writeFileSync(`${file}.new`, `${next}\n`, { mode: 0o600 });
-      chmodSync(`${file}.new`, 0o600);
-      renameSync(`${file}.new`, file);
+      writeWhole(join(home, "token"), `${next}\n`);
       return true;
     },
   };

@@ -1,6 +1,7 @@
 /** Which restore this machine has finished: a restarted agent must not roll back what was written since. */
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { writeWhole } from "./whole-file.ts";
 
 interface Restored {
   commandId: string;
@@ -17,7 +18,5 @@ export function readRestored(home: string): Restored | null {
 }
 
 export function saveRestored(home: string, restored: Restored): void {
-  const file = join(home, "restored.json");
-  writeFileSync(`${file}.new`, JSON.stringify(restored), { mode: 0o600 });
-  renameSync(`${file}.new`, file);
+  writeWhole(join(home, "restored.json"), JSON.stringify(restored));
 }

@@ -5,7 +5,7 @@
  * it holds a seal leaves the list to its successor, so nothing stays stopped for ever. Parents stop before their
  * children and go on after them: a shell that sees its foreground job stop would take the terminal away from it.
  */
-import { readFileSync, readlinkSync, realpathSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, readlinkSync, realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Logger } from "./log.ts";
@@ -21,6 +21,7 @@ import {
   readEnviron,
   readStat,
 } from "./proc.ts";
+import { writeWhole } from "./whole-file.ts";
 
 /**
  * container: everything in this PID namespace is the machine. machine: the machine is a tree of processes on a host
@@ -93,8 +94,7 @@ export function createSealer(options: SealOptions): Sealer {
 
   const save = () => {
     const content: SealFile = { kind, untilAt, bootId, processes: held };
-    writeFileSync(`${file}.new`, JSON.stringify(content), { mode: 0o600 });
-    renameSync(`${file}.new`, file);
+    writeWhole(file, JSON.stringify(content));
   };
 
   /** Those of `level` that do not stop within the limit are returned. */

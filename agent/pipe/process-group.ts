@@ -1,7 +1,8 @@
 /** A process that leads a group of its own: ended whole, also by an agent that did not start it. */
-import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { isAlive, listStats, type ProcessRef, readBootId, readStat } from "../proc.ts";
+import { writeWhole } from "../whole-file.ts";
 
 interface Left extends ProcessRef {
   bootId: string;
@@ -10,8 +11,7 @@ interface Left extends ProcessRef {
 /** Written to `file`, for the agent that comes after this one. */
 export function rememberGroup(file: string, pid: number): void {
   const left: Left = { pid, startTime: readStat(pid)?.startTime ?? 0, bootId: readBootId() };
-  writeFileSync(`${file}.new`, JSON.stringify(left), { mode: 0o600 });
-  renameSync(`${file}.new`, file);
+  writeWhole(file, JSON.stringify(left));
 }
 
 /** Ends what the file names, where that lives; the file is gone then. Whether there was something to end. */
