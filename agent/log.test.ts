@@ -29,6 +29,14 @@ describe("createLogger", () => {
     ]);
   });
 
+  it("cuts a text that nobody reads, and no secret to one that is not known", () => {
+    const { lines, log } = capture();
+    log.info("x", { long: "x".repeat(8 * 1024 * 1024), cut: `${"y ".repeat(4090)} snu_abcdefghijkl` });
+    expect(lines[0]!.length).toBeLessThan(20_000);
+    expect(lines[0]).toMatch(/x \[8380416 more\]/);
+    expect(lines[0]).not.toContain("snu_a");
+  });
+
   it("never writes a secret, by name, by shape or by having been told", () => {
     const { lines, log } = capture();
     const jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJ4In0.c2lnbmF0dXJl";

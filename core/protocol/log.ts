@@ -16,6 +16,8 @@ export interface Logger {
 }
 
 const hiddenText = "[redacted]";
+/** Of one text. A longer one is an error's that quotes what it was given; nobody reads it, and the shapes take long over it. */
+const mostChars = 8192;
 /** A short text would take words out of every line. */
 const leastSecretLength = 6;
 const secretNames = /token|secret|password|passphrase|authorization|cookie|api_?key/i;
@@ -27,7 +29,7 @@ const secretShapes: [RegExp, string][] = [
   [/\b(Bearer|Basic)\s+[^\s"']+/gi, hiddenText],
   [/\b(soneca_session|CF_Authorization)=[^\s;,"']+/g, `$1=${hiddenText}`],
   // In an address: who asks, what is asked with, and where the whole address is the secret.
-  [/(\w+:\/\/)[^\s/?#@"']+@/g, `$1${hiddenText}@`],
+  [/(\b\w{1,64}:\/\/)[^\s/?#@"']+@/g, `$1${hiddenText}@`],
   [/([?&][\w.-]*(?:token|secret|password|signature|key|code)[\w.-]*=)[^\s&#"']+/gi, `$1${hiddenText}`],
   [/(hooks\.slack\.com\/services|discord(?:app)?\.com\/api(?:\/v\d+)?\/webhooks)\/[^\s"']+/gi, `$1/${hiddenText}`],
 ];
@@ -78,6 +80,9 @@ function clean(key: string, value: unknown, hidden: Set<string>): unknown {
 function redact(text: string, hidden: Set<string>): string {
   let result = text;
   for (const secret of hidden) result = result.replaceAll(secret, hiddenText);
+  // With what follows, so that no secret is cut to a shape that nobody knows.
+  const more = result.length - mostChars;
+  result = result.slice(0, 2 * mostChars);
   for (const [shape, instead] of secretShapes) result = result.replace(shape, instead);
-  return result;
+  return more > 0 ? `${result.slice(0, mostChars)} [${more} more]` : result;
 }
