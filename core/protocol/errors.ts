@@ -217,7 +217,7 @@ export const errorTable = {
     409,
     false,
     "That machine already belongs to an instance.",
-    "Use the instance in `context.instance_id`. If none manages it any more, take its label off at the provider.",
+    "Use the instance in `context.instance_id`. If none manages it any more, take its label off at the provider; one that Soneca rented stays its instance's.",
   ),
   confirm_mismatch: row(
     400,

@@ -3,12 +3,12 @@
  * provider's intervals between calls hold however many instances there are, and so that all instances share one list.
  */
 import { DurableObject } from "cloudflare:workers";
-import { parseMachineLabel } from "../../core/protocol/ids.ts";
+import { type InstanceId, parseMachineLabel } from "../../core/protocol/ids.ts";
 import { updateKey } from "../db/provider-keys.ts";
 import { instancesWithMachine } from "../db/read-model.ts";
 import type { Env } from "../env.ts";
-import { labelOf } from "../instance/whose.ts";
-import { prepareLog } from "../log.ts";
+import { labelOf, toldLabel } from "../instance/whose.ts";
+import { log, prepareLog } from "../log.ts";
 import type {
   CreateRequest,
   Offer,
@@ -138,26 +138,38 @@ export class AccountObject extends DurableObject<Env> {
     );
   }
 
-  /** Puts our label on a machine that has none of ours: one step, so that two adoptions cannot both win. */
-  async adoptMachine(
-    id: number,
-    label: string,
-  ): Promise<
-    | ProviderAnswer<{ machine: RentedMachine }>
-    | { ok: false; code: "machine_not_found" }
-    | { ok: false; code: "machine_already_adopted"; label: string }
-  > {
-    return this.#call("change", async (provider) => {
+  /**
+   * Puts our label on a machine that no instance has: one step, so that two adoptions cannot both win. Its own instance may
+   * put it back at any time.
+   */
+  async adoptMachine(id: number, label: string): Promise<Adoption> {
+    return this.#call<Adoption>("change", async (provider) => {
       const list = await provider.listMachines();
       if (!list.ok) return list;
       const machine = list.machines.find((one) => one.id === id);
       if (!machine) return { ok: false as const, code: "machine_not_found" as const };
-      if (machine.label !== label && parseMachineLabel(machine.label)) {
-        return { ok: false as const, code: "machine_already_adopted" as const, label: machine.label! };
-      }
+      const owner = toldLabel(machine) === label ? null : await this.#ownerOf(machine);
+      if (owner === "unknown") return { ok: false as const, code: "database_unavailable" as const };
+      if (owner) return { ok: false as const, code: "machine_already_adopted" as const, instance: owner };
       const set = await this.#changing(provider.setLabel(id, label));
       return set.ok ? { ok: true as const, machine: { ...machine, label } } : set;
     });
+  }
+
+  /**
+   * Whose label it tells, or whose its number is: a label may be lost, or changed by its owner, and what was rented by hand
+   * has none in its environment. Null: no instance's. Without an answer of the read model a machine is not taken for free.
+   */
+  async #ownerOf(machine: RentedMachine): Promise<InstanceId | "unknown" | null> {
+    const told = parseMachineLabel(toldLabel(machine));
+    if (told) return told.instance;
+    try {
+      const believed = await instancesWithMachine(this.env.DB);
+      return (believed.find((one) => one.vastInstanceId === machine.id)?.id as InstanceId | undefined) ?? null;
+    } catch (error) {
+      log.warn("machine_owner_unknown", { machine: machine.id, error });
+      return "unknown";
+    }
   }
 
   /**
@@ -319,6 +331,11 @@ export class AccountObject extends DurableObject<Env> {
     return { ok: true, provider: this.#provider.provider };
   }
 }
+
+type Adoption =
+  | ProviderAnswer<{ machine: RentedMachine }>
+  | { ok: false; code: "machine_not_found" | "database_unavailable" }
+  | { ok: false; code: "machine_already_adopted"; instance: InstanceId };
 
 export type KeyChange =
   | { ok: true }

@@ -2,7 +2,7 @@
 import type { MachineSpec } from "../../core/lifecycle/types.ts";
 import { installCommand } from "../../core/protocol/bootstrap.ts";
 import { AppError } from "../../core/protocol/errors.ts";
-import { type InstanceId, isInstanceId, machineLabel, parseMachineLabel } from "../../core/protocol/ids.ts";
+import { type InstanceId, isInstanceId, machineLabel } from "../../core/protocol/ids.ts";
 import { watchPath } from "../../core/protocol/live.ts";
 import { ownersSettings } from "../../core/protocol/policy.ts";
 import { scheduleExtras } from "../../core/protocol/schedule.ts";
@@ -59,10 +59,9 @@ export function mountInstances(app: App): void {
     const { name: accountName, account } = await accountFor(c.env, by.team);
     const adopted = await account.adoptMachine(body.vast_instance_id, label);
     if (!adopted.ok && adopted.code === "machine_already_adopted") {
-      const owner = parseMachineLabel(adopted.label)?.instance;
       // Whose it is is told to its owner alone.
-      const isYours = owner !== undefined && (await objectOf(c, owner).get(by)).ok;
-      throw new AppError("machine_already_adopted", isYours ? { instance_id: owner } : {});
+      const isYours = (await objectOf(c, adopted.instance).get(by)).ok;
+      throw new AppError("machine_already_adopted", isYours ? { instance_id: adopted.instance } : {});
     }
     const { machine } = orThrow(adopted);
     const facts = factsOf(machine);

@@ -9,7 +9,7 @@ import type { OfferView } from "../../core/protocol/offers.ts";
 import { accountFor } from "../account/accounts.ts";
 import { reaches } from "../asker.ts";
 import { instancesWithMachine } from "../db/read-model.ts";
-import { labelOf } from "../instance/whose.ts";
+import { toldLabel } from "../instance/whose.ts";
 import type { Offer, OfferQuery, RentedMachine } from "../providers/provider.ts";
 import { listCountries } from "../providers/regions.ts";
 import { objectOf, orThrow } from "./ask.ts";
@@ -34,7 +34,7 @@ export function mountOffers(app: App): void {
     const { machines } = orThrow(await account.listMachines(listAgeMs));
     // By its number as well: its owner may have named it otherwise. Without that answer nothing is shown.
     const managed = new Set((await instancesWithMachine(c.env.DB)).map((one) => one.vastInstanceId));
-    const free = machines.filter((one) => labelOf(one) === null && one.envLabel === null && !managed.has(one.id));
+    const free = machines.filter((one) => toldLabel(one) === null && !managed.has(one.id));
     return { machines: free.map(machineView) };
   });
 }

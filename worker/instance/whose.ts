@@ -32,8 +32,13 @@ export function findOwn(machines: RentedMachine[], wanted: { providerId: number 
   return { machine: machine ?? null, twins };
 }
 
+/** The label of ours that it carries or was rented under, whatever its owner calls it now; null for one that tells none. */
+export function toldLabel(machine: RentedMachine): string | null {
+  return parseMachineLabel(machine.label) ? machine.label : machine.envLabel;
+}
+
 /** A number alone proves nothing: an answer may have been meant for another call. */
 function isOfAnother(machine: RentedMachine, label: string): boolean {
-  const told = parseMachineLabel(machine.label) ? machine.label : machine.envLabel;
+  const told = toldLabel(machine);
   return told !== null && told !== label;
 }

@@ -37,3 +37,13 @@ it("one that failed serves nobody", async () => {
   const [first, second] = await Promise.all([account().listMachines(0), account().listMachines(0)]);
   expect([first.ok, second.ok]).toContain(true);
 });
+
+it("a machine that lost its label is named again by its own instance, also while the database does not answer", async () => {
+  const telling = { showsEnv: true, env: { SONECA_INSTANCE: "i-aaaaaaaaaa", SONECA_EPOCH: "2" } };
+  const machine = vast.add(null, telling);
+  await env.DB.prepare("ALTER TABLE instance_status RENAME TO instance_status_gone").run();
+  const named = await account().adoptMachine(machine.id, "soneca:i-aaaaaaaaaa:2");
+  await env.DB.prepare("ALTER TABLE instance_status_gone RENAME TO instance_status").run();
+  expect(named.ok).toBe(true);
+  expect(machine.label).toBe("soneca:i-aaaaaaaaaa:2");
+});

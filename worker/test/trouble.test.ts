@@ -473,6 +473,41 @@ describe("adopting", () => {
     expect(machine.label).toBe(`soneca:${body.instance.id}:1`);
   });
 
+  it.each([
+    ["lost its label", null],
+    ["was renamed by its owner", "my training box"],
+  ])("refuses another instance's machine that %s: it is its instance's all the same", async (_what, label) => {
+    const { nest } = await runningInstance(vast, user);
+    await settle(nest.id);
+    const [machine] = vast.ofInstance(nest.id);
+    machine!.label = label;
+    advance(10_000);
+    const other = await adopt<ErrorBody>(machine!.id, (await newUser("Rui")).token);
+    expect([other.status, other.body.error.code]).toEqual([409, "machine_already_adopted"]);
+    expect(other.body.error.context).toBeUndefined();
+    const own = await adopt<ErrorBody>(machine!.id);
+    expect([own.status, own.body.error.context]).toEqual([409, { instance_id: nest.id }]);
+    expect(machine!.label).toBe(label);
+    expect((await nest.view()).state).toBe("running");
+  });
+
+  it("knows a machine by its number where nothing on it names its instance, and asks nobody else", async () => {
+    const { nest, agent } = await runningInstance(vast, user);
+    await settle(nest.id);
+    Object.assign(agent.machine, { label: "mine", env: {} });
+    const { token } = await newUser("Rui");
+    advance(10_000);
+    const other = await adopt<ErrorBody>(agent.machine.id, token);
+    expect([other.status, other.body.error.code]).toEqual([409, "machine_already_adopted"]);
+
+    await env.DB.prepare("ALTER TABLE instance_status RENAME TO instance_status_gone").run();
+    const unknown = await adopt<ErrorBody>(agent.machine.id, token);
+    await env.DB.prepare("ALTER TABLE instance_status_gone RENAME TO instance_status").run();
+    expect([unknown.status, unknown.body.error.code]).toEqual([503, "database_unavailable"]);
+    expect(unknown.body.error.retryable).toBe(true);
+    expect(agent.machine.label).toBe("mine");
+  });
+
   it("two at once: one wins", async () => {
     advance(10_000);
     const machine = vast.add(null);
