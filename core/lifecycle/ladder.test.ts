@@ -152,10 +152,10 @@ it("one line tells the climb", () => {
     climbWords([
       { ...none, rung: "same", tooDear: 2, avoided: 1 },
       { ...none, rung: "elsewhere", skipped: "no region was asked for" },
-      { ...none, rung: "other_gpus", offers: 1 },
+      { ...none, rung: "other_gpus", offers: 1, taken: 2 },
       { ...none, rung: "cap", offers: 5 },
     ]),
   ).toBe(
-    "same: no offers, 2 dearer than is usual, 1 on hosts that are avoided; elsewhere: skipped, no region was asked for; other_gpus: 1 offer; cap: 5 offers",
+    "same: no offers, 2 dearer than is usual, 1 on hosts that are avoided; elsewhere: skipped, no region was asked for; other_gpus: 1 offer, 2 refused or asked for a moment ago; cap: 5 offers",
   );
 });

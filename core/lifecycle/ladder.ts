@@ -70,6 +70,8 @@ export interface RungReport {
   tooDear: number;
   /** Left out because their hosts failed lately, or have a machine of this wake already. */
   avoided: number;
+  /** Left out because another rental asks for them, or they were refused, a moment ago. */
+  taken?: number;
   /** Why nothing was looked for; null when it was. */
   skipped: string | null;
 }
@@ -158,11 +160,12 @@ export function rankOffers<O extends PricedOffer>(offers: readonly O[], workspac
 /** One line for the event log: which rungs were looked at, what they held, why one was skipped. */
 export function climbWords(reports: readonly RungReport[]): string {
   return reports
-    .map(({ rung, offers, tooDear, avoided, skipped }) => {
+    .map(({ rung, offers, tooDear, avoided, taken = 0, skipped }) => {
       if (skipped !== null) return `${rung}: skipped, ${skipped}`;
       const without = [
         tooDear > 0 && `${tooDear} dearer than is usual`,
         avoided > 0 && `${avoided} on hosts that are avoided`,
+        taken > 0 && `${taken} refused or asked for a moment ago`,
       ].filter(Boolean);
       const count = offers === 1 ? "1 offer" : `${offers === 0 ? "no" : offers} offers`;
       return `${rung}: ${[count, ...without].join(", ")}`;

@@ -18,6 +18,7 @@ import type {
   ProviderFailure,
   RentedMachine,
 } from "../providers/provider.ts";
+import { AskedOffers } from "./asked-offers.ts";
 import { AccountKey } from "./key.ts";
 import { CallTally } from "./tally.ts";
 import { providerWith, sendsUntil, tryKey } from "./try-key.ts";
@@ -47,6 +48,7 @@ export class AccountObject extends DurableObject<Env> {
   /** When a machine was last asked for here, epoch ms. */
   #createdAt = 0;
   #offers = new Map<string, { at: number; offers: Offer[] }>();
+  #asked = new AskedOffers();
   readonly #tally: CallTally;
   #browsing = new Map<string, Promise<ProviderAnswer<{ offers: Offer[] }>>>();
 
@@ -106,8 +108,23 @@ export class AccountObject extends DurableObject<Env> {
     return answer.ok ? { ...answer, at: this.#offers.get(key)?.at ?? Date.now() } : answer;
   }
 
-  createMachine(request: CreateRequest): ReturnType<Provider["createMachine"]> {
+  /**
+   * Those of these offers that no other rental asks for, and that were not refused a moment ago. The first is the asker's.
+   * Searches show them all: of many that wake at once each sees the same list, and chooses from it here.
+   */
+  async takeOffer(ids: readonly number[]): Promise<number[]> {
+    return this.#asked.take(ids, Date.now());
+  }
+
+  async createMachine(request: CreateRequest): ReturnType<Provider["createMachine"]> {
     this.#offers.clear();
+    this.#asked.asked(request.offerId, Date.now());
+    const answer = await this.#create(request);
+    this.#asked.answered(request.offerId, answer.ok ? null : answer.code, Date.now());
+    return answer;
+  }
+
+  #create(request: CreateRequest): ReturnType<Provider["createMachine"]> {
     return this.#call("create", async (provider) => {
       // What was taken away rents no more, whatever somebody decided before.
       const key = await this.#key.read();

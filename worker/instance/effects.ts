@@ -69,7 +69,11 @@ async function rent(effect: Extract<WorldEffect, { kind: "rent" }>, deps: Effect
   // The create may be on its way or not listed yet; asking again could rent twice.
   if (deps.wasCutOff) return { type: "rentUnknown", epoch };
 
-  const climbed = await climbLadder((query) => account.searchOffers(query), effect);
+  const take = async (offers: readonly Offer[]) => {
+    const free = await account.takeOffer(offers.map((one) => one.id));
+    return offers.filter((one) => free.includes(one.id));
+  };
+  const climbed = await climbLadder((query) => account.searchOffers(query), effect, take);
   if (!climbed.ok) return rentFailed(epoch, climbed, null);
   const { offer, climb } = climbed;
   if (!offer) {

@@ -1,5 +1,5 @@
 /** The climb with searches that answer, hold nothing, or fail. */
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { MachineSpec } from "../../core/lifecycle/types.ts";
 import { climbLadder, noOfferWords } from "./climb.ts";
 import type { Offer, OfferQuery, ProviderAnswer } from "./provider.ts";
@@ -60,6 +60,35 @@ it("learns the memory of the GPU from offers that may not be rented", async () =
     ["RTX 4090", null, null],
     [null, null, 24_564],
   ]);
+});
+
+describe("offers that are taken", () => {
+  const without = (taken: number[]) => async (offers: readonly Offer[]) =>
+    offers.filter((one) => !taken.includes(one.id));
+
+  it("leave the next of their rung, or the next rung", async () => {
+    const near = [offer(1), offer(2, { microUsdPerHour: 500_000 })];
+    const first = market({ ok: true, offers: near });
+    expect(await climbLadder(first.search, { spec, avoid: [], facts }, without([1]))).toMatchObject({
+      offer: { id: 2 },
+      climb: [{ rung: "same", offers: 1, taken: 1 }],
+    });
+    const second = market({ ok: true, offers: near }, { ok: true, offers: [...near, offer(3)] });
+    expect(await climbLadder(second.search, { spec, avoid: [], facts }, without([1, 2]))).toMatchObject({
+      offer: { id: 3 },
+      climb: [
+        { rung: "same", offers: 0, taken: 2 },
+        { rung: "elsewhere", offers: 1, taken: 2 },
+      ],
+    });
+  });
+
+  it("are asked for all the same where there is no other: a list that shows some never says that there are none", async () => {
+    const { asked, search } = market({ ok: true, offers: [] }, { ok: true, offers: [offer(1), offer(2)] });
+    const end = await climbLadder(search, { spec, avoid: [], facts }, without([1, 2]));
+    expect(end).toMatchObject({ offer: { id: 1 }, climb: [{ rung: "same" }, { rung: "elsewhere", offers: 2 }] });
+    expect(asked).toHaveLength(3);
+  });
 });
 
 it("a search that fails fails the climb: no rung is taken for empty", async () => {

@@ -18,13 +18,23 @@ export interface Climb {
 }
 
 type Search = (query: OfferQuery) => Promise<ProviderAnswer<{ offers: Offer[] }>>;
+/** Those of a rung's offers, best first, that are not another's and were not refused a moment ago. The first is rented. */
+type Take = (offers: readonly Offer[]) => Promise<readonly Offer[]>;
 
-/** `offer` is null when no rung has one. `climb` tells of each rung that was come by. A failed search fails the climb. */
+const takeAny: Take = async (offers) => offers;
+
+/**
+ * `offer` is null when no rung has one. `climb` tells of each rung that was come by. A failed search fails the climb. A rung
+ * whose offers are all taken is left for the next one. Where none has another, the best of the first of them is asked for
+ * all the same: it may be free again, and what is listed is never told as "no offer".
+ */
 export async function climbLadder(
   search: Search,
   { spec, avoid, facts }: Climb,
+  take: Take = takeAny,
 ): Promise<{ ok: true; offer: Offer | null; climb: RungReport[] } | ProviderFailure> {
   const climb: RungReport[] = [];
+  let last: { offer: Offer; climb: RungReport[] } | null = null;
   let seenGpuRamMb: number | null = null;
   for (const rung of ladder) {
     const plan = planRung(rung, spec, facts, seenGpuRamMb);
@@ -37,12 +47,14 @@ export async function climbLadder(
     // What the wanted GPU has is told by its offers, also by those that are too dear or avoided.
     seenGpuRamMb ??= leastRam(answer.offers.filter((one) => one.gpuType === spec.gpuType));
     const chosen = chooseOffers(answer.offers, plan.query, avoid, facts, spec.rent);
-    const { tooDear, avoided } = chosen;
-    climb.push({ rung: rung.name, offers: chosen.offers.length, tooDear, avoided, skipped: null });
-    const [offer] = chosen.offers;
-    if (offer) return { ok: true, offer, climb };
+    const { offers, tooDear, avoided } = chosen;
+    const free = offers.length > 0 ? await take(offers) : [];
+    const report: RungReport = { rung: rung.name, offers: offers.length, tooDear, avoided, skipped: null };
+    if (free.length === 0 && offers[0]) last ??= { offer: offers[0], climb: [...climb, report] };
+    climb.push({ ...report, offers: free.length, taken: offers.length - free.length });
+    if (free[0]) return { ok: true, offer: free[0], climb };
   }
-  return { ok: true, offer: null, climb };
+  return { ok: true, ...(last ?? { offer: null, climb }) };
 }
 
 /** For people: what was wanted, and which rungs were looked at. */

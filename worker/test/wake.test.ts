@@ -1,5 +1,5 @@
 /** Waking in workerd: the ladder, machines side by side, two clients at once, what is usual, wakes that keep trying. */
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { ErrorBody } from "../../core/protocol/errors.ts";
 import type { InstanceView } from "../../core/protocol/views.ts";
 import {
@@ -17,7 +17,7 @@ import {
   type TestUser,
 } from "./helpers.ts";
 import { endScene, setScene } from "./scene.ts";
-import { type FakeVast, offer } from "./vast.ts";
+import { type FakeVast, offer, vastErrors } from "./vast.ts";
 
 let vast: FakeVast;
 let user: TestUser;
@@ -95,6 +95,84 @@ describe("the ladder", () => {
     await alarmAfter(nest.id, 3_500);
     expect(vast.withLabel(`soneca:${nest.id}:2`)).toEqual([]);
   });
+});
+
+describe("an offer that is refused", () => {
+  const asked = () => vast.calls.filter((one) => one.operation === "create").map((one) => one.id);
+  const refuse = (status: number, msg: string) =>
+    Response.json({ success: false, error: "no_such_ask", msg }, { status });
+
+  it.each([
+    [410, "error 410/3907: no_such_ask Instance type 7001 is no longer available."],
+    [403, "error 403/3586: Offer 7001 is not your own"],
+  ])("with %i and stays listed is not asked for again while there are others", async (status, msg) => {
+    const nest = await asleep();
+    vast.always.create = (id) => (id === 7001 ? refuse(status, msg) : null);
+    const before = asked().length;
+    await nest.post("wake");
+    await settle(nest.id);
+    expect(asked().slice(before)).toEqual([7001, 7002]);
+    expect(await nest.view()).toMatchObject({
+      state: "provisioning",
+      machine: { epoch: 3, micro_usd_per_hour: 500_000 },
+    });
+    // Who looks around sees it all the same.
+    const { body } = await api<{ offers: unknown[] }>("GET", `/api/offers?instance=${nest.id}`, { token: user.token });
+    expect(body.offers).toHaveLength(2);
+  });
+
+  it("is left for a rung that has others, and asked for again where no rung has any", async () => {
+    const nest = await asleep();
+    vast.offers = [offer(7001, 0.4), offer(7003, 0.45, { geolocation: "Sweden, SE" })];
+    vast.always.create = (id) => (id === 7001 ? vastErrors.offerGone() : null);
+    await nest.post("wake", { region: "BR" });
+    await settle(nest.id);
+    expect(await lastEvent(nest, "machine_rented")).toMatchObject({
+      rung: "elsewhere",
+      ladder:
+        "same: no offers, 1 refused or asked for a moment ago; elsewhere: 1 offer, 1 refused or asked for a moment ago",
+    });
+
+    vast.always = {};
+    const other = await asleep();
+    vast.offers = [offer(7004, 0.4)];
+    vast.once("create", vastErrors.offerGone);
+    const before = asked().length;
+    await other.post("wake");
+    await settle(other.id);
+    expect(asked().slice(before)).toEqual([7004, 7004]);
+    expect(await other.view()).toMatchObject({ state: "provisioning", machine: { epoch: 3 } });
+    expect(await lastEvent(other, "machine_rented")).toMatchObject({ rung: "same", ladder: "same: 1 offer" });
+  });
+});
+
+it("eight that wake at the same moment ask for eight offers", async () => {
+  const nests: Sleeper[] = [];
+  for (let i = 0; i < 8; i++) {
+    const { nest, agent } = await runningInstance(vast, user, { delete_after_pause_minutes: 600 });
+    await fallAsleep(nest, agent);
+    nests.push(nest);
+    advance(10_000);
+  }
+  advance(120_000);
+  vast.offers = Array.from({ length: 20 }, (_, i) => offer(8001 + i, 0.3 + i / 100));
+  vast.always.create = (id) => {
+    if (!vast.offers.some((one) => one.id === id)) return vastErrors.offerGone();
+    return null;
+  };
+  const effect = vast.effect.bind(vast);
+  vi.spyOn(vast, "effect").mockImplementation((operation, id, body, account) => {
+    const answer = effect(operation, id, body, account);
+    if (operation === "create") vast.offers = vast.offers.filter((one) => one.id !== id);
+    return answer;
+  });
+  const before = vast.count("create");
+  await Promise.all(nests.map((nest) => nest.post("wake")));
+  await Promise.all(nests.map((nest) => settle(nest.id)));
+  expect(vast.count("create") - before).toBe(8);
+  expect(vast.offers.map((one) => one.id)).toEqual(Array.from({ length: 12 }, (_, i) => 8009 + i));
+  const views = await Promise.all(nests.map((nest) => nest.view()));
+  expect(views.map((view) => [view.state, view.trouble])).toEqual(views.map(() => ["provisioning", null]));
 });
 
 describe("machines side by side", () => {
