@@ -87,21 +87,27 @@ export async function reconcile(env: Env): Promise<Done> {
   });
   const accounts = [...(env.VAST_API_KEY ? [deploymentAccount] : []), ...keys.map(({ account }) => account)];
   const lists = new Map<string, RentedMachine[]>();
-  // A team's key that is refused is that team's trouble, told with the key: the duty is done without it.
-  let refused: ProviderFailure | null = null;
+  const failures = new Map<string, ProviderFailure>();
   let failed = await eachOf("provider", accounts, async (account) => {
     const list = await accountNamed(env, account).listMachines(0);
     if (list.ok) lists.set(account, list.machines);
-    else if (account === deploymentAccount) refused = list;
-    else log.warn("reconcile_skipped", { account, code: list.code, error: list.message });
+    else failures.set(account, list);
   });
+  // A team's key that is refused is that team's trouble, told with the key: the duty is done without it.
+  for (const [account, { code, message }] of failures)
+    if (account !== deploymentAccount) log.warn("reconcile_skipped", { account, code, error: message });
   for (const [account, machines] of lists) failed += await showMachines(env, account, machines);
   const missing = (await instancesWithMachine(env.DB)).filter(
     (one) => lists.has(one.account) && !lists.get(one.account)!.some((machine) => machine.id === one.vastInstanceId),
   );
   failed += await eachOf("provider", missing, (one) => env.INSTANCE.getByName(one.id).lookAgain());
-  await dropRetiredKeys(env, keys, lists);
-  return { ...outcomeOf(env, refused, lists), listed: countOf(lists), missing: missing.length, failed };
+  await dropRetiredKeys(env, keys, lists, failures);
+  return {
+    ...outcomeOf(env, failures.get(deploymentAccount) ?? null, lists),
+    listed: countOf(lists),
+    missing: missing.length,
+    failed,
+  };
 }
 
 function outcomeOf(env: Env, refused: ProviderFailure | null, lists: Map<string, RentedMachine[]>): Done {
@@ -125,16 +131,22 @@ function showMachines(env: Env, account: string, machines: RentedMachine[]): Pro
   });
 }
 
-/** A key that was taken away is forgotten once no machine of ours can be rented with it, or nobody can ask any more. */
+/**
+ * A key that was taken away is forgotten once no machine of ours is rented with it, or the provider takes it no more and
+ * nobody can ask with it. A list that failed in another way says nothing of what is rented (I5).
+ */
 async function dropRetiredKeys(
   env: Env,
   keys: Awaited<ReturnType<typeof allKeys>>,
   lists: Map<string, RentedMachine[]>,
+  failures: Map<string, ProviderFailure>,
 ): Promise<void> {
   const before = Date.now() - retiredForMs;
   const over = keys.filter(({ account, retiredAt }) => {
     if (retiredAt === null || Date.parse(retiredAt) > before) return false;
-    return lists.get(account)?.some((machine) => labelOf(machine) !== null) !== true;
+    const machines = lists.get(account);
+    if (!machines) return failures.get(account)?.code === "provider_auth";
+    return machines.every((machine) => labelOf(machine) === null);
   });
   await eachOf("provider", over, ({ account }) => deleteKey(env.DB, account));
 }

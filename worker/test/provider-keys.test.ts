@@ -238,6 +238,37 @@ describe("another key, and none", () => {
     expect(await rowOf()).toBeNull();
   });
 
+  it("one that was taken away is kept while it is not known what is rented with it", async () => {
+    await set(key);
+    const { nest, agent } = await runningInstance(vast, ana);
+    await fallAsleep(nest, agent);
+    advance(61_000);
+    expect(await remove()).toBe("204");
+    // Nobody knew of it then: a create that was answered late.
+    const stray = vast.add(`soneca:${nest.id}:1`, { account: "ana" });
+    advance(25 * 3_600_000);
+    for (const fault of [vastErrors.down, vastErrors.lost, () => Response.json({ success: true })]) {
+      vast.always.list = fault;
+      await reconcile(settings);
+      expect(await rowOf()).not.toBeNull();
+    }
+    vast.always = {};
+    await reconcile(settings);
+    for (let i = 0; i < 3; i++) await alarmAfter(nest.id, 10_000);
+    expect(vast.machines.has(stray.id)).toBe(false);
+    await reconcile(settings);
+    expect(await rowOf()).toBeNull();
+  });
+
+  it("one that was taken away and that the provider knows no more is dropped: nobody can ask with it", async () => {
+    await set(key);
+    expect(await remove()).toBe("204");
+    vast.keys.delete(key);
+    advance(25 * 3_600_000);
+    await reconcile(settings);
+    expect(await rowOf()).toBeNull();
+  });
+
   it("a deployment without a key of its own rents for teams that have one", async () => {
     const saved = settings.VAST_API_KEY;
     settings.VAST_API_KEY = "";
