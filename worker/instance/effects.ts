@@ -19,8 +19,13 @@ import { signAgentToken } from "../tokens.ts";
 import { findOwn, isByEnv } from "./whose.ts";
 
 export interface EffectDeps extends StoreDeps {
-  /** True when this very effect was begun before and its answer was never recorded. */
+  /**
+   * True when this very effect was begun before and its answer was never recorded: in an earlier life of the object, or
+   * in this one, after it had sent what must not be sent twice.
+   */
   wasCutOff: boolean;
+  /** Said right before that is sent. */
+  noteSent(): void;
   /** Asked right before the one call that cannot be taken back. */
   mayEnd(epoch: number): boolean;
   mayStop(epoch: number): boolean;
@@ -94,7 +99,8 @@ async function rent(effect: Extract<WorldEffect, { kind: "rent" }>, deps: Effect
     },
     onstart: onstartScript(await sha256Hex(installScript())),
   };
-  // The account's object may die with the call under way: then the label decides, as after any lost answer.
+  // The account's object may die with the call under way, or after it: then the label decides, as after any lost answer.
+  deps.noteSent();
   const created = await account.createMachine(request).catch(() => null);
   if (!created || (!created.ok && created.retryable)) return { type: "rentUnknown", epoch };
   // No answer is proof: a number may be that of another call, and a refusal may follow a machine that was made.

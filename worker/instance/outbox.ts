@@ -48,6 +48,8 @@ export class Outbox {
   #busy: Record<Lane, Promise<void> | null> = { world: null, store: null, mirror: null, notice: null };
   /** Rows begun by this very object: a row that was tried and is not here was cut off in an earlier life. */
   #mine = new Set<number>();
+  /** Those of them that sent what must not be sent twice. Whatever is thrown from then on, they may have had their effect. */
+  #sent = new Set<number>();
 
   constructor(env: Env, store: InstanceStore, host: OutboxHost) {
     this.#env = env;
@@ -76,7 +78,7 @@ export class Outbox {
         .dueTasks(lane, now + redoAfterMs)
         .find((one) => one.nextAt <= now || (one.attempts > 0 && !this.#mine.has(one.id)));
       if (!row) break;
-      const isRepeat = row.attempts > 0 && !this.#mine.has(row.id);
+      const isRepeat = row.attempts > 0 && (!this.#mine.has(row.id) || this.#sent.has(row.id));
       this.#mine.add(row.id);
       this.#store.markTried(row.id, now + redoAfterMs);
       try {
@@ -141,6 +143,7 @@ export class Outbox {
       env,
       instance: state().instance,
       wasCutOff,
+      noteSent: () => this.#sent.add(row.id),
       mayEnd: (epoch) => {
         const one = retiring(epoch);
         return one !== undefined && mayEnd(state(), one, Date.now());

@@ -346,6 +346,61 @@ describe("waking", () => {
   );
 });
 
+describe("a create that was answered", () => {
+  /** A wake whose machine is made, and which the provider's list does not show yet; `held`: what is held up at that moment. */
+  async function rented(held: "create" | "list") {
+    const { nest } = await asleep();
+    advance(61_000);
+    const own: { machine: VastMachine | null; isHeld: boolean } = { machine: null, isHeld: true };
+    const hold = async () => {
+      while (own.isHeld) await realWait(5);
+      return null;
+    };
+    vast.once("create", async (id, body) => {
+      const answer = vast.effect("create", id, body);
+      own.machine = vast.ofInstance(nest.id)[0]!;
+      vast.machines.delete(own.machine.id);
+      if (held === "create") await hold();
+      else vast.once("list", hold);
+      return answer;
+    });
+    const [creates, lists] = [vast.count("create"), vast.count("list")];
+    await nest.post("wake");
+    await until("it is held up", async () => own.machine && (held === "create" || vast.count("list") > lists + 1));
+    const isNotRepeated = async () => {
+      await until("somebody looks for the label", async () => {
+        await alarmAfter(nest.id, 100);
+        return (await sqlOf<{ state: string }>(nest.id, "SELECT state FROM instance"))[0]!.state.includes('"checking"');
+      });
+      vast.machines.set(own.machine!.id, own.machine!);
+      await alarmAfter(nest.id, 5_500);
+      expect(vast.count("create")).toBe(creates + 1);
+      expect(await nest.view()).toMatchObject({ machine: { epoch: 2, vast_instance_id: own.machine!.id } });
+    };
+    return { nest, own, isNotRepeated };
+  }
+
+  it.each(["instance", "account"])("is not repeated when the %s object dies before the list", async (dies) => {
+    const { nest, own, isNotRepeated } = await rented("list");
+    const stub = dies === "instance" ? stubOf(nest.id) : env.ACCOUNT.getByName("default");
+    await runInDurableObject(stub as DurableObjectStub, (_object, ctx) => ctx.abort()).catch(() => {});
+    own.isHeld = false;
+    await isNotRepeated();
+  });
+
+  it("is not repeated when its outcome cannot be written", async () => {
+    const { nest, own, isNotRepeated } = await rented("create");
+    await sqlOf(nest.id, "CREATE TRIGGER broken BEFORE UPDATE ON instance BEGIN SELECT RAISE(ABORT, 'broken'); END");
+    own.isHeld = false;
+    await until("it is tried again later", async () => {
+      const [row] = await sqlOf<{ next_at: number }>(nest.id, "SELECT next_at FROM outbox WHERE lane = 'world'");
+      return row!.next_at < Date.now() + 60_000;
+    });
+    await sqlOf(nest.id, "DROP TRIGGER broken");
+    await isNotRepeated();
+  });
+});
+
 describe("one transaction", () => {
   it("an object that dies right after it decided has state, log and outbox, and does what it wanted", async () => {
     const { nest } = await asleep();
