@@ -6,6 +6,7 @@ import { type Grains, ofBytes, ofCount, ofStorage, ofTime } from "./amount.ts";
 import { classAMicroUsdPerMillion, classBMicroUsdPerMillion, storageMicroUsdPerGbMonth } from "./costs.ts";
 import type { Cycle } from "./cycles.ts";
 import type { PaidInterval } from "./ledger.ts";
+import { countUpTo, Timeline } from "./timeline.ts";
 
 /** Counts are kept per quarter of an hour: the days of every time zone in use begin at one. */
 export const quarterMs = 900_000;
@@ -32,6 +33,7 @@ export interface Stored {
 
 export interface Books {
   machines: readonly PaidInterval[];
+  /** Ascending. */
   moved: readonly Moved[];
   /** Ascending. */
   stored: readonly Stored[];
@@ -75,6 +77,7 @@ export function spanOf({ fromAt, toAt }: { fromAt: number; toAt: number | null }
 }
 
 export function addMachine(paid: Paid, interval: PaidInterval, forMs: number): void {
+  if (forMs === 0) return;
   const { microUsdPerHour: price, diskMicroUsdPerHour: disk = null, isDisk } = interval;
   if (price === null) paid.unknown.machineMs += forMs;
   else if (isDisk) paid.by.disk += ofTime(forMs, price);
@@ -99,9 +102,38 @@ export function addTraffic(paid: Paid, moved: Moved, which: "up" | "down" | "bot
 }
 
 export function addStorage(paid: Paid, stored: readonly Stored[], span: Span): void {
-  stored.forEach(({ fromAt, bytes }, i) => {
-    const ms = overlapMs({ fromAt, toAt: stored[i + 1]?.fromAt ?? Number.MAX_SAFE_INTEGER }, span);
-    paid.by.storage += ofStorage(bytes, ms, storageMicroUsdPerGbMonth);
+  const within = storedWithin(stored, span);
+  within.forEach(({ fromAt, bytes }, i) => {
+    const ms = overlapMs({ fromAt, toAt: within[i + 1]?.fromAt ?? Number.MAX_SAFE_INTEGER }, span);
+    if (ms > 0) paid.by.storage += ofStorage(bytes, ms, storageMicroUsdPerGbMonth);
+  });
+}
+
+/** From what was there as the span began. */
+function storedWithin(stored: readonly Stored[], { fromAt, toAt }: Span): readonly Stored[] {
+  const first = Math.max(0, countUpTo(stored, (one) => one.fromAt <= fromAt) - 1);
+  return stored.slice(
+    first,
+    countUpTo(stored, (one) => one.fromAt < toAt),
+  );
+}
+
+/** The books of one span after the other, none of which looks at all the rest: what they sum up to is the same. */
+export function booksBySpan({ machines, moved, stored, cycles }: Books, now: number): (span: Span) => Books {
+  const machinesByTime = new Timeline(machines, (one) => spanOf(one, now));
+  const cyclesByTime = new Timeline(cycles, ({ sleptAt, readyAt, endedAt }) => {
+    const { fromAt, toAt } = spanOf({ fromAt: sleptAt, toAt: readyAt ?? endedAt }, now);
+    // The moment of its end belongs to it: the wake is counted where that lies.
+    return { fromAt, toAt: toAt + 1 };
+  });
+  return (span) => ({
+    machines: machinesByTime.within(span),
+    moved: moved.slice(
+      countUpTo(moved, (one) => one.at < span.fromAt),
+      countUpTo(moved, (one) => one.at < span.toAt),
+    ),
+    stored: storedWithin(stored, span),
+    cycles: cyclesByTime.within(span),
   });
 }
 

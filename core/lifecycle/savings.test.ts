@@ -114,6 +114,8 @@ const books: Books = {
   ],
 };
 
+const always = { fromAt: 0, toAt: Number.MAX_SAFE_INTEGER };
+
 describe("savings", () => {
   const now = 8 * hour;
   const whole = savingsBetween(books, { fromAt: 0, toAt: now }, now);
@@ -139,13 +141,13 @@ describe("savings", () => {
   });
 
   it("give each cycle its own cost, a bad one below zero", () => {
-    const [cycle] = cycleCosts(books, now);
+    const [cycle] = cycleCosts(books, always, now);
     const storage = (10 * 15_000 * 4.5) / 730;
     expect(toMicroUsd(cycle!.net!)).toBe(Math.round(4_500_000 - 600_000 - 122_916 - storage));
     const perMs = (1_000_000 - (10 * 15_000) / 730) / hour;
     expect(cycle!.breakEvenMs).toBeCloseTo(722_916 / perMs, 0);
     const short = { ...books.cycles[0]!, sleptAt: wakeAt - hour / 10 };
-    expect(toMicroUsd(cycleCosts({ ...books, cycles: [short] }, now)[0]!.net!)).toBeLessThan(0);
+    expect(toMicroUsd(cycleCosts({ ...books, cycles: [short] }, always, now)[0]!.net!)).toBeLessThan(0);
   });
 
   it("go on while it sleeps", () => {
@@ -155,7 +157,7 @@ describe("savings", () => {
     const at = (hours: number) => savingsBetween(open, { fromAt: 0, toAt: 100 * hour }, hours * hour);
     expect(toMicroUsd(at(5).avoided - at(4).avoided)).toBe(1_000_000);
     expect(at(5).hibernatedMs).toBe(3 * hour);
-    expect(toMicroUsd(cycleCosts(open, 5 * hour)[0]!.avoided!)).toBe(3_000_000);
+    expect(toMicroUsd(cycleCosts(open, always, 5 * hour)[0]!.avoided!)).toBe(3_000_000);
   });
 
   it("I7: what has no price is in no sum, and told apart", () => {
@@ -168,7 +170,7 @@ describe("savings", () => {
     const { paid } = savingsBetween(unpriced, { fromAt: 0, toAt: now }, now);
     expect(paid.unknown).toEqual({ machineMs: 2 * hour, upBytes: 10 * gb, downBytes: 0 });
     expect(paid.by.machine).toBe(0n);
-    expect(cycleCosts(unpriced, now)[0]).toMatchObject({ net: null, breakEvenMs: null });
+    expect(cycleCosts(unpriced, always, now)[0]).toMatchObject({ net: null, breakEvenMs: null });
     const dark = { ...books, cycles: [{ ...books.cycles[0]!, microUsdPerHour: null }] };
     expect(savingsBetween(dark, { fromAt: 0, toAt: now }, now)).toMatchObject({
       avoided: 0n,

@@ -24,6 +24,7 @@ import {
   totalOf,
 } from "./books.ts";
 import type { Cycle } from "./cycles.ts";
+import { countUpTo, Timeline } from "./timeline.ts";
 
 /** From the end of the machine to the beginning of the next. */
 export function asleepSpan({ sleptAt, readyAt, endedAt }: Cycle, now: number): Span {
@@ -49,10 +50,12 @@ export interface Savings {
 
 /** What machines would have cost that were asleep instead; sleeps at a price that is not known are not in it. */
 export function avoidedBetween({ cycles }: Pick<Books, "cycles">, span: Span, now: number): Grains {
-  return cycles.reduce(
-    (sum, cycle) => sum + ofTime(overlapMs(asleepSpan(cycle, now), span), cycle.microUsdPerHour ?? 0),
-    0n,
-  );
+  let avoided = 0n;
+  for (const cycle of cycles) {
+    const ms = overlapMs(asleepSpan(cycle, now), span);
+    if (ms > 0 && cycle.microUsdPerHour !== null) avoided += ofTime(ms, cycle.microUsdPerHour);
+  }
+  return avoided;
 }
 
 export function savingsBetween(books: Books, span: Span, now: number): Savings {
@@ -61,6 +64,7 @@ export function savingsBetween(books: Books, span: Span, now: number): Savings {
   let [unknownAsleepMs, hibernatedMs, hibernations] = [0, 0, 0];
   const wakesMs: number[] = [];
   const waking = emptyPaid();
+  const machines = new Timeline(books.machines, (one) => spanOf(one, now));
   for (const cycle of books.cycles) {
     const asleep = asleepSpan(cycle, now);
     const ms = overlapMs(asleep, span);
@@ -70,8 +74,9 @@ export function savingsBetween(books: Books, span: Span, now: number): Savings {
     const { wokenAt, readyAt } = cycle;
     if (wokenAt !== null && readyAt !== null && readyAt >= span.fromAt && readyAt < span.toAt)
       wakesMs.push(readyAt - wokenAt);
+    if (ms === 0) continue;
     const clipped = { fromAt: Math.max(asleep.fromAt, span.fromAt), toAt: Math.min(asleep.toAt, span.toAt) };
-    for (const one of books.machines) addMachine(waking, one, overlapMs(spanOf(one, now), clipped));
+    for (const one of machines.within(clipped)) addMachine(waking, one, overlapMs(spanOf(one, now), clipped));
   }
   const awake = machineOf(paid) - machineOf(waking);
   const alwaysOn = awake + avoided;
@@ -105,6 +110,8 @@ function unionMs(spans: Span[], within: Span): number {
   return sum;
 }
 
+const always = Number.POSITIVE_INFINITY;
+
 export interface CycleCost {
   cycle: Cycle;
   paid: Paid;
@@ -116,16 +123,22 @@ export interface CycleCost {
 }
 
 /**
- * What one cycle cost by itself: what the machine that went had uploaded, the machines of the wake, what they downloaded,
- * and the store meanwhile.
+ * What each cycle of the span cost by itself, as long as it lasted: what the machine that went had uploaded, the machines of
+ * the wake, what they downloaded, and the store meanwhile. `books` are all there are: what was uploaded lies before.
  */
-export function cycleCosts(books: Books, now: number): CycleCost[] {
-  return books.cycles.map((cycle, i) => {
+export function cycleCosts(books: Books, span: Span, now: number): CycleCost[] {
+  const machines = new Timeline(books.machines, (one) => spanOf(one, now));
+  const moved = [...books.moved].sort((a, b) => a.epoch - b.epoch || a.at - b.at);
+  /** How many of `moved` are of epochs before this one, or of this one and no later than `at`. */
+  const movedUpTo = (epoch: number, at: number) =>
+    countUpTo(moved, (one) => one.epoch < epoch || (one.epoch === epoch && one.at <= at));
+  return books.cycles.flatMap((cycle, i) => {
     const asleep = asleepSpan(cycle, now);
+    if (overlapMs(asleep, span) === 0) return [];
     const before = books.cycles[i - 1];
     const paid = emptyPaid();
     const standing = emptyPaid();
-    for (const one of books.machines) {
+    for (const one of machines.within(asleep)) {
       // The machine that went, but for what it costs when it was only stopped.
       const isSame = one.epoch === cycle.epoch;
       if (isSame && !one.isDisk && one.fromAt <= asleep.fromAt) continue;
@@ -133,12 +146,11 @@ export function cycleCosts(books: Books, now: number): CycleCost[] {
     }
     const last = cycle.epoch ?? 0;
     const next = cycle.readyEpoch ?? books.cycles[i + 1]?.epoch ?? Number.MAX_SAFE_INTEGER;
-    for (const one of books.moved) {
-      // One that was stopped comes back in the same epoch: then the time of the sleep before tells whose it is.
-      const isAfter = one.epoch > (before?.epoch ?? 0) || (one.epoch === before?.epoch && one.at > before.sleptAt);
-      if (isAfter && (one.epoch < last || (one.epoch === last && one.at <= cycle.sleptAt))) addTraffic(paid, one, "up");
-      if (one.epoch > last && one.epoch <= next) addTraffic(paid, one, "down");
-    }
+    // One that was stopped comes back in the same epoch: then the time of the sleep before tells whose it is.
+    const known = before?.epoch ?? null;
+    const first = known === null ? movedUpTo(0, always) : movedUpTo(known, before!.sleptAt);
+    for (const one of moved.slice(first, movedUpTo(last, cycle.sleptAt))) addTraffic(paid, one, "up");
+    for (const one of moved.slice(movedUpTo(last, always), movedUpTo(next, always))) addTraffic(paid, one, "down");
     const perCycle = totalOf(paid);
     addStorage(standing, books.stored, asleep);
     const perTime = totalOf(standing);
@@ -150,12 +162,7 @@ export function cycleCosts(books: Books, now: number): CycleCost[] {
     const isKnown = avoided !== null && cycle.epoch !== null && machineMs + upBytes + downBytes === 0;
     const ms = asleep.toAt - asleep.fromAt;
     const perMs = isKnown && ms > 0 ? (avoided - perTime) / BigInt(ms) : 0n;
-    return {
-      cycle,
-      paid,
-      avoided,
-      net: isKnown ? avoided - totalOf(paid) : null,
-      breakEvenMs: perMs > 0n ? Number(perCycle / perMs) : null,
-    };
+    const net = isKnown ? avoided - totalOf(paid) : null;
+    return [{ cycle, paid, avoided, net, breakEvenMs: perMs > 0n ? Number(perCycle / perMs) : null }];
   });
 }

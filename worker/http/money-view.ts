@@ -63,24 +63,22 @@ export function storageMeasuredAt(books: Books): string | null {
 }
 
 export function cycleViews(books: Books, span: Span, now: number): CycleView[] {
-  return cycleCosts(books, now)
-    .filter(({ cycle }) => overlapMs(asleepSpan(cycle, now), span) > 0)
-    .map(({ cycle, paid, avoided, net, breakEvenMs }) => {
-      const asleep = asleepSpan(cycle, now);
-      return {
-        slept_at: iso(cycle.sleptAt),
-        woken_at: isoOrNull(cycle.wokenAt),
-        ready_at: isoOrNull(cycle.readyAt),
-        ended_at: isoOrNull(cycle.endedAt),
-        asked: cycle.asked,
-        micro_usd_per_hour: cycle.microUsdPerHour,
-        paid: paidView([paid]),
-        unpriced: unpricedView([paid], avoided === null ? asleep.toAt - asleep.fromAt : 0),
-        avoided_micro_usd: avoided === null ? null : toMicroUsd(avoided),
-        net_micro_usd: net === null ? null : toMicroUsd(net),
-        break_even_seconds: breakEvenMs === null ? null : breakEvenMs / 1000,
-      };
-    });
+  return cycleCosts(books, span, now).map(({ cycle, paid, avoided, net, breakEvenMs }) => {
+    const asleep = asleepSpan(cycle, now);
+    return {
+      slept_at: iso(cycle.sleptAt),
+      woken_at: isoOrNull(cycle.wokenAt),
+      ready_at: isoOrNull(cycle.readyAt),
+      ended_at: isoOrNull(cycle.endedAt),
+      asked: cycle.asked,
+      micro_usd_per_hour: cycle.microUsdPerHour,
+      paid: paidView([paid]),
+      unpriced: unpricedView([paid], avoided === null ? asleep.toAt - asleep.fromAt : 0),
+      avoided_micro_usd: avoided === null ? null : toMicroUsd(avoided),
+      net_micro_usd: net === null ? null : toMicroUsd(net),
+      break_even_seconds: breakEvenMs === null ? null : breakEvenMs / 1000,
+    };
+  });
 }
 
 export function ledgerRows(books: Books, span: Span, timeZone: string, now: number): LedgerRow[] {

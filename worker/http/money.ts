@@ -1,6 +1,6 @@
 /** The routes of money: the ledger of an instance, and what sleeping saved. */
 import { bytesPerGb } from "../../core/lifecycle/amount.ts";
-import type { Books, Span } from "../../core/lifecycle/books.ts";
+import { type Books, booksBySpan, type Span } from "../../core/lifecycle/books.ts";
 import { daysOf, startOfDate, startOfDay } from "../../core/lifecycle/days.ts";
 import { forecast, lowShare } from "../../core/lifecycle/forecast.ts";
 import { type ClimbFacts, climbWords } from "../../core/lifecycle/ladder.ts";
@@ -45,8 +45,10 @@ export function mountMoney(app: App): void {
     const span = spanOfPeriod(query, now);
     const { found, missing } = await booksOfAll(c, span);
     const whole = found.map(({ books }) => savingsBetween(books, span, now));
+    const within = found.map(({ books }) => booksBySpan(books, now));
     const days = daysOf(span, query.tz).map(({ date, fromAt, toAt }) => {
-      const ofDay: Savings[] = found.map(({ books }) => savingsBetween(books, { fromAt, toAt }, now));
+      const day = { fromAt, toAt };
+      const ofDay: Savings[] = within.map((of) => savingsBetween(of(day), day, now));
       return { date, from: iso(fromAt), to: iso(toAt), ...savingsView(ofDay) };
     });
     return {
