@@ -66,6 +66,38 @@ describe("patterns of paths", () => {
       }),
     );
   });
+
+  it("fit what the regular expression with `.*` for each star fits", () => {
+    const expressionOf = (pattern: string) =>
+      new RegExp(`^${pattern.replaceAll(/[\\^$.+?()[\]{}|]/g, "\\$&").replaceAll("*", ".*")}$`, "s");
+    const textOf = (chars: string[], maxLength: number) =>
+      fc.array(fc.constantFrom(...chars), { maxLength }).map((all) => all.join(""));
+    const path = textOf(["/", "a", "b", ".", "\n", "\\", "$&", "😀", "\ud83d"], 12);
+    fc.assert(
+      fc.property(
+        path,
+        textOf(["/", "a", "b", ".", "*", "*", "\n", "\\", "$&", "😀", "\ude00"], 8),
+        (path, pattern) => {
+          expect(fitsPath(path, [pattern])).toBe(expressionOf(pattern).test(path));
+        },
+      ),
+      { numRuns: 5000 },
+    );
+    // Some that fit: pieces of a path, with stars for what lies between them.
+    fc.assert(
+      fc.property(fc.array(fc.tuple(path, fc.boolean()), { maxLength: 6 }), (pieces) => {
+        const whole = pieces.map(([text]) => text).join("");
+        const pattern = pieces.map(([text, isStar]) => (isStar ? "*" : text)).join("");
+        expect(fitsPath(whole, [pattern])).toBe(true);
+      }),
+    );
+  });
+
+  it("are as quick with many stars as with one", () => {
+    const path = `/${"a".repeat(8000)}`;
+    expect(fitsPath(path, [`/${"*a".repeat(98)}*b`])).toBe(false);
+    expect(fitsPath(path, [`/${"*a".repeat(98)}*`])).toBe(true);
+  });
 });
 
 it("who may call: its team as far as the token reaches, a key of this instance, and anybody where it is public", () => {

@@ -112,10 +112,26 @@ function portOf(text: string | undefined): number | null | "none" {
 
 /** Whether one of the patterns is the whole path. */
 export function fitsPath(path: string, patterns: readonly string[]): boolean {
-  return patterns.some((pattern) => {
-    const parts = pattern.split("*").map((part) => part.replaceAll(/[\\^$.+?()[\]{}|]/g, "\\$&"));
-    return new RegExp(`^${parts.join(".*")}$`, "s").test(path);
-  });
+  return patterns.some((pattern) => fitsPattern(path, pattern));
+}
+
+/**
+ * No regular expression, which would try all the ways to share the path out among the stars: anybody may send the path. What
+ * stands between two stars is taken where it comes first, which leaves the most to what follows.
+ */
+function fitsPattern(path: string, pattern: string): boolean {
+  const [first = "", ...rest] = pattern.split("*");
+  const last = rest.pop();
+  if (last === undefined) return path === pattern;
+  const end = path.length - last.length;
+  if (end < first.length || !path.startsWith(first) || !path.endsWith(last)) return false;
+  let at = first.length;
+  for (const piece of rest) {
+    const found = path.indexOf(piece, at);
+    if (found < 0) return false;
+    at = found + piece.length;
+  }
+  return at <= end;
 }
 
 export function mayCall(caller: Caller, owner: UserId, instance: InstanceId, access: ProxySettings["access"]): boolean {
