@@ -6,6 +6,7 @@
  */
 import { readFileSync } from "node:fs";
 import { fsPath, textOfBytes } from "../fs/paths.ts";
+import { type Glob, makeGlob } from "./glob.ts";
 import { Stop } from "./stop.ts";
 
 const ignoreFile = ".sonecaignore";
@@ -56,14 +57,17 @@ export function makeExcluder(patterns: string[], sealed: string[] = []): Exclude
   return (path, isFolder = () => true) => {
     if (prefixes.some((prefix) => path.startsWith(prefix))) return true;
     const text = textOfBytes(path);
-    for (const { expression, isNegated, isForFolders } of rules)
-      if (expression.test(text) && (!isForFolders || isFolder())) return !isNegated;
+    const nameAt = text.lastIndexOf("/") + 1;
+    for (const { fits, isAnchored, isNegated, isForFolders } of rules)
+      if (fits(text, isAnchored ? 0 : nameAt) && (!isForFolders || isFolder())) return !isNegated;
     return false;
   };
 }
 
 interface Rule {
-  expression: RegExp;
+  fits: Glob;
+  /** It is of the path from the root, not of the name alone. */
+  isAnchored: boolean;
   isNegated: boolean;
   isForFolders: boolean;
 }
@@ -74,40 +78,5 @@ function toRule(pattern: string): Rule | null {
   const isForFolders = /(?<!\\)\/+$/.test(rest);
   const body = rest.replace(/\/+$/, "");
   if (body === "") return null;
-  const isAnchored = body.includes("/");
-  const source = toSource(body.replace(/^\/+/, ""));
-  return { expression: new RegExp(`^${isAnchored ? "" : "(?:.*/)?"}${source}$`, "su"), isNegated, isForFolders };
-}
-
-const token = /^\*\*\/|\/\*\*\/|\/\*\*$|\*+|\?|\[[!^]?\]?(?:\\.|[^\]\\])*\]|\\(.)|./gsu;
-
-function toSource(body: string): string {
-  return body.replace(token, (piece: string, escaped: string | undefined) => {
-    if (piece === "**/") return "(?:.*/)?";
-    if (piece === "/**/") return "/(?:.*/)?";
-    if (piece === "/**") return "/.*";
-    if (piece.startsWith("*")) return "[^/]*";
-    if (piece === "?") return "[^/]";
-    if (piece.length > 2 && piece.startsWith("[")) return toClass(piece);
-    return literal(escaped ?? piece);
-  });
-}
-
-/** `[a-z]`, `[!a-z]`; a class that makes no sense stands for itself. */
-function toClass(piece: string): string {
-  const isNegated = /^\[[!^]/.test(piece);
-  const inner = piece
-    .slice(isNegated ? 2 : 1, -1)
-    .replace(/\\(.)|([\\[\]^&|~])/gsu, (_, escaped, special) => literal(escaped ?? special, true));
-  const source = isNegated ? `[^/${inner}]` : `(?!/)[${inner}]`;
-  try {
-    new RegExp(source, "su");
-    return source;
-  } catch {
-    return literal(piece);
-  }
-}
-
-function literal(text: string, isInClass = false): string {
-  return text.replace(isInClass ? /[\\[\]^-]/g : /[\\^$.*+?()[\]{}|/]/g, "\\$&");
+  return { fits: makeGlob(body.replace(/^\/+/, "")), isAnchored: body.includes("/"), isNegated, isForFolders };
 }
