@@ -125,6 +125,8 @@ describe("the patterns mean what they mean to git", () => {
     "back\\\\slash",
     "[\\^]caret",
     "[-]dash",
+    "[!-a]caret",
+    "[!-a]dash",
     "[a-c-]dash",
     ".*",
     ".*/",

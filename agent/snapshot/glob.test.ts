@@ -35,7 +35,7 @@ function classOf(piece: string): string {
   const inner = piece
     .slice(isNegated ? 2 : 1, -1)
     .replace(/\\(.)|([\\[\]^&|~])/gsu, (_, escaped, special) => literal(escaped ?? special, true));
-  const source = isNegated ? `[^/${inner}]` : `(?!/)[${inner}]`;
+  const source = isNegated ? `(?!/)[^${inner}]` : `(?!/)[${inner}]`;
   try {
     new RegExp(source, "su");
     return source;

@@ -130,9 +130,7 @@ function read(pattern: string): { pieces: number[]; classes: CharClass[] } {
 /** `[a-z]`, `[!a-z]`; null: a range goes backwards, and the class stands for itself. */
 function readClass(piece: string): CharClass | null {
   const isNegated = /^\[[!^]/.test(piece);
-  // No "/" is in what is not one of these either.
-  const inner = `${isNegated ? "/" : ""}${piece.slice(isNegated ? 2 : 1, -1)}`;
-  const chars = [...inner.matchAll(/\\(.)|./gsu)].map(([char, escaped]) => ({
+  const chars = [...piece.slice(isNegated ? 2 : 1, -1).matchAll(/\\(.)|./gsu)].map(([char, escaped]) => ({
     code: (escaped ?? char).codePointAt(0)!,
     isEscaped: escaped !== undefined,
   }));
