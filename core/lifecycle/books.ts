@@ -109,6 +109,14 @@ export function addStorage(paid: Paid, stored: readonly Stored[], span: Span): v
   });
 }
 
+/** Of the quarters that begin in the span. */
+export function movedWithin(moved: readonly Moved[], { fromAt, toAt }: Span): readonly Moved[] {
+  return moved.slice(
+    countUpTo(moved, (one) => one.at < fromAt),
+    countUpTo(moved, (one) => one.at < toAt),
+  );
+}
+
 /** From what was there as the span began. */
 function storedWithin(stored: readonly Stored[], { fromAt, toAt }: Span): readonly Stored[] {
   const first = Math.max(0, countUpTo(stored, (one) => one.fromAt <= fromAt) - 1);
@@ -128,10 +136,7 @@ export function booksBySpan({ machines, moved, stored, cycles }: Books, now: num
   });
   return (span) => ({
     machines: machinesByTime.within(span),
-    moved: moved.slice(
-      countUpTo(moved, (one) => one.at < span.fromAt),
-      countUpTo(moved, (one) => one.at < span.toAt),
-    ),
+    moved: movedWithin(moved, span),
     stored: storedWithin(stored, span),
     cycles: cyclesByTime.within(span),
   });
@@ -141,7 +146,7 @@ export function booksBySpan({ machines, moved, stored, cycles }: Books, now: num
 export function paidBetween(books: Books, span: Span, now: number): Paid {
   const paid = emptyPaid();
   for (const one of books.machines) addMachine(paid, one, overlapMs(spanOf(one, now), span));
-  for (const one of books.moved) if (one.at >= span.fromAt && one.at < span.toAt) addTraffic(paid, one, "both");
+  for (const one of movedWithin(books.moved, span)) addTraffic(paid, one, "both");
   addStorage(paid, books.stored, { ...span, toAt: Math.min(span.toAt, now) });
   return paid;
 }

@@ -1,5 +1,5 @@
 /** Paid GPU time and what it cost. Money is integer micro-dollars; an unknown price stays unknown, it is never guessed (I7). */
-import { ofTime, toMicroUsd } from "./amount.ts";
+import { type Grains, ofTime, toMicroUsd } from "./amount.ts";
 
 export interface PaidInterval {
   epoch: number;
@@ -61,14 +61,26 @@ function endOf({ toAt }: PaidInterval): number {
   return toAt ?? Number.POSITIVE_INFINITY;
 }
 
-export function costOf(ledger: readonly PaidInterval[], now: number): Cost {
-  const cost: Cost = { microUsd: 0, paidMs: 0, unknownMs: 0 };
-  let sum = 0n;
+/** Not rounded yet, so that sums may be added up. */
+export interface ExactCost {
+  grains: Grains;
+  paidMs: number;
+  unknownMs: number;
+}
+
+/** `before`: what is in it already. */
+export function exactCostOf(ledger: readonly PaidInterval[], now: number, before?: ExactCost): ExactCost {
+  const cost = { grains: 0n, paidMs: 0, unknownMs: 0, ...before };
   for (const { fromAt, toAt, microUsdPerHour, isDisk } of ledger) {
     const ms = Math.max(0, (toAt ?? now) - fromAt);
     if (!isDisk) cost.paidMs += ms;
     if (microUsdPerHour === null) cost.unknownMs += ms;
-    else sum += ofTime(ms, microUsdPerHour);
+    else cost.grains += ofTime(ms, microUsdPerHour);
   }
-  return { ...cost, microUsd: toMicroUsd(sum) };
+  return cost;
+}
+
+export function costOf(ledger: readonly PaidInterval[], now: number, before?: ExactCost): Cost {
+  const { grains, paidMs, unknownMs } = exactCostOf(ledger, now, before);
+  return { microUsd: toMicroUsd(grains), paidMs, unknownMs };
 }

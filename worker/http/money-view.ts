@@ -4,6 +4,7 @@ import {
   type Books,
   kinds,
   type Moved,
+  movedWithin,
   overlapMs,
   type Paid,
   type Span,
@@ -83,10 +84,7 @@ export function cycleViews(books: Books, span: Span, now: number): CycleView[] {
 
 export function ledgerRows(books: Books, span: Span, timeZone: string, now: number): LedgerRow[] {
   const rows = [...machineRows(books, span, now), ...storageRows(books, span, now)];
-  for (const day of daysOf(span, timeZone)) {
-    const moved = books.moved.filter((one) => one.at >= day.fromAt && one.at < day.toAt);
-    rows.push(...trafficRows(moved, day));
-  }
+  for (const day of daysOf(span, timeZone)) rows.push(...trafficRows(movedWithin(books.moved, day), day));
   return rows.sort((a, b) => a.from.localeCompare(b.from) || (a.epoch ?? 0) - (b.epoch ?? 0));
 }
 

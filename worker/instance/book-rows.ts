@@ -11,6 +11,8 @@ export interface BookEntries {
   cycle: Cycle | null;
 }
 
+const everything: Span = { fromAt: 0, toAt: Number.MAX_SAFE_INTEGER };
+
 export class BookRows {
   readonly #sql: SqlStorage;
 
@@ -96,7 +98,7 @@ export class BookRows {
 
   /** Of the quarters that begin within the span; of all without. */
   moved(span: Span | null): Moved[] {
-    const { fromAt, toAt } = span ?? { fromAt: 0, toAt: Number.MAX_SAFE_INTEGER };
+    const { fromAt, toAt } = span ?? everything;
     return this.#sql
       .exec("SELECT * FROM moved WHERE at >= ? AND at < ? ORDER BY at, epoch", fromAt, toAt)
       .toArray()
@@ -112,16 +114,29 @@ export class BookRows {
       }));
   }
 
-  stored(): Stored[] {
+  /** From what was there as the span began, to the newest; all without. */
+  stored(span: Span | null): Stored[] {
     return this.#sql
-      .exec("SELECT from_at, bytes FROM stored ORDER BY from_at")
+      .exec(
+        `SELECT from_at, bytes FROM stored
+         WHERE from_at >= COALESCE((SELECT MAX(from_at) FROM stored WHERE from_at <= ?), 0) ORDER BY from_at`,
+        span?.fromAt ?? 0,
+      )
       .toArray()
       .map((row) => ({ fromAt: row.from_at as number, bytes: row.bytes as number }));
   }
 
-  cycles(): Cycle[] {
+  /** Of which the beginning, the end or anything between lies within the span; all without. */
+  cycles(span: Span | null): Cycle[] {
+    const { fromAt, toAt } = span ?? everything;
     return this.#sql
-      .exec("SELECT * FROM cycle ORDER BY slept_at")
+      .exec(
+        `SELECT * FROM cycle WHERE slept_at < ? AND MAX(slept_at, COALESCE(ready_at, ended_at, ?)) >= ?
+         ORDER BY slept_at`,
+        toAt,
+        everything.toAt,
+        fromAt,
+      )
       .toArray()
       .map((row) => ({
         sleptAt: row.slept_at as number,

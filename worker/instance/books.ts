@@ -4,9 +4,10 @@
  */
 
 import type { Grains } from "../../core/lifecycle/amount.ts";
-import { machineWith } from "../../core/lifecycle/attempts.ts";
+import { allMachines, machineWith } from "../../core/lifecycle/attempts.ts";
 import { type Books, type Moved, paidBetween, quarterMs, type Span } from "../../core/lifecycle/books.ts";
 import { cycleChange } from "../../core/lifecycle/cycles.ts";
+import { type Cost, costOf, type ExactCost, exactCostOf, type PaidInterval } from "../../core/lifecycle/ledger.ts";
 import { avoidedBetween } from "../../core/lifecycle/savings.ts";
 import type { State } from "../../core/lifecycle/types.ts";
 import { instancePrefix } from "../../core/snapshot/store.ts";
@@ -59,6 +60,7 @@ export class InstanceBooks {
   #stored: BookEntries["stored"] = null;
   #written: Promise<void> | null = null;
   #settled: { at: number; totals: Totals } | null = null;
+  #gone: { key: string; sum: ExactCost; open: PaidInterval[] } | null = null;
 
   constructor(store: InstanceStore, host: BooksHost) {
     this.#store = store;
@@ -144,11 +146,41 @@ export class InstanceBooks {
     };
   }
 
-  /** `span`: only what was moved within it. */
+  /** All that was ever paid for machines. Those of before the oldest that there is are added up once, and not each time. */
+  cost(now: number): Cost {
+    const state = this.#host.state();
+    const since = Math.min(Number.MAX_SAFE_INTEGER, ...epochsOf(state));
+    const key = `${since}.${this.#store.charges}`;
+    if (this.#gone?.key !== key) {
+      const all = this.#store.ledgerBefore(since);
+      const isOpen = ({ toAt }: PaidInterval) => toAt === null;
+      const sum = exactCostOf(
+        all.filter((one) => !isOpen(one)),
+        now,
+      );
+      this.#gone = { key, sum, open: all.filter(isOpen) };
+    }
+    const { sum, open } = this.#gone;
+    const there = openIntervals(state, this.#store.ledgerSince(since));
+    return costOf([...open, ...there], now, sum);
+  }
+
+  /** `span`: only what its sums need, and what the store held since. */
   read(span: Span | null): Books {
     this.#write();
+    const state = this.#host.state();
     const { books } = this.#store;
-    const machines = openIntervals(this.#host.state(), this.#store.ledger());
-    return { machines, moved: books.moved(span), stored: books.stored(), cycles: books.cycles() };
+    // What is paid of a machine that there is may be one with what was.
+    const ledger = span ? this.#store.ledgerWithin(span, epochsOf(state)) : this.#store.ledger();
+    return {
+      machines: openIntervals(state, ledger),
+      moved: books.moved(span),
+      stored: books.stored(span),
+      cycles: books.cycles(span),
+    };
   }
+}
+
+function epochsOf(state: State): number[] {
+  return allMachines(state).map(({ epoch }) => epoch);
 }

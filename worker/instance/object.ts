@@ -280,7 +280,7 @@ export class InstanceObject extends DurableObject<Env> {
     return { ok: true, events: rows.map((row) => eventView(this.#shell.state, row, (one) => people.nameOf(one))) };
   }
 
-  /** `span`: only what was moved within it. */
+  /** `span`: only what its sums need. */
   async books(by: By, span: Span | null): Promise<Answer<{ books: Books; name: string }>> {
     if (!this.#isTheirs(by)) return notFound;
     return { ok: true, books: this.#shell.books.read(span), name: this.#shell.state.name };

@@ -197,9 +197,11 @@ export class InstanceShell {
       since,
     );
     const books = this.books.read({ fromAt: context.now - lookBackMs, toAt: context.now });
+    const cost = this.books.cost(context.now);
     const proxy = proxyView(this.#env, state, this.gate);
+    const pastWakes = this.pastWakes.of(state);
     const nameOf = (actor: string) => this.store.people.nameOf(actor);
-    return viewOf(state, this.#live, { books, words, pastWakes: this.pastWakes.of(state), proxy, nameOf }, context);
+    return viewOf(state, this.#live, { books, cost, words, pastWakes, proxy, nameOf }, context);
   }
 
   shown(): [InstanceView, Glance] {

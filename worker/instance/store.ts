@@ -1,5 +1,6 @@
 /** The rows of one instance in its object's own SQLite. Every method is synchronous; `commit` is one transaction. */
 
+import type { Span } from "../../core/lifecycle/books.ts";
 import type { WorldEffect } from "../../core/lifecycle/events.ts";
 import type { Sample } from "../../core/lifecycle/idle.ts";
 import { addInterval, type PaidInterval } from "../../core/lifecycle/ledger.ts";
@@ -92,6 +93,8 @@ export class InstanceStore {
   readonly series: SeriesRows;
   readonly accounts: MachineAccounts;
   readonly people: People;
+  /** How often the ledger was added to, since this began. */
+  charges = 0;
 
   constructor(storage: DurableObjectStorage) {
     this.#storage = storage;
@@ -270,9 +273,35 @@ export class InstanceStore {
   }
 
   ledger(): PaidInterval[] {
+    return this.#paid("TRUE");
+  }
+
+  ledgerOf(epoch: number): PaidInterval[] {
+    return this.#paid("epoch = ?", epoch);
+  }
+
+  /** Of all epochs before this one. */
+  ledgerBefore(epoch: number): PaidInterval[] {
+    return this.#paid("epoch < ?", epoch);
+  }
+
+  ledgerSince(epoch: number): PaidInterval[] {
+    return this.#paid("epoch >= ?", epoch);
+  }
+
+  /** What was paid in the span, and all of these epochs. */
+  ledgerWithin({ fromAt, toAt }: Span, epochs: readonly number[]): PaidInterval[] {
+    const isOfThese = epochs.map(() => "epoch = ? OR ").join("");
+    const isWithin = "(from_at < ? AND (to_at IS NULL OR to_at > ?))";
+    return this.#paid(`${isOfThese}${isWithin}`, ...epochs, toAt, fromAt);
+  }
+
+  #paid(where: string, ...values: number[]): PaidInterval[] {
     return this.#sql
       .exec(
-        "SELECT epoch, from_at, to_at, micro_usd_per_hour, disk_micro_usd_per_hour, is_disk FROM paid ORDER BY epoch, from_at",
+        `SELECT epoch, from_at, to_at, micro_usd_per_hour, disk_micro_usd_per_hour, is_disk FROM paid
+         WHERE ${where} ORDER BY epoch, from_at`,
+        ...values,
       )
       .toArray()
       .map((row) => ({
@@ -286,7 +315,8 @@ export class InstanceStore {
   }
 
   #addCharge(charge: PaidInterval): void {
-    const all = addInterval(this.ledger(), charge).filter((one) => one.epoch === charge.epoch);
+    this.charges++;
+    const all = addInterval(this.ledgerOf(charge.epoch), charge);
     this.#sql.exec("DELETE FROM paid WHERE epoch = ?", charge.epoch);
     for (const { epoch, fromAt, toAt, microUsdPerHour, diskMicroUsdPerHour = null, isDisk } of all) {
       const values = [epoch, fromAt, toAt, microUsdPerHour, diskMicroUsdPerHour, isDisk ? 1 : 0];

@@ -8,7 +8,7 @@ import { localText, nextOccurrences } from "../../core/lifecycle/calendar.ts";
 import { storageMicroUsdPerGbMonth } from "../../core/lifecycle/costs.ts";
 import type { Context, Verdict } from "../../core/lifecycle/events.ts";
 import { lowShare, ownForecast } from "../../core/lifecycle/forecast.ts";
-import { addInterval, costOf, type PaidInterval } from "../../core/lifecycle/ledger.ts";
+import { addInterval, type Cost, type PaidInterval } from "../../core/lifecycle/ledger.ts";
 import { intervalsOf } from "../../core/lifecycle/meter.ts";
 import { activeSchedule, scheduleAt } from "../../core/lifecycle/schedule.ts";
 import type { Lease, Machine, State } from "../../core/lifecycle/types.ts";
@@ -38,8 +38,10 @@ export interface Live {
 }
 
 export interface Beside {
-  /** All machines, and the rest of as far back as a forecast looks. */
+  /** Of as far back as a forecast looks. */
   books: Books;
+  /** Of all machines there ever were. */
+  cost: Cost;
   /** What the signals of the machine say, where one runs. */
   words: SignalWord[];
   pastWakes: KnownWake;
@@ -51,14 +53,13 @@ export interface Beside {
 export function viewOf(
   state: State,
   live: Live,
-  { books, words, pastWakes, proxy, nameOf }: Beside,
+  { books, cost, words, pastWakes, proxy, nameOf }: Beside,
   ctx: Context,
 ): InstanceView {
   const { now } = ctx;
   const phase = state.now;
   const machine = machineOf(state);
   const snapshot = state.snapshot;
-  const cost = costOf(books.machines, now);
   return {
     id: state.instance,
     name: state.name,

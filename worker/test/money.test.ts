@@ -1,9 +1,11 @@
 /** The books in the object: what is counted, what it costs in rows, what the routes show of it, and to whom. */
-import { evictDurableObject } from "cloudflare:test";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { EstimateAnswer, LedgerAnswer, SavingsAnswer } from "../../core/protocol/money.ts";
+import type { InstanceView } from "../../core/protocol/views.ts";
 import { writeAfterMs } from "../instance/books.ts";
+import { InstanceStore } from "../instance/store.ts";
 import {
   advance,
   api,
@@ -227,4 +229,59 @@ it("an object of before there were books has them from its next start on, and wh
   await fallAsleep(nest, agent);
   advance(1_000);
   expect((await ledger()).cycles).toHaveLength(1);
+});
+
+describe("of a long life", () => {
+  const hour = 3_600_000;
+  const count = 2_000;
+  /** Sleeps of long ago, two hours each after an hour of work at half a dollar; the agent's epoch is a later one. */
+  beforeEach(async () => {
+    const rows = `WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count})`;
+    const at = `i * ${3 * hour}`;
+    for (const insert of [
+      `INSERT INTO paid (epoch, from_at, to_at, micro_usd_per_hour) SELECT -i, ${at}, ${at} + ${hour}, 500000 FROM n`,
+      `INSERT INTO stored SELECT ${at} + ${hour}, i FROM n`,
+      `INSERT INTO cycle SELECT ${at} + ${hour}, -i, 0, 500000, NULL, ${at} + ${3 * hour}, 1 - i, NULL FROM n`,
+    ])
+      await sqlOf(nest.id, insert.replace(" SELECT", ` ${rows} SELECT`));
+    await evictDurableObject(stubOf(nest.id));
+  });
+  const view = async () => (await api<InstanceView>("GET", nest.path, { token: user.token })).body;
+
+  it("everything ever paid is in the cost, also once a machine went", async () => {
+    const running = await view();
+    expect(running.cost.paid_micro_usd).toBeGreaterThan(count * 500_000);
+    advance(hour);
+    const later = (await view()).cost;
+    expect(later.paid_micro_usd - running.cost.paid_micro_usd).toBe(400_000);
+    await fallAsleep(nest, agent);
+    advance(hour);
+    const { cost } = await view();
+    const [machine] = rowsOf(await ledger(), "machine");
+    expect(cost.paid_seconds).toBe(count * 3600 + machine!.quantity);
+    expect(cost.paid_micro_usd).toBe(count * 500_000 + machine!.micro_usd!);
+    advance(hour);
+    expect((await view()).cost).toEqual(cost);
+  });
+
+  it("what is read lies in the span, with what the store held then", async () => {
+    const span = { fromAt: 3 * hour * 1000, toAt: 3 * hour * 1008 };
+    await runInDurableObject(stubOf(nest.id), (_object, ctx) => {
+      const store = new InstanceStore(ctx.storage);
+      expect(store.ledger()).toHaveLength(count);
+      expect(store.ledgerWithin(span, [])).toHaveLength(8);
+      expect(store.ledgerWithin(span, [-1, -2, -3])).toHaveLength(11);
+      // Of the cycle before the wake lies in it.
+      expect(store.books.cycles(span).map((one) => one.epoch)).toEqual([...Array(9).keys()].map((i) => -999 - i));
+      expect(store.books.stored(span)[0]!.bytes).toBe(999);
+      expect(store.books.stored(null)).toHaveLength(count);
+    });
+    const days = await savings(`?from=${new Date(span.fromAt).toISOString()}&to=${new Date(span.toAt).toISOString()}`);
+    expect(days.total).toMatchObject({
+      ...{ hours_awake: 8, hours_hibernated: 16, hibernations: 8, avoided_micro_usd: 8_000_000 },
+      paid: { machine_micro_usd: 4_000_000 },
+    });
+    // The newest of all, whatever the span.
+    expect(days.instances[0]!.storage_measured_at).toBe(new Date(3 * hour * count + hour).toISOString());
+  });
 });
