@@ -76,14 +76,33 @@ describe.skipIf(!hasBrowser)("a newcomer", () => {
 
   it("adopts a machine that runs: one line, and the page hears it report", async () => {
     const { cloud } = test;
-    const { page, complaints, close } = await openPage(browser, `${cloud.url}/new`);
     const machine = await rentByHand();
+    const { page, complaints, close } = await openPage(browser, `${cloud.url}/settings`);
+    // As where it is the first: the list is empty until then.
+    const { body: before } = await cloud.api<{ instances: { id: string }[] }>("GET", "/api/instances");
+    await page.route("**/api/instances?**", async (route) => {
+      const answer = await route.fetch();
+      const { instances } = (await answer.json()) as typeof before;
+      const fresh = instances.filter(({ id }) => !before.instances.some((one) => one.id === id));
+      await route.fulfill({ response: answer, json: { instances: fresh } });
+    });
+    await page.goto(cloud.url);
     await page.getByRole("tab", { name: "Manage one that runs" }).click();
     await page.getByRole("textbox", { name: "Its number at vast.ai" }).fill(String(machine.id));
     await page.getByRole("button", { name: "Manage it" }).last().click();
     const line = await page.getByRole("group", { name: "The line to run on the machine" }).textContent();
     await page.getByText("Listening for a heartbeat").waitFor();
     await mustBeAccessible(page, "adopt");
+    // The list has it by now, and the line is still there; also after a look at the other way.
+    await page.waitForResponse("**/api/instances?**");
+    await page
+      .getByText("1 instance", { exact: true })
+      .or(page.getByText("1", { exact: true }))
+      .first()
+      .waitFor();
+    await page.getByRole("tab", { name: "Rent a machine" }).click();
+    await page.getByRole("tab", { name: "Manage one that runs" }).click();
+    expect(await page.getByRole("group", { name: "The line to run on the machine" }).textContent()).toBe(line);
     const ran = await execIn(cloud, machine, "sh", "-c", line!);
     expect(ran.code, ran.stderr).toBe(0);
     await page.waitForURL(/\/i\/i-/, { timeout: 60_000 });

@@ -28,7 +28,9 @@ export function InstancesPage() {
   const { data: rows, error, refetch } = useQuery(instancesQuery);
   useTitle(t.instances.title);
   useAnnouncements(rows);
-  if (rows?.length === 0) return <EmptyState />;
+  // The line that is shown once stays where it is, though its machine is in the list by now.
+  const [isAdopting, setIsAdopting] = useState(false);
+  if (rows?.length === 0 || isAdopting) return <EmptyState onAdopting={setIsAdopting} />;
   return (
     <>
       <Kpis rows={rows} />

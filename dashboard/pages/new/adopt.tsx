@@ -2,7 +2,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Check } from "lucide-react";
 import { type ReactNode, useEffect, useState } from "react";
-import { useLocation } from "wouter";
+import { Link, useLocation } from "wouter";
 import type { AnswerOf } from "../../../core/protocol/api.ts";
 import { call } from "../../api/client.ts";
 import { instancesQuery } from "../../api/queries.ts";
@@ -14,18 +14,23 @@ import { Icon } from "../../ui/icon.tsx";
 import { useNow } from "../../ui/now.ts";
 import { TextField } from "./fields.tsx";
 
-type Adopted = AnswerOf<"adoptInstance">;
+export type Adopted = AnswerOf<"adoptInstance">;
 
-export function Adopt() {
+interface Props {
+  adopted: Adopted | null;
+  onAdopted: (adopted: Adopted) => void;
+  onAdopting: (isAdopting: boolean) => void;
+}
+
+export function Adopt({ adopted, onAdopted, onAdopting }: Props) {
   const { t } = useReader();
-  const [adopted, setAdopted] = useState<Adopted | null>(null);
   const words = t.fresh.steps;
   return (
     <div className="adopt">
       <p className="ink2">{t.fresh.adoptWords}</p>
       <ol className="steps">
         <Step n={1} title={words.choose} words={words.chooseWords} isDone={adopted !== null}>
-          {!adopted && <Choose onAdopted={setAdopted} />}
+          {!adopted && <Choose onAdopted={onAdopted} onAdopting={onAdopting} />}
         </Step>
         <Step n={2} title={words.run} words={words.runWords}>
           {adopted && (
@@ -36,7 +41,14 @@ export function Adopt() {
           )}
         </Step>
         <Step n={3} title={words.wait} words={words.waitWords}>
-          {adopted && <Listen id={adopted.instance.id} />}
+          {adopted && (
+            <>
+              <Listen id={adopted.instance.id} />
+              <Link href="/" className="link" onClick={() => onAdopting(false)}>
+                {t.common.toInstances}
+              </Link>
+            </>
+          )}
         </Step>
       </ol>
     </div>
@@ -68,7 +80,7 @@ function Step({
   );
 }
 
-function Choose({ onAdopted }: { onAdopted: (adopted: Adopted) => void }) {
+function Choose({ onAdopted, onAdopting }: Omit<Props, "adopted">) {
   const { t, f } = useReader();
   const queries = useQueryClient();
   const machines = useQuery({
@@ -82,10 +94,12 @@ function Choose({ onAdopted }: { onAdopted: (adopted: Adopted) => void }) {
   const take = async (vastInstanceId: number) => {
     setIsBusy(true);
     setError(null);
+    onAdopting(true);
     try {
       onAdopted(await call("adoptInstance", { body: { vast_instance_id: vastInstanceId } }));
     } catch (failure) {
       setError(failure);
+      onAdopting(false);
       void queries.invalidateQueries({ queryKey: ["machines"] });
     } finally {
       setIsBusy(false);
