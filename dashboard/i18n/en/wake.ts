@@ -13,6 +13,7 @@ export const wake = {
   down: (price: string) => `${price}/GB down`,
   cap: "Pay at most",
   capHint: "If the offer goes before it is rented, the next one under this is taken.",
+  capWrong: "This is no amount. Write it as 0.40, or leave it empty for no limit.",
   noCap: "no limit",
   perHour: "/h",
   session: "A 3 h session",

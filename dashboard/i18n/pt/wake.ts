@@ -14,6 +14,7 @@ export const wake: typeof en = {
   down: (price) => `${price}/GB baixado`,
   cap: "Pagar no máximo",
   capHint: "Se a oferta sumir antes do aluguel, a próxima abaixo disso é usada.",
+  capWrong: "Isto não é um valor. Escreva como 0,40, ou deixe vazio para não ter limite.",
   noCap: "sem limite",
   perHour: "/h",
   session: "Uma sessão de 3 h",
