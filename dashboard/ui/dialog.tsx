@@ -1,11 +1,12 @@
 /**
- * The browser's own modal dialog: it keeps the focus inside, makes the rest inert and gives the focus back. Esc and a press
+ * The browser's own modal dialog: it keeps the focus inside, makes the rest inert and gives the focus back. Esc, Back and a press
  * beside it close it, unless something in it would be lost.
  */
 import { X } from "lucide-react";
 import { type ReactNode, useEffect, useId, useRef } from "react";
 import { useReader } from "../i18n/context.tsx";
 import { Button } from "./button.tsx";
+import { useClosing } from "./closing.ts";
 import { Icon } from "./icon.tsx";
 
 interface Props {
@@ -13,13 +14,15 @@ interface Props {
   lead?: ReactNode;
   isWide?: boolean;
   isAlert?: boolean;
-  /** Asked before it closes by Esc, the cross or a press beside it. False keeps it open. */
+  /** Asked before it closes by Esc, Back, the cross or a press beside it. False keeps it open. */
   mayClose?: () => boolean;
+  /** Only its own buttons close it: something that is shown once stands in it, or an answer is awaited. */
+  isHeld?: boolean;
   onClose: () => void;
   children: ReactNode;
 }
 
-export function Dialog({ title, lead, isWide, isAlert, mayClose, onClose, children }: Props) {
+export function Dialog({ title, lead, isWide, isAlert, mayClose, isHeld, onClose, children }: Props) {
   const { t } = useReader();
   const box = useRef<HTMLDialogElement>(null);
   const heading = useRef<HTMLHeadingElement>(null);
@@ -29,7 +32,7 @@ export function Dialog({ title, lead, isWide, isAlert, mayClose, onClose, childr
     const before = document.activeElement;
     if (!dialog.open) dialog.showModal();
     // What it is about comes first, and not the way out of it; unless something in it asked for the focus.
-    if (document.activeElement === dialog.querySelector("header .btn")) heading.current?.focus();
+    if (!dialog.querySelector("[autofocus]")) heading.current?.focus();
     document.documentElement.classList.add("has-dialog");
     return () => {
       dialog.close();
@@ -38,23 +41,17 @@ export function Dialog({ title, lead, isWide, isAlert, mayClose, onClose, childr
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
   }, []);
-  const close = () => {
-    if (!mayClose || mayClose()) onClose();
-  };
+  const { leave, handlers } = useClosing(box, {
+    mayLeave: () => !isHeld && (!mayClose || mayClose()),
+    onClose,
+  });
   return (
-    // biome-ignore lint/a11y/useKeyWithClickEvents: Esc is the dialog's own key for it
     <dialog
       ref={box}
       className={`dlg${isWide ? " wide" : ""}`}
       aria-labelledby={titleId}
       role={isAlert ? "alertdialog" : undefined}
-      onCancel={(event) => {
-        event.preventDefault();
-        close();
-      }}
-      onClick={(event) => {
-        if (event.target === box.current) close();
-      }}
+      {...handlers}
     >
       <div className="dlg-in">
         <header>
@@ -64,7 +61,14 @@ export function Dialog({ title, lead, isWide, isAlert, mayClose, onClose, childr
             </h2>
             {lead && <p>{lead}</p>}
           </div>
-          <Button tone="ghost" isIcon aria-label={t.common.action.close} onClick={close}>
+          <Button
+            tone="ghost"
+            isIcon
+            aria-label={t.common.action.close}
+            // Its place stays, so that nothing moves.
+            style={isHeld ? { visibility: "hidden" } : undefined}
+            onClick={leave}
+          >
             <Icon of={X} />
           </Button>
         </header>

@@ -97,7 +97,14 @@ function Loaded({ view, config, firstTab, onClose }: LoadedProps) {
   };
   return (
     <FormContext value={form}>
-      <Dialog title={t.config.title(view.name)} lead={t.config.lead[tab]} isWide mayClose={mayClose} onClose={onClose}>
+      <Dialog
+        title={t.config.title(view.name)}
+        lead={t.config.lead[tab]}
+        isWide
+        mayClose={mayClose}
+        isHeld={form.made !== null && !isDirty}
+        onClose={onClose}
+      >
         <div className="cfg">
           <Tabs label={t.config.tabsLabel} tabs={useTabLabels(form)} value={tab} onChange={setTab}>
             {tab === "danger" ? (

@@ -37,7 +37,7 @@ export function DiscardDialog({ view, onClose }: { view: InstanceView; onClose: 
       onClose();
     });
   return (
-    <Dialog title={words.title(view.name)} isAlert onClose={onClose}>
+    <Dialog title={words.title(view.name)} isAlert isHeld={isBusy} onClose={onClose}>
       <div className="scrolls sec discard">
         <div className="fates">
           <Fate icon="gone" title={words.gone} lines={useGone(view)} />

@@ -11,6 +11,7 @@ import { Command } from "../../ui/copy.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { useNow } from "../../ui/now.ts";
+import { useForm } from "./use-form.ts";
 
 type Key = AnswerOf<"listProxyKeys">["keys"][number];
 
@@ -24,7 +25,7 @@ export function Keys({ id }: { id: string }) {
   const { t } = useReader();
   const words = t.config.keys;
   const { data: keys, error, refetch } = useQuery(keysQuery(id));
-  const [made, setMade] = useState<{ name: string; secret: string } | null>(null);
+  const { made, setMade } = useForm();
   return (
     <section className="proxy-keys" aria-labelledby={`${id}-keys`}>
       <h3 className="h3" id={`${id}-keys`}>

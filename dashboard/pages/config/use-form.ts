@@ -35,11 +35,20 @@ export interface Form {
   sourceOf(names: readonly SettingName[]): SettingSource;
   setEdits(change: (edits: Edits) => Edits): void;
   setIssues(issues: Record<string, string>): void;
+  /** A key that was just made, shown this once: a look at another tab does not lose it. */
+  made: NewKey | null;
+  setMade(made: NewKey): void;
+}
+
+interface NewKey {
+  name: string;
+  secret: string;
 }
 
 export function useNewForm(config: Config): Form {
   const [edits, setEdits] = useState<Edits>({});
   const [issues, setIssues] = useState<Record<string, string>>({});
+  const [made, setMade] = useState<NewKey | null>(null);
   const { data: policies } = useQuery(policiesQuery);
   const loaded = config.auto_hibernation;
   const inherited = useMemo(
@@ -71,6 +80,8 @@ export function useNewForm(config: Config): Form {
     sourceOf: (names) => sourceOf(config.sources, names),
     setEdits,
     setIssues,
+    made,
+    setMade,
   };
 }
 

@@ -37,6 +37,7 @@ export function HibernateIdle({ rows, onClose }: { rows: readonly InstanceSummar
     <Dialog
       title={t.instances.hibernateIdleTitle(rows.length)}
       lead={t.instances.hibernateIdleWords(f.perHour(price))}
+      isHeld={isBusy}
       onClose={onClose}
     >
       <ul className="sec names">

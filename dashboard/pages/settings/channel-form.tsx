@@ -28,15 +28,22 @@ export function ChannelForm({ of, onClose }: { of: ChannelView | null; onClose: 
   };
   if (secret !== null)
     return (
-      <Dialog key="made" title={words.secret} onClose={done}>
+      <Dialog key="made" title={words.secret} isHeld onClose={done}>
         <div className="sec">
           <p>{t.settings.tokens.once}</p>
           <Command text={secret} label={words.secret} />
         </div>
+        <footer>
+          <div className="end">
+            <Button tone="ink" onClick={done}>
+              {t.settings.tokens.done}
+            </Button>
+          </div>
+        </footer>
       </Dialog>
     );
   return (
-    <Dialog title={of ? `${words.edit}: ${of.name}` : words.add} onClose={onClose}>
+    <Dialog title={of ? `${words.edit}: ${of.name}` : words.add} isHeld={form.isBusy} onClose={onClose}>
       <form className="dlg-form" onSubmit={save} noValidate>
         <Fields of={of} form={form} />
         <footer>

@@ -20,14 +20,28 @@ export function NewToken({ onClose }: { onClose: () => void }) {
   const { t } = useReader();
   const words = t.settings.tokens;
   const [made, setMade] = useState<Made | null>(null);
+  const ask = useAsk();
+  if (made)
+    return (
+      <Dialog key="made" title={words.madeTitle(made.name)} isHeld onClose={onClose}>
+        <Secret made={made} onDone={onClose} />
+      </Dialog>
+    );
+  // Closed while it is asked for, it would be made and shown to nobody.
   return (
-    <Dialog key={made ? "made" : "asked"} title={made ? words.madeTitle(made.name) : words.makeTitle} onClose={onClose}>
-      {made ? <Secret made={made} onDone={onClose} /> : <Form onMade={setMade} onCancel={onClose} />}
+    <Dialog key="asked" title={words.makeTitle} isHeld={ask.isBusy} onClose={onClose}>
+      <Form ask={ask} onMade={setMade} onCancel={onClose} />
     </Dialog>
   );
 }
 
-function Form({ onMade, onCancel }: { onMade: (made: Made) => void; onCancel: () => void }) {
+interface FormProps {
+  ask: ReturnType<typeof useAsk>;
+  onMade: (made: Made) => void;
+  onCancel: () => void;
+}
+
+function Form({ ask: { isBusy, error, run }, onMade, onCancel }: FormProps) {
   const { t } = useReader();
   const words = t.settings.tokens;
   const queries = useQueryClient();
@@ -38,7 +52,6 @@ function Form({ onMade, onCancel }: { onMade: (made: Made) => void; onCancel: ()
   const [role, setRole] = useState(own);
   const [instances, setInstances] = useState<string[]>([]);
   const [isTried, setIsTried] = useState(false);
-  const { isBusy, error, run } = useAsk();
   const refused = error instanceof Failure ? error.issues.map(({ path }) => path) : [];
   const isNameWrong = name.trim() === "" || name.trim().length > 80;
   const isDaysWrong =
@@ -81,7 +94,7 @@ function Form({ onMade, onCancel }: { onMade: (made: Made) => void; onCancel: ()
       </div>
       <footer>
         <div className="end">
-          <Button tone="ghost" onClick={onCancel}>
+          <Button tone="ghost" disabled={isBusy} onClick={onCancel}>
             {t.common.action.cancel}
           </Button>
           <Button type="submit" tone="ink" isBusy={isBusy}>

@@ -145,7 +145,13 @@ function Remove({ policy, onRemoved, onClose }: RemoveProps) {
     });
   const named = leavesOf(policy.auto_hibernation).map((setting) => labelOf(setting) ?? setting);
   return (
-    <Dialog title={words.removeTitle(nameOf(policy.gpu_type))} lead={words.removeWords} isAlert onClose={onClose}>
+    <Dialog
+      title={words.removeTitle(nameOf(policy.gpu_type))}
+      lead={words.removeWords}
+      isAlert
+      isHeld={isBusy}
+      onClose={onClose}
+    >
       <div className="sec">
         <TwoLists gone={{ title: words.falls, words: named }} kept={{ title: words.keeps, words: words.keepsWords }} />
         {error !== null && <FailureNote error={error} />}

@@ -45,15 +45,15 @@ export function PolicyForm({ policy, policies, onSaved, onClose }: Props) {
   const { change, wrong, error } = form;
   const [isLeaving, setIsLeaving] = useState(false);
   const mayClose = () => {
-    if (!change || isLeaving) return true;
-    setIsLeaving(true);
-    return false;
+    if (change) setIsLeaving(true);
+    return !change;
   };
   return (
     <Dialog
       title={policy === null ? words.add : nameOf(policy.gpu_type)}
       lead={words.emptyMeans}
       mayClose={mayClose}
+      isHeld={form.isBusy}
       onClose={onClose}
     >
       <form className="dlg-form" onSubmit={form.save} noValidate>

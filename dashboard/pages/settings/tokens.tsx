@@ -102,7 +102,7 @@ function Revoke({ token, onClose }: { token: Token; onClose: () => void }) {
       onClose();
     });
   return (
-    <Dialog title={words.revokeTitle(token.name)} isAlert onClose={onClose}>
+    <Dialog title={words.revokeTitle(token.name)} isAlert isHeld={isBusy} onClose={onClose}>
       <div className="sec">
         <TwoLists
           gone={{ title: words.stops, words: words.stopsWords }}

@@ -26,10 +26,16 @@ interface Props {
 export function WakeDialog({ id, name, snapshot, onClose }: Props) {
   const { t, f } = useReader();
   const { data: view, error } = useQuery(instanceQuery(id));
+  const action = useInstanceAction(id);
   return (
-    <Dialog title={t.wake.title(name)} lead={view && <Lead view={view} back={snapshot} />} onClose={onClose}>
+    <Dialog
+      title={t.wake.title(name)}
+      lead={view && <Lead view={view} back={snapshot} />}
+      isHeld={action.isBusy}
+      onClose={onClose}
+    >
       {view ? (
-        <Form view={view} back={snapshot} onClose={onClose} />
+        <Form view={view} action={action} back={snapshot} onClose={onClose} />
       ) : (
         <div className="sec">
           {error ? <FailureNote error={error} /> : <div className="bone" style={{ width: "60%" }} />}
@@ -52,9 +58,15 @@ function Lead({ view, back }: { view: InstanceView; back: SnapshotView | undefin
 
 const tryHours = [0, 1, 4, 12, 24];
 
-function Form({ view, back, onClose }: { view: InstanceView; back: SnapshotView | undefined; onClose: () => void }) {
+interface FormProps {
+  view: InstanceView;
+  action: ReturnType<typeof useInstanceAction>;
+  back: SnapshotView | undefined;
+  onClose: () => void;
+}
+
+function Form({ view, action, back, onClose }: FormProps) {
   const { t, f } = useReader();
-  const action = useInstanceAction(view.id);
   const group = useId();
   const offers = useQuery({
     queryKey: ["offers", view.id],
