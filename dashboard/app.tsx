@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { lazy, type ReactNode, Suspense, useEffect } from "react";
 import { Link, Route, Switch, useLocation } from "wouter";
 import { Failure } from "./api/failure.ts";
-import { instancesQuery, sessionQuery } from "./api/queries.ts";
+import { instancesQuery, keyOfSession, sessionQuery } from "./api/queries.ts";
 import { useReader } from "./i18n/context.tsx";
 import { InstancePage } from "./pages/instance/page.tsx";
 import { InstancesPage } from "./pages/instances/page.tsx";
@@ -28,7 +28,8 @@ export function App() {
       </main>
     );
   }
-  return data.user ? <Pages user={data.user.name} /> : <SignInPage ways={data.ways} />;
+  // For another person, or another team, nothing of the pages stays.
+  return data.user ? <Pages key={keyOfSession(data)} user={data.user.name} /> : <SignInPage ways={data.ways} />;
 }
 
 function Pages({ user }: { user: string }) {
@@ -43,9 +44,10 @@ function Pages({ user }: { user: string }) {
     if (isOut) void refetch();
   }, [isOut, refetch]);
   const count = rows ? rows.filter((row) => row.status !== "deleted").length : null;
-  const seldom = (title: string, page: ReactNode) => (
+  // A key for each: one that broke would stay so on the next page.
+  const seldom = (path: string, title: string, page: ReactNode) => (
     <Shell user={user} count={count} crumb={<h1>{title}</h1>}>
-      <Boundary>
+      <Boundary key={path}>
         <Suspense fallback={<div className="arriving" aria-busy="true" />}>{page}</Suspense>
       </Boundary>
     </Shell>
@@ -54,7 +56,7 @@ function Pages({ user }: { user: string }) {
     <Switch>
       <Route path="/">
         <Shell user={user} count={count} crumb={<h1>{t.instances.title}</h1>} hidesMeter>
-          <Boundary>
+          <Boundary key="/">
             <InstancesPage />
           </Boundary>
         </Shell>
@@ -71,7 +73,7 @@ function Pages({ user }: { user: string }) {
             </>
           }
         >
-          <Boundary>
+          <Boundary key="/new">
             <Suspense>
               <NewPage />
             </Suspense>
@@ -120,8 +122,8 @@ function Pages({ user }: { user: string }) {
           </Shell>
         )}
       </Route>
-      <Route path="/savings">{seldom(t.savings.title, <SavingsPage />)}</Route>
-      <Route path="/settings">{seldom(t.settings.title, <SettingsPage />)}</Route>
+      <Route path="/savings">{seldom("/savings", t.savings.title, <SavingsPage />)}</Route>
+      <Route path="/settings">{seldom("/settings", t.settings.title, <SettingsPage />)}</Route>
       <Route>
         <Shell user={user} count={count} crumb={<h1>Soneca</h1>}>
           <div className="nothing">

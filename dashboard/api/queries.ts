@@ -1,6 +1,8 @@
 /** What the pages ask for, and how often. Keys begin with what they are of, so that a change can make them stale together. */
 import { QueryClient, queryOptions, useQuery } from "@tanstack/react-query";
 import type { SeriesSpan } from "../../core/protocol/live.ts";
+import type { SessionView } from "../../core/protocol/session.ts";
+import type { EventView } from "../../core/protocol/views.ts";
 import { call } from "./client.ts";
 import { Failure } from "./failure.ts";
 
@@ -31,9 +33,25 @@ const every = (ms: number) => () => (document.visibilityState === "hidden" ? Mat
 
 export const sessionQuery = queryOptions({
   queryKey: ["session"],
-  queryFn: () => call("getSession"),
+  queryFn: async ({ client }): Promise<SessionView> => {
+    const session = await call("getSession");
+    forgetOthers(client, session);
+    return session;
+  },
   staleTime: 60_000,
 });
+
+/** What one person saw, or saw of one team, is not there for the next: to be called before another session is put in. */
+export function forgetOthers(client: QueryClient, now: SessionView): void {
+  const before = client.getQueryData<SessionView>(sessionQuery.queryKey);
+  if (!before || keyOfSession(before) === keyOfSession(now)) return;
+  client.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== sessionQuery.queryKey[0] });
+}
+
+/** The same for whoever sees the same. */
+export function keyOfSession({ user, team }: SessionView): string {
+  return `${user?.id}/${team?.id}/${team?.role}`;
+}
 
 export const instancesQuery = queryOptions({
   queryKey: ["instances"],
@@ -47,7 +65,9 @@ export const instanceQuery = (id: string) =>
   queryOptions({
     queryKey: ["instance", id, "now"],
     queryFn: () => call("getInstance", { params: { id } }),
-    refetchInterval: every(15_000),
+    // Somebody who looks elsewhere is told when it is up: nothing else tells them.
+    refetchInterval: ({ state }) => (state.data?.status === "waking" ? 15_000 : every(15_000)()),
+    refetchIntervalInBackground: true,
   });
 
 /** From the first moment of this month, by the reader's own clock. */
@@ -70,7 +90,12 @@ export const ledgerQuery = (id: string, from: string, tz: string) =>
 export const eventsQuery = (id: string) =>
   queryOptions({
     queryKey: ["instance", id, "events"],
-    queryFn: () => allEvents(id),
+    // Newest first. What happened stays so: only what came since is asked for.
+    queryFn: async ({ client, queryKey }) => {
+      const known = client.getQueryData<EventView[]>(queryKey) ?? [];
+      const fresh = await eventsAfter(id, known[0]?.seq ?? 0);
+      return fresh.length === 0 ? known : [...fresh.reverse(), ...known];
+    },
     refetchInterval: every(15_000),
   });
 
@@ -106,17 +131,17 @@ export const healthQuery = queryOptions({ queryKey: ["health"], queryFn: () => c
 
 export const keysOfSpan = (id: string, span: SeriesSpan) => ["instance", id, "series", span] as const;
 
-/** At most the last of many pages matters to a reader, but the first is where the API begins. */
-async function allEvents(id: string) {
-  const all = [];
-  let after = 0;
-  for (let page = 0; page < 20; page++) {
-    const { events, next_after } = await call("listEvents", { params: { id }, query: { after, limit: 1000 } });
+const eventsOfPage = 1000;
+
+/** All of them, oldest first, as the API has them. */
+async function eventsAfter(id: string, seq: number): Promise<EventView[]> {
+  const all: EventView[] = [];
+  for (let after = seq; ; ) {
+    const { events, next_after } = await call("listEvents", { params: { id }, query: { after, limit: eventsOfPage } });
     all.push(...events);
-    if (events.length < 1000) break;
+    if (events.length < eventsOfPage) return all;
     after = next_after;
   }
-  return all.reverse();
 }
 
 export function monthStart(tz: string, now = Date.now()): string {

@@ -74,7 +74,6 @@ function Session() {
       // Else whoever sits at the machine itself would be let in again at once.
       write("soneca.signed-out", "1");
       await queries.refetchQueries({ queryKey: sessionQuery.queryKey });
-      queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== sessionQuery.queryKey[0] });
     });
   const choose = (team: string) =>
     run(async () => {

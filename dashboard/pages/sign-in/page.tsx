@@ -3,7 +3,7 @@ import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useEffect, useId, useRef, useState } from "react";
 import type { SessionWay } from "../../../core/protocol/session.ts";
 import { call } from "../../api/client.ts";
-import { sessionQuery } from "../../api/queries.ts";
+import { forgetOthers, sessionQuery } from "../../api/queries.ts";
 import { read, useReader, write } from "../../i18n/context.tsx";
 import { Mark } from "../../parts/mark.tsx";
 import { Button } from "../../ui/button.tsx";
@@ -21,6 +21,7 @@ export function SignInPage({ ways }: { ways: SessionWay[] }) {
     try {
       const session = await call("openSession", { body: token === undefined ? {} : { token } });
       write("soneca.signed-out", null);
+      forgetOthers(queries, session);
       queries.setQueryData(sessionQuery.queryKey, session);
     } catch (failure) {
       setError(failure);
