@@ -16,61 +16,79 @@ export function useWatch(id: string): boolean {
   const queries = useQueryClient();
   const [isLive, setIsLive] = useState(false);
   useEffect(() => {
-    let socket: WebSocket | null = null;
+    const address = new URL(`/api/instances/${id}/watch`, location.href);
+    address.protocol = address.protocol.replace("http", "ws");
+    /** The one that counts: what others still say, or their end, concerns nobody. */
+    let current: { end: () => void } | null = null;
     let timer: ReturnType<typeof setTimeout> | undefined;
-    let pings: ReturnType<typeof setInterval> | undefined;
     let tries = 0;
-    let isOver = false;
-    let heardAt = 0;
 
     const open = () => {
-      if (isOver) return;
-      const address = new URL(`/api/instances/${id}/watch`, location.href);
-      address.protocol = address.protocol.replace("http", "ws");
-      socket = new WebSocket(address);
-      socket.onmessage = ({ data }) => {
-        heardAt = Date.now();
-        if (data === "pong") return;
-        tries = 0;
-        setIsLive(true);
-        const message = readMessage(data);
-        if (message) queries.setQueryData(instanceQuery(id).queryKey, message);
-      };
-      socket.onclose = () => {
-        setIsLive(false);
-        clearInterval(pings);
-        if (isOver) return;
-        timer = setTimeout(open, Math.min(longestWaitMs, 500 * 2 ** tries++) * (0.5 + Math.random() / 2));
-      };
-      heardAt = Date.now();
-      pings = setInterval(() => {
-        if (Date.now() - heardAt > 2.5 * pingEveryMs) socket?.close();
-        else if (socket?.readyState === WebSocket.OPEN) socket.send("ping");
-      }, pingEveryMs);
+      const mine = openLine(address, {
+        onWords: (data) => {
+          if (current !== mine) return;
+          if (data === "pong") return;
+          tries = 0;
+          setIsLive(true);
+          const message = readMessage(data);
+          if (message) queries.setQueryData(instanceQuery(id).queryKey, message);
+        },
+        onEnd: () => {
+          if (current !== mine) return;
+          leave();
+          timer = setTimeout(open, Math.min(longestWaitMs, 500 * 2 ** tries++) * (0.5 + Math.random() / 2));
+        },
+      });
+      current = mine;
     };
-
+    const leave = () => {
+      clearTimeout(timer);
+      const left = current;
+      current = null;
+      left?.end();
+      setIsLive(false);
+    };
     // In the background nobody looks: the machine need not report more often.
     const look = () => {
-      if (document.visibilityState === "hidden") socket?.close();
-      else if (!socket || socket.readyState > WebSocket.OPEN) {
-        clearTimeout(timer);
-        tries = 0;
-        open();
-      }
+      if (document.visibilityState === "hidden") return leave();
+      if (current) return;
+      clearTimeout(timer);
+      tries = 0;
+      open();
     };
-    open();
+    look();
     document.addEventListener("visibilitychange", look);
     return () => {
-      isOver = true;
       document.removeEventListener("visibilitychange", look);
-      clearTimeout(timer);
-      clearInterval(pings);
-      // One that is still being opened complains when it is closed.
-      if (socket?.readyState === WebSocket.CONNECTING) socket.onopen = () => socket?.close();
-      else socket?.close();
+      leave();
     };
   }, [id, queries]);
   return isLive;
+}
+
+/** One socket with its own pings. `end`: nothing more is sent. */
+function openLine(address: URL, { onWords, onEnd }: { onWords: (data: unknown) => void; onEnd: () => void }) {
+  const socket = new WebSocket(address);
+  let heardAt = Date.now();
+  const pings = setInterval(() => {
+    if (Date.now() - heardAt > 2.5 * pingEveryMs) socket.close();
+    else if (socket.readyState === WebSocket.OPEN) socket.send("ping");
+  }, pingEveryMs);
+  socket.onmessage = ({ data }) => {
+    heardAt = Date.now();
+    onWords(data);
+  };
+  socket.onclose = () => {
+    clearInterval(pings);
+    onEnd();
+  };
+  const end = () => {
+    clearInterval(pings);
+    // One that is still being opened complains when it is closed.
+    if (socket.readyState === WebSocket.CONNECTING) socket.onopen = () => socket.close();
+    else socket.close();
+  };
+  return { end };
 }
 
 function readMessage(data: unknown): InstanceView | null {

@@ -14,8 +14,18 @@ export function useKeepAwake(view: InstanceView): { until: number | null; change
   const known = heldUntil(view);
   /** Undefined: nothing is wanted beyond what is. */
   const [wanted, setWanted] = useState<number | null | undefined>(undefined);
-  const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  useEffect(() => () => clearTimeout(timer.current), []);
+  /** The last press, until it is asked. */
+  const waiting = useRef<{ ask: () => Promise<void>; timer: ReturnType<typeof setTimeout> } | null>(null);
+  const presses = useRef(0);
+  useEffect(
+    () => () => {
+      // Whoever leaves the page at once wanted it all the same.
+      if (!waiting.current) return;
+      clearTimeout(waiting.current.timer);
+      void waiting.current.ask();
+    },
+    [],
+  );
 
   const change = (hours: 1 | -1) => {
     const now = Date.now();
@@ -23,11 +33,15 @@ export function useKeepAwake(view: InstanceView): { until: number | null; change
     const next = Math.max(now, from ?? now) + hours * hourMs;
     const until = next <= now ? null : next;
     setWanted(until);
-    clearTimeout(timer.current);
-    timer.current = setTimeout(async () => {
+    clearTimeout(waiting.current?.timer);
+    const press = ++presses.current;
+    const ask = async () => {
+      waiting.current = null;
       await (until === null ? action.letSleep() : action.keepAwake((until - Date.now()) / 60_000));
-      setWanted(undefined);
-    }, settleMs);
+      // Of several the last one's answer counts.
+      if (presses.current === press) setWanted(undefined);
+    };
+    waiting.current = { ask, timer: setTimeout(ask, settleMs) };
   };
   return { until: wanted === undefined ? known : wanted, change };
 }

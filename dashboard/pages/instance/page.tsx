@@ -7,6 +7,7 @@ import { Failure } from "../../api/failure.ts";
 import { instanceQuery } from "../../api/queries.ts";
 import { useWatch } from "../../api/watch.ts";
 import { useReader } from "../../i18n/context.tsx";
+import { notify } from "../../parts/notify.ts";
 import { WakeDialog } from "../../parts/wake/dialog.tsx";
 import { Boundary } from "../../ui/boundary.tsx";
 import { Dialog } from "../../ui/dialog.tsx";
@@ -30,14 +31,16 @@ const ConfigDialog = lazy(async () => ({ default: (await import("../config/dialo
 const UseChart = lazy(() => import("./chart.tsx"));
 
 export function InstancePage({ id }: { id: string }) {
-  const { data: view, error, dataUpdatedAt, refetch } = useQuery(instanceQuery(id));
+  const { data, error, dataUpdatedAt, refetch } = useQuery(instanceQuery(id));
+  // What one may not see any more is not shown from before.
+  const isGone = error instanceof Failure && (error.status === 404 || error.status === 403);
+  const view = isGone ? undefined : data;
   const { t } = useReader();
   const isLive = useWatch(id);
   useTitle(view?.name ?? t.instances.title);
   useTellings(view);
   if (!view) {
     if (!error) return <Skeleton />;
-    const isGone = error instanceof Failure && error.code === "instance_not_found";
     return (
       <div className="nothing card">
         <FailureNote error={error} onRetry={isGone ? undefined : refetch} />
@@ -152,8 +155,7 @@ function useTellings(view: InstanceView | undefined): void {
       t.instance.waking.readyToast(view.name),
       view.machine?.ssh && <code className="mono">{view.machine.ssh}</code>,
     );
-    if (document.visibilityState === "hidden" && "Notification" in window && Notification.permission === "granted")
-      new Notification(t.instance.waking.readyToast(view.name), { body: view.machine?.ssh ?? "" });
+    if (document.visibilityState === "hidden") notify(t.instance.waking.readyToast(view.name), view.machine?.ssh ?? "");
   }, [view, t, voice, queries]);
 }
 

@@ -3,6 +3,7 @@ import { CloudDownload, Power, Search } from "lucide-react";
 import { useState } from "react";
 import type { InstanceView } from "../../../core/protocol/views.ts";
 import { useReader } from "../../i18n/context.tsx";
+import { notifyPermission } from "../../parts/notify.ts";
 import { shareOf, wakeTimes } from "../../parts/progress.ts";
 import { useRate } from "../../parts/rate.ts";
 import { Button } from "../../ui/button.tsx";
@@ -218,7 +219,7 @@ function WhenReady({ view }: { view: InstanceView }) {
 export function Notify() {
   const { t } = useReader();
   const words = t.instance.waking;
-  const [permission, setPermission] = useState(() => ("Notification" in window ? Notification.permission : null));
+  const [permission, setPermission] = useState(notifyPermission);
   if (permission === null) return words.notifyNone;
   if (permission === "granted") return words.notifyOn;
   if (permission === "denied") return words.notifyDenied;

@@ -1,15 +1,16 @@
 /** Only what this browser itself can do: there are no other channels. */
 import { useState } from "react";
 import { useReader } from "../../i18n/context.tsx";
+import { notifyPermission } from "../../parts/notify.ts";
 import { Button } from "../../ui/button.tsx";
 import { Part } from "./part.tsx";
 
 type State = "on" | "ask" | "denied" | "none";
 
 function stateNow(): State {
-  if (!("Notification" in window) || !window.isSecureContext) return "none";
+  const permission = notifyPermission();
   const states = { granted: "on", default: "ask", denied: "denied" } as const;
-  return states[Notification.permission];
+  return permission === null ? "none" : states[permission];
 }
 
 export function Notifications() {
