@@ -201,7 +201,7 @@ describe.skipIf(!hasBrowser)("dialogs", () => {
         .getByText(/^whsec_/)
         .first()
         .waitFor();
-      await page.keyboard.press("Escape");
+      await dialog.getByRole("button", { name: "Done" }).click();
       await page.getByRole("button", { name: "Test: pager" }).click();
       await page.getByText("refused, 418, short and stout").waitFor();
       await page.getByRole("button", { name: "Deliveries: pager" }).click();
@@ -228,6 +228,20 @@ describe.skipIf(!hasBrowser)("dialogs", () => {
     const me = await test.cloud.api<{ may: string[] }>("GET", "/api/me", undefined, token);
     expect(me.body.may).not.toContain("createInstance");
     // The page takes what it offers from the session.
+    // Taken out by one press no more than anything else that ends.
+    const ben = await test.cloud.api<{ token: string }>("POST", "/api/members", { name: "Ben", role: "viewer" });
+    await page.reload();
+    await team.getByRole("button", { name: "Remove Ben" }).click();
+    const removal = page.getByRole("alertdialog", { name: "Remove Ben from the team?" });
+    await mustBeAccessible(page, "removal of a member");
+    await removal.getByRole("button", { name: "Cancel" }).click();
+    expect((await test.cloud.api("GET", "/api/me", undefined, ben.body.token)).status).toBe(200);
+    await team.getByRole("button", { name: "Remove Ben" }).click();
+    await removal.getByRole("button", { name: "Remove Ben" }).click();
+    await removal.waitFor({ state: "hidden" });
+    await expect.poll(() => team.getByText("Ben", { exact: true }).count()).toBe(0);
+    expect((await test.cloud.api("GET", "/api/me", undefined, ben.body.token)).status).toBe(401);
+
     await page.evaluate(
       (secret) => fetch("/api/session", { method: "POST", body: JSON.stringify({ token: secret }) }),
       token,

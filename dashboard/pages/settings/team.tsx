@@ -8,10 +8,12 @@ import { useReader } from "../../i18n/context.tsx";
 import { useAsk } from "../../parts/use-ask.ts";
 import { Button } from "../../ui/button.tsx";
 import { Command } from "../../ui/copy.tsx";
+import { Dialog } from "../../ui/dialog.tsx";
 import { FailureNote } from "../../ui/failure.tsx";
 import { Icon } from "../../ui/icon.tsx";
+import { useVoice } from "../../ui/toast.tsx";
 import { Part } from "./part.tsx";
-import { LineBones, TextField } from "./pieces.tsx";
+import { LineBones, TextField, TwoLists } from "./pieces.tsx";
 import { RoleField, RoleSelect } from "./role-field.tsx";
 
 const membersQuery = queryOptions({
@@ -47,11 +49,11 @@ export function Members() {
 function Member({ of: { user_id, name, email, role, is_founder } }: { of: MemberView }) {
   const { t } = useReader();
   const queries = useQueryClient();
-  const { isBusy, error, run } = useAsk();
-  const params = { memberId: user_id };
-  const done = (work: Promise<unknown>) =>
+  const { error, run } = useAsk();
+  const [isRemoving, setIsRemoving] = useState(false);
+  const change = (to: MemberView["role"]) =>
     run(async () => {
-      await work;
+      await call("changeMember", { params: { memberId: user_id }, body: { role: to } });
       await queries.invalidateQueries({ queryKey: membersQuery.queryKey });
     });
   return (
@@ -64,22 +66,50 @@ function Member({ of: { user_id, name, email, role, is_founder } }: { of: Member
       </div>
       {!is_founder && (
         <div className="row">
-          <RoleSelect
-            label={t.team.roleOf(name)}
-            value={role}
-            onChange={(to) => done(call("changeMember", { params, body: { role: to } }))}
-          />
-          <Button
-            tone="danger"
-            isBusy={isBusy}
-            aria-label={t.team.removeNamed(name)}
-            onClick={() => done(call("removeMember", { params }))}
-          >
+          <RoleSelect label={t.team.roleOf(name)} value={role} onChange={change} />
+          <Button tone="danger" aria-label={t.team.removeNamed(name)} onClick={() => setIsRemoving(true)}>
             {t.team.remove}
           </Button>
         </div>
       )}
+      {isRemoving && <RemoveMember id={user_id} name={name} onClose={() => setIsRemoving(false)} />}
     </li>
+  );
+}
+
+function RemoveMember({ id, name, onClose }: { id: string; name: string; onClose: () => void }) {
+  const { t } = useReader();
+  const words = t.team;
+  const queries = useQueryClient();
+  const voice = useVoice();
+  const { isBusy, error, run } = useAsk();
+  const remove = () =>
+    run(async () => {
+      await call("removeMember", { params: { memberId: id } });
+      voice.announce(words.removed(name));
+      onClose();
+      await queries.invalidateQueries({ queryKey: membersQuery.queryKey });
+    });
+  return (
+    <Dialog title={words.removeTitle(name)} isAlert isHeld={isBusy} onClose={onClose}>
+      <div className="sec">
+        <TwoLists
+          gone={{ title: words.ends, words: words.endsWords }}
+          kept={{ title: words.stays, words: words.staysWords }}
+        />
+        {error !== null && <FailureNote error={error} />}
+      </div>
+      <footer>
+        <div className="end">
+          <Button tone="ghost" onClick={onClose}>
+            {t.common.action.cancel}
+          </Button>
+          <Button tone="danger" isBusy={isBusy} onClick={remove}>
+            {words.removeNamed(name)}
+          </Button>
+        </div>
+      </footer>
+    </Dialog>
   );
 }
 
