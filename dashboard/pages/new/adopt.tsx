@@ -44,7 +44,7 @@ export function Adopt({ adopted, onAdopted, onAdopting }: Props) {
           {adopted && (
             <>
               <Listen id={adopted.instance.id} />
-              <Link href="/" className="link" onClick={() => onAdopting(false)}>
+              <Link href="/" className="btn" onClick={() => onAdopting(false)}>
                 {t.common.toInstances}
               </Link>
             </>
