@@ -4,6 +4,7 @@ import { createFormats, zoneWords } from "../i18n/format.ts";
 import { spansOf, timesOf } from "../pages/instance/series.ts";
 import { shareOf, wakeTimes } from "./progress.ts";
 import { addReading, rateOf } from "./rate.ts";
+import { readDollars } from "./wake/money-field.tsx";
 
 const plain = (text: string) => text.replaceAll("\u00a0", " ");
 
@@ -140,5 +141,18 @@ describe("series", () => {
       { from: Date.parse(at(0)) / 1000, to: Date.parse(at(4)) / 1000, status: "running" },
       { from: Date.parse(at(4)) / 1000, to: Date.parse(at(10)) / 1000, status: "idle" },
     ]);
+  });
+});
+
+describe("an amount that is typed", () => {
+  it("has a point or a comma, and may name its currency", () => {
+    const ways = ["0.40", "0,40", " 0.4 ", "$0.40", "US$ 0,40", "us$0.40", "0,40 $", "0.40 USD", "US$\u00a00,40"];
+    expect(ways.map(readDollars)).toEqual(ways.map(() => 400_000));
+    expect(readDollars("12")).toBe(12_000_000);
+  });
+
+  it("is none where it is something else, or nothing", () => {
+    const others = ["", "US$", "0", "-1", "forty", "0.40 or so", "R$ 0,40", "1.2.3", "1e3", "0.40 EUR"];
+    expect(others.map(readDollars)).toEqual(others.map(() => null));
   });
 });
