@@ -9,7 +9,7 @@ import { copyIfDue, stayAsleep, wakeWhenCopied } from "./copying.ts";
 import { ignore, type Row } from "./handler.ts";
 import { endRetries } from "./keep-trying.ts";
 import { andThen, enter, log, minutesMs, out, ruleActor, sameSnapshot, system } from "./machines.ts";
-import { canRescue, discardParked, isOf, isStill } from "./parked.ts";
+import { canRescue, discardParked, isStill, isUnsaved, keptLog } from "./parked.ts";
 import { rescue } from "./parked-events.ts";
 import { provedEntry } from "./snapshots.ts";
 import { startWake } from "./starting.ts";
@@ -50,15 +50,12 @@ export const hibernated: Row<"hibernated"> = {
     const { parked } = state;
     // A stop that is not confirmed yet is waited for: asked again at the next try.
     if (parked && !isStill(parked)) return out(state);
-    if (parked && !isOf(parked, event.ref) && canRescue(state, parked)) return rescue(state, ctx);
-    // Work that no wake took along, on a machine that somebody else started: it is kept, and told.
-    const kept = parked && !isOf(parked, event.ref) && !parked.machine.rest?.proof ? parked.machine : null;
+    if (parked && canRescue(state, parked)) return rescue(state, ctx);
     return enter(
       state,
       { status: "deleted", since: ctx.now },
-      ...(kept
-        ? [log("machine_kept", system, { epoch: kept.epoch, provider_id: kept.facts?.providerId ?? null })]
-        : []),
+      // Work that no wake took along, on a machine that somebody else started: it is kept, and told.
+      ...(parked && isUnsaved(state) ? [keptLog(parked.machine)] : []),
       provedEntry({ ...state.snapshot, provedAt: ctx.now }, event),
       log("snapshot_verified", system, { snapshot_seq: event.ref.seq }),
       log("deleted", ruleActor, { snapshot_seq: event.ref.seq }),
@@ -68,10 +65,12 @@ export const hibernated: Row<"hibernated"> = {
     if (!state.snapshot || phase.verifyAt === null || !sameSnapshot(event.ref, state.snapshot.ref)) return out(state);
     if (event.retryable) return out(state);
     if (phase.damaged) return out(state);
-    // Never a silent `deleted`: an older one that verifies takes its place, or the instance fails (snapshots.ts).
+    // Never a silent `deleted`: an older one that verifies takes its place, or the instance fails (salvage.ts).
     const { ref, message } = event;
     const { parked } = state;
     if (parked && canRescue(state, parked)) {
+      // A start must not meet a stop that is on its way.
+      if (!isStill(parked)) return out(state);
       // The machine has what the store lost.
       const said = [
         log("snapshot_damaged", system, { snapshot_seq: ref.seq, message }),

@@ -251,7 +251,9 @@ describe("a wake that keeps trying", () => {
       .until("restoring")
       .until("hibernated");
     expect(world.state.retry).toBeUndefined();
-    expect(world.logs.findLast((one) => one.type === "wake_retries_ended")?.params).toMatchObject({ code: "damaged" });
+    expect(world.logs.findLast((one) => one.type === "wake_retries_ended")?.params).toMatchObject({
+      code: "snapshot_damaged",
+    });
   });
 
   it("a wake that joins makes it go on for longer", () => {

@@ -13,7 +13,7 @@ export type Handler<S extends Status, E extends EventType> = (
   ctx: Context,
 ) => Outcome;
 
-/** What is decided around the table: in awake.ts, and what concerns the store alone, in snapshots.ts and copying.ts, or a machine that is stopped, in parked.ts. */
+/** What is decided around the table: in awake.ts, and what concerns the store alone, in snapshots.ts, salvage.ts and copying.ts, or a machine that is stopped, in parked.ts. */
 export type BesideEvent =
   | "keepAwake"
   | "rename"

@@ -18,7 +18,7 @@ export interface Parked {
 /** On the machine itself from the stop until an agent on it is let in again. */
 export interface Rest {
   since: number;
-  /** With what its workspace was sealed when it was stopped; null where it may hold something newer than any snapshot. */
+  /** With what its workspace was sealed when it was stopped; null where it may hold what no snapshot has. */
   proof: SnapshotRef | null;
   /** Its host was away when it was last seen: it may run by itself once the host is back. */
   isLost?: true;

@@ -1,5 +1,6 @@
 /** Pause mode `stop`, each way that it may go, in the small world with every invariant. */
 import { describe, expect, it } from "vitest";
+
 import { ranMs } from "./testing/provider.ts";
 import { World } from "./testing/world.ts";
 
@@ -18,6 +19,24 @@ function asleep(config: Parameters<World["create"]>[0] = {}): World {
   world.writing(false);
   return world;
 }
+/** Asleep for the second time: the store has an older snapshot as well. */
+function asleepTwice(config: Parameters<World["create"]>[0] = {}): World {
+  const world = asleep(config);
+  world.run(minute);
+  world.wake();
+  world.run(minute);
+  world.writing(true);
+  world.run(minute);
+  world.writing(false);
+  world.hibernate();
+  world.run(minute);
+  expect(world.state).toMatchObject({ now: { status: "hibernated" }, epoch: 1 });
+  expect(world.store.manifests.size).toBeGreaterThan(1);
+  return world;
+}
+/** What a wake would bring back from the store. */
+const stored = (world: World) =>
+  [...world.store.manifests.values()].find((one) => one.ref.seq === world.state.snapshot?.ref.seq)?.content;
 const types = (world: World) => world.logs.map((one) => one.type);
 const only = (world: World) => {
   expect(world.provider.paid(world.now)).toHaveLength(1);
@@ -203,5 +222,137 @@ describe("pause mode stop", () => {
     expect(Math.abs(sum(false) - ranMs(machine!, world.now))).toBeLessThan(30_000);
     const isHere = machine!.endedAt! - machine!.createdAt;
     expect(Math.abs(sum(true) - (isHere - ranMs(machine!, world.now)))).toBeLessThan(30_000);
+  });
+});
+
+/** The store lost what the stopped machine was sealed with: it is the only one that has it. */
+describe("a stopped machine whose snapshot is damaged", () => {
+  /** A wake to another GPU, of which there is none: the epoch counts on, and nothing ran. */
+  function wakeInVain(world: World): void {
+    world.run(minute);
+    world.provider.trouble.noOffer = 1;
+    world.wake({ gpuType: "H100" });
+    world.run(minute);
+    expect(world.state).toMatchObject({ now: { status: "hibernated" }, epoch: 2, parked: { machine: { epoch: 1 } } });
+  }
+
+  it.each(["startQueued", "otherGpu"] as const)("I1: a wake before that found nothing (%s) changes nothing", (how) => {
+    const world = asleepTwice();
+    const { content } = only(world).agent;
+    world.run(minute);
+    world.provider.trouble.noOffer = 1;
+    if (how === "startQueued") world.provider.trouble.startQueued = 1;
+    world.wake(how === "startQueued" ? {} : { gpuType: "H100" });
+    world.run(2 * minute);
+    expect(world.state).toMatchObject({ now: { status: "hibernated" }, epoch: 2 });
+    world.damage(0);
+    world.run(100 * minute);
+    expect(types(world)).not.toContain("snapshot_replaced");
+    expect(world.state).toMatchObject({ now: { status: "deleted" }, snapshot: { ref: { epoch: 1 } } });
+    expect(stored(world)).toBe(content);
+    world.rest();
+  });
+
+  it("is kept, shown as unsaved and told of while it does not start; a wake of any kind takes it", () => {
+    const world = asleepTwice();
+    const machine = only(world);
+    world.damage(0);
+    world.provider.trouble.startFails = 1;
+    world.run(32 * minute);
+    expect(world.state).toMatchObject({
+      now: { status: "hibernated" },
+      parked: { machine: { rest: { proof: null } } },
+    });
+    expect(types(world)).toEqual(expect.arrayContaining(["snapshot_damaged", "machine_kept", "wake_failed"]));
+    world.run(minute);
+    world.wake({ gpuType: "H100" });
+    world.run(minute);
+    expect(world.state.now).toMatchObject({ status: "running", machine: { epoch: 1 } });
+    expect(only(world)).toBe(machine);
+  });
+
+  it("stays when its owner wants machines destroyed, until it is saved", () => {
+    const world = asleepTwice();
+    const machine = only(world);
+    const { content } = machine.agent;
+    world.damage(0);
+    world.provider.trouble.startFails = 1;
+    world.run(32 * minute);
+    world.configure({ pause_mode: "destroy" });
+    world.run(5_000);
+    expect(machine.cause).toBeNull();
+    world.run(60 * minute);
+    expect(machine.cause).toBe("destroyed");
+    expect(stored(world)).toBe(content);
+    world.rest();
+  });
+
+  it("is given up by its owner; then an older snapshot takes the place", () => {
+    const world = asleepTwice();
+    world.damage(0);
+    world.provider.trouble.startFails = 1;
+    world.run(32 * minute);
+    world.discard();
+    world.run(60 * minute);
+    expect(types(world)).toEqual(expect.arrayContaining(["discarded", "snapshot_replaced"]));
+    expect(world.state.now.status).toBe("deleted");
+    world.rest();
+  });
+
+  it("is found out by a restore on another machine: the next wake takes the stopped one", () => {
+    const world = asleepTwice();
+    const machine = only(world);
+    world.run(minute);
+    world.damage(0);
+    world.wake({ gpuType: "H100" });
+    world.run(2 * minute);
+    expect(world.state).toMatchObject({
+      now: { status: "hibernated" },
+      trouble: { code: "snapshot_damaged" },
+      parked: { machine: { epoch: 1, rest: { proof: null } } },
+    });
+    world.wake();
+    world.run(minute);
+    expect(world.state.now).toMatchObject({ status: "running", machine: { epoch: 1 } });
+    expect(only(world)).toBe(machine);
+  });
+
+  it.each([
+    ["none verifies", false],
+    ["only an older one verifies", true],
+  ])("a newer snapshot is damaged as well, and %s: the machine is what there is", (_, hasOlder) => {
+    const world = asleepTwice();
+    const content = only(world).agent.content;
+    const { parked } = world.state;
+    const { ref } = world.state.snapshot!;
+    // Another one ran and slept, and the stop of this one took as long.
+    const newer = { seq: ref.seq + 1, epoch: 2, digest: "f".repeat(64) };
+    const snapshot = { ref: newer, stats: null, provedAt: world.now };
+    world.state = { ...world.state, epoch: 2, seq: newer.seq, snapshot, parked: { ...parked!, stoppedAt: null } };
+    const [oldest, ...others] = world.store.manifests.keys();
+    world.store.manifests.set(`2.${newer.seq}`, { ref: newer, content: 0, at: world.now });
+    world.store.damagedOnes.add(`2.${newer.seq}`);
+    for (const key of hasOlder ? others : [oldest!, ...others]) world.store.damagedOnes.add(key);
+    world.run(100 * minute);
+    expect(types(world)).not.toContain("snapshot_replaced");
+    expect(types(world)).not.toContain("failed");
+    expect(world.state.now.status).toBe("deleted");
+    expect(stored(world)).toBe(content);
+  });
+
+  it("I4: a wake that waits for what takes its place takes the machine", () => {
+    const world = asleepTwice();
+    wakeInVain(world);
+    const phase = world.state.now;
+    if (phase.status !== "hibernated") throw new Error(phase.status);
+    const { ref } = world.state.snapshot!;
+    // As a state of before has it: salvage was asked for although the machine is there.
+    const damaged = { ref, message: "a part is missing", wake: null };
+    world.damage(0);
+    world.state = { ...world.state, now: { ...phase, verifyAt: world.now + 5_000, damaged } };
+    world.wake();
+    world.run(minute);
+    expect(types(world)).not.toContain("snapshot_replaced");
+    expect(world.state.now).toMatchObject({ status: "running", machine: { epoch: 1 } });
   });
 });

@@ -8,14 +8,26 @@
  *                                               +--pause over, snapshot damaged---> started, snapshotted, destroyed
  *
  * It holds work (I1) and may be destroyed while it stands still on the proof of its seal: nobody was let in since. Where
- * something may have been written after the proof, it has none, and ends only by another sleep or by discard.
+ * something may have been written after the proof, or the store lost what was proved, it has none, and ends only by
+ * another sleep or by discard.
  */
 
 import type { SnapshotRef } from "../protocol/wire.ts";
 import { isTooDear } from "./caps.ts";
-import type { Context, Outcome } from "./events.ts";
+import type { Context, Effect, Outcome } from "./events.ts";
 import type { EventOf, PhaseOf } from "./handler.ts";
-import { andThen, log, lookEffect, nextEndDelayMs, out, retire, sameSnapshot, stopEffect } from "./machines.ts";
+import {
+  andThen,
+  enter,
+  log,
+  lookEffect,
+  nextEndDelayMs,
+  out,
+  retire,
+  sameSnapshot,
+  stopEffect,
+  system,
+} from "./machines.ts";
 import type { Parked } from "./parked-state.ts";
 import type { Machine, SleepCause, State, WakeRequest } from "./types.ts";
 
@@ -44,10 +56,11 @@ export function withoutParked(state: State): State {
 export function doubtRest(state: State, epoch: number): State {
   const { parked } = state;
   if (!parked?.machine.rest?.proof || parked.machine.epoch !== epoch) return state;
-  const { machine } = parked;
-  const { since } = parked.machine.rest;
-  const rest = { since, proof: null };
-  return { ...state, parked: { ...parked, machine: { ...machine, rest } } };
+  return { ...state, parked: { ...parked, machine: unproven(parked.machine) } };
+}
+
+function unproven(machine: Machine): Machine {
+  return machine.rest ? { ...machine, rest: { since: machine.rest.since, proof: null } } : machine;
 }
 
 /** Whether a sleep waits for the machine of this epoch to stand still. */
@@ -83,6 +96,11 @@ export function parkedDue(state: State, ctx: Context): Outcome {
 
 // ---- waking --------------------------------------------------------------------------------------------------------
 
+/** Whether its disk holds what no snapshot has. */
+export function isUnsaved({ parked }: State): boolean {
+  return parked !== undefined && !parked.machine.rest?.proof;
+}
+
 /** The machine that stands still, where a wake may take it. One whose disk has no proof is the only one there is. */
 export function parkedFor(state: State, wake: WakeRequest): Machine | null {
   const machine = state.parked?.machine;
@@ -116,9 +134,37 @@ export function isOf(parked: Parked, ref: SnapshotRef | undefined): boolean {
   return sameSnapshot(parked.machine.rest?.proof, ref);
 }
 
-/** Whether only its newest machine may hold what no snapshot has: an older one's work was left behind by a wake. */
-export function canRescue(state: State, parked: Parked): boolean {
-  return parked.machine.facts !== null && parked.machine.epoch === state.epoch;
+/**
+ * Whether it holds what no snapshot has, and no newer work is kept: what a wake left behind does not take the place of
+ * that. Machines that were only asked for since say nothing.
+ */
+export function canRescue(state: State, { machine }: Parked): boolean {
+  return machine.facts !== null && !machine.rest?.proof && (state.snapshot?.ref.epoch ?? 0) <= machine.epoch;
+}
+
+/**
+ * The store lost this snapshot. A machine that was sealed with it is the only one that has it, and has no proof any more:
+ * also one that is being started, and one whose end nobody has accepted yet.
+ */
+export function keepOnlyCopy(state: State, ref: SnapshotRef, ctx: Context): Outcome {
+  const { now, parked } = state;
+  const isOnly = ({ rest }: Machine) => sameSnapshot(rest?.proof, ref);
+  if (parked && isOnly(parked.machine)) {
+    return out(doubtRest(state, parked.machine.epoch), keptLog(parked.machine));
+  }
+  if (now.status === "provisioning" && isOnly(now.machine)) {
+    return enter(state, { ...now, machine: unproven(now.machine) }, keptLog(now.machine));
+  }
+  const ending = state.retiring.find((one) => one.isStopped && one.acceptedAt === null && isOnly(one.machine));
+  if (!ending || parked) return out(state);
+  const retiring = state.retiring.filter((one) => one !== ending);
+  const still = { ...toStop(unproven(ending.machine), ctx), acceptedAt: ctx.now, stoppedAt: ctx.now };
+  return out({ ...state, retiring, parked: still }, keptLog(ending.machine));
+}
+
+/** It goes on costing its disk until it is woken or discarded. */
+export function keptLog({ epoch, facts }: Machine): Effect {
+  return log("machine_kept", system, { epoch, provider_id: facts?.providerId ?? null });
 }
 
 /** What happens to it follows from where the instance stands: once nobody needs it, it ends on the proof of its seal. */

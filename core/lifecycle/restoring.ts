@@ -6,6 +6,7 @@ import { ignore, type PhaseOf, type Row } from "./handler.ts";
 import { hookLog } from "./hooks.ts";
 import { joinWake } from "./keep-trying.ts";
 import { agentActor, andThen, enter, log, lookEffect, out, restoreOf, system, takeIn } from "./machines.ts";
+import { keepOnlyCopy } from "./parked.ts";
 import { restoredParams } from "./recovery.ts";
 import { tryAnother, vanished } from "./starting.ts";
 import type { State } from "./types.ts";
@@ -107,5 +108,11 @@ function retryRestore(
   }
   // A snapshot that is damaged is damaged on every machine.
   const why = { code, message, final: !retryable, isHost: retryable };
-  return andThen(out(state, said), (next) => tryAnother(next, phase, why, ctx));
+  const wanted = restoreOf(state);
+  const isLost = code === "snapshot_damaged" && !retryable && wanted !== null;
+  const kept = isLost ? keepOnlyCopy(state, wanted.ref, ctx) : out(state);
+  return andThen(
+    andThen(out(state, said), () => kept),
+    (next) => tryAnother(next, phase, why, ctx),
+  );
 }

@@ -1,12 +1,11 @@
 /**
- * What concerns the snapshots in the store and no machine: which one a wake brings back, which ones are in use, when
- * retention looks through the store, and what takes the place of one that is found damaged.
+ * What concerns the snapshots in the store and no machine: which one a wake brings back, which ones are in use, and when
+ * retention looks through the store.
  */
 import { commandsFor } from "./commands.ts";
 import type { Context, Effect, LifecycleEvent, Outcome } from "./events.ts";
-import { andThen, currentMachine, enter, log, out, ruleActor, sameSnapshot, system } from "./machines.ts";
+import { currentMachine, log, out, ruleActor, sameSnapshot } from "./machines.ts";
 import type { Hold, ManifestName, ProvedSnapshot, StoredManifest } from "./snapshot-types.ts";
-import { startWake } from "./starting.ts";
 import type { Timings } from "./timings.ts";
 import type { State, WakeRequest } from "./types.ts";
 
@@ -130,48 +129,4 @@ export function planCollect(before: State, outcome: Outcome, event: LifecycleEve
   const soon = ctx.now + ctx.timings.collectAfterMs;
   const at = isChanged || lastAt === null ? soon : Math.max(soon, lastAt + ctx.timings.collectEveryMs);
   return { ...outcome, state: { ...state, collect: { wantedAt: Math.min(wantedAt ?? at, at), askedAt, lastAt } } };
-}
-
-// ---- a damaged snapshot ---------------------------------------------------------------------------------------------------
-
-/** Before the pause ends: another snapshot takes the place of the damaged one, or the instance fails and says so. */
-export function takeSalvaged(state: State, event: Of<"salvaged">, ctx: Context): Outcome {
-  const phase = state.now;
-  if (phase.status !== "hibernated" || !phase.damaged || !sameSnapshot(phase.damaged.ref, event.damaged)) {
-    return out(state);
-  }
-  const { ref, message, wake } = phase.damaged;
-  const { found, tried } = event;
-  if (!found) {
-    const others = tried > 0 ? ` ${tried} other${tried === 1 ? " is" : "s are"} damaged as well.` : "";
-    const words = `Snapshot ${ref.seq} is damaged: ${message}.${others} None in the store verifies.`;
-    const kept = `Everything that the store still holds of snapshot ${ref.seq}; nothing was removed.`;
-    return enter(
-      { ...state, trouble: { code: "snapshot_damaged", message: words, at: ctx.now } },
-      { status: "failed", machine: null, since: ctx.now, code: "snapshot_damaged", message: words, kept },
-      log("failed", system, { code: "snapshot_damaged", snapshot_seq: ref.seq, message: words }),
-    );
-  }
-  const when = new Date(found.provedAt).toISOString();
-  const relation = found.ref.seq < ref.seq ? "What changed after it is not in the store." : "It is newer.";
-  const words = `Snapshot ${ref.seq} is damaged: ${message}. Snapshot ${found.ref.seq}, proved ${when}, verifies and is the current one now. ${relation}`;
-  const replaced = {
-    ...state,
-    snapshot: found,
-    trouble: { code: "snapshot_replaced", message: words, at: ctx.now },
-  };
-  const { damaged: _, ...pause } = phase;
-  const said: Effect[] = [
-    log("snapshot_replaced", system, { snapshot_seq: found.ref.seq, damaged_seq: ref.seq, message: words }),
-  ];
-  if (wake) {
-    return andThen(enter(replaced, { ...pause, verifyAt: null }, ...said), (next) => startWake(next, wake, ctx));
-  }
-  if (ctx.now < phase.deleteAt) return enter(replaced, { ...pause, verifyAt: null }, ...said);
-  return enter(
-    replaced,
-    { status: "deleted", since: ctx.now },
-    ...said,
-    log("deleted", ruleActor, { snapshot_seq: found.ref.seq }),
-  );
 }

@@ -28,11 +28,12 @@ import {
   takeIn,
 } from "./machines.ts";
 import { chargeUntil, meterAfter } from "./meter.ts";
-import { parkedDue, settleParked, takeUnstopped } from "./parked.ts";
+import { keepOnlyCopy, parkedDue, settleParked, takeUnstopped } from "./parked.ts";
 import { aboutParked, hearParked, takeParkedBack, takeStart } from "./parked-events.ts";
 import { settlePolicy } from "./policy.ts";
 import { provisioning } from "./provisioning.ts";
 import { restoring } from "./restoring.ts";
+import { takeSalvaged } from "./salvage.ts";
 import {
   callsOff,
   dueLog,
@@ -43,7 +44,7 @@ import {
   withoutDueSleep,
 } from "./schedule.ts";
 import { running, snapshotting } from "./sleeping.ts";
-import { collectIfDue, planCollect, takeCollected, takeCollectFailed, takeHold, takeSalvaged } from "./snapshots.ts";
+import { collectIfDue, planCollect, takeCollected, takeCollectFailed, takeHold } from "./snapshots.ts";
 import { settleStanding } from "./standing.ts";
 import { retryIfDue } from "./starting.ts";
 import { failed, unreachable } from "./trouble.ts";
@@ -141,8 +142,11 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
       if (event.epoch !== undefined && event.epoch !== currentMachine(state)?.epoch) return out(state);
       return dispatch(state, event, ctx);
     case "proved":
-    case "proofFailed":
       return proofOfCheckpoint(state, event, ctx) ?? dispatch(state, event, ctx);
+    case "proofFailed": {
+      const kept = event.retryable ? out(state) : keepOnlyCopy(state, event.ref, ctx);
+      return proofOfCheckpoint(state, event, ctx) ?? andThen(kept, (next) => dispatch(next, event, ctx));
+    }
     case "wake":
       return andThen(dispatch(state, event, ctx), (next) => out(noteKnock(state, next, event.wake, ctx.now)));
     case "hibernate":

@@ -161,7 +161,7 @@ describe("the wake ladder", () => {
     world.store.damaged = true;
     world.wake().until("restoring").until("hibernated");
     expect(world.state.epoch).toBe(2);
-    expect(world.state.trouble).toMatchObject({ code: "damaged" });
+    expect(world.state.trouble).toMatchObject({ code: "snapshot_damaged" });
   });
 
   it("a wake that is called off gives the machine back", () => {

@@ -171,7 +171,13 @@ function startJob(agent: FakeAgent, command: Exclude<Command, { kind: "seal" }>,
   const run = () => {
     const found = [...store.manifests.values()].find((one) => refKey(one.ref) === refKey(command.snapshot));
     if (!found || !isWhole(store, found.ref)) {
-      return finish({ commandId, outcome: "failed", code: "damaged", message: "part missing", retryable: false });
+      return finish({
+        commandId,
+        outcome: "failed",
+        code: "snapshot_damaged",
+        message: "part missing",
+        retryable: false,
+      });
     }
     agent.content = found.content;
     const hook = hookOf(agent, "after_wake", command.hook);

@@ -14,7 +14,7 @@ import { floorMs, highestFloorMs } from "../vetoes.ts";
 import { awakeOf } from "../warning.ts";
 import { digestOf } from "./agent.ts";
 import { type FakeMachine, isListed, ranMs } from "./provider.ts";
-import { type FakeStore, refKey } from "./store.ts";
+import { type FakeStore, isCounted, refKey } from "./store.ts";
 
 /** Holds in every state that `transition` makes. */
 export function brokenState(state: State, timings: Timings): string | null {
@@ -199,11 +199,12 @@ export function brokenDestroy(
       ref.epoch === machine.epoch &&
       content === agent.content &&
       store.proved.has(refKey(ref)) &&
+      isCounted(store, ref) &&
       ref.digest === digestOf(agent.content),
   );
   return kept
     ? null
-    : `I1: machine ${machine.epoch} was destroyed with content ${agent.content}, which no proof covers`;
+    : `I1: machine ${machine.epoch} was destroyed with content ${agent.content}, which no proof covers that still holds`;
 }
 
 /** After everything has come to rest: nothing is paid that no state knows, nothing hangs. */

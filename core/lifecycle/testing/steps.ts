@@ -246,6 +246,19 @@ const stopWays = [
     w.damage(0);
     w.run(ms);
   }),
+  // The wake counts an epoch on, and nothing runs.
+  timed("only stopped, a wake that finds nothing, damaged, and after", seconds(0, 3_600), (w, ms) => {
+    w.configure({ pause_mode: "stop" });
+    w.writing(true);
+    w.hibernate();
+    for (let i = 0; i < 100 && w.state.now.status !== "hibernated"; i++) w.run(2_000);
+    w.run(60_000);
+    set(w.provider.trouble, { noOffer: 1 });
+    w.wake({ gpuType: "H100" });
+    w.run(10_000);
+    w.damage(0);
+    w.run(ms);
+  }),
 ];
 
 const anything = fc.oneof(

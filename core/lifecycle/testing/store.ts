@@ -1,6 +1,7 @@
 /** The store as a test sees it: manifests with their contents, which of them are damaged, and what the shell does with them. */
 import type { SnapshotRef } from "../../protocol/wire.ts";
 import type { LifecycleEvent } from "../events.ts";
+import { restoreOf } from "../machines.ts";
 import { judgeRetention } from "../retention.ts";
 import type { HistoryEntry, ManifestName, SnapshotKind } from "../snapshot-types.ts";
 import { inUse } from "../snapshots.ts";
@@ -21,6 +22,8 @@ export interface FakeStore {
   damaged: boolean;
   /** By `epoch.seq`. */
   damagedOnes: Set<string>;
+  /** Of those, which the instance was told of. */
+  toldDamaged: Set<string>;
   /** What the other instance's snapshot holds; null: it is not whole. */
   other: { digest: string; content: number } | null;
 }
@@ -35,6 +38,7 @@ export function newStore(): FakeStore {
     uploadsRefused: 0,
     damaged: false,
     damagedOnes: new Set(),
+    toldDamaged: new Set(),
     other: null,
   };
 }
@@ -50,6 +54,27 @@ function nameKey({ epoch, seq }: ManifestName): string {
 export function isWhole(store: FakeStore, ref: SnapshotRef): boolean {
   const found = store.manifests.get(nameKey(ref));
   return found?.ref.digest === ref.digest && !store.damaged && !store.damagedOnes.has(nameKey(ref));
+}
+
+/** What the instance learns of damage from this event: by a proof, by looking for another one, or by a restore. */
+export function tellDamage(store: FakeStore, state: State, event: LifecycleEvent): void {
+  const tell = (ref: SnapshotRef) => !isWhole(store, ref) && store.toldDamaged.add(nameKey(ref));
+  if (event.type === "proofFailed" && !event.retryable) tell(event.ref);
+  if (event.type === "salvaged") {
+    tell(event.damaged);
+    const { seq } = event.found?.ref ?? { seq: 0 };
+    for (const { ref } of store.manifests.values()) if (ref.seq > seq) tell(ref);
+  }
+  if (event.type === "beat" && state.now.status === "restoring" && event.epoch === state.now.machine.epoch) {
+    const isDamaged = event.results.some((one) => one.outcome === "failed" && one.code === "snapshot_damaged");
+    const wanted = restoreOf(state);
+    if (isDamaged && wanted) tell(wanted.ref);
+  }
+}
+
+/** Whether it can be brought back, for all that the instance can know. */
+export function isCounted(store: FakeStore, ref: SnapshotRef): boolean {
+  return isWhole(store, ref) || !store.toldDamaged.has(nameKey(ref));
 }
 
 export function tellHistory(store: FakeStore, entry: HistoryEntry): void {

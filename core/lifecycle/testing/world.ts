@@ -31,7 +31,7 @@ import {
   deepFreeze,
 } from "./invariants.ts";
 import { type FakeMachine, FakeProvider, factsOf, isAlive, takeOne } from "./provider.ts";
-import { type FakeStore, isWhole, newStore, refKey, tellHistory } from "./store.ts";
+import { type FakeStore, isWhole, newStore, refKey, tellDamage, tellHistory } from "./store.ts";
 import { eventLine, outcomeLine, Story } from "./story.ts";
 
 export const timings = defaultTimings;
@@ -312,6 +312,7 @@ export class World {
 
   apply(event: LifecycleEvent, how = ""): void {
     const before = this.state;
+    tellDamage(this.store, before, event);
     const outcome = transition(before, deepFreeze(event), { now: this.now, timings });
     if (event.type === "rented" || event.type === "seen") this.#tellOf(event.epoch);
     const isAsked = ["tick", "hold", "wake", "hibernate", "discard", "configure", "keepAwake", "letSleep"].includes(

@@ -123,6 +123,7 @@ export const instance = {
     title: "Asleep. Nothing is rented.",
     titleStopped: "Asleep. Its machine stands still.",
     stoppedWords: (price: string) => `Its disk costs ${price}.`,
+    stoppedUnsaved: "It holds what no snapshot has. Wake it to save that, or discard it.",
     proved: (moment: string, bytes: string) =>
       `Snapshot proved ${moment}: ${bytes} come back, exactly as you left them.`,
     noSnapshot: "It has no snapshot: it wakes as a new machine.",

@@ -123,6 +123,7 @@ export const instance: typeof en = {
     title: "Dormindo. Nada está alugado.",
     titleStopped: "Dormindo. A máquina está parada.",
     stoppedWords: (price) => `O disco dela custa ${price}.`,
+    stoppedUnsaved: "Ela tem o que nenhum snapshot tem. Acorde-a para salvar isso, ou descarte-a.",
     proved: (moment, bytes) => `Snapshot comprovado ${moment}: ${bytes} voltam exatamente como você deixou.`,
     noSnapshot: "Não há snapshot: ela acorda como uma máquina nova.",
     storage: (price) => `Armazenamento: ${price} por mês.`,

@@ -56,6 +56,8 @@ function Words({ view }: { view: InstanceView }) {
   if (copying) {
     const all = copying.parts_total === null ? "?" : f.number(copying.parts_total);
     lines.push(t.instance.waking.copying(f.number(copying.parts_done), all));
+  } else if (stopped_machine && !stopped_machine.is_saved) {
+    lines.push(words.stoppedUnsaved);
   } else if (snapshot?.proved_at) {
     const size = snapshot.plain_bytes === null ? t.common.unknown : f.bytes(snapshot.plain_bytes);
     lines.push(words.proved(f.moment(snapshot.proved_at, now), size));
