@@ -1,6 +1,7 @@
 /** Pause mode `stop`, each way that it may go, in the small world with every invariant. */
 import { describe, expect, it } from "vitest";
 
+import { isUnsaved } from "./parked.ts";
 import { ranMs } from "./testing/provider.ts";
 import { World } from "./testing/world.ts";
 
@@ -354,5 +355,48 @@ describe("a stopped machine whose snapshot is damaged", () => {
     world.run(minute);
     expect(types(world)).not.toContain("snapshot_replaced");
     expect(world.state.now).toMatchObject({ status: "running", machine: { epoch: 1 } });
+  });
+});
+
+describe("going back while the stopped machine holds what no snapshot has", () => {
+  function unsaved(): World {
+    const world = asleepTwice();
+    const { parked } = world.state;
+    const machine = { ...parked!.machine, rest: { since: 0, proof: null } };
+    world.state = { ...world.state, parked: { ...parked!, machine } };
+    world.run(minute);
+    return world;
+  }
+  const older = (world: World) => {
+    const [first] = world.store.manifests.values();
+    return { ref: first!.ref, stats: null, provedAt: first!.at };
+  };
+
+  it("ends at once and says so, and the machine stays as it is", () => {
+    const world = unsaved();
+    expect(isUnsaved(world.state)).toBe(true);
+    world.wake({ snapshot: older(world), keepTrying: { until: world.now + 60 * minute, tries: 0 } });
+    world.run(5_000);
+    expect(world.state).toMatchObject({
+      now: { status: "hibernated" },
+      trouble: { code: "machine_unsaved" },
+      epoch: 1,
+    });
+    expect(world.state.retry).toBeUndefined();
+    expect(only(world).boots).toBe(2);
+  });
+
+  it("is possible once the machine is saved", () => {
+    const world = unsaved();
+    world.wake();
+    world.run(minute);
+    world.hibernate();
+    world.run(2 * minute);
+    expect(isUnsaved(world.state)).toBe(false);
+    const { ref } = older(world);
+    world.rollBack(9);
+    world.run(2 * minute);
+    expect(world.state).toMatchObject({ now: { status: "running" }, snapshot: { ref } });
+    world.rest();
   });
 });

@@ -96,7 +96,10 @@ export function parkedDue(state: State, ctx: Context): Outcome {
 
 // ---- waking --------------------------------------------------------------------------------------------------------
 
-/** Whether its disk holds what no snapshot has. */
+/**
+ * Whether its disk holds what no snapshot has. A wake starts it and nothing else, so there is no going back to an older
+ * snapshot: what is on it would be left aside unsaved, or the older one would not be brought back.
+ */
 export function isUnsaved({ parked }: State): boolean {
   return parked !== undefined && !parked.machine.rest?.proof;
 }

@@ -7,7 +7,7 @@ import { noteStillAsleep, noteWoken } from "./gaps.ts";
 import type { PhaseOf } from "./handler.ts";
 import { canRetry, planRetry } from "./keep-trying.ts";
 import { andThen, enter, goBack, log, minutesMs, newMachine, out, providerActor, retire, system } from "./machines.ts";
-import { park, parkedFor, withoutParked } from "./parked.ts";
+import { isUnsaved, park, parkedFor, withoutParked } from "./parked.ts";
 import type { Attempt, Back, Machine, Phase, State, WakeRequest } from "./types.ts";
 
 /** Rents a machine of a new epoch. From every state that has none. */
@@ -22,7 +22,15 @@ export function startWake(state: State, wake: WakeRequest, ctx: Context): Outcom
   );
 }
 
+const unsaved = {
+  code: "machine_unsaved",
+  message: "The stopped machine holds what no snapshot has. Wake it and let it sleep, or discard it; then go back.",
+  final: true,
+};
+
 function begin(state: State, wake: WakeUnderWay, ctx: Context): Outcome {
+  // Asked for before this was known, or tried again.
+  if (wake.wake.snapshot && isUnsaved(state)) return endWake(state, wake, unsaved, ctx);
   const machine = parkedFor(state, wake.wake);
   return machine ? startParked(state, machine, wake, ctx) : rentNext(state, { ...wake, attempt: 1 }, ctx);
 }

@@ -145,6 +145,12 @@ export const errorTable = {
     "It can only go back to an older snapshot while it sleeps.",
     "Put it to sleep first: what is on its machine now becomes a snapshot of its own.",
   ),
+  machine_unsaved: row(
+    409,
+    false,
+    "Its stopped machine holds what no snapshot has, and a wake starts that machine.",
+    "Wake it without a snapshot and put it to sleep, which saves it, or discard the machine; then go back.",
+  ),
   wake_rate_limited: row(
     429,
     true,

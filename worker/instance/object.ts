@@ -9,6 +9,7 @@ import { leaseCapMs } from "../../core/lifecycle/awake.ts";
 import { adoptInstance, type Birth, createFork, createInstance } from "../../core/lifecycle/birth.ts";
 import type { Books, Span } from "../../core/lifecycle/books.ts";
 import type { LifecycleEvent, Outcome } from "../../core/lifecycle/events.ts";
+import { isUnsaved } from "../../core/lifecycle/parked.ts";
 import { layersOf, ownSettings, type Policies } from "../../core/lifecycle/policy.ts";
 import { knownOf, type PreviewFacts, replayDays } from "../../core/lifecycle/preview.ts";
 import { type RentPlan, rentPlanOf } from "../../core/lifecycle/rent-plan.ts";
@@ -142,7 +143,7 @@ export class InstanceObject extends DurableObject<Env> {
     return this.#change({ type: "wake", wake });
   }
 
-  /** `isBack`: to an older snapshot, which only something that sleeps can do. */
+  /** `isBack`: to an older snapshot, which only something that sleeps can do, and has nothing to save first. */
   #refuseWake(isBack: boolean): Refusal | null {
     const { state } = this.#shell;
     const verdict = judgeWake(state, Date.now(), this.#shell.context().timings);
@@ -150,7 +151,10 @@ export class InstanceObject extends DurableObject<Env> {
       return { ok: false, code: "wake_rate_limited", context: { retryAfterMs: verdict.retryAfterMs } };
     }
     const isFree = verdict.kind === "start" && !("machine" in state.now && state.now.machine);
-    return isBack && !isFree ? { ok: false, code: "rollback_needs_sleep", context: { state: state.now.status } } : null;
+    if (!isBack) return null;
+    const context = { state: state.now.status };
+    if (!isFree) return { ok: false, code: "rollback_needs_sleep", context };
+    return isUnsaved(state) ? { ok: false, code: "machine_unsaved", context } : null;
   }
 
   /** Null for the current one: to wake with that is no going back. */

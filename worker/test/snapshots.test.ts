@@ -2,6 +2,8 @@
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { newMachine } from "../../core/lifecycle/machines.ts";
+import type { State } from "../../core/lifecycle/types.ts";
 import type { ErrorBody } from "../../core/protocol/errors.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import type { InstanceView, SnapshotView } from "../../core/protocol/views.ts";
@@ -155,6 +157,31 @@ describe("going back", () => {
     const next = await fallAsleep(nest, agent);
     expect(next.seq).toBeGreaterThan(refs[2]!.seq);
     expect((await nest.view()).snapshot?.seq).toBe(next.seq);
+  });
+
+  it("is refused while a stopped machine holds what no snapshot has: a wake would start that one", async () => {
+    const { nest, refs } = await nights(2);
+    await runInDurableObject(stubOf(nest.id), (_, { storage }) => {
+      const [row] = storage.sql.exec("SELECT state FROM instance").toArray();
+      const state: State = JSON.parse(row!.state as string);
+      const machine = { ...newMachine(state, state.epoch, Date.now()), holdsWork: true };
+      const parked = {
+        machine: { ...machine, rest: { since: Date.now(), proof: null } },
+        acceptedAt: Date.now(),
+        stoppedAt: Date.now(),
+        tries: 0,
+        nextAt: Date.now() + hour,
+      };
+      storage.sql.exec("UPDATE instance SET state = ?", JSON.stringify({ ...state, parked }));
+    });
+    await evictDurableObject(stubOf(nest.id));
+    advance(61_000);
+    const before = vast.count("create");
+    expect((await nest.view()).stopped_machine).toMatchObject({ is_saved: false });
+    const refused = await nest.post<ErrorBody>("wake", { snapshot: refs[0]!.seq });
+    expect(refused).toMatchObject({ status: 409, body: { error: { code: "machine_unsaved" } } });
+    expect(await nest.view()).toMatchObject({ state: "hibernated", snapshot: { seq: refs[1]!.seq } });
+    expect(vast.count("create")).toBe(before);
   });
 
   it("is refused while it runs, for a number that there is none of, and for a snapshot that is not whole; nothing is rented", async () => {

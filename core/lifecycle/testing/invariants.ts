@@ -32,6 +32,8 @@ export function brokenState(state: State, timings: Timings): string | null {
   }
   if (state.parked && (!state.parked.machine.holdsWork || !state.parked.machine.rest))
     return "a machine is parked without its rest";
+  if (current?.rest && phase.status === "provisioning" && phase.wake.snapshot)
+    return "a wake to an older snapshot starts the stopped machine, which has another";
   if (current?.rest && phase.status !== "provisioning") return `a machine that is in use rests (${phase.status})`;
   for (const { machine, basis } of state.retiring) {
     if (machine.holdsWork && basis.kind === "neverHeldWork") return "I1: a machine with work ends without a proof";

@@ -12,7 +12,7 @@ import type { Effect, LifecycleEvent, Outcome, WorldEffect } from "../events.ts"
 import { judgeKnock, type Knock, type KnockVerdict, knockWake } from "../knock.ts";
 import { addInterval, type PaidInterval } from "../ledger.ts";
 import { currentMachine } from "../machines.ts";
-import { mayStop } from "../parked.ts";
+import { isUnsaved, mayStop } from "../parked.ts";
 import { defaultTimings } from "../timings.ts";
 import { mayEnd, transition } from "../transition.ts";
 import type { Actor, State, WakeRequest } from "../types.ts";
@@ -124,7 +124,7 @@ export class World {
 
   /** As the API does it: only from where nothing runs, and only to a snapshot that verifies. `back`: how many before the newest. */
   rollBack(back: number): this {
-    if (judgeWake(this.state, this.now, timings).kind !== "start") return this;
+    if (judgeWake(this.state, this.now, timings).kind !== "start" || isUnsaved(this.state)) return this;
     const whole = [...this.store.manifests.values()].filter(
       ({ ref }) => this.store.proved.has(refKey(ref)) && isWhole(this.store, ref),
     );

@@ -75,6 +75,10 @@ export const errors: typeof en & { byCode: Record<FailureCode, ErrorWords> } = {
       what: "Só enquanto dorme ela pode voltar a um snapshot anterior.",
       next: "Ponha-a para dormir antes: o que está na máquina vira um snapshot próprio.",
     },
+    machine_unsaved: {
+      what: "A máquina parada tem o que nenhum snapshot tem, e acordar liga essa máquina.",
+      next: "Acorde-a sem escolher snapshot e ponha-a para dormir, o que a salva, ou descarte a máquina; depois volte.",
+    },
     wake_rate_limited: {
       what: "Ela foi acordada há menos de um minuto.",
       next: "Espere um momento e acorde-a de novo.",
