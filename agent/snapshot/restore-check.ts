@@ -127,7 +127,7 @@ class Losses {
 
 /** Another time than was set can mean that somebody wrote to the file since. */
 async function isWrittenTo(entry: Entry, found: Found, { writer, breather }: CheckInput): Promise<boolean> {
-  if (entry.type !== "f" || found.mtimeNs === entry.mtimeNs) return false;
+  if (entry.type !== "f" || found.type !== "f" || found.mtimeNs === entry.mtimeNs) return false;
   return !(await writer.holds(entry, breather));
 }
 

@@ -86,8 +86,8 @@ export class FileWriter {
     try {
       fd = openSync(fsPath(this.#folders.at(entry.path)), constants.O_RDONLY | constants.O_NOFOLLOW);
     } catch (error) {
-      // Not readable by its own owner: it is made anew.
-      if ((error as NodeJS.ErrnoException).code === "EACCES") return false;
+      // Not readable by its own owner, or another thing by now.
+      if (["EACCES", "ELOOP", "ENOENT"].includes((error as NodeJS.ErrnoException).code ?? "")) return false;
       throw error;
     }
     try {
