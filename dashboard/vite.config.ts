@@ -65,11 +65,11 @@ export default defineConfig({
           groups: [
             {
               name: "shared",
-              test: /dashboard\/(ui|parts|api|shell|pages\/instances)\/|node_modules\/(?!uplot|@fontsource)/,
+              test: /dashboard\/(ui|parts|api|shell|pages\/(instances|instance|sign-in))\/(?!chart|plot|series)|node_modules\/(?!uplot|@fontsource)/,
             },
             {
               name: "seldom",
-              test: /dashboard\/pages\/(savings|settings|files|new)\//,
+              test: /dashboard\/pages\/(savings|settings|files|new|config)\//,
               includeDependenciesRecursively: false,
             },
           ],
