@@ -9,9 +9,9 @@ import {
   utimesSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { diskDir } from "../testing/disk.ts";
 import { findChanges } from "./changes.ts";
 import { openFolderStore } from "./store-folder.ts";
 import { takeSnapshot } from "./take.ts";
@@ -21,7 +21,7 @@ let dir: string;
 const at = (name: string) => join(dir, name);
 
 beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), "soneca-changes-"));
+  dir = mkdtempSync(join(diskDir(), "soneca-changes-"));
   mkdirSync(at("work/sub"), { recursive: true });
   for (const [name, bytes] of [
     ["a", 10],

@@ -1,9 +1,9 @@
 /** Files that a program changes through a mapping, which sets their times only now and then. Needs python3, which can map. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statfsSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
+import { diskDir } from "../testing/disk.ts";
 import { hasWitness } from "../testing/witness.ts";
 import { restoreSnapshot } from "./restore.ts";
 import { openFolderStore } from "./store-folder.ts";
@@ -74,7 +74,7 @@ afterEach(async () => {
 
 describe.skipIf(!hasWitness)("a store through a mapping (needs python3)", () => {
   test("between the sync and the reading of a long round, and another one after it, is not lost", async () => {
-    const mapped = startMapper(tmpdir());
+    const mapped = startMapper(diskDir());
     pause(restMs);
     const seen: string[] = [];
     const first = await take(1, ({ phase }) => {

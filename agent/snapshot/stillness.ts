@@ -59,7 +59,8 @@ function noteBlind(path: string, isSynced: boolean, blind: Set<number>): void {
   }
 }
 
-function isInMemory(path: string): boolean {
+/** Whether the file system of `path` has no disk. */
+export function isInMemory(path: string): boolean {
   const type = statfsSync(fsPath(path)).type >>> 0;
   return type === tmpfs || type === ramfs;
 }

@@ -1,11 +1,11 @@
 /** A workspace that is exactly as it was: its tree is not packed again, and never taken for another's. */
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { type Manifest, parseManifest } from "../../core/snapshot/manifest.ts";
 import { manifestObjectKey, partObjectKey, type SnapshotStore, StoreError } from "../../core/snapshot/store.ts";
+import { diskDir } from "../testing/disk.ts";
 import { noise } from "../testing/workspace.ts";
 import { openFolderStore } from "./store-folder.ts";
 import { takeSnapshot } from "./take.ts";
@@ -20,14 +20,14 @@ const store = () => openFolderStore(at("store"));
 const rest = () => new Promise((resolve) => setTimeout(resolve, 2100));
 
 beforeAll(async () => {
-  work = mkdtempSync(join(tmpdir(), "soneca-tree-book-work-"));
+  work = mkdtempSync(join(diskDir(), "soneca-tree-book-work-"));
   mkdirSync(join(work, "deep"));
   for (let i = 0; i < 20; i++) writeFileSync(join(work, `deep/${i}`), noise(5_000, i));
   writeFileSync(join(work, "model"), noise(3_000_000, 99));
   await rest();
 });
 beforeEach(() => {
-  dir = mkdtempSync(join(tmpdir(), "soneca-tree-book-"));
+  dir = mkdtempSync(join(diskDir(), "soneca-tree-book-"));
 });
 afterEach(() => rmSync(dir, { recursive: true, force: true }));
 afterAll(() => {
