@@ -27,7 +27,7 @@ export interface Download {
 
 export interface ClientOptions {
   url: string;
-  token: string;
+  token: string | null;
   userAgent?: string;
   timeoutMs?: number;
   /** No wait before a repeat is longer than this: a later Retry-After is told, not sat through. */
@@ -152,7 +152,7 @@ function request(settings: Settings, route: Route, input: LooseInput, signal: Ab
   return settings.fetch(addressOf(settings.url, route, input), {
     method: route.method,
     headers: {
-      authorization: `Bearer ${settings.token}`,
+      ...(settings.token !== null && { authorization: `Bearer ${settings.token}` }),
       accept: route.isFile ? "application/octet-stream, application/json" : "application/json",
       "user-agent": settings.userAgent,
       ...(input.body !== undefined && { "content-type": "application/json" }),

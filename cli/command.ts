@@ -51,6 +51,8 @@ interface Definition<T extends ArgsDef> {
   args: T;
   /** Whether it takes words after `--`. */
   hasRest?: boolean;
+  /** Whether what it asks for is told without a token. */
+  isOpen?: boolean;
   run(session: Session, args: ParsedArgs<T>): Promise<void>;
 }
 
@@ -62,7 +64,7 @@ export function command<const T extends ArgsDef>(definition: Definition<T>): Com
     args,
     async run(context: CommandContext<T & typeof globalArgs>) {
       const { values, rest } = readStrictly(context.rawArgs, args, definition.hasRest);
-      const session = openSession(values, rest);
+      const session = openSession(values, rest, definition.isOpen);
       await definition.run(session, context.args as unknown as ParsedArgs<T>);
     },
   });
@@ -163,7 +165,7 @@ function openOutput(values: Values): Output {
   return new Output({ json, env: process.env, out: process.stdout, err: process.stderr });
 }
 
-function openSession(values: Values, rest: string[]): Session {
+function openSession(values: Values, rest: string[], isOpen = false): Session {
   const { env } = process;
   const first = (name: string) => firstOf(values, name);
   const output = openOutput(values);
@@ -171,6 +173,7 @@ function openSession(values: Values, rest: string[]): Session {
     flags: { url: asText(first("url")), token: asText(first("token")) },
     env,
     cwd: process.cwd(),
+    isOpen,
   });
   const client = createClient({ ...connection, userAgent: `soneca/${version}` });
   return {

@@ -12,7 +12,8 @@ import { usageFailure } from "./failure.ts";
 
 export interface Connection {
   url: string;
-  token: string;
+  /** Null where none is needed and none is known. */
+  token: string | null;
   /** In words, for people. */
   source: string;
 }
@@ -21,6 +22,8 @@ export interface Surroundings {
   flags: { url?: string | undefined; token?: string | undefined };
   env: Record<string, string | undefined>;
   cwd: string;
+  /** What is asked needs no token: it is sent where there is one. */
+  isOpen?: boolean;
 }
 
 interface Source {
@@ -41,7 +44,7 @@ export function configFilePath(env: Surroundings["env"]): string {
 
 /** Errors: Failure `usage`, which says how to get what is missing. */
 export function findConnection(around: Surroundings): Connection {
-  const { flags, env, cwd } = around;
+  const { flags, env, cwd, isOpen = false } = around;
   const file = configFilePath(env);
   const sources: Source[] = [
     { name: "--url and --token", ...flags, isFile: false },
@@ -57,13 +60,13 @@ export function findConnection(around: Surroundings): Connection {
   if (local.source) found = choose([...sources, local.source]);
 
   if (!found) throw nothingKnown(file, local.gone);
-  if (!found.token) {
+  if (!found.token && !isOpen) {
     throw usageFailure(
       `There is no token for ${found.url}.`,
       `Set SONECA_TOKEN or --token, or put {"url": "${found.url}", "token": "snu_..."} in ${file}. A token that a file holds for another URL is not sent there.`,
     );
   }
-  return { url: found.url, token: found.token, source: found.name };
+  return { url: found.url, token: found.token ?? null, source: found.name };
 }
 
 function choose(sources: Source[]): { url: string; token: string | undefined; name: string } | null {

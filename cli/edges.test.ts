@@ -191,7 +191,7 @@ describe("around the instances", () => {
     const cron = { sweep: { at: "2026-11-29T11:50:00.000Z", age_seconds: 600, is_late: true }, provider: null };
     server.on("GET /api/health", { json: { ok: true, version: "0.1.0", time, cron, clock: null } });
     const late = await soneca(["health"], connected());
-    expect([late.code, late.err]).toEqual([0, ""]);
+    expect([late.code, late.err]).toEqual([1, ""]);
     expect(late.out).toMatch(/Overdue looked at +10 ?min.* ago, which is late/);
     expect(late.out).toMatch(/Provider's list compared +not yet/);
     const clock = { late_instances: 2, next_due_at: "2026-11-29T11:40:00.000Z", largest_skew_seconds: -95 };
@@ -204,6 +204,10 @@ describe("around the instances", () => {
     expect((await soneca(["health"], connected())).out).toMatch(/Database +does not answer/);
     const { out } = await soneca(["health", "--json"], connected());
     expect(JSON.parse(out)).toMatchObject({ cron: null });
+    const well = { sweep: { at: time, age_seconds: 0, is_late: false }, provider: null };
+    server.on("GET /api/health", { json: { ok: true, version: "0.1.0", time, cron: well, clock: null } });
+    const { SONECA_URL } = connected().env;
+    expect((await soneca(["health"], { env: { SONECA_URL } })).code).toBe(0);
   });
 });
 

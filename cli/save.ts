@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { lstatSync, rmSync, statSync } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { bytesOfPath, textOfPath } from "../core/protocol/browse-path.ts";
+import { plainOf } from "../core/protocol/browse-path.ts";
 import type { Download } from "./client.ts";
 import { Failure, usageFailure } from "./failure.ts";
 import { cleanDeep, formatBytes } from "./format.ts";
@@ -73,10 +73,7 @@ export async function sendDownload({ bytes }: Download, out: NodeJS.WritableStre
 
 /** Errors: Failure `usage` where that would take another file's place unasked. */
 function placeOf(wanted: string | undefined, path: string): string {
-  const spelled = path.slice(path.lastIndexOf("/") + 1);
-  const plain = Buffer.from(bytesOfPath(spelled) ?? "", "latin1").toString();
-  // A name that is no UTF-8 stays as the API spells it.
-  const name = textOfPath(Buffer.from(plain).toString("latin1")) === spelled ? plain : spelled;
+  const name = plainOf(path.slice(path.lastIndexOf("/") + 1));
   const isFolder = wanted === undefined || statSync(wanted, { throwIfNoEntry: false })?.isDirectory() === true;
   if (!isFolder) return wanted;
   const file = join(wanted ?? ".", name);

@@ -1,20 +1,29 @@
 /** `soneca health`: whether the control plane answers, and whether its cron runs. */
 import type { AnswerOf } from "../../core/protocol/api.ts";
 import { command } from "../command.ts";
+import { exitCodes } from "../failure.ts";
 import { formatAge, formatDuration, formatFacts, formatTime } from "../format.ts";
 
 export const healthCommand = command({
   name: "health",
-  description: "Whether the control plane answers, and when its cron last did its work",
+  description: "Whether the control plane answers and its cron does its work; 1 where not. Needs no token",
   args: {},
+  isOpen: true,
   async run({ call, output, now }) {
     const answer = await call("health");
     output.document(answer);
     output.print(showHealth(answer, now));
+    if (isUnwell(answer)) process.exitCode = exitCodes.failed;
   },
 });
 
 type Health = AnswerOf<"health">;
+
+/** What a watcher calls somebody for. A cron that has never run is not late yet. */
+function isUnwell({ cron, clock }: Health): boolean {
+  const isLate = cron === null || cron.sweep?.is_late === true || cron.provider?.is_late === true;
+  return isLate || (clock !== null && clock.late_instances > 0);
+}
 
 function showHealth({ version, time, cron, clock }: Health, now: number): string {
   const duty = (one: NonNullable<Health["cron"]>["sweep"]) =>

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { bytesOfPath, textOfPath } from "./browse-path.ts";
+import { bytesOfPath, plainOf, textOfPath } from "./browse-path.ts";
 
 const bytes = (...codes: number[]) => String.fromCharCode(...codes);
 
@@ -35,6 +35,15 @@ test("every byte string comes back", () => {
 
 test.each(["%", "%4", "%zz", "a%2", "\ud800", "\udc00x"])("%j is no path", (text) => {
   expect(bytesOfPath(text)).toBeNull();
+});
+
+test.each([
+  ["100%25 %25.txt", "100% %.txt"],
+  ["ä 日本", "ä 日本"],
+  ["%FF%25", "%FF%25"],
+  ["a%2", "a%2"],
+])("%j is for people %j", (text, plain) => {
+  expect(plainOf(text)).toBe(plain);
 });
 
 test("what need not be escaped may be", () => {

@@ -40,6 +40,12 @@ export function bytesOfPath(text: string): string | null {
   return path;
 }
 
+/** As a person would write it; a path that is no UTF-8 keeps the spelling of the API. */
+export function plainOf(text: string): string {
+  // Of what is UTF-8 only the sign itself is written out.
+  return /%(?!25)/.test(text) ? text : text.replaceAll("%25", "%");
+}
+
 function bytesOfCodePoint(code: number): string {
   if (code < 0x80) return String.fromCharCode(code);
   const tail = (shift: number) => 0x80 | ((code >> shift) & 0x3f);

@@ -13,21 +13,26 @@ const snapshotNumber = z.number().int().min(1).max(maxSeq);
 /** `live`: what is awake is asked itself, and not only the read model. */
 const listQuery = z.strictObject({ live: z.enum(["true", "false"]).default("false") });
 
-const createBody = z.strictObject({
-  name: nameSchema.optional(),
-  /** A snapshot of another instance of yours to begin with (its current one without a number); what is not named is as there. */
-  from: z.strictObject({ instance: instanceIdSchema, snapshot: snapshotNumber.optional() }).optional(),
-  /** With `from`: false leaves it asleep, and nothing is rented. */
-  start: z.boolean().optional(),
-  gpu_type: gpuTypeSchema.nullable().optional(),
-  gpu_count: z.number().int().min(1).max(64).optional(),
-  region: regionSchema.nullable().optional(),
-  disk_gb: z.number().int().min(8).max(20_000).optional(),
-  image: z.string().trim().min(1).max(1024).optional(),
-  max_micro_usd_per_hour: microUsd.positive().nullable().optional(),
-  rent: rentRulesPatchSchema.optional(),
-  auto_hibernation: autoHibernationPatchSchema.optional(),
-});
+const createBody = z
+  .strictObject({
+    name: nameSchema.optional(),
+    /** A snapshot of another instance of yours to begin with (its current one without a number); what is not named is as there. */
+    from: z.strictObject({ instance: instanceIdSchema, snapshot: snapshotNumber.optional() }).optional(),
+    /** With `from`: false leaves it asleep, and nothing is rented. */
+    start: z.boolean().optional(),
+    gpu_type: gpuTypeSchema.nullable().optional(),
+    gpu_count: z.number().int().min(1).max(64).optional(),
+    region: regionSchema.nullable().optional(),
+    disk_gb: z.number().int().min(8).max(20_000).optional(),
+    image: z.string().trim().min(1).max(1024).optional(),
+    max_micro_usd_per_hour: microUsd.positive().nullable().optional(),
+    rent: rentRulesPatchSchema.optional(),
+    auto_hibernation: autoHibernationPatchSchema.optional(),
+  })
+  .refine(({ from, start }) => from !== undefined || start === undefined, {
+    path: ["start"],
+    message: "goes with `from`; an instance that begins with nothing is made by renting its machine",
+  });
 
 const adoptBody = z.strictObject({
   vast_instance_id: z.number().int().positive(),

@@ -1,4 +1,5 @@
 /** The routes that look into snapshots without a machine. */
+import { plainOf } from "../../core/protocol/browse-path.ts";
 import { AppError } from "../../core/protocol/errors.ts";
 import { snapshotId } from "../../core/protocol/ids.ts";
 import { FormatError } from "../../core/snapshot/error.ts";
@@ -111,8 +112,11 @@ function streamOf(
   return readable;
 }
 
-/** RFC 6266: the exact name for who reads RFC 5987, one without anything but ASCII for the rest. */
-function dispositionOf(name: string): string {
+/**
+ * RFC 6266: the exact name for who reads RFC 5987, one without anything but ASCII for the rest. `spelled`: as the API has it.
+ */
+function dispositionOf(spelled: string): string {
+  const name = plainOf(spelled);
   const fallback = name.replace(/[^A-Za-z0-9 ._-]/g, "_");
   const exact = encodeURIComponent(name).replace(
     /['()*]/g,

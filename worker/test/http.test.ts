@@ -294,6 +294,13 @@ describe("bad input", () => {
       },
     });
 
+  it("an instance that begins with nothing cannot be made asleep: what rents nothing is not taken for what rents", async () => {
+    const json = { name: "not-started", gpu_type: "RTX 4090", start: false };
+    const answer = await api<ErrorBody>("POST", "/api/instances", { token: tokenFor("createInstance"), json });
+    expect([answer.status, answer.body.error.code]).toEqual([400, "invalid_input"]);
+    expect(answer.body.error.issues?.[0]).toMatchObject({ path: "start" });
+  });
+
   it.each(withBody)("%s: what is no JSON, too large, empty or of another shape", async (name) => {
     const { method, path, json } = requestOf(name);
     const token = tokenFor(name);
