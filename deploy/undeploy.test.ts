@@ -73,7 +73,7 @@ it("refuses where it cannot know", async () => {
 
 it("leaves snapshots where they are until it is told to delete them", async () => {
   const bucket = scene.api.account.buckets.get("soneca-snapshots");
-  for (const key of ["i-a/parts/0 1", "i-a/parts/ü", "i-b/manifest", "i-b/x", "i-c/y"]) bucket?.objects.add(key);
+  for (const key of ["i/a/parts/0 1", "i/a/parts/ü", "i/b/manifests/m", "i/b/x", "i/c/y"]) bucket?.objects.add(key);
   const kept = await scene.undeploy();
   expect(kept.outcomes.bucket).toBe("skipped");
   expect(bucket?.objects.size).toBe(5);
@@ -90,4 +90,52 @@ it("goes on after a failure in the middle", async () => {
   scene.api.faults = [];
   expect((await scene.undeploy()).code).toBe(0);
   expect(scene.api.account.databases.size).toBe(0);
+});
+
+it("leaves what only has the name, and a database of another program ends it before anything else", async () => {
+  const { account } = scene.api;
+  await scene.undeploy();
+  const { sql } = account.addDatabase("soneca");
+  sql.exec("CREATE TABLE orders (id INTEGER)");
+  account.buckets.set("soneca-snapshots", { objects: new Set(["invoices/1.pdf"]) });
+  account.projects.set("soneca-dashboard", {
+    name: "soneca-dashboard",
+    subdomain: "soneca-dashboard.pages.dev",
+    production_branch: "main",
+    deployment_configs: { production: {}, preview: {} },
+    canonical_deployment: { deployment_trigger: { metadata: { commit_message: "Prices of May" } } },
+  });
+  scene.api.changes.length = 0;
+  const all = { deleteSnapshots: true, leaveMachines: true };
+  expect((await scene.undeploy(all)).failure).toMatchObject({ step: "look", code: "name_taken" });
+  sql.exec("CREATE TABLE d1_migrations (id INTEGER, name TEXT)");
+  expect((await scene.undeploy(all)).failure).toMatchObject({ step: "look", code: "name_taken" });
+  account.databases.clear();
+  const named = await scene.undeploy(all);
+  expect(named.code).toBe(0);
+  expect(JSON.stringify(named.events)).toContain("soneca-snapshots stays: nothing says that it is Soneca's");
+  account.buckets.get("soneca-snapshots")?.objects.clear();
+  expect((await scene.undeploy({ leaveMachines: true })).code).toBe(0);
+  expect(scene.api.changes).toEqual([]);
+});
+
+it("leaves another program's worker, one without any binding as well", async () => {
+  scene.api.account.scripts.set("soneca", { ...scene.script!, bindings: [], secrets: {} });
+  expect((await scene.undeploy()).failure).toMatchObject({ step: "look", code: "name_taken" });
+  expect(scene.api.changes).toEqual([]);
+});
+
+it("leaves the route that belongs to another worker by now", async () => {
+  const route = { id: "r", pattern: "*.example.com/*", script: "shop" };
+  scene.api.account.zoneRoutes = [route];
+  expect((await scene.undeploy()).code).toBe(0);
+  expect(scene.api.account.zoneRoutes).toEqual([route]);
+});
+
+it("deletes no database that cannot be read and has no worker, though machines may stay", async () => {
+  scene.api.account.scripts.clear();
+  scene.api.faults = [{ path: /query$/, how: "lost" }];
+  const { failure } = await scene.undeploy({ leaveMachines: true });
+  expect(failure).toMatchObject({ step: "look", code: "unreachable" });
+  expect(scene.api.changes).toEqual([]);
 });

@@ -8,8 +8,8 @@ import { permissions, type WorkerFound } from "./context.ts";
 import { DeployError } from "./error.ts";
 import type { Report } from "./report.ts";
 import { readWorker } from "./steps/account.ts";
-import { findProject } from "./steps/pages.ts";
-import { findBucket, findDatabase, queryDatabase } from "./steps/stores.ts";
+import { findProject, isDeployed } from "./steps/pages.ts";
+import { findBucket, findDatabase, queryDatabase, whoseDatabase } from "./steps/stores.ts";
 
 export interface UndeployOptions {
   name: string;
@@ -26,9 +26,12 @@ export interface UndeployWorld {
   ask: ((question: string) => Promise<string>) | null;
 }
 
+/** What is there and is Soneca's. What only has the name is left where it is. */
 interface Left {
   worker: WorkerFound | null;
   database: string | null;
+  /** `unknown`: it could not be read. */
+  tables: "empty" | "begun" | "ours" | "unknown";
   hasBucket: boolean;
   hasObjects: boolean;
   hasProject: boolean;
@@ -45,7 +48,7 @@ interface Undeployment {
 export async function undeploy(options: UndeployOptions, world: UndeployWorld, report: Report): Promise<number> {
   let step = "look";
   try {
-    const left = await look(options, world);
+    const left = await look(options, world, report);
     const undeployment = { options, world, left, report };
     const nothingLeft = !left.worker && !left.database && !left.hasBucket && !left.hasProject;
     if (nothingLeft) {
@@ -70,23 +73,61 @@ export async function undeploy(options: UndeployOptions, world: UndeployWorld, r
   return 0;
 }
 
-async function look({ name }: UndeployOptions, { cloudflare, account }: UndeployWorld): Promise<Left> {
-  const bucket = bucketOf(name);
-  const hasBucket = await findBucket(cloudflare, account, bucket);
-  let hasObjects = false;
-  if (hasBucket) {
-    for await (const _ of objectsOf(cloudflare, account, bucket)) {
-      hasObjects = true;
-      break;
-    }
+/** Errors: name_taken where worker or database are another program's. */
+async function look(options: UndeployOptions, world: UndeployWorld, report: Report): Promise<Left> {
+  const { cloudflare, account } = world;
+  const { name, deleteSnapshots } = options;
+  const worker = await readWorker(cloudflare, account, name);
+  const database = await findDatabase(cloudflare, account, name);
+  const tables = database === null ? "empty" : await readTables({ account, database }, world, options);
+  const project = await findProject(cloudflare, account, projectOf(name));
+  const isOurs = worker !== null || tables === "ours" || isDeployed(project);
+  if (tables === "unknown" && !worker) {
+    const hint = "Run it again in a moment.";
+    throw new DeployError("unreachable", `Whose the database "${name}" is could not be read.`, hint);
   }
-  return {
-    worker: await readWorker(cloudflare, account, name),
-    database: await findDatabase(cloudflare, account, name),
-    hasBucket,
-    hasObjects,
-    hasProject: (await findProject(cloudflare, account, projectOf(name))) !== null,
-  };
+  const bucket = await readBucket(cloudflare, account, bucketOf(name));
+  // Where worker and database are gone, the bucket that was kept says by its objects whose it is, and empty says nothing.
+  const isOurBucket = isOurs || (bucket?.hasObjects ? bucket.isOurs : deleteSnapshots);
+  const notOurs = [project && !isOurs ? projectOf(name) : null, bucket && !isOurBucket ? bucketOf(name) : null];
+  for (const one of notOurs)
+    if (one !== null) report.step("look", "skipped", `${one} stays: nothing says that it is Soneca's`);
+  const hasBucket = bucket !== null && isOurBucket;
+  const hasObjects = hasBucket && bucket.hasObjects;
+  return { worker, database, tables, hasBucket, hasObjects, hasProject: project !== null && isOurs };
+}
+
+/** Errors: name_taken. */
+async function readTables(
+  where: { account: string; database: string },
+  { cloudflare }: UndeployWorld,
+  { name }: UndeployOptions,
+): Promise<Left["tables"]> {
+  try {
+    return await whoseDatabase(cloudflare, where, name);
+  } catch (error) {
+    if (!(error instanceof DeployError) || error.code === "name_taken") throw error;
+    return "unknown";
+  }
+}
+
+/** How many keys are looked at, to know whose a bucket is. */
+const keysLookedAt = 1000;
+
+async function readBucket(
+  cloudflare: Cloudflare,
+  account: string,
+  bucket: string,
+): Promise<{ hasObjects: boolean; isOurs: boolean } | null> {
+  if (!(await findBucket(cloudflare, account, bucket))) return null;
+  let count = 0;
+  let isOurs = true;
+  for await (const { key } of objectsOf(cloudflare, account, bucket)) {
+    count++;
+    isOurs &&= /^i\/[^/]+\//.test(key);
+    if (!isOurs || count === keysLookedAt) break;
+  }
+  return { hasObjects: count > 0, isOurs };
 }
 
 function objectsOf(cloudflare: Cloudflare, account: string, bucket: string): AsyncGenerator<{ key: string }> {
@@ -97,6 +138,7 @@ function objectsOf(cloudflare: Cloudflare, account: string, bucket: string): Asy
 /** What would be lost, in words. Errors: machines_run; a database that cannot be read is not one without machines. */
 async function mustHaveNoMachines({ options, world, left, report }: Undeployment): Promise<string> {
   if (left.database === null) return "no database";
+  if (left.tables === "empty" || left.tables === "begun") return "an empty database";
   const where = { account: world.account, database: left.database };
   // `burn` counts every machine there is: those on their way out too, and such as are only stopped.
   const sql = `SELECT name, vast_instance_id AS machine, status, (vast_instance_id IS NOT NULL OR status = 'provisioning'
@@ -106,8 +148,6 @@ async function mustHaveNoMachines({ options, world, left, report }: Undeployment
   try {
     rows = await queryDatabase(world.cloudflare, where, sql);
   } catch (error) {
-    const isEmpty = error instanceof DeployError && /no such table/.test(error.message);
-    if (isEmpty) return "an empty database";
     if (!options.leaveMachines) throw unknownMachines(error);
   }
   const machines = (rows ?? []).filter((row) => row.costs === 1);
@@ -167,11 +207,12 @@ const acts: Record<string, (undeployment: Undeployment) => Promise<void>> = {
     if (one.left.worker)
       await take(one, "worker", name, `workers/scripts/${name}`, permissions.scripts, [10007], { force: "true" });
   },
+  bucket: takeBucket,
+  // Last: of a run that is cut off it says that the rest is Soneca's.
   database: async (one) => {
     const { database } = one.left;
     if (database) await take(one, "database", one.options.name, `d1/database/${database}`, permissions.d1, [7404]);
   },
-  bucket: takeBucket,
 };
 
 async function take(
@@ -193,6 +234,12 @@ async function take(
   report.step(step, "done", `${words} is deleted`);
 }
 
+interface Route {
+  id: string;
+  pattern: string;
+  script?: string;
+}
+
 /** A worker that goes leaves its names behind. */
 async function takeDomains(one: Undeployment, worker: WorkerFound): Promise<void> {
   const { options, world, report } = one;
@@ -208,8 +255,9 @@ async function takeDomains(one: Undeployment, worker: WorkerFound): Promise<void
   for await (const { id } of world.cloudflare.list<{ id: string }>("/zones", call)) {
     const routes = `/zones/${id}/workers/routes`;
     const permission = permissions.routes;
-    const rows = (await world.cloudflare.get<{ id: string; pattern: string }[]>(routes, { permission })) ?? [];
-    const row = rows.find(({ pattern }) => pattern === proxyPattern(zone));
+    const rows = (await world.cloudflare.get<Route[]>(routes, { permission })) ?? [];
+    // Another worker may have the pattern by now.
+    const row = rows.find(({ pattern, script }) => pattern === proxyPattern(zone) && script === options.name);
     if (!row) continue;
     if (options.dryRun) report.step("domains", "would do", `delete the route ${row.pattern}`);
     else {

@@ -58,9 +58,10 @@ export async function readWorker(cloudflare: Cloudflare, account: string, name: 
   const settings = await cloudflare.get<Settings>(`/accounts/${account}/workers/scripts/${name}/settings`, call);
   if (!settings) return null;
   const bindings = settings.bindings ?? [];
-  // A worker that only has secrets is what an interrupted first run left.
-  const isOurs =
-    bindings.some((one) => one.class_name === "InstanceObject") || bindings.every(({ type }) => type === "secret_text");
+  // A worker that only has our secrets is what an interrupted first run left.
+  const ourSecrets: string[] = [...secretNames, "CLOUDFLARE_API_TOKEN"];
+  const hasOnlySecrets = bindings.every(({ type, name }) => type === "secret_text" && ourSecrets.includes(name));
+  const isOurs = bindings.some((one) => one.class_name === "InstanceObject") || (hasOnlySecrets && bindings.length > 0);
   if (!isOurs) {
     const hint = "Say --name for another name: this one is not touched.";
     throw new DeployError("name_taken", `The account has a worker "${name}" that is another program.`, hint);

@@ -24,15 +24,21 @@ export function findProject(cloudflare: Cloudflare, account: string, project: st
   });
 }
 
+// What it was deployed of is kept where Pages keeps a commit's words.
+const messageOf = (project: PagesProject | null) =>
+  project?.canonical_deployment?.deployment_trigger?.metadata?.commit_message;
+
+/** Whether a project is one that `deployPages` deployed. */
+export const isDeployed = (project: PagesProject | null): boolean => messageOf(project)?.startsWith("soneca ") ?? false;
+
 export async function deployPages(context: Context): Promise<Result> {
   const { options, world, found } = context;
   if (!options.pages) return skipped("--no-pages");
   const project = projectOf(options.name);
   const look = () => findProject(world.cloudflare, found.account, project);
   let there = await look();
-  // What it was deployed of is kept where Pages keeps a commit's words.
   const message = `soneca ${found.buildId}`;
-  const isSame = there?.canonical_deployment?.deployment_trigger?.metadata?.commit_message === message;
+  const isSame = messageOf(there) === message;
   if (there?.subdomain) found.dashboardUrl = `https://${there.subdomain}`;
   if (isSame) return alreadyThere(`${found.dashboardUrl}, build ${found.buildId}`);
   if (options.dryRun) return wouldDo(`${there ? "" : `pages project create ${project}, `}pages deploy`);

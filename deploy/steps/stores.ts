@@ -90,18 +90,26 @@ async function appliedMigrations(
   name: string,
 ): Promise<string[]> {
   const where = { account, database: databaseId ?? "" };
-  const tables = await queryDatabase<{ name: string }>(
-    cloudflare,
-    where,
-    "SELECT name FROM sqlite_master WHERE type = 'table'",
-  );
-  const own = tables.map((one) => one.name).filter((table) => !/^(sqlite|_cf)_/.test(table));
-  if (own.length === 0) return [];
-  const isOurs = own.includes("d1_migrations") && (own.length === 1 || own.includes("instance_status"));
-  if (!isOurs) {
-    const hint = "Say --name for another name: this database is not touched.";
-    throw new DeployError("name_taken", `The database "${name}" holds another program's tables.`, hint);
-  }
+  if ((await whoseDatabase(cloudflare, where, name)) === "empty") return [];
   const rows = await queryDatabase<{ name: string }>(cloudflare, where, "SELECT name FROM d1_migrations ORDER BY id");
   return rows.map((row) => row.name);
+}
+
+/**
+ * `begun`: a list of migrations and nothing else, as a first run leaves it that was cut off. Errors: name_taken where the database
+ * holds the tables of another program.
+ */
+export async function whoseDatabase(
+  cloudflare: Cloudflare,
+  where: { account: string; database: string },
+  name: string,
+): Promise<"empty" | "begun" | "ours"> {
+  const sql = "SELECT name FROM sqlite_master WHERE type = 'table'";
+  const tables = await queryDatabase<{ name: string }>(cloudflare, where, sql);
+  const own = tables.map((one) => one.name).filter((table) => !/^(sqlite|_cf)_/.test(table));
+  if (own.length === 0) return "empty";
+  if (own.includes("d1_migrations") && own.includes("instance_status")) return "ours";
+  if (own.join() === "d1_migrations") return "begun";
+  const hint = "Say --name for another name: this database is not touched.";
+  throw new DeployError("name_taken", `The database "${name}" holds another program's tables.`, hint);
 }
