@@ -149,6 +149,22 @@ describe("I5: a machine leaves the state only when the provider says so", () => 
     expect(world.said()).toContain("destroy_failed");
   });
 
+  it("I5: a destroy that is accepted and not carried out is told of once in the log, and again at each tenth try", () => {
+    const world = scenario().create().until("running").hibernate();
+    world.provider.trouble.destroyIgnored = 15;
+    world.until("destroying").run(60_000);
+    expect(world.paid()).toBe(1);
+    expect(world.said()).not.toContain("destroy_failed");
+    world.run(14 * minute);
+    const lines = world.logs.filter((one) => one.type === "destroy_failed").map((one) => one.params);
+    const message = "accepted, and still there";
+    expect(lines).toEqual([
+      { epoch: 1, message, tries: 6 },
+      { epoch: 1, message, tries: 10, again: true },
+    ]);
+    world.until("hibernated");
+  });
+
   it("I5: accepted is not gone; the sleep waits until the provider no longer has the machine", () => {
     const world = scenario().create().until("running").hibernate();
     world.provider.trouble.destroyLagMs = 50_000;

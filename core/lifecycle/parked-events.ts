@@ -10,6 +10,7 @@ import { chargeUntil } from "./meter.ts";
 import { doubtRest, sleepOn, toStop, withoutParked } from "./parked.ts";
 import type { Parked } from "./parked-state.ts";
 import { startWake, tryAnother } from "./starting.ts";
+import { noteStuck } from "./stuck.ts";
 import type { Machine, State, WakeRequest } from "./types.ts";
 
 /** What is said of the machine that stands still, or is to. */
@@ -26,12 +27,12 @@ export function aboutParked(state: State, parked: Parked, event: MachineEvent, c
       const tries = parked.tries + 1;
       const nextAt = ctx.now + nextEndDelayMs(event.accepted && tries === 1 ? 0 : tries, ctx);
       const isFirst = event.accepted && parked.acceptedAt === null;
-      const isTold = !event.accepted && (tries === 1 || tries % 10 === 0);
+      const stuck = noteStuck("stop_failed", parked, event, ctx);
       const acceptedAt = event.accepted ? (parked.acceptedAt ?? ctx.now) : parked.acceptedAt;
       return out(
-        { ...state, parked: { ...parked, tries, nextAt, acceptedAt } },
+        { ...state, parked: { ...parked, tries, nextAt, acceptedAt, ...(stuck.length > 0 && { isTold: true }) } },
         ...(isFirst ? [log("stop_accepted", providerActor, { epoch })] : []),
-        ...(isTold ? [log("stop_failed", providerActor, { epoch, message: event.message, tries })] : []),
+        ...stuck,
       );
     }
     case "lookFailed": {
@@ -55,7 +56,7 @@ function seeParked(state: State, parked: Parked, phase: EventOf<"seen">["phase"]
     return sleep ? fallAsleep(away, sleep, ctx.now, ctx) : out(away);
   }
   if (phase === "stopped") {
-    const { runsAt: _, ...known } = parked;
+    const { runsAt: _, isTold: __, ...known } = parked;
     const stoppedAt = parked.stoppedAt ?? ctx.now;
     const machine = { ...parked.machine, rest };
     const still: Parked = { ...known, machine, stoppedAt, tries: 0, nextAt: ctx.now + ctx.timings.parkedEveryMs };

@@ -11,6 +11,8 @@ export interface Parked {
   /** Seen to run although it stood still: a second look decides. */
   runsAt?: number;
   tries: number;
+  /** That it does not stop stands in the log. */
+  isTold?: true;
   /** When it is stopped again, or, once it stands still, looked at. */
   nextAt: number;
 }

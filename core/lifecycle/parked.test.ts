@@ -61,6 +61,20 @@ describe("pause mode stop", () => {
     world.rest();
   });
 
+  it("a stop that is accepted and not carried out is told of in the log, once for each trouble", () => {
+    const world = new World().create({ enabled: false, pause_mode: "stop" });
+    world.run(minute);
+    world.provider.trouble.stopLagMs = 9 * minute;
+    world.hibernate();
+    world.run(4 * minute);
+    const lines = () => world.logs.filter((one) => one.type === "stop_failed").map((one) => one.params);
+    expect(lines()).toEqual([{ epoch: 1, message: "accepted, and still there", tries: 6 }]);
+    world.run(10 * minute);
+    expect(world.state.now.status).toBe("hibernated");
+    expect(lines().slice(1)).toMatchObject([{ tries: 10, again: true }]);
+    expect(world.state.parked?.isTold).toBeUndefined();
+  });
+
   it("is destroyed when the pause is over", () => {
     const world = asleep();
     world.run(40 * minute);

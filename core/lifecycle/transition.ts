@@ -47,6 +47,7 @@ import { running, snapshotting } from "./sleeping.ts";
 import { collectIfDue, planCollect, takeCollected, takeCollectFailed, takeHold } from "./snapshots.ts";
 import { settleStanding } from "./standing.ts";
 import { retryIfDue } from "./starting.ts";
+import { noteStuck } from "./stuck.ts";
 import { failed, unreachable } from "./trouble.ts";
 import type { RentedFacts, Retiring, State, Status } from "./types.ts";
 
@@ -265,13 +266,9 @@ function aboutRetiring(state: State, retiring: Retiring, event: MachineEvent, ct
     case "endTried": {
       const tries = retiring.tries + 1;
       const nextTryAt = ctx.now + nextEndDelayMs(tries, ctx);
-      if (!event.accepted) {
-        const effects =
-          tries === 1 || tries % 10 === 0
-            ? [log("destroy_failed", providerActor, { epoch: event.epoch, message: event.message, tries })]
-            : [];
-        return out(update({ tries, nextTryAt }), ...effects);
-      }
+      const stuck = noteStuck("destroy_failed", retiring, event, ctx);
+      const told = stuck.length > 0 ? { isTold: true as const } : {};
+      if (!event.accepted) return out(update({ tries, nextTryAt, ...told }), ...stuck);
       const isFirst = retiring.acceptedAt === null;
       const offAt = retiring.offAt !== undefined && !event.stillRuns ? retiring.offAt : ctx.now;
       return out(
@@ -281,8 +278,10 @@ function aboutRetiring(state: State, retiring: Retiring, event: MachineEvent, ct
           acceptedAt: retiring.acceptedAt ?? ctx.now,
           offAt,
           nextTryAt: isFirst ? ctx.now + ctx.timings.endEveryMs : nextTryAt,
+          ...told,
         }),
         ...(isFirst ? [log("destroy_accepted", providerActor, { epoch: event.epoch })] : []),
+        ...stuck,
       );
     }
     case "lookFailed":

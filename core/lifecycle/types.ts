@@ -96,6 +96,8 @@ export interface Retiring {
   offAt?: number;
   tries: number;
   nextTryAt: number;
+  /** That it does not end stands in the log. */
+  isTold?: true;
   /** It stands still: no seal is needed for its end. */
   isStopped?: true;
 }

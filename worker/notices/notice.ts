@@ -57,10 +57,10 @@ export function noticesOf(state: Pick<State, "instance" | "name" | "spec">, even
 function isRepeat({ event_type, params, timestamp }: EventView, next: EventView | undefined): boolean {
   const triesOf = (one: EventView["params"]) => Number(one.tries ?? 0);
   switch (event_type) {
-    // The log tells the first and then each tenth try.
+    // The log tells the first and then each tenth try. The first line is not of the first try where it was accepted.
     case "destroy_failed":
     case "stop_failed":
-      return triesOf(params) > 1;
+      return params.again === true;
     case "wake_failed": {
       if (!next || next.timestamp !== timestamp) return false;
       // Of a wake that goes on trying the first failure is told, and its end.

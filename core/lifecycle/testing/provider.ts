@@ -45,6 +45,8 @@ export interface ProviderTrouble {
   listLagMs: number;
   failsUntil: number;
   destroyFails: number;
+  /** As many are accepted and not carried out. */
+  destroyIgnored: number;
   /** The destroy takes effect and its answer is lost. */
   destroyLost: number;
   destroyLagMs: number;
@@ -123,6 +125,7 @@ export class FakeProvider {
   destroy(machine: FakeMachine, now: number): "accepted" | "refused" | "lost" {
     if (machine.stoppedAt !== null) return "accepted";
     if (takeOne(this.trouble, "destroyFails")) return "refused";
+    if (takeOne(this.trouble, "destroyIgnored")) return "accepted";
     this.onDestroy(machine, now);
     machine.stoppedAt = now;
     machine.endedAt = now + this.trouble.destroyLagMs;
@@ -207,6 +210,7 @@ function calm(): ProviderTrouble {
     listLagMs: 0,
     failsUntil: 0,
     destroyFails: 0,
+    destroyIgnored: 0,
     destroyLost: 0,
     destroyLagMs: 0,
     saysGone: 0,
