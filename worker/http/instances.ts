@@ -11,7 +11,7 @@ import { accountFor } from "../account/accounts.ts";
 import { type By, reaches } from "../asker.ts";
 import { listInstances } from "../db/read-model.ts";
 import { factsOf } from "../instance/effects.ts";
-import { watcherHeader } from "../instance/watchers.ts";
+import { type WatchBy, watcherHeader } from "../instance/watchers.ts";
 import { createProxyKey, listProxyKeys, revokeProxyKey } from "../proxy/keys.ts";
 import { pastSnapshots } from "../snapshots/view.ts";
 import { signAgentToken } from "../tokens.ts";
@@ -92,8 +92,8 @@ export function mountInstances(app: App): void {
   app.get(watchPath, async (c) => {
     await authenticate(c, { principal: "user", role: "viewer" });
     if (c.req.header("upgrade")?.toLowerCase() !== "websocket") throw new AppError("upgrade_required");
-    const { user, name, team, role } = askerOf(c);
-    const by = JSON.stringify({ user, name, team, role } satisfies By);
+    const { user, name, team, role, tokenId } = askerOf(c);
+    const by = JSON.stringify({ user, name, team, role, tokenId } satisfies WatchBy);
     return objectOf(c, idOf(c)).fetch(
       new Request(c.req.url, { headers: { upgrade: "websocket", [watcherHeader]: by } }),
     );

@@ -41,7 +41,7 @@ import { machineOf } from "./machine-of.ts";
 import { changeSettings, notWhole, settingsView } from "./settings.ts";
 import { InstanceShell } from "./shell.ts";
 import { eventView } from "./view.ts";
-import { watcherHeader } from "./watchers.ts";
+import { type WatchBy, watcherHeader } from "./watchers.ts";
 
 export interface WakeOptions {
   maxMicroUsdPerHour?: number | null | undefined;
@@ -316,9 +316,9 @@ export class InstanceObject extends DurableObject<Env> {
   // ---- who looks at it -------------------------------------------------------------------------------------------
 
   override async fetch(request: Request): Promise<Response> {
-    const by = JSON.parse(request.headers.get(watcherHeader) ?? "{}") as By;
+    const by = JSON.parse(request.headers.get(watcherHeader) ?? "{}") as WatchBy;
     if (!this.#isTheirs(by)) return Response.json(new AppError("instance_not_found").toBody(), { status: 404 });
-    return this.#shell.watchers.admit(by.role);
+    return this.#shell.watchers.admit(by);
   }
 
   override async webSocketClose(socket: WebSocket, code: number): Promise<void> {

@@ -11,6 +11,7 @@ import { transition } from "../../core/lifecycle/transition.ts";
 import type { State } from "../../core/lifecycle/types.ts";
 import { explainSignals } from "../../core/lifecycle/why.ts";
 import type { Glance, InstanceView } from "../../core/protocol/views.ts";
+import { roleStill } from "../db/still.ts";
 import type { Env } from "../env.ts";
 import { Alarm } from "./alarm.ts";
 import { InstanceBooks } from "./books.ts";
@@ -97,6 +98,7 @@ export class InstanceShell {
     );
     this.watchers = new Watchers(ctx, {
       view: () => this.view(),
+      roleStill: (by) => roleStill(env.DB, by),
       hurry: () => this.gate.nudge(machineOf(state())?.epoch ?? 0),
       keep: (work) => this.#ctx.waitUntil(work),
     });

@@ -1,4 +1,5 @@
 /** Browsers that are signed in: how one gets in, what the cookie can do, and what no other page can make of it. */
+import { runInDurableObject } from "cloudflare:test";
 import { env, exports } from "cloudflare:workers";
 import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { afterAll, afterEach, beforeAll, describe, expect, it, type MockInstance, vi } from "vitest";
@@ -6,7 +7,19 @@ import type { AnswerOf } from "../../core/protocol/api.ts";
 import type { SessionView } from "../../core/protocol/session.ts";
 import type { InstanceView } from "../../core/protocol/views.ts";
 import type { Env } from "../env.ts";
-import { advance, api, newInstance, newUser, outcome, runningInstance, send, type TestUser, until } from "./helpers.ts";
+import type { InstanceObject } from "../instance/object.ts";
+import {
+  advance,
+  api,
+  newInstance,
+  newUser,
+  outcome,
+  runningInstance,
+  send,
+  stubOf,
+  type TestUser,
+  until,
+} from "./helpers.ts";
 import { endScene, setScene } from "./scene.ts";
 import type { FakeVast } from "./vast.ts";
 
@@ -297,6 +310,26 @@ describe("Cloudflare Access", () => {
   });
 });
 
+interface Looking {
+  socket: WebSocket;
+  told: InstanceView[];
+  closed: number[];
+}
+
+async function lookAt(id: string, token: string): Promise<Looking> {
+  const headers = { authorization: `Bearer ${token}`, upgrade: "websocket" };
+  const { webSocket } = await exports.default.fetch(
+    new Request(`http://soneca.test/api/instances/${id}/watch`, { headers }),
+  );
+  const looking: Looking = { socket: webSocket!, told: [], closed: [] };
+  webSocket!.accept();
+  webSocket!.addEventListener("message", ({ data }) => {
+    looking.told.push((JSON.parse(String(data)) as { instance: InstanceView }).instance);
+  });
+  webSocket!.addEventListener("close", ({ code }) => looking.closed.push(code));
+  return looking;
+}
+
 describe("watching an instance", () => {
   it("each change is told, the machine reports more often, and nobody else may look", async () => {
     const { nest, agent } = await runningInstance(vast, ana);
@@ -324,6 +357,68 @@ describe("watching an instance", () => {
     await until("the name is told", async () => told.some((view) => view.name === "another name"));
     webSocket!.close();
     await until("it is no longer hurried", async () => (await agent.beat({ gpu: 80 })).nextBeatMs === 10_000);
+  });
+
+  it("ends soon for a token that was revoked and for who was removed, and a role that was lowered is offered less", async () => {
+    const owner = await newUser("Olga");
+    const { nest } = await runningInstance(vast, owner);
+    const call = (method: string, path: string, json?: object) => api(method, path, { token: owner.token, json });
+    const newMember = async (name: string) => {
+      const { body } = await api<AnswerOf<"addMember">>("POST", "/api/members", {
+        token: owner.token,
+        json: { name, role: "operator" },
+      });
+      return { id: body.user_id, token: body.token! };
+    };
+    const [rui, bia] = [await newMember("Rui"), await newMember("Bia")];
+    const made = await api<AnswerOf<"createToken">>("POST", "/api/tokens", {
+      token: owner.token,
+      json: { name: "ci" },
+    });
+    const watchers = await Promise.all([made.body.token, rui.token, bia.token].map((one) => lookAt(nest.id, one)));
+    const [byToken, ofRemoved, ofLowered] = watchers as [Looking, Looking, Looking];
+    await until("all are told", async () => watchers.every(({ told }) => told.length > 0));
+    expect(ofLowered.told.at(-1)?.actions).toContain("hibernate");
+
+    await call("DELETE", `/api/tokens/${made.body.id}`);
+    await call("DELETE", `/api/members/${rui.id}`);
+    await call("PUT", `/api/members/${bia.id}`, { role: "viewer" });
+    advance(31_000);
+    await call("PUT", `/api/instances/${nest.id}`, { name: "secret" });
+    await until("she is told", async () => ofLowered.told.at(-1)?.name === "secret");
+    await until("two are closed", async () => byToken.closed.length + ofRemoved.closed.length === 2);
+    expect(ofLowered.told.at(-1)?.actions).not.toContain("hibernate");
+    expect([byToken, ofRemoved].map(({ closed }) => closed)).toEqual([[1008], [1008]]);
+    expect([...byToken.told, ...ofRemoved.told].map((one) => one.name)).not.toContain("secret");
+    ofLowered.socket.close();
+  });
+
+  it("goes on while the database is away, for some minutes", async () => {
+    const owner = await newUser("Olga");
+    const { nest, agent } = await runningInstance(vast, owner);
+    const looking = await lookAt(nest.id, owner.token);
+    await until("it is told", async () => looking.told.length > 0);
+    const within = (act: (own: { DB: D1Database }) => void) =>
+      runInDurableObject<InstanceObject, void>(stubOf(nest.id), (object) =>
+        act((object as unknown as { env: { DB: D1Database } }).env),
+      );
+    const { DB } = env as Env;
+    await within((own) => {
+      const prepare = () => {
+        throw new Error("D1_ERROR: away");
+      };
+      own.DB = { prepare } as unknown as D1Database;
+    });
+    advance(31_000);
+    await agent.beat({ gpu: 61 });
+    await until("it is told all the same", async () => looking.told.at(-1)?.gpu_utilization === 61);
+    advance(270_000);
+    await agent.beat({ gpu: 62 });
+    await until("it is to connect again", async () => looking.closed.length > 0);
+    expect(looking.closed).toEqual([4000]);
+    await within((own) => {
+      own.DB = DB;
+    });
   });
 });
 
