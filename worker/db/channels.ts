@@ -1,5 +1,5 @@
 /** Channels of users, and their deliveries: the queue and the log in one table. Times are epoch ms. */
-import { and, asc, count, desc, eq, inArray, isNotNull, lt, lte, ne } from "drizzle-orm";
+import { and, asc, desc, eq, getTableColumns, inArray, isNotNull, lt, lte, ne, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import type { Notice } from "../notices/notice.ts";
 import { channels, deliveries, pressed } from "./schema.ts";
@@ -25,12 +25,21 @@ export async function findChannel(db: D1Database, userId: string, id: string): P
   return rows[0] ?? null;
 }
 
-/** False: the user has as many as `max` already. */
+/** False: the user has as many as `max` already. One statement: of several at once none is over it. */
 export async function addChannel(db: D1Database, row: ChannelRow, max: number): Promise<boolean> {
-  const [held] = await drizzle(db).select({ n: count() }).from(channels).where(eq(channels.userId, row.userId));
-  if ((held?.n ?? 0) >= max) return false;
-  await drizzle(db).insert(channels).values(row);
-  return true;
+  const columns = getTableColumns(channels);
+  const names = Object.keys(columns) as (keyof ChannelRow)[];
+  const into = sql.join(
+    names.map((name) => sql.identifier(columns[name].name)),
+    sql`, `,
+  );
+  const values = sql.join(
+    names.map((name) => sql`${sql.param(row[name], columns[name])}`),
+    sql`, `,
+  );
+  const held = sql`(SELECT count(*) FROM channels WHERE user_id = ${row.userId})`;
+  const { meta } = await drizzle(db).run(sql`INSERT INTO channels (${into}) SELECT ${values} WHERE ${held} < ${max}`);
+  return meta.changes > 0;
 }
 
 export async function changeChannel(db: D1Database, id: string, change: Partial<ChannelRow>): Promise<void> {

@@ -3,6 +3,7 @@ import { and, eq, sql } from "drizzle-orm";
 import { drizzle } from "drizzle-orm/d1";
 import { gpuKey, type Policies } from "../../core/lifecycle/policy.ts";
 import { type AutoHibernationPatch, autoHibernationPatchSchema } from "../../core/protocol/config.ts";
+import { AppError } from "../../core/protocol/errors.ts";
 import { instanceStatus, policies, users } from "./schema.ts";
 
 export interface PolicyRow {
@@ -41,39 +42,56 @@ export async function policiesOf(db: D1Database, userId: string): Promise<Polici
   };
 }
 
-/** `change`: from the settings that are there. Empty ones take the policy away. Returns what is there now. */
+/** Each time somebody else was quicker, so it is their number that matters. */
+const changeTries = 20;
+
+/**
+ * `change`: from the settings that are there; once more where others changed them meanwhile. Empty ones take the policy away. Returns
+ * what is there now. Errors: database_unavailable where others are always quicker.
+ */
 export async function changePolicy(
   db: D1Database,
   userId: string,
   gpuType: string | null,
   change: (settings: AutoHibernationPatch) => AutoHibernationPatch,
 ): Promise<PolicyRow> {
+  for (let i = 0; i < changeTries; i++) {
+    const changed = await tryChange(db, userId, gpuType, change);
+    if (changed) return changed;
+  }
+  throw new AppError("database_unavailable");
+}
+
+/** Null: between reading and writing somebody else wrote. */
+async function tryChange(
+  db: D1Database,
+  userId: string,
+  gpuType: string | null,
+  change: (settings: AutoHibernationPatch) => AutoHibernationPatch,
+): Promise<PolicyRow | null> {
   const key = gpuType === null ? forAll : gpuKey(gpuType);
   const d1 = drizzle(db);
   const which = and(eq(policies.userId, userId), eq(policies.gpuKey, key));
   const [before] = await d1.select().from(policies).where(which).limit(1);
   const settings = change(before ? readSettings(before.settings) : {});
-  const row = {
-    userId,
-    gpuKey: key,
-    gpuType: gpuType ?? "",
-    settings: JSON.stringify(settings),
-    updatedAt: new Date().toISOString(),
-  };
+  const updatedAt = new Date().toISOString();
+  const row = { userId, gpuKey: key, gpuType: gpuType ?? "", settings: JSON.stringify(settings), updatedAt };
   const isEmpty = Object.keys(settings).length === 0;
-  await d1.batch([
-    isEmpty
-      ? d1.delete(policies).where(which)
-      : d1
-          .insert(policies)
-          .values(row)
-          .onConflictDoUpdate({ target: [policies.userId, policies.gpuKey], set: row }),
-    d1
-      .update(users)
-      .set({ policyVersion: sql`${users.policyVersion} + 1` })
-      .where(eq(users.id, userId)),
-  ]);
-  return { gpuType, settings, updatedAt: row.updatedAt };
+  if (!before && isEmpty) return { gpuType, settings, updatedAt };
+  const asRead = before && and(which, eq(policies.settings, before.settings));
+  const written = { key: policies.gpuKey };
+  const write = !asRead
+    ? d1.insert(policies).values(row).onConflictDoNothing().returning(written)
+    : isEmpty
+      ? d1.delete(policies).where(asRead).returning(written)
+      : d1.update(policies).set(row).where(asRead).returning(written);
+  // The version goes up with it, also where nothing is written: instances are told once more then.
+  const newer = d1
+    .update(users)
+    .set({ policyVersion: sql`${users.policyVersion} + 1` })
+    .where(eq(users.id, userId));
+  const [rows] = await d1.batch([write, newer]);
+  return rows.length > 0 ? { gpuType, settings, updatedAt } : null;
 }
 
 /** Instances that were not told of the newest policies of their owner; of one owner, or of all. */

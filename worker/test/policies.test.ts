@@ -92,6 +92,16 @@ describe("policies", () => {
     });
   });
 
+  it("changes at the same moment are all kept, of a policy that is new and of one that is there", async () => {
+    const first = { not_now_minutes: 12, grace_minutes: 9, gpu_usage_threshold: 7, keep_awake_max_hours: 6 };
+    const second = { not_now_minutes: 13, grace_minutes: 8, gpu_usage_threshold: 6, keep_awake_max_hours: 5 };
+    for (const all of [first, second]) {
+      await Promise.all(Object.entries(all).map(([name, value]) => put({ [name]: value })));
+      const { body } = await api<AnswerOf<"listPolicies">>("GET", "/api/policies", { token: user.token });
+      expect(body.policies.map((one) => one.auto_hibernation)).toEqual([all]);
+    }
+  });
+
   it("an instance's own setting can be given back to the policies, and a policy's to the product", async () => {
     const nest = await bare();
     await put({ grace_minutes: 9, retention: { keep_days: 4 } });
