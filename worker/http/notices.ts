@@ -1,5 +1,5 @@
 /** The routes of notices: channels, their test, their deliveries, and the buttons in notices. */
-import type { AnswerOf, BodyOf } from "../../core/protocol/api.ts";
+import { type AnswerOf, type BodyOf, routes } from "../../core/protocol/api.ts";
 import { AppError } from "../../core/protocol/errors.ts";
 import { newChannelId } from "../../core/protocol/ids.ts";
 import {
@@ -66,7 +66,21 @@ export function mountNotices(app: App): void {
     const rows = await listDeliveries(c.env.DB, (await channelOf(c)).id, shownDeliveries);
     return { deliveries: rows.map(deliveryView) };
   });
+  letAnyPagePress(app);
   mount(app, "pressButton", async (c, { body }) => press(c.env, body.token));
+}
+
+/** ntfy's web app presses from a page of its own. No cookie is of use there: the token in the body is all that counts. */
+function letAnyPagePress(app: App): void {
+  const { path, method } = routes.pressButton;
+  app.use(path, async (c, next) => {
+    if (c.req.method === "OPTIONS") {
+      c.header("access-control-allow-methods", method);
+      c.header("access-control-allow-headers", "content-type");
+      c.res = c.body(null, 204);
+    } else await next();
+    c.header("access-control-allow-origin", "*");
+  });
 }
 
 /** Errors: object_not_found, also for another user's. */

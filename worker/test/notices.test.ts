@@ -19,6 +19,7 @@ import {
   newUser,
   outcome,
   runningInstance,
+  send,
   settle,
   sqlOf,
   stubOf,
@@ -412,6 +413,38 @@ describe("a button", () => {
     expect(["provisioning", "restoring"]).toContain((await nest.view()).state);
     expect((await nest.events()).find((one) => one.event_type === "wake_requested")?.actor).toBe(`user:${user.id}`);
     expect(await press()).toBe("409 button_spent");
+  });
+
+  it("is pressed from ntfy's own page too, which asks first and reads every answer; nothing else is open to other pages", async () => {
+    const headers = { origin: "https://ntfy.sh" };
+    const asks = {
+      ...headers,
+      "access-control-request-method": "POST",
+      "access-control-request-headers": "content-type",
+    };
+    const asked = await send("OPTIONS", "/api/notices/press", { headers: asks });
+    expect(asked.status).toBe(204);
+    expect(Object.fromEntries(asked.headers)).toMatchObject({
+      "access-control-allow-origin": "*",
+      "access-control-allow-methods": "POST",
+      "access-control-allow-headers": "content-type",
+    });
+    const { action } = await asleep();
+    const pressed = () => send("POST", "/api/notices/press", { raw: action.body, headers });
+    for (const status of [200, 409]) {
+      const answer = await pressed();
+      expect([answer.status, answer.headers.get("access-control-allow-origin")]).toEqual([status, "*"]);
+      expect(answer.headers.get("access-control-allow-credentials")).toBeNull();
+      await answer.text();
+    }
+    for (const [method, path] of [
+      ["OPTIONS", "/api/channels"],
+      ["GET", "/api/health"],
+    ] as const) {
+      const answer = await send(method, path, { headers: asks });
+      expect(answer.headers.get("access-control-allow-origin")).toBeNull();
+      await answer.text();
+    }
   });
 
   it("may be pressed again where it had no effect; ends with its time and with its channel", async () => {
