@@ -17,7 +17,7 @@ export const tokenSchema = z.object({
   name: z.string(),
   /** Whose. */
   user: z.object({ id: z.string(), name: z.string() }),
-  /** The most that it may do; what its user may do counts too. */
+  /** The most that it may do; in a list what it may do now, which is no more than its user may. */
   role: roleSchema,
   /** Null: all of the team. */
   instances: z.array(instanceIdSchema).nullable(),

@@ -85,7 +85,8 @@ export async function addMember(
   const createdAt = new Date().toISOString();
   if (email === undefined) {
     const id = freshUserId();
-    const fresh = await freshToken({ user: id, team, name: "first token", role });
+    // No bound of its own: what they may do is their role in the team, whatever it becomes.
+    const fresh = await freshToken({ user: id, team, name: "first token", role: "owner" });
     await d1.batch([
       d1.insert(users).values({ id, name, createdAt, homeTeam: team }),
       d1.insert(members).values({ teamId: team, userId: id, role, name, createdAt }),

@@ -145,7 +145,7 @@ async function wantInstances(db: D1Database, asker: Asker, wanted: string[]): Pr
 
 export async function listTokens(db: D1Database, asker: Asker) {
   const found = await rowsOf(db, asker);
-  return found.map(({ token, name }) => tokenView(token, name));
+  return found.map(({ token, name, role }) => ({ ...tokenView(token, name), role }));
 }
 
 /** False: none that the asker sees. */
@@ -156,21 +156,34 @@ export async function revokeToken(db: D1Database, asker: Asker, id: string): Pro
   return true;
 }
 
-/** Of the team for an owner; else one's own, and none of them that may do more than the one that asks. */
-async function rowsOf(db: D1Database, asker: Asker): Promise<{ token: Row; name: string }[]> {
-  const ofTeam = or(eq(apiTokens.teamId, asker.team), and(isNull(apiTokens.teamId), eq(apiTokens.userId, asker.team)));
-  const rows = await drizzle(db)
-    .select({ token: apiTokens, name: users.name })
-    .from(apiTokens)
-    .innerJoin(users, eq(users.id, apiTokens.userId))
-    .where(ofTeam)
-    .limit(5_000);
-  return rows.filter(({ token }) => isSeenBy(asker, token));
+interface Shown {
+  token: Row;
+  name: string;
+  /** What it may do now: at most its own role, and at most its user's. */
+  role: Role;
 }
 
-function isSeenBy(asker: Asker, token: Row): boolean {
+/** Of the team for an owner; else one's own, and none of them that may do more than the one that asks. */
+async function rowsOf(db: D1Database, asker: Asker): Promise<Shown[]> {
+  const ofTeam = or(eq(apiTokens.teamId, asker.team), and(isNull(apiTokens.teamId), eq(apiTokens.userId, asker.team)));
+  const rows = await drizzle(db)
+    .select({ token: apiTokens, name: users.name, memberRole: members.role })
+    .from(apiTokens)
+    .innerJoin(users, eq(users.id, apiTokens.userId))
+    .leftJoin(members, and(eq(members.userId, apiTokens.userId), eq(members.teamId, asker.team)))
+    .where(ofTeam)
+    .limit(5_000);
+  const shown = rows.map(({ token, name, memberRole }) => {
+    // Whom the team began with is no member of it, and owns it.
+    const own = (memberRole as Role | null) ?? "owner";
+    return { token, name, role: lesserRole(own, roleOfRow(token)) };
+  });
+  return shown.filter((one) => isSeenBy(asker, one));
+}
+
+function isSeenBy(asker: Asker, { token, role }: Shown): boolean {
   if (asker.role === "owner" && asker.instances === null) return true;
-  if (token.userId !== asker.user || !isAtLeast(asker.role, roleOfRow(token))) return false;
+  if (token.userId !== asker.user || !isAtLeast(asker.role, role)) return false;
   if (asker.instances === null) return true;
   const its = instancesOfRow(token);
   return its?.every((id) => asker.instances!.includes(id)) === true;

@@ -4,7 +4,17 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { AnswerOf } from "../../core/protocol/api.ts";
 import type { MemberView } from "../../core/protocol/team.ts";
 import type { InstanceView } from "../../core/protocol/views.ts";
-import { advance, api, newUser, outcome, runningInstance, type Sleeper, type TestUser, until } from "./helpers.ts";
+import {
+  advance,
+  api,
+  newUser,
+  outcome,
+  runningInstance,
+  type Sleeper,
+  send,
+  type TestUser,
+  until,
+} from "./helpers.ts";
 import { endScene, setScene } from "./scene.ts";
 import type { FakeVast } from "./vast.ts";
 
@@ -121,6 +131,41 @@ describe("members", () => {
     expect(await outcome("DELETE", path, { token: ana.token })).toBe("204");
     for (const token of [rui.token, more.token])
       expect(await outcome("GET", "/api/me", { token })).toBe("401 unauthenticated");
+  });
+
+  it("can do more at once with their first token and a session of it when they are promoted, and before that no more", async () => {
+    for (const role of ["viewer", "operator"] as const) {
+      const rui = await join(role, "Rui");
+      const headers = { origin: "http://dashboard.test", "sec-fetch-site": "same-origin" };
+      const signedIn = await api("POST", "http://dashboard.test/api/session", { json: { token: rui.token }, headers });
+      const cookie = signedIn.headers.get("set-cookie")?.split(";")[0] ?? "";
+      const session = () => send("GET", "http://dashboard.test/api/me", { headers: { ...headers, cookie } });
+      const discards = () => outcome("POST", `${nest.path}/discard`, { token: rui.token, json: {} });
+      const make = (wanted: string) =>
+        outcome("POST", "/api/tokens", { token: rui.token, json: { name: "more", role: wanted } });
+      const list = async (token: string) => {
+        const { body } = await api<AnswerOf<"listTokens">>("GET", "/api/tokens", { token });
+        return body.tokens.filter((one) => one.user.id === rui.user_id && one.name === "first token");
+      };
+      const roles = async () => [
+        (await me(rui.token)).team.role,
+        ((await (await session()).json()) as AnswerOf<"me">).team.role,
+        (await list(rui.token))[0]?.role,
+        (await list(ana.token))[0]?.role,
+      ];
+      expect(await roles()).toEqual([role, role, role, role]);
+      expect(await discards()).toBe("403 role_too_low");
+      expect(await make("owner")).toBe("403 forbidden");
+      expect((await makeToken(rui.token, {})).role).toBe(role);
+      expect(await outcome("GET", "/api/audit", { token: rui.token })).toBe("403 role_too_low");
+
+      const path = `/api/members/${rui.user_id}`;
+      expect(await outcome("PUT", path, { token: ana.token, json: { role: "owner" } })).toBe("200");
+      expect(await roles()).toEqual(["owner", "owner", "owner", "owner"]);
+      expect(await outcome("GET", "/api/audit", { token: rui.token })).toBe("200");
+      expect(await outcome("PUT", path, { token: ana.token, json: { role: "viewer" } })).toBe("200");
+      expect(await roles()).toEqual(["viewer", "viewer", "viewer", "viewer"]);
+    }
   });
 
   it("never lose the one that the team began with, and are no other team's", async () => {
