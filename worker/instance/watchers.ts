@@ -120,9 +120,12 @@ export class Watchers {
     const messageFor = this.#messages();
     const now = Date.now();
     for (const socket of open) {
-      const watcher = readWatcher(socket);
-      const isOver = !watcher || now - watcher.openedAt > longestMs || now - watcher.checkedAt > uncheckedMs;
-      quietly(() => (isOver ? socket.close(4000, "connect again") : socket.send(messageFor(watcher.role))));
+      quietly(() => {
+        const watcher = readWatcher(socket);
+        const isOver = !watcher || now - watcher.openedAt > longestMs || now - watcher.checkedAt > uncheckedMs;
+        if (isOver) socket.close(4000, "connect again");
+        else socket.send(messageFor(watcher.role));
+      });
     }
   }
 
