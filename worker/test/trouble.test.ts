@@ -270,6 +270,19 @@ describe("the provider", () => {
     return { nest, agent, ref };
   }
 
+  it("that says it destroyed a machine, and goes on listing it, is written down and asked again", async () => {
+    const { nest } = await upToDestroy(() => Response.json({ success: true }));
+    for (let i = 0; i < 8; i++) await alarmAfter(nest.id, 61_000);
+    expect(vast.ofInstance(nest.id).length).toBe(1);
+    const failed = (await nest.events()).filter((one) => one.event_type === "destroy_failed");
+    expect(failed.map((one) => one.params)).toEqual([{ epoch: 1, message: "accepted, and still there", tries: 6 }]);
+    vast.always = {};
+    await alarmAfter(nest.id, 61_000);
+    await alarmAfter(nest.id, 61_000);
+    expect(vast.ofInstance(nest.id)).toEqual([]);
+    expect(await nest.view()).toMatchObject({ state: "hibernated", retiring_machines: [] });
+  });
+
   it.each([
     ["that is down", vastErrors.down],
     ["that never answers", vastErrors.lost],
