@@ -20,7 +20,9 @@ export function requestHeaders(request: Request, { address, token, dropAuthoriza
   const ours = [...headers.keys()].filter((name) => /^(x-soneca-|cf-)/.test(name));
   for (const name of [...ofOneLeg, ...named, ...ours]) if (isToken(name)) headers.delete(name);
   if (dropAuthorization) headers.delete("authorization");
-  if (request.headers.get("upgrade")?.toLowerCase() === "websocket") headers.set("upgrade", "websocket");
+  // Whatever the method, with it a pipe makes a GET of the request.
+  const isSocket = request.method === "GET" && request.headers.get("upgrade")?.toLowerCase() === "websocket";
+  if (isSocket) headers.set("upgrade", "websocket");
   const client = request.headers.get("cf-connecting-ip");
   if (client) headers.set("x-forwarded-for", client);
   headers.set("x-forwarded-proto", url.protocol.slice(0, -1));

@@ -280,9 +280,13 @@ function natureOf(request: Request, { path }: ServiceAddress): RequestNature {
   return { method, path, isRobot: isRobot(headers.get("user-agent")), isPreflight: isPreflight(request) };
 }
 
-/** Asked by a browser before the request proper, and never with a credential. */
+/**
+ * Asked by a browser before the request proper, and never with a credential. With an upgrade it would reach the service as
+ * the GET of a WebSocket's handshake.
+ */
 function isPreflight({ method, headers }: Request): boolean {
-  return method === "OPTIONS" && headers.has("origin") && headers.has("access-control-request-method");
+  const isQuestion = headers.has("origin") && headers.has("access-control-request-method");
+  return method === "OPTIONS" && isQuestion && !headers.has("upgrade");
 }
 
 function holdMsOf(request: Request, settingSeconds: number): number {
