@@ -4,6 +4,7 @@ import { createConnection, type LookupFunction, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { GateError } from "../../core/protocol/gate.ts";
 import { requestHeaders, responseHeaders } from "./headers.ts";
+import { UploadAgent } from "./upload-agent.ts";
 
 export type Refuse = (error: GateError, message: string) => void;
 
@@ -32,7 +33,7 @@ export function createServices(): Services {
   const connect = { lookup: loopback, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: connectMs };
   const kept = new Agent({ ...connect, keepAlive: true, maxFreeSockets: 64 });
   // A body is gone once it was sent, so it never goes over a connection that the service may just be closing.
-  const fresh = new Agent({ ...connect, keepAlive: false });
+  const fresh = new UploadAgent({ ...connect, keepAlive: false });
 
   const open = (req: IncomingMessage, port: number, agent: Agent, extra: [string, string][]): ClientRequest => {
     const { method, url: path } = req;
@@ -49,8 +50,16 @@ export function createServices(): Services {
       const extra: [string, string][] = req.headers["transfer-encoding"] ? [["Transfer-Encoding", "chunked"]] : [];
       const send = (agent: Agent, isRetry: boolean) => {
         const upstream = open(req, port, agent, extra);
-        upstream.on("response", (answer) => passBack(answer, res));
+        let isAnswered = false;
+        upstream.on("response", (answer) => {
+          isAnswered = true;
+          passBack(answer, res);
+          // The rest of the upload is for nobody.
+          answer.once("end", () => upstream.writableFinished || upstream.destroy());
+        });
         upstream.on("error", (error: NodeJS.ErrnoException) => {
+          // The answer has an end of its own, and may be whole although the upload was not taken.
+          if (isAnswered) return;
           if (res.headersSent || res.destroyed) return void res.destroy();
           // The service closed a kept connection while this request was on its way.
           if (upstream.reusedSocket && !hasBody && !isRetry) return send(fresh, true);
@@ -65,6 +74,8 @@ export function createServices(): Services {
           req.once("close", () => {
             if (!req.complete) upstream.destroy();
           });
+          // Whoever asked may read the answer only once everything is sent.
+          upstream.once("close", () => req.resume());
           req.pipe(upstream);
         } else upstream.end();
       };

@@ -238,6 +238,24 @@ describe("when something ends early", () => {
     expect([broke.status, broke.headers.get(gateHeaders.error)]).toEqual([502, "service_broke"]);
   });
 
+  it("an answer that comes before the upload is through is the answer", async () => {
+    const { port } = await service((_req, res) => {
+      res.writeHead(413, { connection: "close", "content-length": "9" }).end("too large");
+    });
+    const body = Buffer.alloc(20_000_000);
+    for (let i = 0; i < 10; i++) {
+      const answer = await ask({ port }, "/", { method: "POST", body });
+      expect([answer.status, await answer.text()]).toEqual([413, "too large"]);
+    }
+    await expect.poll(() => traffic.open()).toBe(0);
+  });
+
+  it("a service that ends in the middle of an upload broke off", async () => {
+    const { port } = await service((req) => req.once("data", () => req.socket.destroy()));
+    const answer = await ask({ port }, "/", { method: "POST", body: Buffer.alloc(20_000_000) });
+    expect([answer.status, answer.headers.get(gateHeaders.error)]).toEqual([502, "service_broke"]);
+  });
+
   it("an answer that breaks off in its middle is no whole one", async () => {
     const { port } = await service((_req, res) => {
       res.write("half");
