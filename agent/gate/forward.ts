@@ -23,6 +23,8 @@ const loopback: LookupFunction = (_host, _options, done) =>
     { address: "::1", family: 6 },
   ]);
 
+/** Asked twice they do no more than asked once. */
+const repeatable = new Set(["GET", "HEAD", "OPTIONS"]);
 const connectMs = 30_000;
 /** Who waits for a service asks again soon. */
 const listensMs = 2_000;
@@ -32,7 +34,8 @@ export function createServices(): Services {
   // this very process had no time to look.
   const connect = { lookup: loopback, autoSelectFamily: true, autoSelectFamilyAttemptTimeout: connectMs };
   const kept = new Agent({ ...connect, keepAlive: true, maxFreeSockets: 64 });
-  // A body is gone once it was sent, so it never goes over a connection that the service may just be closing.
+  // What is sent once, never over a connection that the service may just be closing: a body is gone by then, and a request with an effect
+  // may have had it.
   const fresh = new UploadAgent({ ...connect, keepAlive: false });
 
   const open = (req: IncomingMessage, port: number, agent: Agent, extra: [string, string][]): ClientRequest => {
@@ -47,6 +50,7 @@ export function createServices(): Services {
   return {
     forward(req, res, port, refuse) {
       const hasBody = bodyOf(req);
+      const isRepeatable = !hasBody && repeatable.has(req.method ?? "");
       const extra: [string, string][] = req.headers["transfer-encoding"] ? [["Transfer-Encoding", "chunked"]] : [];
       const send = (agent: Agent, isRetry: boolean) => {
         const upstream = open(req, port, agent, extra);
@@ -62,7 +66,7 @@ export function createServices(): Services {
           if (isAnswered) return;
           if (res.headersSent || res.destroyed) return void res.destroy();
           // The service closed a kept connection while this request was on its way.
-          if (upstream.reusedSocket && !hasBody && !isRetry) return send(fresh, true);
+          if (upstream.reusedSocket && isRepeatable && !isRetry) return send(fresh, true);
           const isDeaf = error.code === "ECONNREFUSED";
           refuse(isDeaf ? "no_service" : "service_broke", isDeaf ? `nothing listens on port ${port}` : error.message);
         });
@@ -79,7 +83,7 @@ export function createServices(): Services {
           req.pipe(upstream);
         } else upstream.end();
       };
-      send(hasBody ? fresh : kept, false);
+      send(isRepeatable ? kept : fresh, false);
     },
     upgrade(req, socket, head, port, refuse) {
       const extra: [string, string][] = [

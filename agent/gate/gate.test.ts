@@ -299,6 +299,25 @@ describe("when something ends early", () => {
   });
 });
 
+it.each([
+  ["GET", 2],
+  ["HEAD", 2],
+  ["OPTIONS", 2],
+  ["POST", 1],
+  ["DELETE", 1],
+  ["PUT", 1],
+])("over a kept connection that breaks, a %s is sent %i time(s)", async (method, times) => {
+  const seen: string[] = [];
+  const { port } = await service((req, res) => {
+    if (req.url === "/first") return void res.end("ok");
+    seen.push(req.method!);
+    res.destroy();
+  });
+  await (await ask({ port }, "/first")).text();
+  const answer = await ask({ port }, "/", { method });
+  expect([answer.status, seen]).toEqual([502, Array.from({ length: times }, () => method)]);
+});
+
 describe("WebSockets", () => {
   async function echo() {
     const { server, port } = await service((_req, res) => res.writeHead(404).end("not here"));
