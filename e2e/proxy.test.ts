@@ -350,6 +350,26 @@ describe.each(["direct", "relay", "tunnel"] as const)("over %s", (pipe) => {
     expect((await fetch(base.slice(0, -1), { redirect: "manual" })).headers.get("location")).toBe(`/p/${instance.id}/`);
   });
 
+  // The stand-in's edge keeps no connection, so that its own end comes before the upload's.
+  it.runIf(pipe !== "tunnel")("an answer that comes before the upload is through is the answer", async () => {
+    const file = join(test.base, "upload");
+    writeFileSync(file, Buffer.alloc(20_000_000));
+    const argv = ["-sS", "-w", " %{http_code}", "-H", `X-Soneca-Key: ${key}`, "-H", "Expect:"];
+    for (let i = 0; i < 5; i++) {
+      const { stdout } = await runProgram("curl", [...argv, "--data-binary", `@${file}`, `${base}too-large`]);
+      expect(stdout).toBe("too large 413");
+    }
+  });
+
+  it("a GET with an empty body passes, and one with something in it is told that it cannot", async () => {
+    const curl = async (...more: string[]) =>
+      (await runProgram("curl", ["-sS", "-X", "GET", "-H", `X-Soneca-Key: ${key}`, ...more, `${base}echo`])).stdout;
+    for (const header of ["content-length: 0", "transfer-encoding: chunked"]) {
+      expect(JSON.parse(await curl("-H", header, "--data-binary", ""))).toMatchObject({ method: "GET", body: "" });
+    }
+    expect(JSON.parse(await curl("--data-binary", "{}"))).toMatchObject({ error: { code: "get_has_body" } });
+  });
+
   it("whoever goes away is gone at the service, too", async () => {
     const abort = new AbortController();
     const answer = await get("events?n=1000&ms=50", { signal: abort.signal });

@@ -200,6 +200,12 @@ export const errorTable = {
     "The way to the machine broke before its answer began.",
     "Send the request again after Retry-After; it may have had its effect.",
   ),
+  get_has_body: row(
+    400,
+    false,
+    "A GET or HEAD request with a body cannot be passed on to a service.",
+    "Send it without its body, or as a POST; services that read the body of a GET mostly take both.",
+  ),
   port_not_shown: row(
     404,
     false,

@@ -23,6 +23,7 @@ type OthersCode =
   | "wakes_per_hour_spent"
   | "money_per_day_spent"
   | "service_not_listening"
+  | "get_has_body"
   | "service_broke"
   | "machine_out_of_reach";
 

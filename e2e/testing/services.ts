@@ -45,6 +45,9 @@ async function answer(req: IncomingMessage, res: ServerResponse): Promise<void> 
       for await (const part of req) body += part;
       return json(res, { method: req.method, url: req.url, headers: req.rawHeaders, body });
     }
+    case "/too-large":
+      res.writeHead(413, { connection: "close", "content-length": "9" });
+      return void res.end("too large");
     case "/gzip":
       res.writeHead(200, { "content-encoding": "gzip", "content-type": "text/plain" });
       return void res.end(gzipSync("compressed by the service"));

@@ -19,6 +19,8 @@ export function requestHeaders(request: Request, { address, token, dropAuthoriza
   const named = (headers.get("connection") ?? "").split(",").map((name) => name.trim());
   const ours = [...headers.keys()].filter((name) => /^(x-soneca-|cf-)/.test(name));
   for (const name of [...ofOneLeg, ...named, ...ours]) if (isToken(name)) headers.delete(name);
+  // Of an empty one: nothing else passes (Body.isLost).
+  if (request.method === "GET" || request.method === "HEAD") headers.delete("content-length");
   if (dropAuthorization) headers.delete("authorization");
   // Whatever the method, with it a pipe makes a GET of the request.
   const isSocket = request.method === "GET" && request.headers.get("upgrade")?.toLowerCase() === "websocket";

@@ -108,6 +108,8 @@ async function serve(asked: Asked): Promise<Response> {
   const { address, request } = asked;
   const body = new Body(request);
   let more: Doubts = {};
+  // Before it wakes anything.
+  if (await body.isLost()) throw new AppError("get_has_body");
   for (let breaks = 0; ; ) {
     const where = await find(asked, more);
     if (where.kind === "closed") return answerClosed(asked, where);

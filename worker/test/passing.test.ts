@@ -79,3 +79,43 @@ it("only a GET is passed on as a WebSocket", async () => {
     ["GET", true],
   ]);
 });
+
+describe("a GET or HEAD", () => {
+  /** As it comes from outside: by itself no Request is made so. */
+  function withBody(method: string, headers: Record<string, string>, parts: string[]): Request {
+    const request = new Request(`http://soneca.test/p/${nest.id}/v1/models`, {
+      method,
+      headers: { "x-soneca-key": user.token, ...headers },
+    });
+    const body = new ReadableStream({
+      start(controller) {
+        for (const part of parts) controller.enqueue(new TextEncoder().encode(part));
+        controller.close();
+      },
+    });
+    return Object.defineProperty(request, "body", { value: body });
+  }
+  const serve = (request: Request) => serveService(request, env as Env, serviceAddressOf(request, env as Env)!);
+
+  it.each<[string, Record<string, string>]>([
+    ["GET", { "content-length": "0" }],
+    ["HEAD", { "content-length": "0" }],
+    ["GET", { "transfer-encoding": "chunked" }],
+  ])("%s with an empty body passes without one (%o)", async (method, headers) => {
+    expect((await serve(withBody(method, headers, []))).status).toBe(200);
+    expect(served.map(({ head }) => [head.method, head.hasBody])).toEqual([[method, false]]);
+    const names = served[0]!.head.headers.map(([name]) => name);
+    expect(names).not.toContain("content-length");
+    expect(names).not.toContain("transfer-encoding");
+  });
+
+  it.each<[string, Record<string, string>]>([
+    ["GET", { "content-length": "2" }],
+    ["HEAD", { "content-length": "2" }],
+    ["GET", { "transfer-encoding": "chunked" }],
+  ])("%s with something in it is told that it cannot pass (%o)", async (method, headers) => {
+    const response = await serve(withBody(method, headers, ["{}"]));
+    expect([response.status, await response.json()]).toMatchObject([400, { error: { code: "get_has_body" } }]);
+    expect(served).toEqual([]);
+  });
+});
