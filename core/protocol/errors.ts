@@ -200,6 +200,18 @@ export const errorTable = {
     "The way to the machine broke before its answer began.",
     "Send the request again after Retry-After; it may have had its effect.",
   ),
+  answer_too_late: row(
+    504,
+    false,
+    "The service's answer did not begin while the way to the machine waits for it.",
+    "The request reached the service and may have had its effect. Let the service stream its answer, or answer at once and be asked again: a tunnel waits about 100 seconds.",
+  ),
+  machine_busy: row(
+    503,
+    true,
+    "As many requests are under way to the machine as its way carries.",
+    "Send the request again after Retry-After; nothing of it has reached the machine.",
+  ),
   get_has_body: row(
     400,
     false,

@@ -29,8 +29,16 @@ export const gateErrors = [
 ] as const;
 export type GateError = (typeof gateErrors)[number];
 
-/** closed: the machine has no pipe open. broken: it broke before the answer began; the machine may have had the request. */
-export const pipeErrors = ["closed", "broken"] as const;
+export const pipeErrors = [
+  /** The machine has no pipe open. */
+  "closed",
+  /** It broke before the answer began; the machine may have had the request. */
+  "broken",
+  /** It is whole, and waits no longer for this answer; the machine had the request. */
+  "late",
+  /** It is whole, and carries as many requests as it can; the machine had nothing of this one. */
+  "full",
+] as const;
 export type PipeError = (typeof pipeErrors)[number];
 
 export const gateIssuer = "soneca";

@@ -24,6 +24,8 @@ type OthersCode =
   | "money_per_day_spent"
   | "service_not_listening"
   | "get_has_body"
+  | "answer_too_late"
+  | "machine_busy"
   | "service_broke"
   | "machine_out_of_reach";
 

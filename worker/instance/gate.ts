@@ -2,7 +2,7 @@
  * The gate of the machine that runs, as its object knows it: where it is, which pipe leads to it, whether everything passes. Kept in
  * a row of its own, because nothing of the instance's life depends on it.
  *
- *   reported -> ordered (key, pipe) -> open -> probed -> ready --a request found it shut, another port--> open
+ *   reported -> ordered (key, pipe) -> open -> probed -> ready --found shut, a probe that fails, another port--> open
  */
 import type { PipeKind } from "../../core/protocol/gate.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
@@ -49,7 +49,7 @@ export class InstanceGate {
   #row: GateRow | undefined;
   #isOpen = false;
   #trouble: string | null = null;
-  #probing = false;
+  #probing: Promise<void> | null = null;
   #probedAt = 0;
   /** The order is to be given again, although the agent follows one of its kind. */
   #again = false;
@@ -97,10 +97,16 @@ export class InstanceGate {
   }
 
   /** A request found it shut: no traffic until it was tried again. */
-  doubt(epoch: number): void {
+  shut(epoch: number): void {
     const row = this.#known();
     if (row.epoch === epoch && row.readyAt !== null) this.#write({ ...row, readyAt: null });
     if (this.#isOpen) this.#probe(epoch);
+  }
+
+  /** Requests broke on it, which may be their own fault: it is tried, and shut for the others only if that fails. */
+  async doubt(epoch: number): Promise<void> {
+    if (Date.now() - this.#probedAt > probeAgainMs) this.#probe(epoch, true);
+    await this.#probing;
   }
 
   /** Somebody waits for it: it may have come back since it was last tried. */
@@ -161,20 +167,22 @@ export class InstanceGate {
     return "tunnel";
   }
 
-  #probe(epoch: number): void {
+  /** `evenReady`: also one that is ready. */
+  #probe(epoch: number, evenReady = false): void {
     const way = this.way(epoch);
-    if (!way || this.#probing || this.#known().readyAt !== null) return;
-    this.#probing = true;
+    if (!way || this.#probing || (this.#known().readyAt !== null && !evenReady)) return;
     this.#probedAt = Date.now();
     const work = async () => {
       const probed = await probePipe(pipeOf(this.#env, way), await this.#token(epoch));
       const row = this.#known();
       if (row.epoch !== epoch || row.port !== way.gatePort || row.pipe !== way.pipe) return;
+      const wasReady = row.readyAt !== null;
+      // So many requests pass it that there was no room for this one.
+      if (wasReady && !probed.ok && probed.isFull) return;
       this.#trouble = probed.ok ? null : `${probed.what}: ${probed.message}`;
-      if (probed.ok) {
-        this.#write({ ...row, readyAt: Date.now() });
-        this.#host.onReady();
-      } else if (way.pipe === "tunnel" && probed.what === "socket") {
+      if (wasReady !== probed.ok) this.#write({ ...row, readyAt: probed.ok ? Date.now() : null });
+      if (probed.ok) this.#host.onReady();
+      else if (way.pipe === "tunnel" && probed.what === "socket") {
         // Some cloudflared lose the upgrade on one of their two protocols.
         this.#tunnel.protocol = this.#tunnel.protocol === "quic" ? "http2" : "quic";
         this.#again = true;
@@ -185,8 +193,9 @@ export class InstanceGate {
         this.#trouble = String(error).slice(0, 250);
       })
       .finally(() => {
-        this.#probing = false;
+        this.#probing = null;
       });
+    this.#probing = done;
     this.#host.keep(done);
   }
 

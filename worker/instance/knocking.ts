@@ -30,6 +30,8 @@ export interface KnockRequest extends RequestNature {
   waitMs: number | null;
   /** The way that was found shut, by its epoch. */
   shut?: number;
+  /** The way that broke more than once, by its epoch: it is tried before this is answered. */
+  doubted?: number;
   /** Everything on the machine stood still when it was asked. */
   sealed?: true;
 }
@@ -75,15 +77,17 @@ export class Knocking {
   }
 
   async knock(request: KnockRequest): Promise<KnockAnswer> {
-    const { shut } = request;
-    if (shut !== undefined) this.#host.gate.doubt(shut);
+    const { shut, doubted, sealed: _, ...later } = request;
+    if (shut !== undefined) this.#host.gate.shut(shut);
+    if (doubted !== undefined) await this.#host.gate.doubt(doubted);
     const first = await this.#answer(request);
     const holdMs = first.kind === "closed" ? (request.waitMs ?? first.proxy.hold_seconds * 1000) : 0;
     const untilAt = Date.now() + Math.min(holdMs, mostWaitMs);
     let answer = first;
     while (answer.kind === "closed" && answer.code === "waking" && Date.now() < untilAt) {
       await this.#change(untilAt - Date.now());
-      answer = await this.#answer(request);
+      // A sleep may have been called off meanwhile.
+      answer = await this.#answer(later);
     }
     return answer;
   }

@@ -2,12 +2,20 @@
 import { gateHeaders, gatePaths } from "../../core/protocol/gate.ts";
 import type { Pipe } from "./pipe.ts";
 
-export type Probed = { ok: true } | { ok: false; what: "http" | "events" | "socket"; message: string };
+export type Probed = { ok: true } | { ok: false; what: "http" | "events" | "socket"; message: string; isFull: boolean };
 
 const limitMs = 8_000;
 
 /** All three at once; the first that fails in this order is named. `token` is for the gate's own paths. */
 export async function probePipe(pipe: Pipe, token: string): Promise<Probed> {
+  let isFull = false;
+  const watched: Pipe = {
+    async fetch(request) {
+      const reached = await pipe.fetch(request);
+      if (!reached.ok && reached.code === "full") isFull = true;
+      return reached;
+    },
+  };
   const probes = [
     ["http", probeHttp],
     ["events", probeEvents],
@@ -20,13 +28,14 @@ export async function probePipe(pipe: Pipe, token: string): Promise<Probed> {
         () => `no answer within ${limitMs / 1000} s`,
         () => null,
       );
-      const trouble = await Promise.race([probe(pipe, token).catch((error) => String(error)), late]);
+      const trouble = await Promise.race([probe(watched, token).catch((error) => String(error)), late]);
       abort.abort();
       return { what, trouble };
     }),
   );
   const failed = results.find((one) => one.trouble !== null);
-  return failed ? { ok: false, what: failed.what, message: `${failed.trouble}`.slice(0, 250) } : { ok: true };
+  if (!failed) return { ok: true };
+  return { ok: false, what: failed.what, message: `${failed.trouble}`.slice(0, 250), isFull };
 }
 
 /** One message to the gate that nobody waits long for: its agent speaks at once. Whether it arrived. */

@@ -92,7 +92,7 @@ interface Asked {
 }
 
 /** What the last try found. */
-type Doubts = Pick<KnockRequest, "shut" | "sealed">;
+type Doubts = Pick<KnockRequest, "shut" | "doubted" | "sealed">;
 type Open = Extract<KnockAnswer, { kind: "open" }>;
 type Shut = Extract<KnockAnswer, { kind: "closed" }>;
 
@@ -159,7 +159,7 @@ async function afterBreak(asked: Asked, { way }: Open, breaks: number): Promise<
   known.delete(asked.address.instance);
   const { method } = asked.request;
   const isSafe = method === "GET" || method === "HEAD" || method === "OPTIONS";
-  const now = await knock(asked, { waitMs: 0, ...(breaks > 1 && { shut: way.epoch }) });
+  const now = await knock(asked, { waitMs: 0, ...(breaks > 1 && { doubted: way.epoch }) });
   if (isSafe && (now.kind === "closed" || breaks < 3)) return null;
   if (now.kind === "closed") return answerClosed(asked, now);
   throw new AppError("machine_out_of_reach", { retryAfterMs: 1_000 });
@@ -177,8 +177,10 @@ async function find(asked: Asked, more: Doubts): Promise<Open | Shut> {
     if (isAllowed && holdMsOf(request, proxy.hold_seconds) === 0) return before.open;
   }
   const wished = preferredWait(request);
-  for (let waitMs = wished; ; ) {
-    const answer = await knock(asked, { ...more, waitMs });
+  let waitMs = wished === null ? null : Math.max(0, startedAt + wished - Date.now());
+  // What the last try found is told once: it may have changed while this waits.
+  for (let doubts = more; ; doubts = {}) {
+    const answer = await knock(asked, { ...doubts, waitMs });
     if (answer.kind === "open" || answer.code !== "waking") return answer;
     const leftMs = startedAt + holdMsOf(request, answer.proxy.hold_seconds) - Date.now();
     if (leftMs <= 0) return answer;
@@ -234,6 +236,9 @@ async function send(
   if (!reached.ok) {
     const { code, message } = reached;
     log.warn("pipe_failed", { instance: way.instance, pipe: way.pipe, code, error: message });
+    // Neither says anything of the way, and the first reached the machine.
+    if (code === "late") throw new AppError("answer_too_late");
+    if (code === "full") throw new AppError("machine_busy", { retryAfterMs: 1_000 });
     return code;
   }
   const { response } = reached;

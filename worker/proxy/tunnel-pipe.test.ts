@@ -61,7 +61,7 @@ describe("what the edge answers in place of the gate", () => {
     ["a page for programs", page(530, '{"cloudflare_error":true,"status":530}', "application/problem+json"), "closed"],
     ["a gate that is not up", page(502, "<html>responding to traffic from cloudflared</html>", "text/html"), "broken"],
     ["a connection that broke", page(520, "error code: 520"), "broken"],
-    ["no first byte", page(524, "error code: 524"), "broken"],
+    ["no first byte", page(524, "error code: 524"), "late"],
   ])("%s is a failure of the pipe", async (_, response, code) => {
     edge(response);
     expect(await ask()).toMatchObject({ ok: false, code });

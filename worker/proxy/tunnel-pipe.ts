@@ -2,7 +2,7 @@
  * The pipe through a Cloudflare tunnel: a plain fetch of the machine's hostname, which the edge brings to the gate. No
  * code of ours touches a byte; only answers that the edge itself made in place of the gate's are told apart.
  */
-import { gateHeaders } from "../../core/protocol/gate.ts";
+import { gateHeaders, type PipeError } from "../../core/protocol/gate.ts";
 import type { Pipe, Reached } from "./pipe.ts";
 
 export interface TunnelPipeOptions {
@@ -60,8 +60,16 @@ async function judge(response: Response): Promise<Reached> {
   if (!isEdge) return { ok: true, response };
   await response.body?.cancel().catch(() => {});
   const message = /error code: \d+/.exec(words)?.[0] ?? `the edge answered ${status}`;
-  // 530: no connector is connected, or the name does not lead to a tunnel yet. Nothing was sent to the machine.
-  return { ok: false, code: status === 530 ? "closed" : "broken", message };
+  return { ok: false, code: codeOf(status), message };
+}
+
+/**
+ * 530: no connector is connected, or the name does not lead to a tunnel yet; nothing was sent to the machine. 524: the
+ * machine has the request, and the edge waited its 100 seconds for the answer.
+ */
+function codeOf(status: number): PipeError {
+  if (status === 530) return "closed";
+  return status === 524 ? "late" : "broken";
 }
 
 /** The begin of a text, read from a copy; null for other things, which only a service answers. */

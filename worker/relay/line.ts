@@ -49,7 +49,7 @@ export class Line implements StreamHost {
   }
 
   async fetch(request: Request): Promise<Response> {
-    if (this.#streams.size >= maxStreams) return pipeAnswer("broken", `${maxStreams} requests are under way already`);
+    if (this.#streams.size >= maxStreams) return pipeAnswer("full", `${maxStreams} requests are under way already`);
     const number = this.#nextNumber();
     const head = openHeadOf(request);
     const open = encodeHead({ type: "open", stream: number, head });

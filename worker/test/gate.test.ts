@@ -1,6 +1,7 @@
 /** The gate of a machine as its object knows it, where tunnels are wanted and Cloudflare is not there. */
 import { env } from "cloudflare:workers";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { gateHeaders } from "../../core/protocol/gate.ts";
 import type { InstanceId } from "../../core/protocol/ids.ts";
 import type { GateReport } from "../../core/protocol/wire.ts";
 import type { Env } from "../env.ts";
@@ -72,4 +73,31 @@ it("a tunnel that was open and is not for a while has its time anew", async () =
 
 it("without an account of Cloudflare there is nothing to wait for", async () => {
   expect(await report({}, 1, { CLOUDFLARE_API_TOKEN: "" })).toBe("relay");
+});
+
+/** A relay that answers every request of a probe with this. */
+function relayOf(answer: () => Response) {
+  return { PIPE: "relay", RELAY: { getByName: () => ({ fetch: async () => answer() }) } };
+}
+const pipeError = (code: string) => () => new Response("why", { status: 503, headers: { [gateHeaders.pipe]: code } });
+
+it.each([
+  ["that fails shuts it", "broken", null],
+  ["that finds no room says nothing of it", "full", 1],
+])("a way that is doubted stays open while it is tried; a probe %s", async (_, code, readyAt) => {
+  row = { epoch: 1, port: 4711, pipe: "relay", readyAt: 1 };
+  const one = gate(relayOf(pipeError(code)));
+  const tried = one.doubt(1);
+  expect(one.openWay(1)).toMatchObject({ epoch: 1 });
+  await tried;
+  expect(row).toMatchObject({ readyAt });
+});
+
+it("a way that was found shut is shut at once", () => {
+  row = { epoch: 1, port: 4711, pipe: "relay", readyAt: 1 };
+  const one = gate(relayOf(pipeError("broken")));
+  one.shut(2);
+  expect(one.openWay(1)).not.toBeNull();
+  one.shut(1);
+  expect(one.openWay(1)).toBeNull();
 });

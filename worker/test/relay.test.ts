@@ -174,7 +174,7 @@ describe("requests", () => {
     const waiting = Array.from({ length: 256 }, (_, i) => ask(`/wait${i}`));
     await seen("all wait", () => agent.streams.length === 456);
     const refused = await ask("/one-more");
-    expect([refused.status, pipeErrorOf(refused)]).toEqual([503, "broken"]);
+    expect([refused.status, pipeErrorOf(refused)]).toEqual([503, "full"]);
     expect(await refused.text()).toContain("256 requests");
     for (const stream of agent.streams.slice(200)) stream.answer(200).end();
     for (const response of waiting) expect((await response).status).toBe(200);
