@@ -2,7 +2,7 @@
 import { Agent, type ClientRequest, type IncomingMessage, request, type ServerResponse } from "node:http";
 import { createConnection, type LookupFunction, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import type { GateError } from "../../core/protocol/gate.ts";
+import { type GateError, gateHeadBytes } from "../../core/protocol/gate.ts";
 import { requestHeaders, responseHeaders } from "./headers.ts";
 import { UploadAgent } from "./upload-agent.ts";
 
@@ -42,7 +42,7 @@ export function createServices(): Services {
     const { method, url: path } = req;
     // A name without an address of its own: the lookup above gives both.
     return request({
-      ...{ host: "localhost", port, method, path, agent, setHost: false },
+      ...{ host: "localhost", port, method, path, agent, setHost: false, maxHeaderSize: gateHeadBytes },
       headers: requestHeaders(req.rawHeaders, extra) as never,
     });
   };
@@ -57,9 +57,19 @@ export function createServices(): Services {
         let isAnswered = false;
         upstream.on("response", (answer) => {
           isAnswered = true;
-          passBack(answer, res);
+          try {
+            passBack(answer, res);
+          } catch (error) {
+            upstream.destroy();
+            return refuse("service_broke", error instanceof Error ? error.message : String(error));
+          }
           // The rest of the upload is for nobody.
           answer.once("end", () => upstream.writableFinished || upstream.destroy());
+        });
+        upstream.on("upgrade", (_answer, service) => {
+          isAnswered = true;
+          service.destroy();
+          refuse("service_broke", "the service changed to another protocol, which nobody asked for");
         });
         upstream.on("error", (error: NodeJS.ErrnoException) => {
           // The answer has an end of its own, and may be whole although the upload was not taken.
@@ -98,6 +108,10 @@ export function createServices(): Services {
       });
       upstream.on("response", (answer) => {
         isThrough = true;
+        if (!isPassable(answer)) {
+          upstream.destroy();
+          return refuse("service_broke", oddStatus(answer));
+        }
         const headers = responseHeaders(answer.rawHeaders, [["Connection", "close"]]);
         socket.write(headOf(answer, headers));
         answer.pipe(socket);
@@ -133,9 +147,20 @@ function bodyOf({ headers }: IncomingMessage): boolean {
   return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 
+/** What lies between the gate and whoever asked knows no others. */
+function isPassable({ statusCode = 0 }: IncomingMessage): boolean {
+  return statusCode >= 200 && statusCode <= 599;
+}
+
+function oddStatus({ statusCode }: IncomingMessage): string {
+  return `the service answered with a status of ${statusCode}`;
+}
+
+/** Errors: throws, before anything is sent, where the answer's head is none that can be sent. */
 function passBack(answer: IncomingMessage, res: ServerResponse): void {
+  if (!isPassable(answer)) throw new Error(oddStatus(answer));
   res.sendDate = false;
-  res.writeHead(answer.statusCode ?? 502, answer.statusMessage, responseHeaders(answer.rawHeaders) as never);
+  res.writeHead(answer.statusCode!, answer.statusMessage, responseHeaders(answer.rawHeaders) as never);
   // What streams shows its head at once.
   if (answer.headers["content-length"] === undefined) res.flushHeaders();
   answer.on("error", () => res.destroy());

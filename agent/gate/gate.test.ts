@@ -7,13 +7,13 @@ import {
   type Server,
   type ServerResponse,
 } from "node:http";
-import { type AddressInfo, connect } from "node:net";
+import { type AddressInfo, connect, createServer as createTcpServer, type Server as TcpServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 import { SignJWT } from "jose";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
-import { gateAudience, gateHeaders, gateIssuer, gatePaths } from "../../core/protocol/gate.ts";
+import { gateAudience, gateHeadBytes, gateHeaders, gateIssuer, gatePaths } from "../../core/protocol/gate.ts";
 import { createLogger } from "../log.ts";
 import { createGate, type Gate } from "./gate.ts";
 import { createTraffic, type Traffic } from "./traffic.ts";
@@ -28,6 +28,7 @@ let traffic: Traffic;
 let sealed = false;
 let nudges = 0;
 const servers: Server[] = [];
+const tcpServers: TcpServer[] = [];
 
 beforeEach(async () => {
   sealed = false;
@@ -40,6 +41,7 @@ beforeEach(async () => {
 
 afterEach(async () => {
   await gate.stop();
+  for (const server of tcpServers.splice(0)) server.close();
   for (const server of servers.splice(0)) {
     server.closeAllConnections();
     server.close();
@@ -47,7 +49,7 @@ afterEach(async () => {
 });
 
 async function service(handle: (req: IncomingMessage, res: ServerResponse) => void, host = "127.0.0.1") {
-  const server = createServer(handle);
+  const server = createServer({ maxHeaderSize: gateHeadBytes }, handle);
   servers.push(server);
   server.listen(0, host);
   await once(server, "listening");
@@ -226,6 +228,52 @@ describe("what comes back", () => {
   });
 });
 
+describe("an answer that cannot be passed on", () => {
+  /** A service that says these bytes to whatever it is asked. */
+  async function saying(bytes: string): Promise<number> {
+    const server = createTcpServer((socket) => {
+      socket.on("error", () => undefined);
+      socket.once("data", () => socket.write(bytes));
+    });
+    tcpServers.push(server);
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    return (server.address() as AddressInfo).port;
+  }
+
+  it.each([
+    ["a status below all others", "HTTP/1.1 099 Odd"],
+    ["no status", "HTTP/1.1 000 Odd"],
+    ["a status above all others", "HTTP/1.1 600 Odd"],
+    ["a control character among its words", "HTTP/1.1 200 O\x01K"],
+    ["another protocol, which nobody asked for", "HTTP/1.1 101 Other\r\nUpgrade: other\r\nConnection: Upgrade"],
+  ])("%s: the service broke, and the gate goes on", async (_, first) => {
+    const port = await saying(`${first}\r\nContent-Length: 2\r\n\r\nok`);
+    const answer = await ask({ port });
+    expect([answer.status, answer.headers.get(gateHeaders.error)]).toEqual([502, "service_broke"]);
+    await answer.text();
+    await expect.poll(() => traffic.open()).toBe(0);
+  });
+
+  it("of a WebSocket's handshake neither", async () => {
+    const port = await saying("HTTP/1.1 099 Odd\r\nContent-Length: 2\r\n\r\nok");
+    const headers = { [gateHeaders.token]: await token({ port }) };
+    const socket = new WebSocket(`ws://127.0.0.1:${gatePort}/`, { headers });
+    const [error] = await once(socket, "error");
+    expect(String(error)).toContain("502");
+  });
+});
+
+it("heads of up to 64 KiB pass, both ways", async () => {
+  const long = "x".repeat(60_000);
+  const { port } = await service((req, res) => {
+    res.setHeader("x-back", req.headers["x-long"] ?? "");
+    res.end();
+  });
+  const answer = await rawAnswer({ port }, { "x-long": long });
+  expect(answer.headers["x-back"]).toBe(long);
+});
+
 describe("when something ends early", () => {
   it("a service that is not there, and one that breaks off", async () => {
     const gone = await service(() => undefined);
@@ -370,6 +418,15 @@ describe("WebSockets", () => {
     await expect.poll(() => traffic.take().value).toBe(0);
   });
 
+  it("an open one holds up no end of the gate", async () => {
+    const { port } = await echo();
+    const socket = await open({ port });
+    await once(socket, "message");
+    const closed = once(socket, "close");
+    await gate.stop();
+    await closed;
+  });
+
   it("one that is not admitted is refused before anything is asked of the service", async () => {
     const { port } = await echo();
     const socket = await open({ port, epoch: 2 });
@@ -428,9 +485,9 @@ it("what is no HTTP harms nobody", async () => {
   expect((await ask({ port: null }, gatePaths.http)).status).toBe(200);
 });
 
-async function rawAnswer(claims: Claims) {
-  const headers = { [gateHeaders.token]: await token(claims) };
-  const request = httpRequest({ host: "127.0.0.1", port: gatePort, headers });
+async function rawAnswer(claims: Claims, more: Record<string, string> = {}) {
+  const headers = { ...more, [gateHeaders.token]: await token(claims) };
+  const request = httpRequest({ host: "127.0.0.1", port: gatePort, headers, maxHeaderSize: gateHeadBytes });
   request.end();
   const [answer] = (await once(request, "response")) as [IncomingMessage];
   const parts: Buffer[] = [];

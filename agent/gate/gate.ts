@@ -11,7 +11,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
-import { type GateClaims, type GateError, gateHeaders, gatePaths } from "../../core/protocol/gate.ts";
+import { type GateClaims, type GateError, gateHeadBytes, gateHeaders, gatePaths } from "../../core/protocol/gate.ts";
 import type { Logger } from "../log.ts";
 import { type Admission, createAdmission } from "./admission.ts";
 import { createServices } from "./forward.ts";
@@ -50,7 +50,8 @@ export function createGate({ instance, epoch, port = 0, traffic, isSealed, onNud
     const refuse = (error: GateError, message: string) => {
       if (res.headersSent) return void res.destroy();
       const headers = { "content-type": "text/plain", [gateHeaders.error]: error };
-      res.writeHead(statusOf[error], headers).end(`${message}\n`);
+      // Words of its own: those of an answer that could not be passed on may still stand there.
+      res.writeHead(statusOf[error], error, headers).end(`${message}\n`);
     };
     const claims = await admit(req);
     if (!claims) return refuse("refused", "no token of this machine");
@@ -115,7 +116,11 @@ export function createGate({ instance, epoch, port = 0, traffic, isSealed, onNud
     }
   };
 
-  const server: Server = createServer({ keepAliveTimeout: keepAliveMs, requestTimeout: 0 });
+  const server: Server = createServer({
+    ...{ keepAliveTimeout: keepAliveMs, requestTimeout: 0, maxHeaderSize: gateHeadBytes },
+  });
+  /** Those that became WebSockets, which the server knows no more. */
+  const sockets = new Set<Duplex>();
   const guarded =
     <A extends unknown[]>(handle: (...args: A) => Promise<void>, destroy: (...args: A) => void) =>
     (...args: A) =>
@@ -131,6 +136,10 @@ export function createGate({ instance, epoch, port = 0, traffic, isSealed, onNud
     "upgrade",
     guarded(onUpgrade, (_req, socket) => socket.destroy()),
   );
+  server.on("upgrade", (_req, socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
 
   return {
     admission,
@@ -148,6 +157,7 @@ export function createGate({ instance, epoch, port = 0, traffic, isSealed, onNud
       services.close();
       echo.close();
       server.closeAllConnections();
+      for (const socket of sockets) socket.destroy();
       await new Promise<void>((resolve) => server.close(() => resolve()));
     },
   };

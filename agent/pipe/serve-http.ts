@@ -1,5 +1,6 @@
 /** One request of the relay, made to the gate. */
 import { type ClientRequest, type IncomingMessage, request as makeRequest } from "node:http";
+import { gateHeadBytes } from "../../core/protocol/gate.ts";
 import type { Frame, OpenHead, ResetCode } from "../../core/protocol/relay.ts";
 import { ReceiveWindow } from "../../core/protocol/relay-flow.ts";
 import { Answer } from "./answer.ts";
@@ -66,7 +67,7 @@ export class HttpServe implements Serve {
     const headers = rawHeadersOf(this.#open, port);
     // Node takes a raw list of headers; its types know only records.
     const options = { host: "127.0.0.1", port, agent, method, path, headers: headers as never, setHost: false };
-    const request = makeRequest(options);
+    const request = makeRequest({ ...options, maxHeaderSize: gateHeadBytes });
     request.on("response", (response) => this.#takeAnswer(response));
     request.on("error", (error: NodeJS.ErrnoException) => {
       if (request === this.#request) this.#fail(error);

@@ -1,6 +1,7 @@
 /** One WebSocket of the relay, opened to the gate. */
 import type { IncomingMessage } from "node:http";
 import { WebSocket } from "ws";
+import { gateHeadBytes } from "../../core/protocol/gate.ts";
 import { encodeHead, type Frame, maxMessageBytes, type OpenHead, type ResetCode } from "../../core/protocol/relay.ts";
 import { ReceiveWindow } from "../../core/protocol/relay-flow.ts";
 import { Assembler, MessageLane } from "../../core/protocol/relay-lanes.ts";
@@ -34,6 +35,7 @@ export class SocketServe implements Serve {
       headers: headerRecordOf(open, host.gate.port) as never,
       perMessageDeflate: false,
       maxPayload: maxMessageBytes,
+      maxHeaderSize: gateHeadBytes,
     });
     this.#window = new ReceiveWindow(host.budget);
     this.#lane = new MessageLane(stream);

@@ -17,6 +17,9 @@ export const gateHeaders = {
   pipe: "x-soneca-pipe-error",
 } as const;
 
+/** What a head may have on the machine, both ways; by itself node takes a quarter of it. */
+export const gateHeadBytes = 64 * 1024;
+
 export const gateErrors = [
   /** No token, or none for this machine at this moment. */
   "refused",
