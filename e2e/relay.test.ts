@@ -13,12 +13,14 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { createLogger } from "../agent/log.ts";
 import { createRelay, type Relay } from "../agent/pipe/relay.ts";
+import { sleep } from "../local-cloud/processes.ts";
 import { signAgentToken } from "../worker/tokens.ts";
 import { startTestCloud, type TestCloud, until } from "./testing/cloud.ts";
 
 const instance = "i-relayrelay";
 let test: TestCloud;
 let gate: Server;
+let sockets: WebSocketServer;
 let serve: RequestListener;
 let relay: Relay;
 let through: string;
@@ -28,7 +30,7 @@ beforeAll(async () => {
   test = await startTestCloud({ workerEntry: "worker/testing/relayed.ts", hasCron: false });
   const { cloud } = test;
   gate = createServer((request, response) => serve(request, response));
-  const sockets = new WebSocketServer({ server: gate, handleProtocols: ([...all]) => all.at(-1)! });
+  sockets = new WebSocketServer({ server: gate, handleProtocols: ([...all]) => all.at(-1)! });
   sockets.on("connection", (socket) => socket.on("message", (data: Buffer, binary) => socket.send(data, { binary })));
   await new Promise<void>((done) => gate.listen(0, "127.0.0.1", done));
   expect(await (await fetch(`${cloud.url}/born/${instance}`)).json()).toMatchObject({ ok: true });
@@ -228,6 +230,26 @@ describe("the relay", () => {
     const closed = new Promise<number>((resolve) => socket.once("close", resolve));
     socket.close(4_123, "enough");
     expect(await closed).toBe(4_123);
+  });
+
+  it("a WebSocket's client that breaks off is gone at the service, though that takes nothing of what it sent", async () => {
+    let service: WebSocket | null = null;
+    sockets.once("connection", (socket) => {
+      socket.pause();
+      service = socket;
+    });
+    const socket = new WebSocket(`${through.replace("http", "ws")}/ws`);
+    await new Promise((resolve) => socket.once("open", resolve));
+    // Much more than lies in the buffers of the sockets on the way.
+    for (let i = 0; i < 250; i++) socket.send(randomBytes(100_000));
+    await sleep(1_000);
+    socket.terminate();
+    // One that reads nothing hears of an end only when it speaks.
+    const isGone = () => {
+      service?.ping(undefined, undefined, () => undefined);
+      return service !== null && service.readyState !== WebSocket.OPEN;
+    };
+    await until("it is gone", isGone, { withinMs: 5_000 });
   });
 
   it("serves 200 requests at once", async () => {

@@ -13,13 +13,20 @@ export const maxStreams = 256;
  */
 const budgetBytes = 32 * 1024 * 1024;
 
+export interface Patience {
+  /** How long a socket with requests may be silent before it is asked, and then until it is given up. */
+  readonly quietMs: number;
+  /** How long the machine may take nothing of what a WebSocket's client sent before it closed. */
+  readonly leaveMs: number;
+}
+
 export class Line implements StreamHost {
   readonly socket: WebSocket;
   readonly epoch: number;
   readonly budget = new Budget(budgetBytes);
   waitingBytes = 0;
   readonly writer = new FrameWriter((frame) => this.#put(frame));
-  readonly #quietMs: () => number;
+  readonly #patience: Patience;
   readonly #streams = new Map<number, RelayStream>();
   /** Numbers begin anywhere: what an agent still says of an earlier life of this object meets none of them. */
   readonly #first = crypto.getRandomValues(new Uint32Array(1))[0]!;
@@ -28,11 +35,14 @@ export class Line implements StreamHost {
   #watch: ReturnType<typeof setTimeout> | null = null;
   #isGone = false;
 
-  /** `quietMs`: how long a socket with requests may be silent before it is asked, and then until it is given up. */
-  constructor(socket: WebSocket, epoch: number, quietMs: () => number) {
+  constructor(socket: WebSocket, epoch: number, patience: Patience) {
     this.socket = socket;
     this.epoch = epoch;
-    this.#quietMs = quietMs;
+    this.#patience = patience;
+  }
+
+  get leaveMs(): number {
+    return this.#patience.leaveMs;
   }
 
   get isOpen(): boolean {
@@ -148,6 +158,6 @@ export class Line implements StreamHost {
       this.#watch = null;
       if (this.#received === seen) then();
       else this.#keepWatch();
-    }, this.#quietMs());
+    }, this.#patience.quietMs);
   }
 }

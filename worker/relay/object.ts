@@ -6,7 +6,7 @@ import { DurableObject } from "cloudflare:workers";
 import { relayCloseCodes, relayEpochHeader, relaySubprotocol } from "../../core/protocol/relay.ts";
 import type { Env } from "../env.ts";
 import { isUpgrade, pipeAnswer } from "./heads.ts";
-import { Line } from "./line.ts";
+import { Line, type Patience } from "./line.ts";
 import { closeSafely } from "./socket-side.ts";
 
 interface Attachment {
@@ -15,9 +15,10 @@ interface Attachment {
   at: number;
 }
 
-export class RelayObject extends DurableObject<Env> {
-  /** How long a socket with requests may be silent before it is asked. Its own, so that a test need not wait. */
+export class RelayObject extends DurableObject<Env> implements Patience {
+  // Its own, so that a test need not wait.
   quietMs = 10_000;
+  leaveMs = 30_000;
   #line: Line | null = null;
   #newest: number;
 
@@ -87,7 +88,7 @@ export class RelayObject extends DurableObject<Env> {
   }
 
   #newLine(socket: WebSocket, epoch: number): Line {
-    return new Line(socket, epoch, () => this.quietMs);
+    return new Line(socket, epoch, this);
   }
 
   #lose(socket: WebSocket): void {

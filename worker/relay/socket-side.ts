@@ -18,6 +18,8 @@ export class SocketSide {
   readonly #onOver: () => void;
   /** Of `waitingBytes`, this one's. */
   #counted = 0;
+  /** Since the client closed, while the machine does not take what came before. */
+  #leaving: ReturnType<typeof setTimeout> | null = null;
   #isOver = false;
 
   /** `onOver`: the agent knows, or needs no word any more. */
@@ -33,8 +35,12 @@ export class SocketSide {
     this.#server.binaryType = "arraybuffer";
     this.#server.accept();
     this.#server.addEventListener("message", ({ data }) => this.#fromClient(data));
-    this.#server.addEventListener("close", ({ code, reason }) => this.#closeTowardsMachine(code, reason));
-    this.#server.addEventListener("error", () => this.#closeTowardsMachine(1006, ""));
+    this.#server.addEventListener("close", ({ code, reason }) => {
+      if (code === 1006) this.#breakOff();
+      else this.#closeTowardsMachine(code, reason);
+    });
+    // One that has closed is torn down by its end without more words.
+    this.#server.addEventListener("error", () => this.#leaving === null && this.#breakOff());
   }
 
   /** False: it does not belong here. */
@@ -47,6 +53,7 @@ export class SocketSide {
         if (!this.#lane.credit.add(frame.bytes)) return false;
         this.#host.writer.wake(this.#lane);
         this.#count();
+        if (this.#leaving !== null) this.#awaitLeave();
         return true;
       case "close":
         closeSafely(this.#server, frame.code, frame.reason);
@@ -81,8 +88,24 @@ export class SocketSide {
 
   /** After what the client sent before. */
   #closeTowardsMachine(code: number, reason: string): void {
+    if (this.#isOver) return;
     this.#lane.close(code, reason);
     this.#host.writer.wake(this.#lane);
+    this.#awaitLeave();
+  }
+
+  /** A service that takes nothing any more would keep the stream, and with it the machine awake, for nobody. */
+  #awaitLeave(): void {
+    if (this.#leaving !== null) clearTimeout(this.#leaving);
+    this.#leaving = this.#isOver ? null : setTimeout(() => this.#breakOff(), this.#host.leaveMs);
+  }
+
+  /** The client is gone: what it sent before has lost its end, or nobody takes it. */
+  #breakOff(): void {
+    if (this.#isOver) return;
+    this.#host.send({ type: "reset", stream: this.#lane.stream, code: "cancelled", message: "the client is gone" });
+    closeSafely(this.#server, 1011, "the service takes nothing any more");
+    this.#finish();
   }
 
   #fromMachine(type: "text" | "binary", isFinal: boolean, bytes: Uint8Array): boolean {
@@ -123,6 +146,8 @@ export class SocketSide {
   #finish(): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    if (this.#leaving !== null) clearTimeout(this.#leaving);
+    this.#leaving = null;
     this.#count();
     this.#host.writer.drop(this.#lane);
     this.#onOver();

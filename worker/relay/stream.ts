@@ -17,6 +17,8 @@ export interface StreamHost {
   budget: Budget;
   /** Of messages of WebSockets, which neither side can be told to hold back. */
   waitingBytes: number;
+  /** As `Patience` says. */
+  readonly leaveMs: number;
   send(frame: Frame): void;
   /** Nothing for 0. */
   credit(stream: number, bytes: number): void;

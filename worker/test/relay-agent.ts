@@ -91,8 +91,12 @@ export class AgentStream {
   #arrive(bytes: Uint8Array): void {
     if (!this.#window.arrive(bytes.length)) throw new Error("more than was given");
     this.bytes += bytes.length;
-    if (!this.isTaking) return;
-    const credit = this.#window.take(bytes.length);
+    if (this.isTaking) this.takeAll();
+  }
+
+  /** What came and was not taken yet. */
+  takeAll(): void {
+    const credit = this.#window.take(this.#window.held);
     if (credit > 0) this.#agent.send({ type: "credit", stream: this.number, bytes: credit });
   }
 }

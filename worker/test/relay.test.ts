@@ -382,6 +382,47 @@ describe("WebSockets", () => {
     await noStreams();
   });
 
+  it("of clients that are gone end, though the machine takes nothing of what they sent", async () => {
+    await runInDurableObject<RelayObject, void>(relay(), (object) => {
+      object.leaveMs = 200;
+    });
+    agent.onOpen = (stream) => {
+      stream.isTaking = false;
+      stream.answer(101);
+    };
+    const { socket } = await open("/stuck");
+    for (let i = 0; i < 8; i++) socket.send(new Uint8Array(100_000));
+    const stuck = agent.streams[0]!;
+    await seen("the first of it", () => stuck.bytes > 0);
+    socket.close(1001, "gone");
+    await realWait(50);
+    expect(stuck.saw("reset")).toBeUndefined();
+    expect(await seen("a reset", () => stuck.saw("reset"))).toMatchObject({ code: "cancelled" });
+    expect(stuck.saw("close")).toBeUndefined();
+    await noStreams();
+  });
+
+  it("of clients that are gone end properly where the machine is slow and goes on", async () => {
+    await runInDurableObject<RelayObject, void>(relay(), (object) => {
+      object.leaveMs = 300;
+    });
+    agent.onOpen = (stream) => {
+      stream.isTaking = false;
+      stream.answer(101);
+    };
+    const { socket } = await open("/slow");
+    for (let i = 0; i < 16; i++) socket.send(new Uint8Array(100_000));
+    socket.close(1001, "gone");
+    const slow = await seen("the request", () => agent.streams[0]);
+    for (let i = 0; i < 20 && !slow.saw("close"); i++) {
+      await realWait(150);
+      slow.takeAll();
+    }
+    expect(await seen("the close", () => slow.saw("close"))).toMatchObject({ code: 1001, reason: "gone" });
+    expect(slow.saw("reset")).toBeUndefined();
+    await noStreams();
+  });
+
   it("of more messages than the machine takes, or than fit here, are closed", async () => {
     agent.onOpen = (stream) => {
       stream.isTaking = false;
