@@ -192,7 +192,7 @@ async function knock(asked: Asked, more: Doubts & Pick<KnockRequest, "waitMs">):
   const { address, called, env, nature } = asked;
   const { instance, port } = address;
   const { caller } = called;
-  const answer = await env.INSTANCE.getByName(instance).knock({ caller, port, ...nature, ...more });
+  const answer = await knockAt(env, instance, { caller, port, ...nature, ...more });
   if (answer.kind === "unknown") throw new AppError("instance_not_found");
   if (answer.kind === "not_shown") throw notShown(address);
   if (answer.kind === "forbidden") throw new AppError(caller.kind === "anybody" ? "unauthenticated" : "forbidden");
@@ -201,6 +201,17 @@ async function knock(asked: Asked, more: Doubts & Pick<KnockRequest, "waitMs">):
     known.set(instance, { open: answer, untilAt: Date.now() + knownMs });
   }
   return answer;
+}
+
+/** An object that begins anew, as with each deployment, breaks off whoever asks it at that moment; the next stub finds it there. */
+async function knockAt(env: Env, instance: InstanceId, request: KnockRequest): Promise<KnockAnswer> {
+  try {
+    return await env.INSTANCE.getByName(instance).knock(request);
+  } catch (error) {
+    const { retryable, overloaded } = error as { retryable?: boolean; overloaded?: boolean };
+    if (!retryable || overloaded) throw error;
+    return env.INSTANCE.getByName(instance).knock(request);
+  }
 }
 
 /** False also where it cannot be known: whoever waits asks again. */

@@ -119,3 +119,18 @@ it("one call may hold for long: of it, the seal counts for the first look alone"
   knocking.notify();
   expect(await held).toMatchObject({ kind: "open" });
 });
+
+it("an object that begins anew is asked once more, and one that has too much to do is not", async () => {
+  const broken = (more: object) => (): KnockAnswer => {
+    throw Object.assign(new Error("Durable Object reset because its code was updated."), more);
+  };
+  const anew = broken({ retryable: true });
+  expect(await ask({ object: [anew, open], edge: [ok] })).toBe("200 of the service");
+  expect(knocks).toHaveLength(2);
+  knocks = [];
+  instance = newInstanceId(crypto.getRandomValues(new Uint8Array(10)));
+  expect(await ask({ object: [anew, anew, open], edge: [ok] })).toBe("500 internal");
+  expect(await ask({ object: [broken({ retryable: true, overloaded: true }), open], edge: [ok] })).toBe("500 internal");
+  expect(await ask({ object: [broken({}), open], edge: [ok] })).toBe("500 internal");
+  expect(knocks).toHaveLength(4);
+});
