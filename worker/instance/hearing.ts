@@ -32,7 +32,7 @@ export function hearReport(
   const progressed = report.progress != null && JSON.stringify(report.progress) !== JSON.stringify(live.progress);
   const { results = [], seal = null, held, update } = report;
   return {
-    samples: { ...taken, ring, lastActivityAt, since },
+    samples: { ...taken, ring, lastActivityAt, heardAt: now, since },
     arrived: taken.ring,
     live: {
       verdict,

@@ -155,7 +155,9 @@ export class InstanceShell {
     const now = Date.now();
     const outcome = transition(saved.state, event, this.context());
     const isOrdinary = outcome.effects.length === 0 && !changesMoreThanTheClock(saved.state, outcome.state);
-    if (isOrdinary && doneRow === undefined && now - saved.savedAt < saveEveryMs(saved.state)) {
+    // What else is written meanwhile is no reason to leave a beat unwritten for longer: silence counts from the last one that is.
+    const writtenAt = event.type === "beat" ? (this.#kept?.heardAt ?? saved.savedAt) : saved.savedAt;
+    if (isOrdinary && doneRow === undefined && now - writtenAt < saveEveryMs(saved.state)) {
       this.#saved = { ...saved, state: outcome.state };
       return;
     }
@@ -223,16 +225,20 @@ export class InstanceShell {
 }
 
 /**
- * Heartbeats since the last save may be lost with the memory that held them. Silence counts from the latest moment at
- * which a beat could have come without being written.
+ * Heartbeats since the last one that is written may be lost with the memory that held them. Silence counts from the latest
+ * moment at which a beat could have come without being written. Only a beat moves it: what a tick or the cron writes says
+ * nothing of the agent.
  */
 function afterRest(saved: Saved | null): Saved | null {
   if (saved?.state.now.status !== "running" && saved?.state.now.status !== "snapshotting") return saved;
-  const lastBeatAt = Math.min(
-    Date.now(),
-    Math.max(saved.state.now.lastBeatAt, saved.savedAt) + saveEveryMs(saved.state),
-  );
-  return { ...saved, state: { ...saved.state, now: { ...saved.state.now, lastBeatAt } } };
+  const heardAt = saved.samples.heardAt ?? saved.savedAt;
+  const latest = Math.min(Date.now(), heardAt + saveEveryMs(saved.state));
+  const lastBeatAt = Math.max(saved.state.now.lastBeatAt, latest);
+  return {
+    ...saved,
+    samples: { ...saved.samples, heardAt },
+    state: { ...saved.state, now: { ...saved.state.now, lastBeatAt } },
+  };
 }
 
 /** How old the written state may become by ordinary heartbeats: in a transition never so old that it looks stalled. */

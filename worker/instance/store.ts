@@ -59,6 +59,8 @@ export interface Samples {
   lastN: number;
   /** When a beat last said "busy", epoch ms. */
   lastActivityAt: number | null;
+  /** When an agent was last heard, epoch ms. Absent in rows of before. */
+  heardAt?: number;
   /** Since when each signal has said what it says. */
   since?: SignalSince;
 }

@@ -549,6 +549,35 @@ describe("memory and heartbeats", () => {
     expect((await nest.view()).state).not.toBe("snapshotting");
   });
 
+  it("silence is noticed however often the object is evicted and touched meanwhile", async () => {
+    const { nest, agent } = await runningInstance(vast, user, { check_interval_seconds: 30, enabled: false });
+    await agent.beatFor(600_000, 80, 30_000);
+    const silentFrom = Date.now();
+    while ((await nest.view()).state === "running" && Date.now() - silentFrom < 3_600_000) {
+      const at = await runInDurableObject(stubOf(nest.id), (_, ctx) => ctx.storage.getAlarm());
+      await evictDurableObject(stubOf(nest.id));
+      // As the cron does.
+      await stubOf(nest.id).poke();
+      await evictDurableObject(stubOf(nest.id));
+      await alarmAfter(nest.id, Math.max(50, (at ?? Date.now()) - Date.now() + 50));
+    }
+    expect((await nest.view()).state).toBe("unreachable");
+    // Sixteen intervals in which a beat may have come unwritten, and the silence itself.
+    expect(Date.now() - silentFrom).toBeLessThan(16 * 30_000 + 130_000);
+  });
+
+  it("a machine that is heard is no silent one, however often the object is evicted and touched", async () => {
+    const { nest, agent } = await runningInstance(vast, user, { check_interval_seconds: 30, enabled: false });
+    for (let i = 0; i < 40; i++) {
+      await agent.beatFor(30_000, 80, 30_000);
+      if (i % 3 === 0) await stubOf(nest.id).poke();
+      if (i % 5 === 4) await evictDurableObject(stubOf(nest.id));
+      await runDurableObjectAlarm(stubOf(nest.id));
+    }
+    expect((await nest.view()).state).toBe("running");
+    expect(await nest.eventTypes()).not.toContain("unreachable");
+  });
+
   it("an agent that starts anew, and has no interval at first, is heard from its first one on", async () => {
     const { nest, agent } = await runningInstance(vast, user);
     await agent.beatFor(200_000, 80);
