@@ -46,10 +46,25 @@ export function endRetries(state: State, actor: Actor): Outcome {
 export function joinWake(state: State, asked: WakeRequest): Outcome {
   const said = out(wanted(state, asked.actor), log("wake_joined", asked.actor));
   const { now } = said.state;
-  if (!asked.keepTrying || (now.status !== "provisioning" && now.status !== "restoring")) return said;
-  const until = Math.max(asked.keepTrying.until, now.wake.keepTrying?.until ?? 0);
-  const keepTrying = { until, tries: now.wake.keepTrying?.tries ?? 0 };
-  return andThen(said, (next) => out({ ...next, now: { ...now, wake: { ...now.wake, keepTrying } } }));
+  if (now.status !== "provisioning" && now.status !== "restoring") return said;
+  const wake = together(now.wake, asked);
+  return andThen(said, (next) => out({ ...next, now: { ...now, wake } }));
+}
+
+/** The first of two, tried for as long as either of them wants, and ready when either is to be. */
+function together(wake: WakeRequest, other: WakeRequest): WakeRequest {
+  const until = Math.max(wake.keepTrying?.until ?? 0, other.keepTrying?.until ?? 0);
+  const readyAt = Math.max(wake.readyAt ?? 0, other.readyAt ?? 0);
+  return {
+    ...wake,
+    ...(until > 0 && { keepTrying: { until, tries: wake.keepTrying?.tries ?? 0 } }),
+    ...(readyAt > 0 && { readyAt }),
+  };
+}
+
+/** A wake that begins while another one is to be tried again takes its place. Another snapshot is another wish. */
+export function inPlaceOfRetry({ retry }: State, wake: WakeRequest): WakeRequest {
+  return retry && retry.wake !== wake && !wake.snapshot ? together(wake, retry.wake) : wake;
 }
 
 /** What the clock or a rule had begun is a person's from here on: neither its hours' end nor its purpose ends it. */

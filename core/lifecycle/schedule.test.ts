@@ -135,6 +135,167 @@ describe("the clock and people", () => {
   });
 });
 
+describe("ready at the time", () => {
+  /** Eight of ten wakes took five minutes, two a quarter of an hour. */
+  const taught = (world: World) => {
+    const took = (ms: number) => ({ at: 0, rentMs: 0, bootMs: ms, restoreMs: 0, wakeMs: ms });
+    const wakes = [5, 5, 5, 5, 15, 5, 5, 15, 5, 5].map((minutes) => took(minutes * minute));
+    world.state = { ...world.state, wakes };
+    return world;
+  };
+  const byRule = { enabled: true, pause_after_idle_minutes: 3, grace_minutes: 3 } as const;
+
+  it("what comes up early is kept until its time and the grace after it, and then the idle rule goes on as it is set", () => {
+    const world = taught(asleep(byRule));
+    world.provider.bootMs = 5 * minute;
+    until(world, `${day(1)}T08:52:00-03:00`);
+    expect(status(world)).toBe("running");
+    until(world, `${day(1)}T09:05:00-03:00`);
+    expect(status(world)).toBe("running");
+    until(world, `${day(1)}T09:10:00-03:00`);
+    expect(status(world)).toBe("hibernated");
+  });
+
+  it("nor does a network that is away for some minutes let it go before", () => {
+    const world = taught(asleep(byRule));
+    world.provider.bootMs = 2 * minute;
+    until(world, `${day(1)}T08:50:00-03:00`);
+    world.net.downUntil = world.now + 3 * minute;
+    world.run(2 * minute);
+    expect(status(world)).toBe("unreachable");
+    until(world, `${day(1)}T09:05:00-03:00`);
+    expect(status(world)).toBe("running");
+  });
+
+  it("a person's wake that the clock's joins is kept as long", () => {
+    const world = taught(asleep(byRule));
+    world.provider.bootMs = 3 * minute;
+    until(world, `${day(1)}T08:44:00-03:00`);
+    world.wake();
+    until(world, `${day(1)}T09:05:00-03:00`);
+    expect(status(world)).toBe("running");
+  });
+
+  it("what falls asleep by the rule while its wake is prepared for wakes again", () => {
+    const world = taught(asleep(byRule));
+    until(world, `${day(1)}T08:35:00-03:00`);
+    world.wake().run(2 * minute);
+    world.busy(true);
+    until(world, `${day(1)}T08:51:00-03:00`);
+    world.busy(false);
+    until(world, `${day(1)}T09:00:00-03:00`);
+    expect(world.logs.filter((one) => one.type === "hibernated")).toHaveLength(2);
+    expect(status(world)).toBe("running");
+    until(world, `${day(1)}T09:05:00-03:00`);
+    expect(status(world)).toBe("running");
+  });
+
+  it("what somebody puts to sleep just before its time wakes at it", () => {
+    const world = taught(scheduled());
+    until(world, `${day(1)}T18:02:00-03:00`);
+    world.wake().run(2 * minute);
+    until(world, `${day(2)}T08:54:00-03:00`);
+    world.hibernate();
+    until(world, `${day(2)}T09:00:00-03:00`);
+    expect(status(world)).toBe("running");
+  });
+
+  it("what is idle at its time begins to be idle then", () => {
+    const world = scheduled({ ...byRule, pause_after_idle_minutes: 60 });
+    world.busy(true);
+    until(world, `${day(1)}T08:01:00-03:00`);
+    world.busy(false);
+    until(world, `${day(1)}T10:00:00-03:00`);
+    expect(status(world)).toBe("running");
+    until(world, `${day(1)}T10:10:00-03:00`);
+    expect(status(world)).toBe("hibernated");
+  });
+
+  it("it does not sleep for a break in which it would have to wake at once", () => {
+    const windows = [
+      { start: "07:00", end: "12:00" },
+      { start: "12:10", end: "18:00" },
+    ];
+    const world = taught(scheduled({ schedule: { ...saoPaulo, windows } }));
+    until(world, `${day(1)}T12:30:00-03:00`);
+    expect(status(world)).toBe("running");
+    expect(world.logs.filter((one) => one.type === "hibernated")).toEqual([]);
+    until(world, `${day(1)}T18:02:00-03:00`);
+    expect(status(world)).toBe("hibernated");
+  });
+
+  it("of a sleep and a wake at one moment the wake is what holds from then on", () => {
+    const wakeOnce = { at: `${day(1)}T18:00`, do: "wake" as const };
+    const awake = scheduled({ schedule: { ...saoPaulo, once: [wakeOnce] } });
+    until(awake, `${day(1)}T18:30:00-03:00`);
+    expect(status(awake)).toBe("running");
+
+    const world = asleep({ schedule: { ...saoPaulo, once: [wakeOnce] } });
+    until(world, `${day(1)}T10:00:00-03:00`);
+    world.hibernate();
+    until(world, `${day(1)}T18:05:00-03:00`);
+    expect(status(world)).toBe("running");
+  });
+});
+
+describe("a sleep of the clock's that did not come off", () => {
+  it("ends where the next window begins", () => {
+    const world = scheduled();
+    until(world, `${day(1)}T17:50:00-03:00`);
+    world.scripts("veto");
+    until(world, `${day(2)}T08:59:00-03:00`);
+    expect(world.state.standing).toMatchObject({ actor: { kind: "schedule" } });
+    until(world, `${day(2)}T09:05:00-03:00`);
+    expect(world.state.standing).toBeUndefined();
+    world.scripts("ok");
+    world.busy(true);
+    until(world, `${day(2)}T17:59:00-03:00`);
+    expect(status(world)).toBe("running");
+    until(world, `${day(2)}T18:02:00-03:00`);
+    expect(status(world)).toBe("hibernated");
+  });
+
+  it("waits for a command as the first try would have, and follows it", () => {
+    const world = scheduled();
+    until(world, `${day(1)}T17:59:30-03:00`);
+    world.scripts("veto");
+    until(world, `${day(1)}T18:02:00-03:00`);
+    expect(world.state.standing).toBeDefined();
+    world.scripts("ok");
+    world.runCommand("train", true);
+    until(world, `${day(1)}T20:00:00-03:00`);
+    expect(status(world)).toBe("running");
+    expect(world.state).toMatchObject({ schedule: { sleep: {} } });
+    world.runCommand("train", false);
+    world.run(2 * minute);
+    expect(status(world)).toBe("hibernated");
+  });
+
+  it("strikes although a command runs where leases are not to hold it", () => {
+    const world = scheduled({ schedule: { ...saoPaulo, hold: { leases: false } } });
+    until(world, `${day(1)}T17:59:30-03:00`);
+    world.scripts("veto");
+    until(world, `${day(1)}T18:02:00-03:00`);
+    world.scripts("ok");
+    world.runCommand("train", true);
+    until(world, `${day(1)}T18:30:00-03:00`);
+    expect(status(world)).toBe("hibernated");
+  });
+
+  it("is over with the schedule", () => {
+    const world = scheduled();
+    until(world, `${day(1)}T17:59:30-03:00`);
+    world.scripts("veto");
+    until(world, `${day(1)}T18:02:00-03:00`);
+    world.scripts("ok");
+    world.configure({ wake_method: "manual" });
+    expect(world.state.standing).toBeUndefined();
+    until(world, `${day(1)}T23:00:00-03:00`);
+    expect(status(world)).toBe("running");
+    expect(world.logs.at(-1)).not.toMatchObject({ type: "hibernated" });
+  });
+});
+
 describe("trouble", () => {
   it("no offer: it tries along the ladder until its window ends, says so, and does not go on after it", () => {
     const world = asleep();
@@ -161,6 +322,19 @@ describe("trouble", () => {
     until(world, `${day(1)}T10:30:00-03:00`);
     expect(status(world)).toBe("running");
     expect(world.provider.paid(world.now)).toHaveLength(1);
+  });
+
+  it("somebody's wake does not end that it is tried until its window ends", () => {
+    const world = asleep();
+    world.provider.trouble.noOffer = 1_000;
+    until(world, `${day(1)}T09:30:00-03:00`);
+    const until18 = Date.parse(`${day(1)}T18:00:00-03:00`);
+    expect(world.state.retry?.wake.keepTrying?.until).toBe(until18);
+    world.wake().run(2 * minute);
+    expect(world.state.retry).toMatchObject({ wake: { actor: { kind: "user" }, keepTrying: { until: until18 } } });
+    world.provider.trouble.noOffer = 0;
+    until(world, `${day(1)}T10:30:00-03:00`);
+    expect(status(world)).toBe("running");
   });
 
   it("what was missed is caught up once, and only the last of it", () => {

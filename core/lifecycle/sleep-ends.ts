@@ -7,6 +7,7 @@ import { vetoed } from "./hooks.ts";
 import { agentActor, enter, log, system, wakeful } from "./machines.ts";
 import { dropStanding, isTold, plannedLog, type SleepFailure, stand } from "./standing.ts";
 import type { Actor, State, WakeRequest } from "./types.ts";
+import { readyUntil } from "./vetoes.ts";
 
 export function cancelSleep(
   state: State,
@@ -16,7 +17,8 @@ export function cancelSleep(
   wake: WakeRequest | null,
   ctx: Context,
 ): Outcome {
-  const awake = { ...wakeful(phase.machine, phase.lastBeatAt, ctx), wake };
+  const restlessUntil = Math.max(ctx.now, readyUntil(state, wake));
+  const awake = { ...wakeful(phase.machine, phase.lastBeatAt, ctx), restlessUntil, wake };
   const stopped = dropStanding(phase.proved ? state : noteUploadStopped(state, phase.since, ctx));
   return enter(stopped, awake, log("hibernate_cancelled", actor, params));
 }
@@ -72,9 +74,10 @@ export function fallSilent(
     phase.status === "snapshotting" && phase.cause.kind === "asked"
       ? stand(state, phase.cause, why, ctx, ctx.now)
       : state;
+  const rests = phase.status === "running" ? { restlessUntil: phase.restlessUntil } : {};
   return enter(
     dropGap(kept),
-    { status: "unreachable", machine, since: ctx.now, lastBeatAt, lookAt: ctx.now, wake },
+    { status: "unreachable", machine, since: ctx.now, lastBeatAt, ...rests, lookAt: ctx.now, wake },
     log("unreachable", system, { last_beat_at: lastBeatAt }),
   );
 }

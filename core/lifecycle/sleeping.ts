@@ -37,7 +37,7 @@ import { cancelSleep, failSleep, fallSilent, vetoSleep } from "./sleep-ends.ts";
 import { provedEntry } from "./snapshots.ts";
 import { dropStanding, dueSleep, mayPass, standingCause } from "./standing.ts";
 import type { Actor, SleepCause, State } from "./types.ts";
-import { quietFloorMs } from "./vetoes.ts";
+import { quietFloorMs, readyUntil } from "./vetoes.ts";
 import { isAnnounced } from "./warning.ts";
 
 export const running: Row<"running"> = {
@@ -78,7 +78,7 @@ export const running: Row<"running"> = {
   },
   wake(state, phase, event, ctx) {
     // It is awake already; who asks for it wants it to stay so: the idle window starts again.
-    const restlessUntil = Math.max(phase.restlessUntil, ctx.now);
+    const restlessUntil = Math.max(phase.restlessUntil, ctx.now, readyUntil(state, event.wake));
     const awake = { ...phase, idleSince: null, restlessUntil, wake: phase.wake ?? event.wake };
     const said = state.standing
       ? log("hibernate_cancelled", event.wake.actor, { reason: "wake" })

@@ -5,13 +5,14 @@ import { avoidedHosts, blameHost } from "./avoid.ts";
 import type { Context, Effect, Outcome } from "./events.ts";
 import { noteStillAsleep, noteWoken } from "./gaps.ts";
 import type { PhaseOf } from "./handler.ts";
-import { canRetry, planRetry } from "./keep-trying.ts";
+import { canRetry, inPlaceOfRetry, planRetry } from "./keep-trying.ts";
 import { andThen, enter, goBack, log, minutesMs, newMachine, out, providerActor, retire, system } from "./machines.ts";
 import { isUnsaved, park, parkedFor, withoutParked } from "./parked.ts";
 import type { Attempt, Back, Machine, Phase, State, WakeRequest } from "./types.ts";
 
 /** Rents a machine of a new epoch. From every state that has none. */
-export function startWake(state: State, wake: WakeRequest, ctx: Context): Outcome {
+export function startWake(state: State, asked: WakeRequest, ctx: Context): Outcome {
+  const wake = inPlaceOfRetry(state, asked);
   const back = backOf(state.now);
   const { retry: _, ...rest } = noteWoken(state, wake.actor, wake.askedAt);
   const started = { ...rest, lastWakeAt: ctx.now, spec: specFor(state, wake) };

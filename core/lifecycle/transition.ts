@@ -41,6 +41,7 @@ import {
   followSchedule,
   scheduleActor,
   scheduledWake,
+  settleScheduled,
   withoutDueSleep,
 } from "./schedule.ts";
 import { running, snapshotting } from "./sleeping.ts";
@@ -80,8 +81,9 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
       if (state.parked?.machine.epoch === event.epoch && state.now.status !== "destroying")
         return hearParked(state, state.parked, ctx);
       const before = beforeBeat(state, event, ctx);
-      const heard = andThen(before.outcome, (next) =>
-        inFront(next, event.epoch, (front) => dispatch(front, before.event, ctx)),
+      const heard = andThen(
+        andThen(before.outcome, (next) => settleScheduled(next, ctx.now)),
+        (next) => inFront(next, event.epoch, (front) => dispatch(front, before.event, ctx)),
       );
       return andThen(
         andThen(heard, (next) => announce(next, ctx)),
@@ -160,10 +162,11 @@ function keepSchedule(state: State, ctx: Context): Outcome {
   const { state: followed, due } = followSchedule(state, ctx.now);
   const told = out(followed, ...(due ? [dueLog(due, ctx.now)] : []));
   const woken =
-    due?.what === "wake" && followed.now.status !== "running"
+    due?.what === "wake"
       ? andThen(told, (next) => dispatch(next, { type: "wake", wake: scheduledWake(due, ctx.now) }, ctx))
       : told;
-  return andThen(woken, (next) => {
+  const held = andThen(woken, (next) => settleScheduled(next, ctx.now));
+  return andThen(held, (next) => {
     const verdict = dueSleepNow(next, ctx.now);
     if (verdict === null) return out(next);
     if (verdict === "waits") return due ? out(next, log("schedule_waits", scheduleActor)) : out(next);

@@ -12,12 +12,17 @@ import { discardMachine, loseMachine } from "./losing.ts";
 import { agentActor, andThen, enter, log, lookEffect, out, takeIn, wakeful } from "./machines.ts";
 import { dropStanding } from "./standing.ts";
 import { startWake } from "./starting.ts";
+import { readyUntil } from "./vetoes.ts";
 
 export const unreachable: Row<"unreachable"> = {
   beat: (state, phase, _event, ctx) =>
     enter(
       state,
-      wakeful(phase.machine, ctx.now, ctx),
+      {
+        ...wakeful(phase.machine, ctx.now, ctx),
+        // A network that was away takes nothing of the time that it was left alone for.
+        restlessUntil: Math.max(ctx.now, phase.restlessUntil ?? 0, readyUntil(state, phase.wake)),
+      },
       log("reachable", agentActor, { silent_ms: ctx.now - phase.lastBeatAt }),
     ),
   tick(state, phase, _event, ctx) {

@@ -127,6 +127,8 @@ export interface WakeRequest {
   snapshot?: ProvedSnapshot;
   /** Only to take the snapshot that lacks, of a machine that is stopped: it sleeps again, for good, as soon as it runs. */
   toSleep?: true;
+  /** Of a schedule: for when it is to be ready. What comes up earlier is kept for it. */
+  readyAt?: number;
   /** Until when it is tried again should it end without a machine, and how often it was. */
   keepTrying?: { until: number; tries: number };
 }
@@ -267,6 +269,8 @@ export type Phase =
       machine: Machine;
       since: number;
       lastBeatAt: number;
+      /** As it ran. Absent where it did not, and in states of before. */
+      restlessUntil?: number;
       lookAt: number;
       wake: WakeRequest | null;
     }

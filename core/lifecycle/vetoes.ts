@@ -6,7 +6,7 @@ import type { AutoHibernation } from "../protocol/config.ts";
 import { autoOf } from "./auto-state.ts";
 import type { IdleRule, Sample } from "./idle.ts";
 import { minutesMs } from "./machines.ts";
-import type { State } from "./types.ts";
+import type { State, WakeRequest } from "./types.ts";
 
 const minuteMs = 60_000;
 export const floorMs = 3 * minuteMs;
@@ -36,6 +36,11 @@ export function idleRuleOf(state: State, memoryHeld: boolean, now: number): Idle
 /** After a wake the machine is left alone for a while: whoever woke it comes back to it. */
 export function graceAfterWakeMs({ pause_after_idle_minutes: pause, grace_minutes: grace }: AutoHibernation): number {
   return pause === "auto" ? Math.max(graceMs, minutesMs(grace)) : minutesMs(grace);
+}
+
+/** Before this no idle rule lets a machine go that the clock wants to be ready: whoever comes at the time finds it. */
+export function readyUntil({ config }: State, wake: WakeRequest | null): number {
+  return wake?.readyAt === undefined ? 0 : wake.readyAt + graceAfterWakeMs(config);
 }
 
 /** Whether the machine may go at this moment, as far as the number of sleeps is concerned. */

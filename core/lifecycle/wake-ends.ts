@@ -10,7 +10,7 @@ import type { ProvedSnapshot } from "./snapshot-types.ts";
 import type { StandingSleep } from "./standing-state.ts";
 import { giveBack, giveUp } from "./starting.ts";
 import type { Actor, Machine, State } from "./types.ts";
-import { graceAfterWakeMs } from "./vetoes.ts";
+import { graceAfterWakeMs, readyUntil } from "./vetoes.ts";
 import { noteWake } from "./wake-times.ts";
 
 /** From here on the workspace on this machine is the only newest copy. */
@@ -24,7 +24,10 @@ export function finishWake(state: State, phase: PhaseOf<"provisioning"> | PhaseO
   const standing = phase.wake.toSleep ? { standing: unsavedSleep(ctx.now) } : {};
   const awake = enter(
     { ...rest, ...standing, trouble: null, ...usualOf(phase.machine), ...(older && { snapshot: older }) },
-    { ...wakeful(phase.machine, ctx.now, ctx), restlessUntil: ctx.now + graceMs },
+    {
+      ...wakeful(phase.machine, ctx.now, ctx),
+      restlessUntil: Math.max(ctx.now + graceMs, readyUntil(state, phase.wake)),
+    },
     ...(older ? [rolledBack(phase.wake.actor, older, state.snapshot)] : []),
   );
   if (phase.back === null && !state.snapshot) return awake;
