@@ -25,6 +25,7 @@ import {
   enter,
   log,
   lookEffect,
+  minutesMs,
   out,
   retire,
   ruleActor,
@@ -256,14 +257,20 @@ function startSleep(state: State, phase: PhaseOf<"running">, cause: SleepCause, 
 }
 
 function mayGo(state: State, phase: PhaseOf<"snapshotting">, ctx: Context): boolean {
-  return phase.cause.kind === "asked" || (isDue(state, ctx.now) && isAnnounced(state, ctx));
+  const { cause } = phase;
+  if (cause.kind === "asked") return true;
+  const { pause_after_idle_minutes: pause } = state.config;
+  // It may have been set since the sleep began.
+  const isOver = pause === "auto" || ctx.now >= cause.idleSince + minutesMs(pause);
+  return isOver && isDue(state, ctx.now) && isAnnounced(state, ctx);
 }
 
-/** The workspace is in the store and it is not yet the time: the machine runs on as it was, idle. */
+/** The workspace is in the store and it is not yet the time, or nobody was told: the machine runs on as it was, idle. */
 function waitForTau(state: State, phase: PhaseOf<"snapshotting">): Outcome {
   const { machine, lastBeatAt, cause } = phase;
   const idleSince = cause.kind === "idle" ? cause.idleSince : phase.since;
-  const plan = gapOf(state)?.plan;
+  const { pause_after_idle_minutes: pause } = state.config;
+  const plan = pause === "auto" ? gapOf(state)?.plan : { tauMs: minutesMs(pause), reason: null };
   return enter(
     state,
     { status: "running", machine, since: idleSince, idleSince, lastBeatAt, restlessUntil: idleSince, wake: null },

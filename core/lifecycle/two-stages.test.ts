@@ -107,6 +107,36 @@ describe("two stages", () => {
     expect(sealing.count("end")).toBe(ends);
   });
 
+  it("a number that takes the place of auto during the upload is waited for, and announced", () => {
+    for (const minutes of [20, 1]) {
+      const world = experienced();
+      world.busy(false);
+      world.until((w) => gap(w as Scenario) !== null);
+      const { startAt } = gap(world)!;
+      world.until("snapshotting");
+      expect(world.said().slice(world.said().lastIndexOf("active_again"))).not.toContain("sleep_soon");
+      const changedAt = world.now;
+      world.configure({ pause_after_idle_minutes: minutes }).until("running");
+      const waits = world.logs.findLast((one) => one.type === "sleep_waits");
+      expect(waits?.params).toMatchObject({ idle_minutes: minutes, why: null });
+      world.until("destroying", 30 * minute);
+      expect(world.now - startAt).toBeGreaterThanOrEqual(minutes * minute);
+      const told = world.logs.findLast((one) => one.type === "sleep_soon")!;
+      expect(told.at).toBeGreaterThanOrEqual(changedAt);
+      expect(world.now - told.at).toBeGreaterThanOrEqual(Math.min(timings.warnBeforeMs, (minutes * minute) / 2));
+      expect(world.now - Math.max(startAt + minutes * minute, changedAt)).toBeLessThan(2 * minute);
+    }
+  });
+
+  it("a longer number during the upload is waited for, too", () => {
+    const world = experienced();
+    world.configure({ pause_after_idle_minutes: 3 }).quietFor(minute).until("snapshotting");
+    const from = world.now;
+    world.configure({ pause_after_idle_minutes: 10 }).until("destroying", 30 * minute);
+    expect(world.now - from).toBeGreaterThanOrEqual(7 * minute - 15_000);
+    expect(world.now - world.logs.findLast((one) => one.type === "sleep_soon")!.at).toBeLessThan(2 * minute);
+  });
+
   it("a person's wish needs no tau, and no floor", () => {
     const world = experienced();
     world.hibernate().until("hibernated", minute);

@@ -2,6 +2,7 @@
 
 import type { Context } from "./events.ts";
 import { idleSteps, nextBeatMs } from "./idle-steps.ts";
+import { minutesMs } from "./machines.ts";
 import type { AwakeState, State } from "./types.ts";
 
 export function awakeOf(state: State): AwakeState {
@@ -33,11 +34,12 @@ function leadMs(state: State, at: number, { timings }: Pick<Context, "timings">)
   return Math.min(timings.warnBeforeMs, idleMs / 2);
 }
 
-/** Whether a sleep of `auto`, whose upload may begin long before it, was announced in time. A number's is before it begins. */
+/** Whether a sleep was announced in time whose upload may have begun long before it, by `auto` or by another number. */
 export function isAnnounced(state: State, { now, timings }: Context): boolean {
-  if (state.config.pause_after_idle_minutes !== "auto") return true;
+  const { pause_after_idle_minutes: pause } = state.config;
   const { warnedAt } = awakeOf(state);
-  return warnedAt !== null && now >= warnedAt + timings.warnBeforeMs;
+  const leadMs = pause === "auto" ? timings.warnBeforeMs : Math.min(timings.warnBeforeMs, minutesMs(pause) / 2);
+  return warnedAt !== null && now >= warnedAt + leadMs;
 }
 
 /** When the agent should speak again: also right at a sleep that its announcement has moved. Milliseconds. */
