@@ -136,6 +136,19 @@ describe("a command under run", () => {
     expect(longer.state.now.status).toBe("running");
   });
 
+  it("that a lower cap ends leaves a whole idle window from then on", () => {
+    for (const isOwn of [true, false]) {
+      const world = idle({ pause_after_idle_minutes: 30, keep_awake_max_hours: 10 });
+      if (isOwn) world.keepAwake(10 * 60 * minute);
+      else world.runCommand("a", true);
+      world.quietFor(5 * 60 * minute).configure({ keep_awake_max_hours: 1 });
+      const at = world.now;
+      world.until("snapshotting", 60 * minute);
+      expect(world.now - at).toBeGreaterThanOrEqual(30 * minute);
+      expect(last(world, "keep_awake_ended")?.params).toMatchObject({ reason: "its time is over" });
+    }
+  });
+
   it("that its owner ended does not begin anew with the next beat; another one does hold", () => {
     const world = idle();
     world.runCommand("a", true);
@@ -209,6 +222,19 @@ describe("the word before a sleep", () => {
     expect(transition(first.state, beat, { now: world.now + minute, timings }).state.now.status).toBe("snapshotting");
   });
 
+  it("that a longer number has overtaken comes anew before the sleep that comes then", () => {
+    const world = idle({ pause_after_idle_minutes: 3 });
+    const { idleSince } = world.state.now as { idleSince: number };
+    world.until((one) => one.state.awake?.warnedAt != null);
+    world.configure({ pause_after_idle_minutes: 30 });
+    expect(world.state.awake?.warnedAt).toBeNull();
+    expect(deadlines(world.state, timings).warn).toBe(idleSince + 29 * minute);
+    world.until("snapshotting", 40 * minute);
+    const told = world.logs.filter((one) => one.type === "sleep_soon");
+    expect(told.map((one) => one.params.sleeps_at)).toEqual([3, 30].map((minutes) => idleSince + minutes * minute));
+    expect(told[1]!.at).toBe(idleSince + 29 * minute);
+  });
+
   it("is not said where the rule is off, or a person asks for the sleep", () => {
     const off = idle({ enabled: false }).quietFor(10 * minute);
     expect(off.said()).not.toContain("sleep_soon");
@@ -230,6 +256,17 @@ describe("the word before a sleep", () => {
 });
 
 describe("grace", () => {
+  it("is not shortened by a network that is away meanwhile", () => {
+    const world = running({ grace_minutes: 30 });
+    const at = world.state.now.since;
+    world.quietFor(2 * minute);
+    world.net.downUntil = world.now + 5 * minute;
+    world.until("unreachable").until("running");
+    expect(awakeBlockers(world.state, world.now)).toMatchObject([{ code: "grace", until: at + 30 * minute }]);
+    world.until("snapshotting", 60 * minute);
+    expect(world.now - at).toBeGreaterThanOrEqual(31 * minute);
+  });
+
   it("a first start and a restore have it; the idle window begins after it", () => {
     const world = running({ grace_minutes: 4 });
     const at = world.state.now.since;

@@ -18,6 +18,8 @@ import { awakeOf, nextSleepAt, ripeAt, warnAt } from "./warning.ts";
 export const ownLeaseId = "own";
 
 const maxLeases = 32;
+/** A sleep that moves by less is the one that was announced. */
+const sameWordMs = 30_000;
 
 /** Leases that hold at this moment. */
 export function leasesHeld(state: State, now: number): Lease[] {
@@ -107,7 +109,7 @@ export function beforeBeat(state: State, event: Beat, ctx: Context): { outcome: 
 
 /** With the machine goes what held it, and with the idleness the word of a sleep. */
 export function afterEvent(outcome: Outcome, event: LifecycleEvent, ctx: Context): Outcome {
-  const capped = event.type === "configure" ? andThen(outcome, (state) => out(capLeases(state))) : outcome;
+  const capped = event.type === "configure" ? andThen(outcome, (state) => out(capLeases(state, ctx))) : outcome;
   return andThen(capped, (state) => {
     const awake = awakeOf(state);
     const { status } = state.now;
@@ -117,9 +119,10 @@ export function afterEvent(outcome: Outcome, event: LifecycleEvent, ctx: Context
       return out(bare, ...open.map((one) => ended(one, system, "the machine goes", ctx)));
     }
     // It holds through the steps of the sleep itself.
-    if (awake.warnedAt === null || ripeAt(state) !== null || status === "snapshotting" || status === "destroying") {
-      return out(state);
-    }
+    if (awake.warnedAt === null || status === "snapshotting" || status === "destroying") return out(state);
+    // A sleep that is put off, by another setting or another plan, is announced when it comes.
+    const at = warnAt(state, ctx);
+    if (at !== null && at <= ctx.now + sameWordMs) return out(state);
     return out(withAwake(state, { ...awake, warnedAt: null }));
   });
 }
@@ -134,14 +137,17 @@ export function announce(state: State, ctx: Context): Outcome {
 }
 
 /** The cap is another: a command holds for as long as it says now, what was asked for no longer than that. */
-function capLeases(state: State): State {
+function capLeases(state: State, ctx: Context): State {
   const awake = awakeOf(state);
   if (awake.leases.length === 0) return state;
   const leases = awake.leases.map((one) => {
     const capAt = one.since + leaseCapMs(state);
     return { ...one, until: one.id === ownLeaseId ? Math.min(one.until, capAt) : capAt };
   });
-  return withAwake(state, { ...awake, leases });
+  const capped = withAwake(state, { ...awake, leases });
+  // What ends by this ends now: nobody knew before that its time was over.
+  const isShorter = leasesHeld(capped, ctx.now).length < leasesHeld(state, ctx.now).length;
+  return isShorter ? restFrom(capped, ctx.now) : capped;
 }
 
 /** What the agent reports is what there is; null: nobody reported. What has lasted its time is over. */
