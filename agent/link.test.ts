@@ -321,6 +321,10 @@ describe("what is not confirmed", () => {
     }
     const [first, second] = reports.map((report) => report.sentAt! - report.intervals![0]!.toAt);
     expect(second! - first!).toBeLessThan(2_000);
+    // Which of the two is the newer does not depend on that clock.
+    const uptimes = reports.map((report) => report.uptimeMs!);
+    expect(uptimes[1]! - uptimes[0]!).toBeGreaterThan(0);
+    expect(uptimes[1]! - uptimes[0]!).toBeLessThan(10_000);
     expect(reports[1]!.intervals![0]!.toAt - reports[0]!.intervals![0]!.toAt).toBeGreaterThan(3_500_000);
   });
 });

@@ -167,7 +167,8 @@ export function createLink(options: LinkOptions): Link {
     if (interval) keep({ ...interval, signals: signals.take() });
     // Both clocks are read together: an interval that waited keeps its distance from `sentAt` when the clock is set.
     const sentAt = Date.now();
-    const offsetMs = sentAt - performance.now();
+    const uptimeMs = performance.now();
+    const offsetMs = sentAt - uptimeMs;
     const utilization = newest ? highestUtilization(newest, threshold) : null;
     const update = updater?.report();
     const limit = Math.max(
@@ -180,6 +181,7 @@ export function createLink(options: LinkOptions): Link {
       timestamp: new Date(sentAt).toISOString(),
       status: statusWord(utilization, threshold),
       sentAt,
+      uptimeMs,
       agent: {
         ...{ version, bootId, startedAt, workspace },
         ...(container && { container }),

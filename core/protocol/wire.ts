@@ -223,6 +223,8 @@ export const statusReportSchema = z.object({
   status: z.string().max(20).optional(),
 
   sentAt: z.number().optional(),
+  /** The same moment by a clock of this boot that nobody sets: it says which of two reports is the newer. */
+  uptimeMs: z.number().min(0).optional(),
   agent: z
     .object({
       version: z.string().max(40),

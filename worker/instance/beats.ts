@@ -1,6 +1,7 @@
 /** One heartbeat of the agent: that of an older machine is fenced off, any other is heard, and answered with what should be so now. */
 import { machineWith, speaks } from "../../core/lifecycle/attempts.ts";
 import { commandsFor } from "../../core/lifecycle/commands.ts";
+import { reportTravelMs } from "../../core/lifecycle/deadlines.ts";
 import { untilNextBeatMs } from "../../core/lifecycle/warning.ts";
 import type { StatusAnswer, StatusReport } from "../../core/protocol/wire.ts";
 import type { Env } from "../env.ts";
@@ -14,7 +15,7 @@ import type { InstanceShell } from "./shell.ts";
 export class Beats {
   readonly #env: Env;
   readonly #shell: InstanceShell;
-  #last: { bootId: string | null; sentAt: number } | null = null;
+  #last: { bootId: string | null; sentAt: number; uptimeMs: number | undefined; heardAt: number } | null = null;
 
   constructor(env: Env, shell: InstanceShell) {
     this.#env = env;
@@ -32,11 +33,12 @@ export class Beats {
       return { ok: false, code: "epoch_fenced", context: { epoch } };
     const now = Date.now();
     // A report that was overtaken on its way says nothing new; above all its seal may be off by now.
-    if (this.#isOvertaken(report))
+    if (this.#isOvertaken(report, now))
       return { ok: true, answer: await this.#answerFor(epoch, tokenIssuedAt, report, now) };
     const heard = hearReport(saved, live, { epoch, gpuCount: facts?.gpuCount ?? null, report, now });
     this.#shell.hear(heard, now);
-    this.#last = { bootId: report.agent?.bootId ?? null, sentAt: report.sentAt ?? 0 };
+    const { agent, sentAt = 0, uptimeMs } = report;
+    this.#last = { bootId: agent?.bootId ?? null, sentAt, uptimeMs, heardAt: now };
     this.#shell.apply(heard.event);
     if (machineOf(this.#shell.state)?.epoch === epoch) gate.learn(epoch, report.gate);
     watchers.tell();
@@ -44,9 +46,12 @@ export class Beats {
     return { ok: true, answer: await this.#answerFor(epoch, tokenIssuedAt, report, now) };
   }
 
-  #isOvertaken(report: StatusReport): boolean {
+  #isOvertaken(report: StatusReport, now: number): boolean {
     const last = this.#last;
-    return last !== null && report.agent?.bootId === last.bootId && (report.sentAt ?? last.sentAt) < last.sentAt;
+    if (last === null || report.agent?.bootId !== last.bootId) return false;
+    if (report.uptimeMs !== undefined && last.uptimeMs !== undefined) return report.uptimeMs < last.uptimeMs;
+    // An agent of before has only the machine's clock, which may be set back: no report is on its way for longer than this.
+    return (report.sentAt ?? last.sentAt) < last.sentAt && now - last.heardAt < reportTravelMs;
   }
 
   async #answerFor(epoch: number, tokenIssuedAt: number, report: StatusReport, now: number): Promise<StatusAnswer> {

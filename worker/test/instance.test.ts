@@ -578,6 +578,37 @@ describe("memory and heartbeats", () => {
     expect(await nest.eventTypes()).not.toContain("unreachable");
   });
 
+  it("a machine whose clock is set back is heard on, and a report that was overtaken is not", async () => {
+    const { nest, agent } = await runningInstance(vast, user);
+    const heard = async () => (await nest.view()).awake_because[0]?.value;
+    // Its clock by `backMs`; when it sent the report by the clock that nobody sets.
+    const beat = (gpu: number, backMs: number, uptimeMs?: number) => {
+      advance(10_000);
+      const report = agent.report({ gpu, extra: { sentAt: Date.now() - backMs, ...(uptimeMs && { uptimeMs }) } });
+      const intervals = (report.intervals as { fromAt: number; toAt: number }[]).map((one) => ({
+        ...one,
+        fromAt: one.fromAt - backMs,
+        toAt: one.toAt - backMs,
+      }));
+      return agent.post({ ...report, intervals });
+    };
+    await beat(61, 0, 10_000);
+    await beat(62, 600_000, 20_000);
+    expect(await heard()).toBe(62);
+    await beat(63, 0, 15_000);
+    expect(await heard()).toBe(62);
+    await beat(64, 600_000, 30_000);
+    expect(await heard()).toBe(64);
+    // An agent of before says no more than its clock does.
+    agent.bootId = crypto.randomUUID();
+    await beat(71, 0);
+    await beat(72, 600_000);
+    expect(await heard()).toBe(72);
+    const late = agent.report({ gpu: 73, extra: { sentAt: Date.now() - 700_000 } });
+    await agent.post(late);
+    expect(await heard()).toBe(72);
+  });
+
   it("an agent that starts anew, and has no interval at first, is heard from its first one on", async () => {
     const { nest, agent } = await runningInstance(vast, user);
     await agent.beatFor(200_000, 80);
