@@ -45,17 +45,23 @@ export function vetoSleep(
   );
 }
 
-/** The machine is kept and goes on costing; the log and `trouble` say so. One that was asked for is tried again. */
+/**
+ * The machine is kept and goes on costing; the log and `trouble` say so. One that was asked for is tried again, the rule's own
+ * after a rest.
+ */
 export function failSleep(state: State, phase: PhaseOf<"snapshotting">, why: SleepFailure, ctx: Context): Outcome {
   const awake = wakeful(phase.machine, phase.lastBeatAt, ctx);
   const { code, message } = why;
-  const kept = phase.cause.kind === "asked" ? stand(state, phase.cause, why, ctx) : state;
-  const said = isTold(state, why)
+  const { cause } = phase;
+  const kept = cause.kind === "asked" ? stand(state, cause, why, ctx) : state;
+  const { restAfterFailureMs, restAfterFailureMaxMs } = ctx.timings;
+  const restMs = cause.kind === "asked" || why.mayPass ? restAfterFailureMs : restAfterFailureMaxMs;
+  const said = isTold(state, cause, why)
     ? []
     : [log("snapshot_failed", system, { code, message, snapshot_seq: phase.seq }), ...plannedLog(kept)];
   return enter(
     { ...kept, trouble: { code, message, at: ctx.now } },
-    { ...awake, restlessUntil: ctx.now + ctx.timings.restAfterFailureMs },
+    { ...awake, restlessUntil: ctx.now + restMs },
     ...said,
   );
 }

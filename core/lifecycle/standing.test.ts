@@ -88,6 +88,21 @@ describe("a sleep that was asked for stands", () => {
     expect(refused.said().filter((type) => type === "snapshot_failed")).toHaveLength(1);
   });
 
+  it("the rule's own, where the failure stays, is told once as well, and tried again as seldom", () => {
+    const world = scenario().create({ checkpoint: off.checkpoint }).until("running");
+    const told = () => world.said().filter((type) => type === "snapshot_failed");
+    world.store.uploadsRefused = 1_000;
+    world.quietFor(24 * 60 * minute);
+    expect(told()).toHaveLength(1);
+    expect(world.said().filter((type) => type === "snapshot_started").length).toBeLessThanOrEqual(24);
+    expect(world.state.trouble?.code).toBe("store_refused");
+    // Somebody who asks for it now is told.
+    world.hibernate().until("snapshotting").until("running");
+    expect(told()).toHaveLength(2);
+    world.store.uploadsRefused = 0;
+    world.until("hibernated", 2 * 60 * minute);
+  });
+
   it("asked for once more it is tried at once, and counted anew", () => {
     const world = failedOnce();
     world.store.uploadsFail = 1;

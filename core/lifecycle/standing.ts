@@ -53,9 +53,10 @@ export function stand(
   return { ...state, standing };
 }
 
-/** Whether a failure was told already: one that stays is told once. */
-export function isTold(state: State, why: SleepFailure): boolean {
-  return !why.mayPass && state.standing?.code === why.code;
+/** Whether a failure was told already: one that stays is told once, and once more to who asks for the sleep. */
+export function isTold(state: State, cause: SleepCause, why: SleepFailure): boolean {
+  const before = cause.kind === "asked" ? state.standing : state.trouble;
+  return !why.mayPass && before?.code === why.code;
 }
 
 export function plannedLog(state: State): Effect[] {
