@@ -7,7 +7,7 @@
  */
 import { copyIfDue, stayAsleep, wakeWhenCopied } from "./copying.ts";
 import { ignore, type Row } from "./handler.ts";
-import { endRetries } from "./keep-trying.ts";
+import { endRetries, together } from "./keep-trying.ts";
 import { andThen, enter, log, minutesMs, out, ruleActor, sameSnapshot, system } from "./machines.ts";
 import { canRescue, discardParked, isStill, isUnsaved, keptLog } from "./parked.ts";
 import { rescue } from "./parked-events.ts";
@@ -21,7 +21,8 @@ export const hibernated: Row<"hibernated"> = {
     // What there is to wake is being found out (I4).
     const { damaged } = phase;
     const said = log(damaged.wake ? "wake_joined" : "wake_requested", event.wake.actor);
-    return enter(state, { ...phase, damaged: { ...damaged, wake: damaged.wake ?? event.wake } }, said);
+    const wake = damaged.wake ? together(damaged.wake, event.wake) : event.wake;
+    return enter(state, { ...phase, damaged: { ...damaged, wake } }, said);
   },
   tick(state, phase, _event, ctx) {
     if (state.copying) return copyIfDue(state, ctx);

@@ -10,11 +10,13 @@ import { endCallMs, reportTravelMs } from "./deadlines.ts";
 import type { Context, Outcome } from "./events.ts";
 import { forgetSleep, noteAsleep, noteStays } from "./gaps.ts";
 import { ignore, type PhaseOf, type Row } from "./handler.ts";
+import { together } from "./keep-trying.ts";
 import { andThen, enter, log, minutesMs, out, ruleActor, sameSnapshot, system, wakeful } from "./machines.ts";
 import { doubtRest, withoutParked } from "./parked.ts";
 import { dropStanding } from "./standing.ts";
 import { startWake } from "./starting.ts";
 import type { Actor, SleepCause, State } from "./types.ts";
+import { readyUntil } from "./vetoes.ts";
 
 export const destroying: Row<"destroying"> = {
   beat(state, phase, event, ctx) {
@@ -40,7 +42,11 @@ export const destroying: Row<"destroying"> = {
   gone: (state, phase, event, ctx) => fallAsleep(state, phase, event.at, ctx),
   wake: (state, phase, event) =>
     phase.wakeAfter
-      ? out(state, log("wake_joined", event.wake.actor))
+      ? enter(
+          state,
+          { ...phase, wakeAfter: together(phase.wakeAfter, event.wake) },
+          log("wake_joined", event.wake.actor),
+        )
       : enter(dropStanding(state), { ...phase, wakeAfter: event.wake }, log("wake_requested", event.wake.actor)),
   hibernate(state, phase, event) {
     if (!phase.wakeAfter) return out(state);
@@ -90,7 +96,8 @@ function sealAgain(state: State, phase: PhaseOf<"destroying">, ctx: Context): Ou
   if (phase.wakeAfter) {
     // Somebody wants it awake, and nothing was destroyed (I4).
     const { actor } = phase.wakeAfter;
-    const awake = { ...wakeful(machine, ctx.now, ctx), wake: phase.wakeAfter };
+    const restlessUntil = Math.max(ctx.now, readyUntil(state, phase.wakeAfter));
+    const awake = { ...wakeful(machine, ctx.now, ctx), restlessUntil, wake: phase.wakeAfter };
     return enter(kept, awake, expired, log("hibernate_cancelled", actor, { reason: "wake" }));
   }
   const seq = state.seq + 1;

@@ -52,7 +52,7 @@ export function joinWake(state: State, asked: WakeRequest): Outcome {
 }
 
 /** The first of two, tried for as long as either of them wants, and ready when either is to be. */
-function together(wake: WakeRequest, other: WakeRequest): WakeRequest {
+export function together(wake: WakeRequest, other: WakeRequest): WakeRequest {
   const until = Math.max(wake.keepTrying?.until ?? 0, other.keepTrying?.until ?? 0);
   const readyAt = Math.max(wake.readyAt ?? 0, other.readyAt ?? 0);
   return {

@@ -176,6 +176,29 @@ describe("ready at the time", () => {
     expect(status(world)).toBe("running");
   });
 
+  it("a person's wake that waits already, for whatever it is, is tried and kept for as long as the clock's", () => {
+    const at = Date.parse(`${day(1)}T09:00:00-03:00`);
+    const wants = {
+      actor: { kind: "user" },
+      readyAt: at,
+      keepTrying: { until: Date.parse(`${day(1)}T18:00:00-03:00`) },
+    };
+    const joined = (world: World) =>
+      transition(world.state, { type: "tick" }, { now: at - 10 * minute, timings: defaultTimings }).state.now;
+
+    const leaving = taught(scheduled());
+    leaving.hibernate();
+    while (status(leaving) !== "destroying") leaving.run(1_000);
+    expect(joined(leaving.wake())).toMatchObject({ wakeAfter: wants });
+
+    const silent = taught(scheduled());
+    silent.net.downUntil = at;
+    while (status(silent) !== "unreachable") silent.run(10_000);
+    silent.wake();
+    const { state } = transition(silent.state, { type: "tick" }, { now: at, timings: defaultTimings });
+    expect(state.now).toMatchObject({ wake: wants });
+  });
+
   it("what falls asleep by the rule while its wake is prepared for wakes again", () => {
     const world = taught(asleep(byRule));
     until(world, `${day(1)}T08:35:00-03:00`);

@@ -18,6 +18,7 @@ import { beginGap, dropGap, endGap, ensurePlan, gapOf, noteActivity, noteLeaving
 import { ignore, type PhaseOf, type Row } from "./handler.ts";
 import { dropVeto, hookLog, isVeto } from "./hooks.ts";
 import { isDue, mayBegin } from "./idle-steps.ts";
+import { together } from "./keep-trying.ts";
 import { discardMachine, loseMachine } from "./losing.ts";
 import {
   agentActor,
@@ -80,7 +81,12 @@ export const running: Row<"running"> = {
   wake(state, phase, event, ctx) {
     // It is awake already; who asks for it wants it to stay so: the idle window starts again.
     const restlessUntil = Math.max(phase.restlessUntil, ctx.now, readyUntil(state, event.wake));
-    const awake = { ...phase, idleSince: null, restlessUntil, wake: phase.wake ?? event.wake };
+    const awake = {
+      ...phase,
+      idleSince: null,
+      restlessUntil,
+      wake: phase.wake ? together(phase.wake, event.wake) : event.wake,
+    };
     const said = state.standing
       ? log("hibernate_cancelled", event.wake.actor, { reason: "wake" })
       : log("wake_joined", event.wake.actor);

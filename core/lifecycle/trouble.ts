@@ -7,7 +7,7 @@
  */
 import { wakeWhenCopied } from "./copying.ts";
 import { ignore, type Row } from "./handler.ts";
-import { endRetries } from "./keep-trying.ts";
+import { endRetries, together } from "./keep-trying.ts";
 import { discardMachine, loseMachine } from "./losing.ts";
 import { agentActor, andThen, enter, log, lookEffect, out, takeIn, wakeful } from "./machines.ts";
 import { dropStanding } from "./standing.ts";
@@ -35,7 +35,7 @@ export const unreachable: Row<"unreachable"> = {
   // Kept until it is clear what there is to wake: a beat answers it, a lost machine starts it (I4).
   wake: (state, phase, event) =>
     phase.wake
-      ? out(state, log("wake_joined", event.wake.actor))
+      ? enter(state, { ...phase, wake: together(phase.wake, event.wake) }, log("wake_joined", event.wake.actor))
       : enter(dropStanding(state), { ...phase, wake: event.wake }, log("wake_requested", event.wake.actor)),
   hibernate: ignore,
   discard: (state, phase, event, ctx) => discardMachine(state, phase.machine, event.actor, ctx),
