@@ -2,7 +2,7 @@
  * `soneca-agent run -- COMMAND`: runs it as if it stood there alone (its input, its output, its signals, its exit code) and
  * holds the machine awake until it ends. What goes wrong with the hold is said and never keeps the command from running.
  */
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
@@ -20,9 +20,10 @@ const ofTerminal: readonly string[] = ["SIGINT", "SIGQUIT", "SIGWINCH"];
 export async function runHeld(argv: string[], env: Env): Promise<number> {
   const hold = tryHold(argv, env);
   const [command = "", ...args] = argv;
+  // Before it begins: a signal right after would end this one alone, and leave the command without it.
+  const stopPassing = passSignals((signal) => child.kill(signal));
   const child = spawn(command, args, { stdio: "inherit" });
   if (child.pid !== undefined) hold?.add(child.pid);
-  const stopPassing = passSignals(child);
   const ended = await new Promise<{ code: number } | { signal: NodeJS.Signals }>((resolve) => {
     child.on("error", (error: NodeJS.ErrnoException) => {
       // A signal that could not be passed on is no end of the command.
@@ -58,10 +59,11 @@ function tryHold(argv: string[], env: Env): Hold | null {
   }
 }
 
-function passSignals(child: ChildProcess): () => void {
+/** A signal is heard between two turns of the event loop: the command has begun by then. */
+function passSignals(pass: (signal: NodeJS.Signals) => void): () => void {
   const handlers = passedOn.map((signal) => {
     const handler = () => {
-      if (!(ofTerminal.includes(signal) && isInForeground())) child.kill(signal);
+      if (!(ofTerminal.includes(signal) && isInForeground())) pass(signal);
     };
     process.on(signal, handler);
     return () => process.off(signal, handler);

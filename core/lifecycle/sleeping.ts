@@ -95,9 +95,10 @@ export const running: Row<"running"> = {
   hibernate(state, phase, event, ctx) {
     // Asked for anew: at once, and counted from here.
     const fresh = dropStanding(dropGap(state));
-    return andThen(out(fresh, log("hibernate_requested", event.actor)), (next) =>
-      startSleep(next, phase, askedBy(event), ctx),
-    );
+    // What a person asked for stays theirs when the clock asks as well: it does not end with the schedule.
+    const before = event.actor.kind === "schedule" ? standingCause(state) : null;
+    const cause = before ?? askedBy(event);
+    return andThen(out(fresh, log("hibernate_requested", event.actor)), (next) => startSleep(next, phase, cause, ctx));
   },
   discard: (state, phase, event, ctx) => discardMachine(state, phase.machine, event.actor, ctx),
   gone: (state, phase, event, ctx) => loseMachine(state, phase.machine, event.at, phase.wake, ctx),
@@ -216,8 +217,11 @@ export const snapshotting: Row<"snapshotting"> = {
   },
   hibernate(state, phase, event) {
     // Asked by a person now: activity no longer cancels it.
-    if (phase.cause.kind === "asked")
-      return event.force ? enter(state, { ...phase, cause: askedBy(event) }) : out(state);
+    if (phase.cause.kind === "asked") {
+      // What the clock began is a person's from here on: it stands although the schedule ends.
+      const isTaken = phase.cause.actor.kind === "schedule" && event.actor.kind !== "schedule";
+      return event.force || isTaken ? enter(state, { ...phase, cause: askedBy(event) }) : out(state);
+    }
     return enter(dropGap(state), { ...phase, cause: askedBy(event) }, log("hibernate_requested", event.actor));
   },
   configure(state, phase, event, ctx) {

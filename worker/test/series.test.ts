@@ -251,7 +251,8 @@ it("an object of before has nothing yet, and goes on as it was", async () => {
   const before = await seriesOf(nest);
   expect(before.gpus).toEqual([]);
   expect(before.phases).toMatchObject([{ status: "running" }]);
-  await agent.beatFor(3 * minute, 40);
+  // Long enough that they are written once, whenever that was before.
+  await agent.beatFor(9 * minute, 40);
   await evictDurableObject(stubOf(nest.id));
   expect(known((await seriesOf(nest, "1h")).gpus[0]?.max).length).toBeGreaterThan(10);
   await nest.post("hibernate");
