@@ -319,6 +319,28 @@ describe("a sleep of the clock's that did not come off", () => {
   });
 });
 
+describe("a sleep that a person asked for", () => {
+  it("before the clock asks as well is theirs, and is not over with the schedule", () => {
+    const world = scheduled();
+    until(world, `${day(1)}T17:58:00-03:00`);
+    world.store.uploadsFail = 3;
+    world.hibernate();
+    until(world, `${day(1)}T18:01:00-03:00`);
+    expect(world.state.standing?.actor.kind ?? "none").toBe("user");
+    world.configure({ wake_method: "manual", enabled: false });
+    until(world, `${day(1)}T18:30:00-03:00`);
+    expect(["hibernated", "deleted"]).toContain(status(world));
+  });
+
+  it("while the clock's is under way takes it over", () => {
+    const world = scheduled();
+    until(world, `${day(1)}T18:00:01-03:00`);
+    expect(world.state.now).toMatchObject({ status: "snapshotting", cause: { actor: { kind: "schedule" } } });
+    world.apply({ type: "hibernate", actor: { kind: "user", id: world.state.owner } });
+    expect(world.state.now).toMatchObject({ status: "snapshotting", cause: { actor: { kind: "user" } } });
+  });
+});
+
 describe("trouble", () => {
   it("no offer: it tries along the ladder until its window ends, says so, and does not go on after it", () => {
     const world = asleep();
