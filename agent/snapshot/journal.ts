@@ -165,14 +165,15 @@ export function rememberOther(file: string, key: string): void {
   }
 }
 
-/** It was put there again, and is what its name says. */
-export function forgetOther(file: string, key: string): void {
+/** They were put there again, and are what their names say. */
+export function forgetOthers(file: string, keys: ReadonlySet<string>): void {
   const others = readOthers(file);
-  if (!others.includes(key)) return;
+  const left = others.filter((key) => !keys.has(key));
+  if (left.length === others.length) return;
   try {
-    writeFileSync(file, others.filter((other) => other !== key).join("\n"), { mode: 0o600 });
+    writeFileSync(file, left.join("\n"), { mode: 0o600 });
   } catch {
-    // It is sent again the next time.
+    // They are sent again the next time.
   }
 }
 

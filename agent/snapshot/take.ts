@@ -18,7 +18,7 @@ import type { ChunkIndex } from "./chunk-index.ts";
 import { CoderPool } from "./coder-pool.ts";
 import { makeExcluder, readExcludes } from "./excludes.ts";
 import { partsInFlight } from "./in-flight.ts";
-import { forgetOther, Journal, journalFile, listParts, loadKnownParts, rememberOther } from "./journal.ts";
+import { forgetOthers, Journal, journalFile, listParts, loadKnownParts, rememberOther } from "./journal.ts";
 import { type Keyring, keyringOf, noKeys } from "./keyring.ts";
 import { buildSegmentParts, packTree } from "./meta.ts";
 import { manifestOf, putManifest, type StoredTree, skippedOf } from "./own-manifest.ts";
@@ -160,6 +160,7 @@ class Take {
     // What this run did not release the next one does, however little changes until then.
     if (!isAsBefore && !this.#options.alreadyQuiet)
       writeTreeBook(this.#treeBookFile, this.#cache.fingerprint, manifest);
+    forgetOthers(this.#othersFile, this.#sent);
     const listed = new Set(stored.parts.map((part) => part.key));
     for (const key of forget ?? []) if (!listed.has(key)) rememberOther(this.#othersFile, key);
     this.#reporter.phase("done");
@@ -222,7 +223,6 @@ class Take {
     } catch (error) {
       throw new Stop("state_unwritable", `The state folder cannot be written: ${(error as Error).message}.`, true);
     }
-    forgetOther(this.#othersFile, part.key);
     this.#known.add(part);
     this.#sent.add(part.key);
     progress.sentBytes += part.bytes;
