@@ -1,10 +1,14 @@
-/** Seeded fuzz: random worlds, every invariant after every step. SONECA_FUZZ_RUNS and SONECA_FUZZ_SEED make it longer or repeat it. */
+/**
+ * Seeded fuzz: random worlds, every invariant after every step. `npm test` plays the same ones each time, so that what it
+ * finds is of the change; `npm run test:slow` plays new ones. SONECA_FUZZ_RUNS and SONECA_FUZZ_SEED make it longer or repeat it.
+ */
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { play, type Step, stepsArbitrary } from "./testing/steps.ts";
 
-const runs = Number(process.env.SONECA_FUZZ_RUNS ?? 500);
-const seed = Number(process.env.SONECA_FUZZ_SEED ?? Date.now() % 2 ** 31);
+const isSlow = process.env.SONECA_SLOW === "1";
+const runs = Number(process.env.SONECA_FUZZ_RUNS ?? (isSlow ? 10_000 : 500));
+const seed = Number(process.env.SONECA_FUZZ_SEED ?? (isSlow ? Date.now() % 2 ** 31 : 7));
 
 describe(`fuzz of whole worlds (seed ${seed}, ${runs} runs each)`, () => {
   for (const kind of ["created", "adopted"] as const) {

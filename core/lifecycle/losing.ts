@@ -4,6 +4,7 @@ import type { Context, Outcome } from "./events.ts";
 import { dropGap, forgetSleep } from "./gaps.ts";
 import { andThen, enter, log, minutesMs, out, providerActor, retire, takeIn } from "./machines.ts";
 import { chargeUntil, lastKnownAt } from "./meter.ts";
+import { isUnsaved } from "./parked.ts";
 import { keepNewest, type RecoveryPoint, recoveryPoint } from "./recovery.ts";
 import { dropStanding } from "./standing.ts";
 import { startWake } from "./starting.ts";
@@ -29,36 +30,28 @@ export function loseMachine(
   const beatAt = "lastBeatAt" in state.now ? state.now.lastBeatAt : null;
   // It ended at some moment after it was last known to run, and nobody says when.
   const charges = chargeUntil(machine, machine.meter ? Math.min(goneAt, lastKnownAt(machine, beatAt)) : goneAt);
-  const message = recovery
-    ? `The provider no longer has the machine. ${keptWords(recovery, lastContactOf(state) ?? goneAt)}`
-    : "The provider no longer has the machine, and no snapshot of it was ever made.";
-  const troubled = {
-    ...rememberLost(keepNewest(dropGap(state)), machine),
-    trouble: { code: "machine_lost", message, at: ctx.now },
-  };
-  if (!recovery) {
-    return enter(
-      troubled,
-      {
-        status: "failed",
-        machine: null,
-        since: ctx.now,
-        code: "machine_lost",
-        message,
-        kept: "Nothing: no snapshot was made.",
-      },
-      lost,
-      ...charges,
-    );
-  }
+  const left = rememberLost(keepNewest(dropGap(state)), machine);
+  if (!recovery) return andThen(out(left, lost, ...charges), (next) => loseAll(next, neverKept, ctx));
+  const message = `The provider no longer has the machine. ${keptWords(recovery, lastContactOf(state) ?? goneAt)}`;
   const deleteAt = ctx.now + minutesMs(state.config.delete_after_pause_minutes);
   const asleep = enter(
-    troubled,
+    { ...left, trouble: { code: "machine_lost", message, at: ctx.now } },
     { status: "hibernated", since: ctx.now, deleteAt, verifyAt: null, verifyTries: 0 },
     lost,
     ...charges,
   );
   return wake ? andThen(asleep, (next) => startWake(next, wake, ctx)) : asleep;
+}
+
+export const neverKept = "The provider no longer has the machine, and no snapshot of it was ever made.";
+
+/** With the machine went the only copy there was. */
+export function loseAll(state: State, message: string, ctx: Context): Outcome {
+  const code = "machine_lost";
+  return enter(
+    { ...state, trouble: { code, message, at: ctx.now } },
+    { status: "failed", machine: null, since: ctx.now, code, message, kept: "Nothing: no snapshot was made." },
+  );
 }
 
 function lastContactOf({ now }: State): number | null {
@@ -89,7 +82,8 @@ export function takeBack(state: State, lost: Machine, facts: RentedFacts, ctx: C
   });
   const message = "A machine that the provider had called gone is there after all. It is kept and goes on costing.";
   const told = { ...state, trouble: { code: "machine_returned", message, at: ctx.now } };
-  const hasOther = "machine" in state.now ? state.now.machine !== null : state.now.status === "destroying";
+  const isUsed = "machine" in state.now ? state.now.machine !== null : state.now.status === "destroying";
+  const hasOther = isUsed || isUnsaved(state);
   if (hasOther) return out(told, said);
   return enter(
     // What had looked like a sleep was none.

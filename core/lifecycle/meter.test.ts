@@ -36,6 +36,21 @@ describe("the meter", () => {
     expect(charges(world)[0]!.to - stoppedAt!).toBeLessThanOrEqual(second);
   });
 
+  it("of a machine that nobody but its agent told of ends where that last spoke, though it stands still by then", () => {
+    const world = scenario().create().until("provisioning");
+    world.run(1_000);
+    world.provider.trouble.failsUntil = Number.POSITIVE_INFINITY;
+    world.until("running").run(60 * second);
+    const from = world.now - 60 * second;
+    world.hibernate().until("destroying");
+    const to = world.now;
+    world.provider.trouble.failsUntil = 0;
+    seen(world, { phase: "stopped" });
+    expect(charges(world)).toHaveLength(1);
+    expect(Math.abs(charges(world)[0]!.from - from)).toBeLessThanOrEqual(11 * second);
+    expect(Math.abs(charges(world)[0]!.to - to)).toBeLessThanOrEqual(11 * second);
+  });
+
   it("takes the agent's first word until the provider says more", () => {
     const world = scenario().create().until("running");
     const at = world.now;

@@ -12,11 +12,15 @@ import type { Machine, Meter, RentedFacts, State } from "./types.ts";
 const jitterMs = 2_000;
 
 /** Keeps the meters of what an event told, whatever else it did. */
-export function meterAfter(before: State, event: LifecycleEvent, outcome: Outcome, ctx: Context): Outcome {
+export function meterAfter(before: State, event: LifecycleEvent, made: Outcome, ctx: Context): Outcome {
+  const outcome = noteLastBeat(before, made);
   switch (event.type) {
     case "beat":
       if (!speaks(before, event.epoch)) return outcome;
-      return update(outcome, event.epoch, (machine) => startedBy(machine, ctx.now));
+      return update(outcome, event.epoch, (machine) => {
+        const started = startedBy(machine, ctx.now);
+        return isLeaving(outcome.state, event.epoch) ? knownUntil(started, ctx.now) : started;
+      });
     case "rented":
     case "seen": {
       const { state } = outcome;
@@ -79,6 +83,21 @@ function aliveAt(state: State, machine: Machine): number {
   if (parked) return Math.max(parked.acceptedAt ?? 0, machine.meter?.seenAt ?? machine.rentedAt);
   const phase = state.now;
   return lastKnownAt(machine, "lastBeatAt" in phase && phase.machine.epoch === machine.epoch ? phase.lastBeatAt : null);
+}
+
+/** A machine that is on its way out, or to stand still, keeps when it last spoke: the phase does not know it any more. */
+function noteLastBeat({ now }: State, outcome: Outcome): Outcome {
+  if (!("lastBeatAt" in now) || !isLeaving(outcome.state, now.machine.epoch)) return outcome;
+  return update(outcome, now.machine.epoch, (machine) => knownUntil(machine, now.lastBeatAt));
+}
+
+function isLeaving({ retiring, parked }: State, epoch: number): boolean {
+  return parked?.machine.epoch === epoch || retiring.some((one) => one.machine.epoch === epoch);
+}
+
+function knownUntil(machine: Machine, at: number): Machine {
+  const { meter } = machine;
+  return meter && meter.from !== null && meter.seenAt < at ? { ...machine, meter: { ...meter, seenAt: at } } : machine;
 }
 
 /** Its agent speaks, so it runs; the provider may say later that it began earlier. */

@@ -2,13 +2,25 @@
 import { reportTravelMs } from "./deadlines.ts";
 import { fallAsleep } from "./destroying.ts";
 import type { Context, Outcome } from "./events.ts";
-import { forgetSleep } from "./gaps.ts";
-import type { EventOf, MachineEvent } from "./handler.ts";
-import { rememberLost } from "./losing.ts";
-import { andThen, enter, log, nextEndDelayMs, out, providerActor, ruleActor, stopEffect, takeIn } from "./machines.ts";
+import { dropGap, forgetSleep } from "./gaps.ts";
+import type { EventOf, MachineEvent, PhaseOf } from "./handler.ts";
+import { loseAll, neverKept, rememberLost } from "./losing.ts";
+import {
+  andThen,
+  enter,
+  log,
+  minutesMs,
+  nextEndDelayMs,
+  out,
+  providerActor,
+  ruleActor,
+  stopEffect,
+  takeIn,
+} from "./machines.ts";
 import { chargeUntil } from "./meter.ts";
-import { doubtRest, sleepOn, toStop, withoutParked } from "./parked.ts";
+import { doubtRest, keptLog, sleepOn, toStop, withoutParked } from "./parked.ts";
 import type { Parked } from "./parked-state.ts";
+import { keepNewest } from "./recovery.ts";
 import { startWake, tryAnother } from "./starting.ts";
 import { noteStuck } from "./stuck.ts";
 import type { Machine, State, WakeRequest } from "./types.ts";
@@ -92,11 +104,38 @@ function takeStarted(state: State, parked: Parked, ctx: Context): Outcome {
     return andThen(out(doubtRest(state, machine.epoch), said), (next) => stopAgain(next, next.parked!, ctx));
   }
   return enter(
-    forgetSleep(withoutParked(state)),
+    { ...forgetSleep(withoutParked(state)), trouble: state.trouble?.code === stoppedElsewhere ? null : state.trouble },
     { status: "unreachable", machine, since: ctx.now, lastBeatAt: ctx.now, lookAt: ctx.now, wake: null },
     said,
   );
 }
+
+/**
+ * Somebody stopped the silent machine at the provider, or its credit ran out. Only its disk has what it held: it is kept,
+ * costs no GPU time, and a wake starts it.
+ */
+export function takeStopped(state: State, phase: PhaseOf<"unreachable">, ctx: Context): Outcome {
+  const { machine, wake } = phase;
+  const resting: Machine = { ...machine, holdsWork: true, rest: { since: ctx.now, proof: null, isOthers: true } };
+  const parked: Parked = {
+    ...toStop(resting, ctx),
+    acceptedAt: ctx.now,
+    stoppedAt: ctx.now,
+    nextAt: ctx.now + ctx.timings.parkedEveryMs,
+  };
+  const message =
+    "The machine was stopped at the provider, and not by Soneca: by somebody there, or because the credit ran out. It is kept, and a wake starts it.";
+  const deleteAt = ctx.now + minutesMs(state.config.delete_after_pause_minutes);
+  const asleep = enter(
+    { ...keepNewest(dropGap(state)), parked, trouble: { code: stoppedElsewhere, message, at: ctx.now } },
+    { status: "hibernated", since: ctx.now, deleteAt, verifyAt: null, verifyTries: 0 },
+    log("machine_stopped", providerActor, { epoch: machine.epoch, by: "somebody at the provider" }),
+    keptLog(resting),
+  );
+  return wake ? andThen(asleep, (next) => startWake(next, wake, ctx)) : asleep;
+}
+
+const stoppedElsewhere = "machine_stopped";
 
 /** The agent of a machine that stood still speaks. What was on its way when it stopped says nothing. */
 export function hearParked(state: State, parked: Parked, ctx: Context): Outcome {
@@ -123,6 +162,8 @@ function loseParked(state: State, parked: Parked, at: number, ctx: Context): Out
     log("machine_gone", providerActor, { epoch: machine.epoch, ended_at: at }),
     ...chargeUntil(machine, at),
   );
+  if (isUnsaved && !state.snapshot && state.now.status === "hibernated")
+    return andThen(gone, (next) => loseAll(next, neverKept, ctx));
   return andThen(gone, (next) => endSleepOn(next, machine.epoch, at, ctx));
 }
 

@@ -24,4 +24,6 @@ export interface Rest {
   proof: SnapshotRef | null;
   /** Its host was away when it was last seen: it may run by itself once the host is back. */
   isLost?: true;
+  /** Not Soneca stopped it: it is not started, and not ended, by the clock. */
+  isOthers?: true;
 }

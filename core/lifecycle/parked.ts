@@ -38,7 +38,8 @@ export function parks(state: State, cause: SleepCause): boolean {
 
 /** The machine is to stand still. The only place that asks for it. */
 export function park(state: State, machine: Machine, proof: SnapshotRef | null, ctx: Context): Outcome {
-  const resting = { ...machine, holdsWork: true, rest: { since: ctx.now, proof } };
+  const others = machine.rest?.isOthers ? { isOthers: true as const } : {};
+  const resting = { ...machine, holdsWork: true, rest: { since: ctx.now, proof, ...others } };
   return out({ ...state, parked: toStop(resting, ctx) }, stopEffect(machine));
 }
 
@@ -102,6 +103,11 @@ export function parkedDue(state: State, ctx: Context): Outcome {
  */
 export function isUnsaved({ parked }: State): boolean {
   return parked !== undefined && !parked.machine.rest?.proof;
+}
+
+/** Whether it was stopped at the provider, by somebody or for want of credit: then the pause has no end. */
+export function isStoppedByOthers({ parked }: State): boolean {
+  return parked?.machine.rest?.isOthers === true;
 }
 
 /** The machine that stands still, where a wake may take it. One whose disk has no proof is the only one there is. */
@@ -209,5 +215,8 @@ export function takeUnstopped(state: State, machine: Machine, ctx: Context): Out
 export function discardParked(state: State, parked: Parked, event: EventOf<"discard">, ctx: Context): Outcome {
   const { actor } = event;
   const said = out(withoutParked(state), log("discarded", actor, { epoch: parked.machine.epoch }));
-  return andThen(said, (next) => retire(next, parked.machine, { kind: "discard", actor }, ctx));
+  const given = andThen(said, (next) => retire(next, parked.machine, { kind: "discard", actor }, ctx));
+  if (state.snapshot) return given;
+  const deleted = log("deleted", actor, { discarded: true });
+  return andThen(given, (next) => enter(next, { status: "deleted", since: ctx.now }, deleted));
 }

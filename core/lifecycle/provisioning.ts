@@ -14,7 +14,7 @@ import { noteBooted } from "./gaps.ts";
 import { type EventOf, ignore, type PhaseOf, type Row } from "./handler.ts";
 import { joinWake } from "./keep-trying.ts";
 import { climbWords, type RungReport } from "./ladder.ts";
-import { discardMachine, rememberLost } from "./losing.ts";
+import { discardMachine, loseAll, neverKept, rememberLost } from "./losing.ts";
 import {
   agentActor,
   andThen,
@@ -229,24 +229,19 @@ function loseStarting(state: State, phase: PhaseOf<"provisioning">, at: number, 
     log("machine_gone", providerActor, { epoch: machine.epoch, ended_at: at }),
     ...chargeUntil(machine, at),
   ];
+  const isOnly = !machine.rest?.proof && !state.snapshot;
   return andThen(out(rememberLost(state, machine), ...said), (next) =>
-    phase.wake.toSleep ? endWake(next, phase, vanished, ctx) : goOn(next, phase, vanished, ctx),
+    isOnly
+      ? loseAll(next, neverKept, ctx)
+      : phase.wake.toSleep
+        ? endWake(next, phase, vanished, ctx)
+        : goOn(next, phase, vanished, ctx),
   );
 }
 
 function loseAdopted(state: State, phase: PhaseOf<"provisioning">, goneAt: number, ctx: Context): Outcome {
   const message = "The provider no longer has the machine, and its agent had never reported.";
-  return enter(
-    { ...rememberLost(state, phase.machine), trouble: { code: "machine_lost", message, at: ctx.now } },
-    {
-      status: "failed",
-      machine: null,
-      since: ctx.now,
-      code: "machine_lost",
-      message,
-      kept: "Nothing: no snapshot was made.",
-    },
-    log("machine_lost", providerActor, { epoch: phase.machine.epoch, ended_at: goneAt }),
-    ...chargeUntil(phase.machine, goneAt),
-  );
+  const { epoch } = phase.machine;
+  const said = [log("machine_lost", providerActor, { epoch, ended_at: goneAt }), ...chargeUntil(phase.machine, goneAt)];
+  return andThen(out(rememberLost(state, phase.machine), ...said), (next) => loseAll(next, message, ctx));
 }

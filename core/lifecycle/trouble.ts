@@ -3,6 +3,7 @@
  *
  *   running --no beat for long--> unreachable --beat--> running
  *                                      +--provider: gone--> hibernated (newest snapshot) or failed (none)
+ *                                      +--provider: stopped--> hibernated, parked without a proof
  *   failed --wake--> provisioning (no machine) | --beat--> running (its machine spoke at last) | --discard--> destroying
  */
 import { wakeWhenCopied } from "./copying.ts";
@@ -10,6 +11,7 @@ import { ignore, type Row } from "./handler.ts";
 import { endRetries, together } from "./keep-trying.ts";
 import { discardMachine, loseMachine } from "./losing.ts";
 import { agentActor, andThen, enter, log, lookEffect, out, takeIn, wakeful } from "./machines.ts";
+import { takeStopped } from "./parked-events.ts";
 import { dropStanding } from "./standing.ts";
 import { startWake } from "./starting.ts";
 import { readyUntil } from "./vetoes.ts";
@@ -31,8 +33,18 @@ export const unreachable: Row<"unreachable"> = {
     return enter(state, { ...phase, lookAt: ctx.now + ctx.timings.lookEveryMs * 3 }, lookEffect(phase.machine));
   },
   gone: (state, phase, event, ctx) => loseMachine(state, phase.machine, event.at, phase.wake, ctx),
-  seen: (state, phase, event) => enter(state, { ...phase, machine: takeIn(phase.machine, event.facts) }),
-  // Kept until it is clear what there is to wake: a beat answers it, a lost machine starts it (I4).
+  seen(state, { stoppedAt, ...phase }, event, ctx) {
+    const known = { ...phase, machine: takeIn(phase.machine, event.facts) };
+    // Of two that stand still one is settled first.
+    if (event.phase !== "stopped" || state.parked) return enter(state, known);
+    // A list may be old.
+    if (stoppedAt === undefined || ctx.now < stoppedAt + ctx.timings.goneAgainMs) {
+      const since = stoppedAt ?? ctx.now;
+      return enter(state, { ...known, stoppedAt: since, lookAt: since + ctx.timings.goneAgainMs });
+    }
+    return takeStopped(state, known, ctx);
+  },
+  // Kept until it is clear what there is to wake: a beat answers it, a lost or a stopped machine starts it (I4).
   wake: (state, phase, event) =>
     phase.wake
       ? enter(state, { ...phase, wake: together(phase.wake, event.wake) }, log("wake_joined", event.wake.actor))

@@ -272,6 +272,8 @@ export type Phase =
       /** As it ran. Absent where it did not, and in states of before. */
       restlessUntil?: number;
       lookAt: number;
+      /** Since when the provider shows it as stopped: a second look decides. */
+      stoppedAt?: number;
       wake: WakeRequest | null;
     }
   | {

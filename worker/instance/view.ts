@@ -10,6 +10,7 @@ import type { Context, Verdict } from "../../core/lifecycle/events.ts";
 import { lowShare, ownForecast } from "../../core/lifecycle/forecast.ts";
 import { addInterval, type Cost, type PaidInterval } from "../../core/lifecycle/ledger.ts";
 import { intervalsOf } from "../../core/lifecycle/meter.ts";
+import { isStoppedByOthers } from "../../core/lifecycle/parked.ts";
 import { activeSchedule, scheduleAt } from "../../core/lifecycle/schedule.ts";
 import type { Lease, Machine, State } from "../../core/lifecycle/types.ts";
 import { awakeOf, nextSleepAt } from "../../core/lifecycle/warning.ts";
@@ -198,11 +199,11 @@ function nextStep(state: State, ctx: Context): InstanceView["next"] {
   }
   const wakeAt = state.schedule?.next?.what === "wake" ? scheduleAt(state) : null;
   const isAsleep = phase.status === "hibernated" || phase.status === "deleted";
-  const isFirst =
-    phase.status !== "hibernated" || state.copying || (wakeAt ?? Number.POSITIVE_INFINITY) <= phase.deleteAt;
-  if (isAsleep && wakeAt !== null && isFirst) return { what: "wake", at: iso(wakeAt) };
-  if (phase.status === "hibernated" && !state.copying) return { what: "delete", at: iso(phase.deleteAt) };
-  return null;
+  const isPauseOpen = state.copying !== undefined || isStoppedByOthers(state);
+  const deleteAt = phase.status === "hibernated" && !isPauseOpen ? phase.deleteAt : null;
+  if (isAsleep && wakeAt !== null && (deleteAt === null || wakeAt <= deleteAt))
+    return { what: "wake", at: iso(wakeAt) };
+  return deleteAt === null ? null : { what: "delete", at: iso(deleteAt) };
 }
 
 function sleepsByClockAt(state: State): number | undefined {

@@ -7,6 +7,7 @@ import { leaseCapMs, leasesHeld } from "../awake.ts";
 import { deadlines } from "../deadlines.ts";
 import type { Context, Effect, LifecycleEvent } from "../events.ts";
 import { currentMachine, minutesMs, sameSnapshot } from "../machines.ts";
+import { isStoppedByOthers } from "../parked.ts";
 import { inUse } from "../snapshots.ts";
 import type { Timings } from "../timings.ts";
 import type { Machine, State } from "../types.ts";
@@ -42,7 +43,8 @@ export function brokenState(state: State, timings: Timings): string | null {
   if (phase.status === "destroying" && phase.proof && !sameSnapshot(phase.proof, state.snapshot?.ref)) {
     return "I1: destroying on a proof that is not the snapshot that is kept";
   }
-  if (phase.status === "hibernated" && !state.snapshot && !state.copying) return "hibernated without a snapshot";
+  const isKept = state.snapshot || state.copying || isStoppedByOthers(state);
+  if (phase.status === "hibernated" && !isKept) return "hibernated without a snapshot";
   if (phase.status === "failed" && phase.kept === "") return "I9: failed does not say what is kept";
   if (actionsFor(state).length === 0 || !statusWord(state)) return "I9: nothing can be done";
   const besides = brokenAttempts(state, timings);
@@ -236,9 +238,10 @@ export function brokenRest(
     const bills = charges.filter((one) => one.kind === "charge" && one.epoch === machine.epoch);
     // A boot that never ended costs no GPU time, and of one that was never heard nobody knows when it began.
     // Nor is one charged that spoke but once: it is known to have run at one moment only.
-    const ran =
-      machine.bootAt !== null && machine.heard && (machine.stoppedAt ?? machine.endedAt) - machine.bootAt > 12_000;
-    if (ran && bills.length === 0) return `I7: machine ${machine.epoch} ended and was never charged`;
+    const lastMs = machine.bootAt === null ? 0 : (machine.stoppedAt ?? machine.endedAt) - machine.bootAt;
+    const longest = machine.haltedAt === null ? lastMs : machine.ranMs / machine.boots;
+    if (longest > 12_000 && machine.heard && bills.length === 0)
+      return `I7: machine ${machine.epoch} ended and was never charged`;
     const runs = bills.filter((one) => one.kind === "charge" && !one.isDisk);
     const ms = runs.reduce((sum, one) => sum + (one.kind === "charge" ? one.toAt - one.fromAt : 0), 0);
     if (machine.boots > 1 && ms > ranMs(machine, now) + 60_000 * (machine.boots + 1))

@@ -140,12 +140,14 @@ export class FakeProvider {
     machine.ranMs += machine.bootAt === null ? 0 : Math.max(0, now - machine.bootAt);
   }
 
-  boot(machine: FakeMachine, now: number): void {
+  /** `comesUp`: whoever starts it there sees to it that it does. */
+  boot(machine: FakeMachine, now: number, { comesUp = false } = {}): void {
     if (machine.stoppedAt !== null || machine.haltedAt === null) return;
     machine.haltedAt = null;
     machine.queuedUntil = null;
     machine.boots++;
-    machine.bootAt = takeOne(this.trouble, "rentsNeverBoot") ? null : now + 5_000 + this.trouble.bootLagMs;
+    const isDead = !comesUp && takeOne(this.trouble, "rentsNeverBoot");
+    machine.bootAt = isDead ? null : now + 5_000 + this.trouble.bootLagMs;
     rebootAgent(machine.agent);
     this.onStart(machine);
   }

@@ -102,6 +102,7 @@ const work = [
   plain("stopped machine vanishes", (w) => w.vanishStopped()),
   timed("the stopped machine's host is away for", seconds(1, 900), (w, ms) => w.hostAway(ms)),
   plain("somebody starts the stopped machine", (w) => w.startElsewhere()),
+  plain("somebody stops the machine", (w) => w.stopElsewhere()),
 ];
 
 const provider = [

@@ -242,7 +242,9 @@ export class World {
 
   /** Somebody presses "start" in the provider's own pages. */
   startElsewhere(): void {
-    for (const machine of this.provider.machines) if (machine.stoppedAt === null) this.provider.boot(machine, this.now);
+    for (const machine of this.provider.machines) {
+      if (machine.stoppedAt === null) this.provider.boot(machine, this.now, { comesUp: true });
+    }
   }
 
   /** The host of a stopped machine goes away, and starts it when it comes back, as if it had run. */
@@ -250,6 +252,14 @@ export class World {
     for (const machine of this.provider.machines.filter((one) => one.haltedAt !== null && one.stoppedAt === null)) {
       machine.awayUntil = this.now + ms;
       this.clock.at(machine.awayUntil, () => machine.stoppedAt === null && this.provider.boot(machine, this.now));
+    }
+  }
+
+  /** Somebody presses "stop" there, or the credit is out. */
+  stopElsewhere(): void {
+    for (const machine of this.#alive()) {
+      runAgent(machine.agent, this.now);
+      this.provider.halt(machine, this.now);
     }
   }
 
