@@ -340,6 +340,31 @@ describe("the provider", () => {
   });
 });
 
+describe("a machine that somebody stopped at the provider", () => {
+  it("is shown as what it is, goes on costing its disk alone, and is started by a wake", async () => {
+    const { nest } = await runningInstance(vast, user);
+    vast.ofInstance(nest.id)[0]!.status = "stopped";
+    for (let i = 0; i < 4; i++) await alarmAfter(nest.id, 60_000);
+    const view = await nest.view();
+    expect(view).toMatchObject({
+      state: "hibernated",
+      snapshot: null,
+      next: null,
+      stopped_machine: { is_saved: false },
+      trouble: { code: "machine_stopped" },
+      actions: ["wake", "configure", "discard"],
+    });
+    expect(view.burn.micro_usd_per_hour).toBeLessThan(410_000);
+    await api("POST", `${nest.path}/wake`, { token: user.token, json: {} });
+    await settle(nest.id);
+    expect(vast.ofInstance(nest.id)[0]!.status).toBe("running");
+    expect((await nest.view()).state).toBe("provisioning");
+    expect(await nest.eventTypes()).toEqual(
+      expect.arrayContaining(["machine_stopped", "machine_kept", "machine_started"]),
+    );
+  });
+});
+
 describe("the read model", () => {
   it("that is down delays no sleep, and shows everything once it is back", async () => {
     const { nest, agent } = await runningInstance(vast, user);

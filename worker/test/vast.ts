@@ -144,7 +144,8 @@ export class FakeVast {
       }
       case "label": {
         if (!its || !isSeen) return notThere();
-        its.label = body.label as string;
+        if (body.state === undefined) its.label = body.label as string;
+        else its.status = body.state as string;
         return Response.json({ success: true });
       }
       case "destroy":
