@@ -15,12 +15,6 @@ export function readFlags(fd: number): number {
   return (native?.getFlags(fd) ?? 0) & keptFlags;
 }
 
-/** As `readFlags`, of a file or folder by its path (byte string). Errors: throws a system error. */
-export function readFlagsAt(path: string): number {
-  if (!native) return 0;
-  return withOpen(path, readFlags);
-}
-
 /** Sets the kept flags to `wanted` and leaves the others. Errors: throws a system error. */
 export function writeFlags(path: string, wanted: number): void {
   if (!native) return;
@@ -40,7 +34,8 @@ export function clearFlags(path: string): void {
   if (native && (native.statAttributes(path) & immutableOrAppend) !== 0) writeFlags(path, 0);
 }
 
-function withOpen<T>(path: string, work: (fd: number) => T): T {
+/** `path`: of a file or folder, a byte string. Errors: throws a system error. */
+export function withOpen<T>(path: string, work: (fd: number) => T): T {
   const fd = openSync(fsPath(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   try {
     return work(fd);

@@ -2,11 +2,12 @@
  * The end of a restore: every entry is looked at again. What differs is set once more; what still differs then, by the
  * same value, is something that this machine cannot keep, and is told apart from a folder that is not the snapshot.
  */
-import { readlinkSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readlinkSync } from "node:fs";
 import { ByteWriter, equalBytes } from "../../core/snapshot/bytes.ts";
 import { type Entry, encodeHoles, encodeRecord, type InodeEntry, isInDigest } from "../../core/snapshot/tree.ts";
 import { clearFlags } from "../fs/flags.ts";
 import type { Folders } from "../fs/folders.ts";
+import { native } from "../fs/native.ts";
 import { fsPath, textOfBytes } from "../fs/paths.ts";
 import type { Breather } from "./breather.ts";
 import { nodePrimitives } from "./primitives.ts";
@@ -17,7 +18,7 @@ import type { StatCacheWriter } from "./stat-cache.ts";
 import type { Stillness } from "./stillness.ts";
 import { Stop } from "./stop.ts";
 import type { Loss } from "./types.ts";
-import { type Found, statEntry } from "./walk.ts";
+import { type Found, statEntry, toFound } from "./walk.ts";
 import { flagsName, readXattrsOfOwn } from "./xattrs.ts";
 
 const maxNamedPaths = 10;
@@ -138,11 +139,31 @@ interface Seen {
 }
 
 function look(folders: Folders, entry: Entry): Seen | null {
-  const found = statEntry(folders, entry.path);
-  return found && { found, entry: realEntry(folders, entry, found) };
+  // Its flags want an open file, which tells the rest as well: by its path each answer would take the whole way again.
+  const fd = entry.type === "f" && native ? openToLook(folders.at(entry.path)) : null;
+  if (fd === null) {
+    const found = statEntry(folders, entry.path);
+    return found && { found, entry: realEntry(folders, entry, found) };
+  }
+  try {
+    const found = toFound(entry.path, fstatSync(fd, { bigint: true }));
+    return { found, entry: realEntry(folders, entry, found, fd) };
+  } finally {
+    closeSync(fd);
+  }
 }
 
-function realEntry(folders: Folders, entry: Entry, found: Found): Entry | null {
+/** Null where it is not there, is a symlink, or is not to be read: then its path tells more. */
+function openToLook(path: string): number | null {
+  try {
+    return openSync(fsPath(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch {
+    return null;
+  }
+}
+
+/** `fd`: the entry, where it is open already. */
+function realEntry(folders: Folders, entry: Entry, found: Found, fd?: number): Entry | null {
   if (entry.type === "h") {
     const target = statEntry(folders, entry.target);
     return found.inode !== null && found.inode === target?.inode ? entry : null;
@@ -150,7 +171,7 @@ function realEntry(folders: Folders, entry: Entry, found: Found): Entry | null {
   if (found.type !== entry.type) return null;
   const { path, mode, uid, gid, mtimeNs } = found;
   // Without FFI there are none to be seen: those of the entry become losses.
-  const xattrs = readXattrsOfOwn(folders.at(path), found.type);
+  const xattrs = readXattrsOfOwn(folders.at(path), found.type, fd);
   const common = { path, mode, uid, gid, mtimeNs, xattrs };
   if (entry.type === "f") return found.size === entry.size ? { ...entry, ...common } : null;
   if (entry.type === "l")

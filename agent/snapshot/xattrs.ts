@@ -3,7 +3,7 @@ import { constants, lstatSync } from "node:fs";
 import { limits } from "../../core/snapshot/limits.ts";
 import type { Xattr } from "../../core/snapshot/tree.ts";
 import { chmodNoFollow } from "../fs/chmod.ts";
-import { readFlags, readFlagsAt } from "../fs/flags.ts";
+import { readFlags, withOpen } from "../fs/flags.ts";
 import { NativeError, native } from "../fs/native.ts";
 import { fsPath } from "../fs/paths.ts";
 
@@ -22,6 +22,9 @@ export function isKeptXattr(name: string): boolean {
 /** `fd`: the entry, where it is open already. Sorted by name. Errors: throws a system error. */
 export function readXattrs(path: string, type: string, fd?: number): Xattr[] {
   if (!native) return [];
+  const hasFlags = type === "f" || type === "d";
+  // Opened once for all of it: each look by its path would go all the way again.
+  if (hasFlags && fd === undefined) return withOpen(path, (own) => readXattrs(path, type, own));
   const xattrs: Xattr[] = [];
   let bytes = 0;
   for (const name of native.listXattrs(path, fd).filter(isKeptXattr)) {
@@ -32,17 +35,17 @@ export function readXattrs(path: string, type: string, fd?: number): Xattr[] {
     // xfs and btrfs hold more than the format: better named here than refused by every reader.
     if (bytes > limits.xattrsBytes || xattrs.length >= limits.xattrCount) throw new NativeError("llistxattr", e2big);
   }
-  if (type === "f" || type === "d") {
-    const flags = fd === undefined ? readFlagsAt(path) : readFlags(fd);
+  if (hasFlags) {
+    const flags = readFlags(fd!);
     if (flags !== 0) xattrs.push([flagsName, flagsValue(flags)]);
   }
   return xattrs.length < 2 ? xattrs : xattrs.sort(([a], [b]) => (a < b ? -1 : 1));
 }
 
 /** As `readXattrs`, of an entry that its owner may not read by its mode: the mode is lifted for the moment. */
-export function readXattrsOfOwn(path: string, type: string): Xattr[] {
+export function readXattrsOfOwn(path: string, type: string, fd?: number): Xattr[] {
   try {
-    return readXattrs(path, type);
+    return readXattrs(path, type, fd);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "EACCES" || (type !== "f" && type !== "d")) throw error;
     const { mode } = lstatSync(fsPath(path));
