@@ -19,7 +19,7 @@ interface CallsWorld {
 export class Calls {
   /** On what the last destroy was based. */
   basis = "";
-  /** Epochs that were said to be gone, falsely. */
+  /** Epochs that were said to be gone, falsely, or that stood still unseen. */
   readonly lies = new Set<number>();
   readonly #world: CallsWorld;
   readonly #clock: Clock;

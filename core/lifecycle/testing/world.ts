@@ -243,15 +243,23 @@ export class World {
   /** Somebody presses "start" in the provider's own pages. */
   startElsewhere(): void {
     for (const machine of this.provider.machines) {
-      if (machine.stoppedAt === null) this.provider.boot(machine, this.now, { comesUp: true });
+      if (machine.stoppedAt === null && machine.haltedAt !== null) this.#bootElsewhere(machine, { comesUp: true });
     }
+  }
+
+  #bootElsewhere(machine: FakeMachine, options = {}): void {
+    // Stopped and started while nobody looked: its account can only be too high.
+    if (this.state.parked?.machine.epoch !== machine.epoch) this.#calls.lies.add(machine.epoch);
+    this.provider.boot(machine, this.now, options);
   }
 
   /** The host of a stopped machine goes away, and starts it when it comes back, as if it had run. */
   hostAway(ms: number): void {
     for (const machine of this.provider.machines.filter((one) => one.haltedAt !== null && one.stoppedAt === null)) {
       machine.awayUntil = this.now + ms;
-      this.clock.at(machine.awayUntil, () => machine.stoppedAt === null && this.provider.boot(machine, this.now));
+      this.clock.at(machine.awayUntil, () => {
+        if (machine.stoppedAt === null && machine.haltedAt !== null) this.#bootElsewhere(machine);
+      });
     }
   }
 
