@@ -41,8 +41,13 @@ export function aboutParked(state: State, parked: Parked, event: MachineEvent, c
       const isFirst = event.accepted && parked.acceptedAt === null;
       const stuck = noteStuck("stop_failed", parked, event, ctx);
       const acceptedAt = event.accepted ? (parked.acceptedAt ?? ctx.now) : parked.acceptedAt;
+      // But for the first one it was looked at before, and did not stand still.
+      const sleep = parked.acceptedAt === null ? null : sleepOn(state, epoch);
+      const known = sleep && ctx.now >= sleep.sealedUntil ? doubtRest(state, epoch) : state;
+      const { machine } = known.parked ?? parked;
+      const told = stuck.length > 0 ? { isTold: true as const } : {};
       return out(
-        { ...state, parked: { ...parked, tries, nextAt, acceptedAt, ...(stuck.length > 0 && { isTold: true }) } },
+        { ...known, parked: { ...parked, machine, tries, nextAt, acceptedAt, ...told } },
         ...(isFirst ? [log("stop_accepted", providerActor, { epoch })] : []),
         ...stuck,
       );
@@ -63,7 +68,8 @@ function seeParked(state: State, parked: Parked, phase: EventOf<"seen">["phase"]
   if (phase === "lost") {
     // It does not run, and may again. There is nothing to wait for: the store has all of it.
     const machine = { ...parked.machine, rest: { ...rest, isLost: true as const } };
-    const away = { ...state, parked: { ...parked, machine } };
+    // It may be away for days: asked later and later.
+    const away = { ...state, parked: { ...parked, machine, tries: parked.tries + 1 } };
     const sleep = parked.acceptedAt === null ? null : sleepOn(away, epoch);
     return sleep ? fallAsleep(away, sleep, ctx.now, ctx) : out(away);
   }

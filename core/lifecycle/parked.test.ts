@@ -3,7 +3,8 @@ import { describe, expect, it } from "vitest";
 
 import { isUnsaved } from "./parked.ts";
 import { ranMs } from "./testing/provider.ts";
-import { World } from "./testing/world.ts";
+import { timings, World } from "./testing/world.ts";
+import { transition } from "./transition.ts";
 
 const minute = 60_000;
 
@@ -73,6 +74,30 @@ describe("pause mode stop", () => {
     expect(world.state.now.status).toBe("hibernated");
     expect(lines().slice(1)).toMatchObject([{ tries: 10, again: true }]);
     expect(world.state.parked?.isTold).toBeUndefined();
+  });
+
+  it("one that is asked for again past the seal did not stand still by then, and has no proof any more", () => {
+    const world = new World().create({ enabled: false, pause_mode: "stop" });
+    world.run(minute);
+    world.provider.trouble.stopLagMs = 60 * minute;
+    world.hibernate();
+    for (let i = 0; i < 120 && !world.state.parked?.acceptedAt; i++) world.run(500);
+    const { state } = world;
+    const { sealedUntil } = state.now as { sealedUntil: number };
+    const again = { type: "stopTried", epoch: 1, accepted: true, message: null } as const;
+    const at = (now: number) => transition(state, again, { now, timings }).state.parked?.machine.rest?.proof;
+    expect(at(sealedUntil - 1)).toEqual(state.parked?.machine.rest?.proof);
+    expect(at(sealedUntil)).toBeNull();
+  });
+
+  it("while its host is away it is asked to stop later and later", () => {
+    const world = asleep();
+    world.hostAway(60 * minute);
+    const { parked } = world.state;
+    world.state = { ...world.state, parked: { ...parked!, stoppedAt: null, tries: 0, nextAt: world.now } };
+    const before = world.effects.filter((one) => one.kind === "stop").length;
+    world.run(20 * minute);
+    expect(world.effects.filter((one) => one.kind === "stop").length - before).toBeLessThan(35);
   });
 
   it("is destroyed when the pause is over", () => {

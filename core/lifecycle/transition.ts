@@ -108,8 +108,9 @@ function decide(state: State, event: LifecycleEvent, ctx: Context): Outcome {
     case "tick":
       return andThen(
         andThen(
-          andThen(endDue(state, ctx), (next) => parkedDue(next, ctx)),
-          (next) => retryIfDue(next, ctx) ?? dispatch(next, event, ctx),
+          andThen(endDue(state, ctx), (next) => retryIfDue(next, ctx) ?? dispatch(next, event, ctx)),
+          // After a wake that is due: what it starts is not to be stopped.
+          (next) => parkedDue(next, ctx),
         ),
         (next) => andThen(announce(next, ctx), (last) => collectIfDue(last, ctx)),
       );
