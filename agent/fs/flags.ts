@@ -34,9 +34,14 @@ export function clearFlags(path: string): void {
   if (native && (native.statAttributes(path) & immutableOrAppend) !== 0) writeFlags(path, 0);
 }
 
+/** To look at a file or folder: no symlink is followed, no fifo waited for. `path`: a byte string. Errors: throws a system error. */
+export function openToLook(path: string): number {
+  return openSync(fsPath(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+}
+
 /** `path`: of a file or folder, a byte string. Errors: throws a system error. */
 export function withOpen<T>(path: string, work: (fd: number) => T): T {
-  const fd = openSync(fsPath(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  const fd = openToLook(path);
   try {
     return work(fd);
   } finally {

@@ -2,10 +2,10 @@
  * The end of a restore: every entry is looked at again. What differs is set once more; what still differs then, by the
  * same value, is something that this machine cannot keep, and is told apart from a folder that is not the snapshot.
  */
-import { closeSync, constants, fstatSync, openSync, readlinkSync } from "node:fs";
+import { closeSync, fstatSync, readlinkSync } from "node:fs";
 import { ByteWriter, equalBytes } from "../../core/snapshot/bytes.ts";
 import { type Entry, encodeHoles, encodeRecord, type InodeEntry, isInDigest } from "../../core/snapshot/tree.ts";
-import { clearFlags } from "../fs/flags.ts";
+import { clearFlags, openToLook } from "../fs/flags.ts";
 import type { Folders } from "../fs/folders.ts";
 import { native } from "../fs/native.ts";
 import { fsPath, textOfBytes } from "../fs/paths.ts";
@@ -140,7 +140,7 @@ interface Seen {
 
 function look(folders: Folders, entry: Entry): Seen | null {
   // Its flags want an open file, which tells the rest as well: by its path each answer would take the whole way again.
-  const fd = entry.type === "f" && native ? openToLook(folders.at(entry.path)) : null;
+  const fd = entry.type === "f" && native ? tryToOpen(folders.at(entry.path)) : null;
   if (fd === null) {
     const found = statEntry(folders, entry.path);
     return found && { found, entry: realEntry(folders, entry, found) };
@@ -154,9 +154,9 @@ function look(folders: Folders, entry: Entry): Seen | null {
 }
 
 /** Null where it is not there, is a symlink, or is not to be read: then its path tells more. */
-function openToLook(path: string): number | null {
+function tryToOpen(path: string): number | null {
   try {
-    return openSync(fsPath(path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    return openToLook(path);
   } catch {
     return null;
   }

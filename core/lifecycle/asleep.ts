@@ -9,7 +9,7 @@ import { copyIfDue, stayAsleep, wakeWhenCopied } from "./copying.ts";
 import { ignore, type Row } from "./handler.ts";
 import { endRetries, together } from "./keep-trying.ts";
 import { andThen, enter, log, minutesMs, out, ruleActor, sameSnapshot, system } from "./machines.ts";
-import { canRescue, discardParked, isStill, isStoppedByOthers, isUnsaved, keptLog } from "./parked.ts";
+import { canRescue, discardParked, hasPauseEnd, isStill, isUnsaved, keptLog } from "./parked.ts";
 import { rescue } from "./parked-events.ts";
 import { provedEntry } from "./snapshots.ts";
 import { startWake } from "./starting.ts";
@@ -26,7 +26,7 @@ export const hibernated: Row<"hibernated"> = {
   },
   tick(state, phase, _event, ctx) {
     if (state.copying) return copyIfDue(state, ctx);
-    if (isStoppedByOthers(state)) return out(state);
+    if (!hasPauseEnd(state)) return out(state);
     const due = phase.verifyAt ?? phase.deleteAt;
     if (ctx.now < due) return out(state);
     if (!state.snapshot) {

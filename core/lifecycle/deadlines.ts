@@ -2,7 +2,7 @@
 import { attemptsOf, bootEndsAt, leavingOf, rivalAt } from "./attempts.ts";
 import { copyAt } from "./copying.ts";
 import { retryAt } from "./keep-trying.ts";
-import { isStoppedByOthers } from "./parked.ts";
+import { hasPauseEnd } from "./parked.ts";
 import { scheduleAt } from "./schedule.ts";
 import { collectAt } from "./snapshots.ts";
 import type { Timings } from "./timings.ts";
@@ -43,7 +43,7 @@ export function deadlines(state: State, timings: Timings): Record<string, number
       if (phase.proveAt !== null) due.prove = phase.proveAt;
       break;
     case "hibernated":
-      if (!state.copying && !isStoppedByOthers(state)) due.delete = phase.verifyAt ?? phase.deleteAt;
+      if (hasPauseEnd(state)) due.delete = phase.verifyAt ?? phase.deleteAt;
       break;
     case "provisioning": {
       for (const one of attemptsOf(phase)) {

@@ -110,6 +110,11 @@ export function isStoppedByOthers({ parked }: State): boolean {
   return parked?.machine.rest?.isOthers === true;
 }
 
+/** Whether the pause of one that is asleep ends by the clock. */
+export function hasPauseEnd(state: State): boolean {
+  return !state.copying && !isStoppedByOthers(state);
+}
+
 /** The machine that stands still, where a wake may take it. One whose disk has no proof is the only one there is. */
 export function parkedFor(state: State, wake: WakeRequest): Machine | null {
   const machine = state.parked?.machine;

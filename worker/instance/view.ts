@@ -10,7 +10,7 @@ import type { Context, Verdict } from "../../core/lifecycle/events.ts";
 import { lowShare, ownForecast } from "../../core/lifecycle/forecast.ts";
 import { addInterval, type Cost, type PaidInterval } from "../../core/lifecycle/ledger.ts";
 import { intervalsOf } from "../../core/lifecycle/meter.ts";
-import { isStoppedByOthers } from "../../core/lifecycle/parked.ts";
+import { hasPauseEnd } from "../../core/lifecycle/parked.ts";
 import { activeSchedule, scheduleAt } from "../../core/lifecycle/schedule.ts";
 import type { Lease, Machine, State } from "../../core/lifecycle/types.ts";
 import { awakeOf, nextSleepAt } from "../../core/lifecycle/warning.ts";
@@ -199,8 +199,7 @@ function nextStep(state: State, ctx: Context): InstanceView["next"] {
   }
   const wakeAt = state.schedule?.next?.what === "wake" ? scheduleAt(state) : null;
   const isAsleep = phase.status === "hibernated" || phase.status === "deleted";
-  const isPauseOpen = state.copying !== undefined || isStoppedByOthers(state);
-  const deleteAt = phase.status === "hibernated" && !isPauseOpen ? phase.deleteAt : null;
+  const deleteAt = phase.status === "hibernated" && hasPauseEnd(state) ? phase.deleteAt : null;
   if (isAsleep && wakeAt !== null && (deleteAt === null || wakeAt <= deleteAt))
     return { what: "wake", at: iso(wakeAt) };
   return deleteAt === null ? null : { what: "delete", at: iso(deleteAt) };

@@ -242,12 +242,11 @@ export class World {
 
   /** Somebody presses "start" in the provider's own pages. */
   startElsewhere(): void {
-    for (const machine of this.provider.machines) {
-      if (machine.stoppedAt === null && machine.haltedAt !== null) this.#bootElsewhere(machine, { comesUp: true });
-    }
+    for (const machine of this.provider.machines) this.#bootElsewhere(machine, { comesUp: true });
   }
 
   #bootElsewhere(machine: FakeMachine, options = {}): void {
+    if (machine.stoppedAt !== null || machine.haltedAt === null) return;
     // Stopped and started while nobody looked: its account can only be too high.
     if (this.state.parked?.machine.epoch !== machine.epoch) this.#calls.lies.add(machine.epoch);
     this.provider.boot(machine, this.now, options);
@@ -257,9 +256,7 @@ export class World {
   hostAway(ms: number): void {
     for (const machine of this.provider.machines.filter((one) => one.haltedAt !== null && one.stoppedAt === null)) {
       machine.awayUntil = this.now + ms;
-      this.clock.at(machine.awayUntil, () => {
-        if (machine.stoppedAt === null && machine.haltedAt !== null) this.#bootElsewhere(machine);
-      });
+      this.clock.at(machine.awayUntil, () => this.#bootElsewhere(machine));
     }
   }
 
