@@ -1,4 +1,4 @@
-/** Rows in the order of their paths: eight bytes each beside the bytes of the row. */
+/** Rows, in the order of their paths where one is to be found: eight bytes each beside the bytes of the row. */
 import { comparePath, endOf, type Row } from "./rows.ts";
 
 const slabStep = 2 ** 32;
@@ -28,7 +28,6 @@ export class RowList implements Iterable<Row> {
     return this.#length;
   }
 
-  /** Its path comes after all others. */
   push({ slab, at }: Row): void {
     this.#add(slab, at);
   }

@@ -66,21 +66,34 @@ export function comparePath({ slab, at }: Row, path: string): number {
 }
 
 /** Where in the slab the ids of a file's chunks begin; none for other types. The record is one that this program encoded. */
-export function chunkPlacesOf({ slab, at }: Row): number[] {
-  const [pathBytes, pathFrom] = varintAt(slab, at + headBytes);
-  let from = pathFrom + pathBytes;
-  if (slab[from] !== 0x66) return [];
-  from += 2;
-  // mode, uid, gid | mtime | size
-  for (let i = 0; i < 3; i++) from = varintAt(slab, from)[1];
-  from = varintAt(slab, from + timeBytes)[1];
-  let [chunks, next] = varintAt(slab, from);
+export function chunkPlacesOf(row: Row): number[] {
+  const { slab } = row;
+  const from = sizePlaceOf(row);
+  if (from === null) return [];
+  let [chunks, next] = varintAt(slab, varintAt(slab, from)[1]);
   const places: number[] = [];
   for (; chunks > 0; chunks--) {
     places.push(next);
     next = varintAt(slab, next + idBytes)[1];
   }
   return places;
+}
+
+/** Of a file, in bytes; else 0. */
+export function sizeOf(row: Row): number {
+  const at = sizePlaceOf(row);
+  return at === null ? 0 : varintAt(row.slab, at)[0];
+}
+
+/** Where a file's record says its size; null for other types. */
+function sizePlaceOf({ slab, at }: Row): number | null {
+  const [pathBytes, pathFrom] = varintAt(slab, at + headBytes);
+  let from = pathFrom + pathBytes;
+  if (slab[from] !== 0x66) return null;
+  from += 2;
+  // mode, uid, gid | mtime
+  for (let i = 0; i < 3; i++) from = varintAt(slab, from)[1];
+  return from + timeBytes;
 }
 
 export function* chunkIdsOf(row: Row): Generator<string, void> {

@@ -1,19 +1,20 @@
 /** One round over the workspace: every entry's record, and the digest over them. Reads only what the cache does not know. */
 import { ByteWriter } from "../../core/snapshot/bytes.ts";
 import { limits, smallFileBytes } from "../../core/snapshot/limits.ts";
-import { encodeHoles, encodeRecord, type InodeEntry, isInDigest, parentOf } from "../../core/snapshot/tree.ts";
+import { encodeHoles, encodeRecord, type InodeEntry, parentOf } from "../../core/snapshot/tree.ts";
 import { textOfBytes } from "../fs/paths.ts";
 import type { BasePlanner } from "./bases.ts";
 import { cutChunk } from "./cut-chunk.ts";
 import type { Excluder } from "./excludes.ts";
-import { nodePrimitives } from "./primitives.ts";
-import { type Reading, readBigFile, readEntry } from "./read.ts";
-import { RowList } from "./row-list.ts";
-import { chunkPlacesOf, hasStamp, type Row, RowShelf, recordOf, stampFields } from "./rows.ts";
+import { type Reading, type ReadResult, readBigFile, readEntry } from "./read.ts";
+import { inReadOrder } from "./read-order.ts";
+import { RoundRows } from "./round-rows.ts";
+import type { RowList } from "./row-list.ts";
+import { chunkPlacesOf, hasStamp, type Row, RowShelf, sizeOf, stampFields } from "./rows.ts";
 import type { StatCache } from "./stat-cache.ts";
 import type { Stillness } from "./stillness.ts";
 import type { SkippedPath } from "./types.ts";
-import { type Found, isGone, skipped, type Walked, walk } from "./walk.ts";
+import { type Found, isFolder, isGone, skipped, type Walked, walk } from "./walk.ts";
 
 export interface Round {
   /** In the order of the tree. */
@@ -59,12 +60,8 @@ export interface RoundInput extends Reading {
 
 /** While a big file is read as well, whose next chunk waits for the end of a slice. */
 const sharedSliceMs = 4;
-/** Of a small file's place in the tree, until all are known. */
-const seen = { row: 1, rested: 2, inDigest: 4 } as const;
-
 const noHoles = new Uint8Array(0);
 const noStamp = [0, 0, 0, 0, 0, 0];
-const hashBytes = 1 << 16;
 
 /** Errors: throws Stop when aborted, and what the sink throws. What one entry's reading throws is listed in the round. */
 export async function scanRound(input: RoundInput): Promise<Round> {
@@ -88,7 +85,7 @@ export async function scanRound(input: RoundInput): Promise<Round> {
   const round = new RoundBuilder(input, walked);
   await round.run();
   const result = round.finish();
-  cache.replace(round.rows);
+  cache.replace(round.rows.rested);
   return result;
 }
 
@@ -98,27 +95,24 @@ class RoundBuilder {
   readonly #shelf = new RowShelf();
   readonly #record = new ByteWriter(4096);
   readonly #holes = new ByteWriter(256);
-  readonly #hasher = nodePrimitives.newSha256();
-  readonly #toHash = new ByteWriter(2 * hashBytes);
   readonly #names = new Map<string, string>();
+  /** Parents first. */
   readonly #folders = new Set<string>();
-  readonly #round: Omit<Round, "digest" | "isAsCached">;
+  readonly #round: Omit<Round, "entries" | "digest" | "isAsCached">;
   #hardLinks = 0;
   #reused = 0;
-  /** Rows are kept at once, in the order of the tree. */
-  #isInOrder = true;
-  /** While they are not: those of all but big files, in their order, and what `seen` says of each entry. */
-  readonly #waiting = new RowList();
-  #seen = new Uint8Array(0);
-  readonly #bigRows = new Map<number, { row: Row; hasRested: boolean }>();
-  /** What the cache keeps: all that has rested. */
-  readonly rows = new RowList();
+  /** Files whose bytes must be read; the first of them makes the rows wait. */
+  readonly #toRead = { big: [] as number[], small: [] as number[] };
+  /** Files in `toRead` that have more names. */
+  readonly #owned = new Set<string>();
+  /** Their other names, and what could not be read beside all else. */
+  readonly #later = new Set<number>();
+  readonly rows = new RoundRows();
 
   constructor(input: RoundInput, walked: Walked) {
     this.#input = input;
     this.#walked = walked;
     this.#round = {
-      entries: new RowList(),
       files: 0,
       plainBytes: 0,
       torn: [],
@@ -128,50 +122,73 @@ class RoundBuilder {
   }
 
   /**
-   * Small files keep this thread busy and big ones the coder threads, so both are read at the same time. The order of the
-   * tree, which its digest wants, is made when both are through.
+   * Of most rounds the cache knows all, and the order of the tree is that of the walk. Bytes are read when all else is known: small
+   * files in the order in which they are coded best, which keeps this thread busy, and beside them the big ones, which keep
+   * the coder threads busy.
    */
   async run(): Promise<void> {
-    const { breather, onStep } = this.#input;
+    const { breather, onStep, sink } = this.#input;
     const rest = async () => {
       onStep();
       await breather.rest();
     };
     const count = this.#walked.paths.length;
-    const big = this.#bigFiles();
-    if (big.alone.length > 0) await this.#readBoth(big, rest);
-    for (let n = 0, next = 0; n < count; n++) {
+    for (let n = 0; n < count; n++) {
       if (breather.due) await rest();
-      const what = this.#seen[n] ?? 0;
-      const own = this.#bigRows.get(n);
-      if (what & seen.row)
-        this.#keep(this.#waiting.at(next++), (what & seen.rested) !== 0, (what & seen.inDigest) !== 0);
-      else if (own) this.#keepBig(n, own);
-      else if ((big.alone.length === 0 || big.later.has(n)) && !this.#addKnown(n)) await this.#read(n);
+      if (this.#isOtherName(n)) this.#later.add(n);
+      else if (this.#addKnown(n)) continue;
+      else if (sink && this.#walked.typeAt(n) === "f") this.#putOff(n);
+      else await this.#read(n);
+    }
+    if (!this.rows.isWaiting) return;
+    await this.#readAll(rest);
+    await this.#leaveOutStrangers(rest);
+    this.rows.goOn();
+    for (let n = 0; n < count; n++) {
+      if (breather.due) await rest();
+      if (!this.rows.take(n) && this.#later.has(n) && !this.#addKnown(n)) await this.#read(n);
     }
   }
 
-  /** Those that must be read: `alone` beside all else; `later`, when all else is there, those with more than one name. */
-  #bigFiles(): { alone: number[]; later: Set<number> } {
-    const alone: number[] = [];
-    const later = new Set<number>();
-    const { sink, cut } = this.#input;
-    if (!sink || !cut) return { alone, later };
+  /** Whoever read below a folder that became a link meanwhile may have been led out of the tree. */
+  async #leaveOutStrangers(rest: () => Promise<void>): Promise<void> {
+    for (const folder of this.#folders) {
+      if (this.#input.breather.due) await rest();
+      const isThere = folder === "" || (this.#folders.has(parentOf(folder)) && isFolder(this.#input.folders, folder));
+      if (!isThere) this.#folders.delete(folder);
+    }
+    const strangers = new Set<string>();
+    for (const n of [...this.#toRead.small, ...this.#toRead.big]) {
+      const path = this.#walked.paths[n]!;
+      const row = this.#folders.has(parentOf(path)) ? null : this.rows.drop(n);
+      if (!row) continue;
+      strangers.add(path);
+      this.#round.torn.push(path);
+      this.#round.files--;
+      this.#round.plainBytes -= sizeOf(row);
+    }
+    for (const [inode, path] of this.#names) if (strangers.has(path)) this.#names.delete(inode);
+  }
+
+  #isOtherName(n: number): boolean {
+    const inode = this.#walked.inodes.get(n);
+    return inode !== undefined && this.#owned.has(inode);
+  }
+
+  #putOff(n: number): void {
     const { paths, inodes } = this.#walked;
-    for (let n = 0; n < paths.length; n++) {
-      if (this.#walked.sizeAt(n) < smallFileBytes || this.#walked.typeAt(n) !== "f") continue;
-      if (inodes.has(n)) later.add(n);
-      else if (!this.#cachedRow(n, paths[n]!) && !isTooLong(paths[n]!)) alone.push(n);
-    }
-    return { alone, later };
+    this.rows.wait(paths.length);
+    const inode = inodes.get(n);
+    if (inode !== undefined) this.#owned.add(inode);
+    const isBig = this.#input.cut && this.#walked.sizeAt(n) >= smallFileBytes;
+    this.#toRead[isBig ? "big" : "small"].push(n);
   }
 
-  async #readBoth({ alone, later }: { alone: number[]; later: Set<number> }, rest: () => Promise<void>): Promise<void> {
+  async #readAll(rest: () => Promise<void>): Promise<void> {
     const { breather, keyring, cut, mayCutHere } = this.#input;
+    const { big, small } = this.#toRead;
     const usualSliceMs = breather.sliceMs;
-    breather.sliceMs = sharedSliceMs;
-    this.#isInOrder = false;
-    this.#seen = new Uint8Array(this.#walked.paths.length);
+    if (big.length > 0) breather.sliceMs = sharedSliceMs;
     /** Of one reading: the other ends as well. */
     let failure: { error: unknown } | null = null;
     let isAlone = false;
@@ -183,13 +200,13 @@ class RoundBuilder {
       },
     };
     const readBig = async () => {
-      for (const n of alone) if (!failure && !(await this.#readBig(reading, n))) later.add(n);
+      for (const n of big) if (!failure && !(await this.#readBig(reading, n))) this.#later.add(n);
     };
     const readSmall = async () => {
-      const big = new Set(alone);
-      for (let n = 0; n < this.#walked.paths.length && !failure; n++) {
+      for (const n of inReadOrder(this.#walked.paths, small)) {
+        if (failure) return;
         if (breather.due) await rest();
-        if (!big.has(n) && !later.has(n) && !this.#addKnown(n)) await this.#read(n);
+        await this.#read(n);
       }
       isAlone = true;
     };
@@ -198,7 +215,6 @@ class RoundBuilder {
     };
     await Promise.all([readBig().catch(fail), readSmall().catch(fail)]);
     breather.sliceMs = usualSliceMs;
-    this.#isInOrder = true;
     if (failure) throw (failure as { error: unknown }).error;
   }
 
@@ -210,18 +226,11 @@ class RoundBuilder {
       const result = await readBigFile(reading, path);
       if (!result) return false;
       if (result.moved) this.#round.torn.push(path);
-      const { row, hasRested } = this.#encode(result, readAt);
-      this.#bigRows.set(n, { row, hasRested });
+      this.#add(n, result, readAt);
     } catch (error) {
       this.#note(path, error);
     }
     return true;
-  }
-
-  #keepBig(n: number, { row, hasRested }: { row: Row; hasRested: boolean }): void {
-    const path = this.#walked.paths[n]!;
-    if (this.#folders.has(parentOf(path))) this.#keep(row, hasRested, true);
-    else this.#round.torn.push(path);
   }
 
   /** What can be said of it without reading it: then true. Nothing is waited for, since of most entries nothing changed. */
@@ -238,7 +247,8 @@ class RoundBuilder {
     }
     const inode = this.#walked.inodes.get(n);
     const firstName = inode === undefined ? undefined : this.#names.get(inode);
-    if (firstName !== undefined) {
+    // A file that took the name of another while it was read may have come later than this one.
+    if (firstName !== undefined && firstName < path) {
       this.#record.clear();
       encodeRecord(this.#record, { path, type: "h", target: firstName });
       this.#hardLinks++;
@@ -261,15 +271,20 @@ class RoundBuilder {
         return;
       }
       if (result.moved) this.#round.torn.push(path);
-      const { entry, found } = result;
-      const { row, hasRested } = this.#encode(result, readAt);
-      if (entry.type === "s") this.#round.sockets.push({ path: textOfBytes(path), reason: "socket" });
-      this.#place(n, entry.type, row, hasRested);
-      // A socket's other names are sockets: no restore makes them, so none is a link to one.
-      if (found.inode !== null && found.type !== "s") this.#names.set(found.inode, path);
+      this.#add(n, result, readAt);
     } catch (error) {
       this.#note(path, error);
     }
+  }
+
+  #add(n: number, result: NonNullable<ReadResult>, readAt: number): void {
+    const { entry, found } = result;
+    const path = this.#walked.paths[n]!;
+    const { row, hasRested } = this.#encode(result, readAt);
+    if (entry.type === "s") this.#round.sockets.push({ path: textOfBytes(path), reason: "socket" });
+    this.#place(n, entry.type, row, hasRested);
+    // A socket's other names are sockets: no restore makes them, so none is a link to one.
+    if (found.inode !== null && found.type !== "s") this.#names.set(found.inode, path);
   }
 
   /** What cannot be read is said. Errors: throws what is no fault of the file's. */
@@ -331,40 +346,19 @@ class RoundBuilder {
     this.#input.counts.doneBytes += size;
   }
 
-  /** Where it belongs in the tree. */
   #place(n: number, type: string, row: Row, hasRested: boolean): void {
     if (type === "d") this.#folders.add(this.#walked.paths[n]!);
-    if (this.#isInOrder) {
-      this.#keep(row, hasRested, isInDigest(type));
-      return;
-    }
-    this.#waiting.push(row);
-    this.#seen[n] = seen.row | (hasRested ? seen.rested : 0) | (isInDigest(type) ? seen.inDigest : 0);
-  }
-
-  #keep(row: Row, hasRested: boolean, isHashed: boolean): void {
-    if (hasRested) this.rows.push(row);
-    this.#round.entries.push(row);
-    if (!isHashed) return;
-    this.#toHash.bytes(recordOf(row));
-    if (this.#toHash.length >= hashBytes) this.#hash();
-  }
-
-  #hash(): void {
-    this.#hasher.update(this.#toHash.view());
-    this.#toHash.clear();
+    this.rows.add(n, type, row, hasRested);
   }
 
   finish(): Round {
-    this.#hash();
-    const digest = Buffer.from(this.#hasher.digest()).toString("hex");
     const { paths, unreadable } = this.#walked;
     this.#round.torn.sort();
     const isAsCached =
       this.#reused + this.#hardLinks === paths.length &&
       this.#reused === this.#input.cache.size &&
       unreadable.length === 0;
-    return { ...this.#round, digest, isAsCached };
+    return { ...this.#round, entries: this.rows.entries, digest: this.rows.digest(), isAsCached };
   }
 }
 

@@ -130,7 +130,8 @@ function inodeOf(folders: Folders, path: string, { dev, ino }: Stats): string | 
   return toFound(path, lstatSync(fsPath(folders.at(path)), { bigint: true })).inode;
 }
 
-function isFolder(folders: Folders, path: string): boolean {
+/** Now; false also where nothing can be said. */
+export function isFolder(folders: Folders, path: string): boolean {
   try {
     return lstatSync(fsPath(folders.at(path)), { throwIfNoEntry: false })?.isDirectory() === true;
   } catch {
