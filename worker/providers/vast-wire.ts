@@ -229,6 +229,7 @@ function readEnvLabel(env: unknown[] | null | undefined): string | null {
 /**
  *   intended running, cur_state stopped   -> queued: no GPU is free, it would bill later
  *   intended stopped, actual running      -> running still
+ *   frozen                                -> running: its processes stand still, its GPU is paid
  *   exited, unknown, offline              -> lost, unless it was stopped on purpose
  */
 function readPhase({
@@ -236,11 +237,11 @@ function readPhase({
   intended_status: intended,
   cur_state: current,
 }: InstanceRow): RentedMachine["phase"] {
-  const wantsToRun = intended == null || intended === "running";
+  const wantsToRun = intended == null || intended === "running" || intended === "frozen";
   if (actual === "unknown" || actual === "offline") return "lost";
-  if (actual === "running") return "running";
+  if (actual === "running" || actual === "frozen") return "running";
   if (intended === "running" && current === "stopped") return "queued";
-  if (!wantsToRun || actual === "stopped" || actual === "frozen") return "stopped";
+  if (!wantsToRun || actual === "stopped") return "stopped";
   if (actual === "exited") return "lost";
   return "loading";
 }
