@@ -104,6 +104,8 @@ it("ends loop and agent, lets stopped processes go on, forgets the restart, and 
 
 it("keeps what is not its own in a home that was named, and the onstart that a machine was rented with", async () => {
   writeFileSync(join(home, "thesis.txt"), "not the agent's");
+  // A kill left these half written.
+  for (const draft of ["sealed.json.new", "token.new"]) writeFileSync(join(home, draft), "{");
   writeFileSync(join(folder, "onstart.sh"), "#!/bin/sh\n# soneca-onstart\n");
   expect(await uninstall(true)).toBe(1);
   const { ok, steps } = JSON.parse(out) as { ok: boolean; steps: { ok: boolean; what: string }[] };

@@ -139,7 +139,9 @@ function isOurs(line: string, home: string): boolean {
 function removeHome(home: string): Step {
   return attempt(`${home} is removed`, () => {
     for (const name of readdirSync(home)) {
-      const isOwn = ownNames.has(name) || ownBeginnings.some((beginning) => name.startsWith(beginning));
+      // What a killed agent was writing is a draft of its own name.
+      const meant = name.replace(/\.new$/, "");
+      const isOwn = ownNames.has(meant) || ownBeginnings.some((beginning) => meant.startsWith(beginning));
       if (isOwn) rmSync(join(home, name), { recursive: true, force: true });
     }
     const others = readdirSync(home);
