@@ -161,13 +161,14 @@ describe("runSmi with a program", () => {
     });
     monitor.setPace({ intervalMs: 1_000, threshold: 5 });
     monitor.start();
-    await sleep(1_000);
+    const runs = () => readFileSync(join(folder, "runs"), "utf8").split("\n").length - 1;
+    await vi.waitFor(() => expect(runs()).toBeGreaterThanOrEqual(6), { timeout: 20_000, interval: 50 });
     const interval = monitor.takeInterval()!;
     monitor.stop();
     expect(interval.sensorError).toBeNull();
     expect(interval.taken).toBeGreaterThanOrEqual(4);
-    // The program itself is slower than the pace: what is due is what can be had.
-    expect(interval.taken / interval.expected).toBeGreaterThan(0.8);
+    // The program itself is slower than the pace: what is due is what can be had. At its pace it would be half.
+    expect(interval.taken / interval.expected).toBeGreaterThan(0.65);
     expect(interval.gpus[0]).toMatchObject({ index: 0, max: 7, mean: 7, busyShare: 1, memoryUsedMb: 3 });
     expect(readFileSync(join(folder, "runs"), "utf8")).not.toContain("overlap");
   });
