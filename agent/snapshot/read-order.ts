@@ -6,31 +6,33 @@
 
 const slash = 0x2f;
 
-/** `files`: places in `paths`, ascending. */
-export function inReadOrder(paths: readonly string[], files: readonly number[]): Iterable<number> {
-  /** By the hash of its two last names, the last one in `files` so far. One that stands for two only makes strangers neighbours. */
-  const lastOf = new Map<number, number>();
-  const isFirst = new Uint8Array(files.length);
-  /** The next one with the same names; 0: none, since the very first comes after no other. */
-  const next = new Uint32Array(files.length);
-  for (let i = 0; i < files.length; i++) {
-    const hash = hashOfEnd(paths[files[i]!]!);
-    const last = lastOf.get(hash);
-    if (last === undefined) isFirst[i] = 1;
-    else next[last] = i;
-    lastOf.set(hash, i);
-  }
-  return follow(files, isFirst, next);
-}
+export class ReadOrder implements Iterable<number> {
+  readonly #files: number[] = [];
+  /** Of each file the next one with the same names, by its place in `#files`; 0: none, since the very first comes after no other. */
+  readonly #next: number[] = [];
+  readonly #firsts: number[] = [];
+  /** By the hash of its two last names, the last one so far. One that stands for two only makes strangers neighbours. */
+  readonly #lastOf = new Map<number, number>();
 
-function* follow(files: readonly number[], isFirst: Uint8Array, next: Uint32Array): Generator<number, void> {
-  for (let first = 0; first < files.length; first++) {
-    if (!isFirst[first]) continue;
-    let i = first;
-    do {
-      yield files[i]!;
-      i = next[i]!;
-    } while (i > 0);
+  /** `file`: its number. Each comes after those before it in the tree. */
+  add(path: string, file: number): void {
+    const i = this.#files.push(file) - 1;
+    this.#next.push(0);
+    const hash = hashOfEnd(path);
+    const last = this.#lastOf.get(hash);
+    if (last === undefined) this.#firsts.push(i);
+    else this.#next[last] = i;
+    this.#lastOf.set(hash, i);
+  }
+
+  *[Symbol.iterator](): Generator<number, void> {
+    for (const first of this.#firsts) {
+      let i = first;
+      do {
+        yield this.#files[i]!;
+        i = this.#next[i]!;
+      } while (i > 0);
+    }
   }
 }
 

@@ -79,10 +79,10 @@ export function chunkPlacesOf(row: Row): number[] {
   return places;
 }
 
-/** Of a file, in bytes; else 0. */
-export function sizeOf(row: Row): number {
+/** Of a file, in bytes; null for other types. */
+export function sizeOf(row: Row): number | null {
   const at = sizePlaceOf(row);
-  return at === null ? 0 : varintAt(row.slab, at)[0];
+  return at === null ? null : varintAt(row.slab, at)[0];
 }
 
 /** Where a file's record says its size; null for other types. */

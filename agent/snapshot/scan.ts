@@ -7,7 +7,7 @@ import type { BasePlanner } from "./bases.ts";
 import { cutChunk } from "./cut-chunk.ts";
 import type { Excluder } from "./excludes.ts";
 import { type Reading, type ReadResult, readBigFile, readEntry } from "./read.ts";
-import { inReadOrder } from "./read-order.ts";
+import { ReadOrder } from "./read-order.ts";
 import { RoundRows } from "./round-rows.ts";
 import type { RowList } from "./row-list.ts";
 import { chunkPlacesOf, hasStamp, type Row, RowShelf, sizeOf, stampFields } from "./rows.ts";
@@ -102,7 +102,7 @@ class RoundBuilder {
   #hardLinks = 0;
   #reused = 0;
   /** Files whose bytes must be read; the first of them makes the rows wait. */
-  readonly #toRead = { big: [] as number[], small: [] as number[] };
+  readonly #toRead = { big: [] as number[], small: new ReadOrder() };
   /** Files in `toRead` that have more names. */
   readonly #owned = new Set<string>();
   /** Their other names, and what could not be read beside all else. */
@@ -152,21 +152,35 @@ class RoundBuilder {
 
   /** Whoever read below a folder that became a link meanwhile may have been led out of the tree. */
   async #leaveOutStrangers(rest: () => Promise<void>): Promise<void> {
+    const { paths } = this.#walked;
+    const { small, big } = this.#toRead;
+    const above = new Set([""]);
+    for (const list of [small, big, this.#later])
+      for (const n of list) {
+        if (this.#input.breather.due) await rest();
+        for (let folder = parentOf(paths[n]!); !above.has(folder); folder = parentOf(folder)) above.add(folder);
+      }
+    const lost = new Set<string>();
     for (const folder of this.#folders) {
+      if (folder === "" || !above.has(folder)) continue;
       if (this.#input.breather.due) await rest();
-      const isThere = folder === "" || (this.#folders.has(parentOf(folder)) && isFolder(this.#input.folders, folder));
-      if (!isThere) this.#folders.delete(folder);
+      if (lost.has(parentOf(folder)) || !isFolder(this.#input.folders, folder)) lost.add(folder);
     }
+    if (lost.size === 0) return;
+    for (const folder of lost) this.#folders.delete(folder);
     const strangers = new Set<string>();
-    for (const n of [...this.#toRead.small, ...this.#toRead.big]) {
-      const path = this.#walked.paths[n]!;
-      const row = this.#folders.has(parentOf(path)) ? null : this.rows.drop(n);
-      if (!row) continue;
-      strangers.add(path);
-      this.#round.torn.push(path);
-      this.#round.files--;
-      this.#round.plainBytes -= sizeOf(row);
-    }
+    for (const list of [small, big])
+      for (const n of list) {
+        const path = paths[n]!;
+        const row = this.#folders.has(parentOf(path)) ? null : this.rows.drop(n);
+        if (!row) continue;
+        strangers.add(path);
+        this.#round.torn.push(path);
+        const size = sizeOf(row);
+        if (size === null) continue;
+        this.#round.files--;
+        this.#round.plainBytes -= size;
+      }
     for (const [inode, path] of this.#names) if (strangers.has(path)) this.#names.delete(inode);
   }
 
@@ -181,7 +195,8 @@ class RoundBuilder {
     const inode = inodes.get(n);
     if (inode !== undefined) this.#owned.add(inode);
     const isBig = this.#input.cut && this.#walked.sizeAt(n) >= smallFileBytes;
-    this.#toRead[isBig ? "big" : "small"].push(n);
+    if (isBig) this.#toRead.big.push(n);
+    else this.#toRead.small.add(paths[n]!, n);
   }
 
   async #readAll(rest: () => Promise<void>): Promise<void> {
@@ -203,7 +218,7 @@ class RoundBuilder {
       for (const n of big) if (!failure && !(await this.#readBig(reading, n))) this.#later.add(n);
     };
     const readSmall = async () => {
-      for (const n of inReadOrder(this.#walked.paths, small)) {
+      for (const n of small) {
         if (failure) return;
         if (breather.due) await rest();
         await this.#read(n);
@@ -353,12 +368,12 @@ class RoundBuilder {
 
   finish(): Round {
     const { paths, unreadable } = this.#walked;
-    this.#round.torn.sort();
+    const torn = [...new Set(this.#round.torn)].sort();
     const isAsCached =
       this.#reused + this.#hardLinks === paths.length &&
       this.#reused === this.#input.cache.size &&
       unreadable.length === 0;
-    return { ...this.#round, entries: this.rows.entries, digest: this.rows.digest(), isAsCached };
+    return { ...this.#round, torn, entries: this.rows.entries, digest: this.rows.digest(), isAsCached };
   }
 }
 

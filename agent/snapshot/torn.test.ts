@@ -189,6 +189,15 @@ describe.each([
           symlinkSync(at("outside"), at("work/folder"));
         },
       ],
+      [
+        "becomes a link to one that has folders in place of its files",
+        () => {
+          rmSync(at("outside/below/file"));
+          mkdirSync(at("outside/below/file"));
+          renameSync(at("work/folder"), at("moved"));
+          symlinkSync(at("outside"), at("work/folder"));
+        },
+      ],
       ["may not be read any more", () => chmodSync(at("work/folder"), 0o000)],
     ];
     const moments = ["folder", "folder/below", "folder/below/file", "last"];
@@ -206,6 +215,12 @@ describe.each([
           (entry) => entry.type === "f" && entry.size === "outside".length,
         );
         expect(outside.length === 0 || round.torn.length > 0).toBe(true);
+        const files = [...round.entries.values()].filter((entry) => entry.type === "f");
+        expect(round).toMatchObject({
+          files: files.length,
+          plainBytes: files.reduce((sum, { size }) => sum + size, 0),
+        });
+        expect(new Set(round.torn).size).toBe(round.torn.length);
         // And the next round sees a folder at rest.
         expect((await scan({})).torn).toEqual([]);
       });
