@@ -35,6 +35,11 @@ export class ChunkIndex {
     return this.#frameNumberAt(bytes, at) >= 0;
   }
 
+  /** Whether any chunk is stored with bases. */
+  get hasBased(): boolean {
+    return this.#based.size > 0;
+  }
+
   /** Whether a frame without bases holds it: only then it can be a base. */
   hasPlain(id: string): boolean {
     return this.#find(id) >= 0;

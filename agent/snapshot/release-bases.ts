@@ -16,11 +16,18 @@ import { chunkIdsOf, chunkPlacesOf, pathOf } from "./rows.ts";
 const worthKeeping = 0.6;
 
 /** Ids of the chunks that keep parts alive which nothing else needs and which they use little of. */
-export function findChunksToRelease(index: ChunkIndex, entries: RowList): Set<string> {
+export async function findChunksToRelease(
+  index: ChunkIndex,
+  entries: RowList,
+  breather: Breather,
+): Promise<Set<string>> {
+  const release = new Set<string>();
+  if (!index.hasBased) return release;
   const direct = new Set<number>();
   /** By part: what is coded against it, and the bytes of its frames that are used. */
   const users = new Map<number, { ids: Set<string>; bases: Set<string> }>();
   for (const row of entries) {
+    if (breather.due) await breather.rest();
     for (const at of chunkPlacesOf(row)) {
       const place = index.placeAt(row.slab, at)!;
       direct.add(place.part);
@@ -33,7 +40,6 @@ export function findChunksToRelease(index: ChunkIndex, entries: RowList): Set<st
       }
     }
   }
-  const release = new Set<string>();
   for (const [part, { ids, bases }] of users) {
     if (direct.has(part)) continue;
     const frames = new Set([...bases].map((base) => index.frameOf(base)!));

@@ -271,7 +271,7 @@ class Take {
     const treeIds = await packTree(round.entries, tree, this.#keyring);
     await tree.flush();
 
-    const needed = this.#partsOf(round, treeIds);
+    const needed = await this.#partsOf(round, treeIds);
     const known = await this.#sendSegments(new SegmentBook(this.#segmentBookFile), needed);
     const parts = [...needed, ...known].map(({ key, bytes }) => ({ key, bytes }));
     if (parts.length > limits.partsInSnapshot)
@@ -282,11 +282,12 @@ class Take {
 
   /** B3: see release-bases.ts. */
   async #releaseBases(round: Round, data: Packer): Promise<void> {
-    const ids = findChunksToRelease(this.#known, round.entries);
+    const breather = new Breather(this.#options.signal);
+    const ids = await findChunksToRelease(this.#known, round.entries, breather);
     if (ids.size === 0) return;
     this.#reporter.phase("read again");
     const add = (id: string, bytes: Uint8Array) => data.add(id, bytes);
-    await addAgain(ids, round.entries, this.#ground.folders, this.#keyring, add, new Breather(this.#options.signal));
+    await addAgain(ids, round.entries, this.#ground.folders, this.#keyring, add, breather);
     await data.flush();
   }
 
@@ -317,13 +318,17 @@ class Take {
   }
 
   /** Closure: every chunk of the tree and of its files lies in one of these. */
-  #partsOf(round: Round, treeIds: string[]): IndexedPart[] {
+  async #partsOf(round: Round, treeIds: string[]): Promise<IndexedPart[]> {
+    const breather = new Breather(this.#options.signal);
     const numbers = new Set<number>();
     const add = (part: number) => void numbers.add(part);
     const need = (bytes: Uint8Array, at: number) => {
       if (!this.#known.eachPartFor(bytes, at, add)) throw new Error("a chunk of the tree lies in no part");
     };
-    for (const row of round.entries) for (const at of chunkPlacesOf(row)) need(row.slab, at);
+    for (const row of round.entries) {
+      if (breather.due) await breather.rest();
+      for (const at of chunkPlacesOf(row)) need(row.slab, at);
+    }
     for (const id of treeIds) need(latin1ToBytes(id), 0);
     return [...numbers].sort((a, b) => a - b).map((n) => this.#known.parts[n]!);
   }
