@@ -4,12 +4,14 @@ import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 import { bundleThread } from "./tools/build.ts";
 import { serveRealSnapshots } from "./tools/testing/real-snapshots.ts";
-import { SideBySide } from "./tools/testing/side-by-side.ts";
 
 const migrations = await readD1Migrations(new URL("./migrations", import.meta.url).pathname);
 
-/** The same number for every project: only then do files of different projects run side by side. */
-const maxWorkers = Math.max(3, availableParallelism() - 1);
+/**
+ * Many files wait for most of their time, so two cores carry two at once; with three, clouds of e2e run into their limits.
+ * The same number for every project: then files of different projects run side by side, those of e2e first.
+ */
+const maxWorkers = Math.max(2, availableParallelism() - 1);
 
 /** What the tests in workerd run with; values of no other deployment. */
 const bindings = {
@@ -37,7 +39,6 @@ const bundledThread: Plugin = {
 
 export default defineConfig({
   test: {
-    sequence: { sequencer: SideBySide },
     projects: [
       {
         plugins: [bundledThread],
@@ -81,8 +82,6 @@ export default defineConfig({
           name: "e2e",
           environment: "node",
           include: ["e2e/**/*.test.ts"],
-          setupFiles: ["e2e/testing/seat.ts"],
-          env: { SONECA_E2E_SEATS: String(maxWorkers - 1) },
           maxWorkers,
           // Of the tests that run side by side in one cloud.
           maxConcurrency: 2,
